@@ -1,0 +1,16 @@
+/*
+ * convo: conversations with language models, kept in a store.
+ */
+#ifndef CONVO_CONVO_H
+#define CONVO_CONVO_H
+
+#include <convo/err.h>
+#include <convo/event.h>
+#include <convo/model.h>
+#include <convo/runner.h>
+#include <convo/session.h>
+#include <convo/store.h>
+#include <convo/text.h>
+#include <convo/version.h>
+
+#endif

@@ -1,0 +1,223 @@
+/*
+ * Models: something that answers a conversation, piece by piece.
+ */
+#ifndef CONVO_MODEL_H
+#define CONVO_MODEL_H
+
+#include <convo/event.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* ---- cancelling ----------------------------------------------------------------------- */
+
+/** Stops a request that runs, from another thread or a signal handler. */
+typedef struct convo_cancel convo_cancel;
+
+/** Make one. @return 0, CONVO_E_NOMEM, CONVO_E_IO when no descriptor is left. */
+CONVO_API int convo_cancel_new(convo_cancel **out, struct convo_err *err);
+
+/** Free it; nothing may be using it. NULL is fine. */
+CONVO_API void convo_cancel_free(convo_cancel *cancel);
+
+/** Ask for the stop. Thread-safe and async-signal-safe (POSIX.1-2008, 2.4.3); keeps errno. */
+CONVO_API void convo_cancel_request(convo_cancel *cancel);
+
+/** Whether it was asked for since the last reset. NULL: no. Thread-safe, async-signal-safe. */
+CONVO_API bool convo_cancel_requested(const convo_cancel *cancel);
+
+/** Make it ready for the next request. Nothing may be using it. */
+CONVO_API void convo_cancel_reset(convo_cancel *cancel);
+
+/**
+ * A descriptor that becomes readable when the stop is asked for, for poll(2) in a model of your
+ * own. It belongs to the cancel: do not read from or close it.
+ */
+CONVO_API int convo_cancel_fd(const convo_cancel *cancel);
+
+/* ---- asking --------------------------------------------------------------------------- */
+
+/** One message of a request: the JSON text of a chat message. Borrowed. */
+struct convo_message {
+	const char *json;
+	size_t len;
+};
+
+/** What to ask. */
+struct convo_request {
+	const struct convo_message *messages; /**< the conversation, oldest first; at least one */
+	size_t count;
+	bool whole;         /**< ask for the answer in one piece instead of a stream */
+	const char *params; /**< members for the request's body ("temperature", "tools" ...): a
+	                         JSON object; NULL: none. They win over ours */
+};
+
+enum convo_delta_kind {
+	CONVO_DELTA_TEXT,      /**< a piece of the answer */
+	CONVO_DELTA_REASONING, /**< a piece of the thinking before it */
+	CONVO_DELTA_REFUSAL    /**< a piece of a refusal; shown as the answer */
+};
+
+/** A piece of an answer as it arrives: valid UTF-8 whole characters, no U+0000. Borrowed. */
+struct convo_delta {
+	enum convo_delta_kind kind;
+	const char *text; /**< NUL-terminated */
+	size_t len;
+};
+
+/** A pause before the request is tried again. Borrowed. */
+struct convo_wait {
+	int attempt;        /**< the one to come: 2, 3 ... */
+	int wait_ms;        /**< until then */
+	const char *reason; /**< one line */
+};
+
+/**
+ * Hears an answer. All-zero is valid. Callbacks run in the asking thread with no lock held, may
+ * call anything but the model they hear, and return 0 to go on or anything else to stop, which
+ * the caller sees as CONVO_INTERRUPTED or CONVO_E_CANCELED.
+ */
+struct convo_listener {
+	int (*on_delta)(void *ctx, const struct convo_delta *delta);
+	/** Called once per retry, before the wait. Cancelling ends the wait. */
+	int (*on_wait)(void *ctx, const struct convo_wait *wait);
+	void *ctx;
+};
+
+/** What came back. Strings are NUL-terminated and belong to the answer. */
+struct convo_answer {
+	enum convo_status status; /**< COMPLETE, or how it ended early with what came so far */
+	int code;                 /**< enum convo_code: CONVO_OK, or why it is not complete */
+	const char *error;        /**< one line; NULL when complete */
+	const char *message;      /**< an assistant message: content, reasoning_content, refusal,
+	                               tool_calls as they came; storable as it is */
+	size_t message_len;
+	const char *text; /**< the content alone; "" when there is none */
+	size_t text_len;
+	const char *model;         /**< as the server names it; NULL when it does not */
+	const char *finish_reason; /**< "stop", "length" ...; NULL when none came */
+	const char *usage;         /**< a JSON object as it came; NULL when none did */
+	int64_t prompt_tokens;     /**< from usage; -1: not told */
+	int64_t completion_tokens; /**< from usage; -1: not told */
+	int64_t first_ms;          /**< from asking to the first delta; -1: there was none */
+	int64_t total_ms;          /**< from asking to the end, retries included */
+	int attempts;              /**< requests made: 1 and one for each retry */
+	/**
+	 * Facts worth telling: "cut by the token limit", "stopped by the content filter"; NULL when
+	 * there is none.
+	 */
+	const char *note;
+};
+
+/** Free an answer. NULL is fine. */
+CONVO_API void convo_answer_free(struct convo_answer *answer);
+
+/* ---- models --------------------------------------------------------------------------- */
+
+/** Something that answers. Thread-safe: many threads may ask at once. */
+typedef struct convo_model convo_model;
+
+/** Where a model is. All-zero gives the defaults. Borrowed for the call. */
+struct convo_model_options {
+	const char *base_url;   /**< with the version path; NULL: https://api.openai.com/v1 */
+	const char *api_key;    /**< NULL or "": no Authorization header is sent */
+	int connect_timeout_ms; /**< 0: 10,000 */
+	int idle_timeout_ms;    /**< longest silence, counted in bytes; 0: 300,000 */
+	int max_retries;        /**< before the first byte of an answer; 0: 2; negative: none */
+	size_t max_answer;      /**< most bytes of an answer; 0: 3 MiB, the largest that can be
+	                             stored whole */
+};
+
+/**
+ * Open a model. No network is touched.
+ *
+ * @param out  set to the model, the caller's to close; untouched on failure
+ * @param name "echo" is the built-in offline model; any other is asked from an OpenAI-compatible
+ *             endpoint
+ * @param opts NULL for the defaults
+ * @return 0, CONVO_E_INVALID for a base URL that is none, CONVO_E_NOMEM
+ *
+ * Thread-safe. Proxies are taken from the usual environment variables, certificates are verified.
+ */
+CONVO_API int convo_model_open(convo_model **out, const char *name,
+			       const struct convo_model_options *opts, struct convo_err *err);
+
+/** Close a model; no request may be running. NULL is fine. */
+CONVO_API void convo_model_close(convo_model *model);
+
+/** The name it was opened with. Lives as long as the model. */
+CONVO_API const char *convo_model_name(const convo_model *model);
+
+/**
+ * Ask, and hear the answer as it arrives.
+ *
+ * Once any delta came, this returns 0 with what came, whatever happened then: `status`, `code` and
+ * `error` of the answer tell. Before that a failed request is retried as the endpoint and the
+ * usual rules allow (connection errors, 408, 409, 429 and 5xx; Retry-After), and what is final
+ * fails the call.
+ *
+ * @param out      set to the answer, the caller's to free; untouched on failure
+ * @param listener NULL: nobody listens
+ * @param cancel   NULL: cannot be stopped
+ * @return 0; CONVO_E_CANCELED: stopped before anything came; CONVO_E_DENIED: key refused (401,
+ *         403); CONVO_E_REFUSED: another refusal, or not an OpenAI-style API; CONVO_E_IO,
+ *         CONVO_E_TIMEOUT: not reached; CONVO_E_TOOBIG; CONVO_E_INVALID; CONVO_E_NOMEM
+ *
+ * Thread-safe. Blocks until the answer ended; a cancel ends it within 100 ms.
+ */
+CONVO_API int convo_model_ask(struct convo_answer **out, convo_model *model,
+			      const struct convo_request *request,
+			      const struct convo_listener *listener, convo_cancel *cancel,
+			      struct convo_err *err);
+
+/**
+ * Test that the endpoint is there, takes the key and knows the model, at the least cost it offers
+ * (GET /models).
+ *
+ * @param cancel NULL: cannot be stopped
+ * @return 0, or as convo_model_ask(); an endpoint without a list of models passes, a list without
+ *         this model is CONVO_E_NOTFOUND
+ *
+ * Thread-safe. Blocks for at most the connect and idle timeouts.
+ */
+CONVO_API int convo_model_check(convo_model *model, convo_cancel *cancel, struct convo_err *err);
+
+/* ---- a model of your own -------------------------------------------------------------- */
+
+/**
+ * Receives the pieces of an answer from a convo_answer_fn.
+ *
+ * @param text any bytes; characters may be split between calls
+ * @return 0 to go on; anything else: stop and return it
+ */
+typedef int (*convo_emit_fn)(void *emit_ctx, enum convo_delta_kind kind, const char *text,
+			     size_t len);
+
+/**
+ * Answers a request by calling `emit` for each piece.
+ *
+ * @param ctx    the model's
+ * @param cancel poll it in long waits; may be NULL
+ * @return 0, or a negative code with `err` filled. May run in several threads at once.
+ */
+typedef int (*convo_answer_fn)(void *ctx, const struct convo_request *request, convo_emit_fn emit,
+			       void *emit_ctx, convo_cancel *cancel, struct convo_err *err);
+
+/**
+ * Make a model of a function: an inference engine in this process, a script, a test.
+ *
+ * @param out    set to the model, the caller's to close; untouched on failure
+ * @param name   what convo_model_name() tells; copied
+ * @param answer called for every request, in the asking thread
+ * @param ctx    passed to it first; must outlive the model
+ * @return 0, CONVO_E_INVALID, CONVO_E_NOMEM
+ */
+CONVO_API int convo_model_from(convo_model **out, const char *name, convo_answer_fn answer,
+			       void *ctx, struct convo_err *err);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

@@ -1,0 +1,117 @@
+/*
+ * The runner: one turn of a conversation. It stores what was said, asks the model with what the
+ * session holds, streams the answer, and stores that too.
+ */
+#ifndef CONVO_RUNNER_H
+#define CONVO_RUNNER_H
+
+#include <convo/model.h>
+#include <convo/store.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/** Runs turns on one store with one model. Thread-safe: turns may run at once. */
+typedef struct convo_runner convo_runner;
+
+/** What a runner works with. Store and model are borrowed and must outlive it; the rest is copied. */
+struct convo_runner_options {
+	convo_store *store;
+	convo_model *model;
+	const char *app;         /**< whose sessions (contract N1) */
+	const char *instruction; /**< sent first as a system message; NULL or "": none */
+	size_t context_messages; /**< most messages of history sent, the question included; 0: all
+	                              that is stored */
+	size_t context_tokens;   /**< most tokens sent, estimated from the last answer's
+	                              prompt_tokens; 0: no bound */
+	const char *params;      /**< for convo_request.params; NULL: none */
+};
+
+/** @return 0, CONVO_E_INVALID, CONVO_E_NOMEM. `out` is untouched on failure. */
+CONVO_API int convo_runner_new(convo_runner **out, const struct convo_runner_options *opts,
+			       struct convo_err *err);
+
+/** Free a runner; no turn may be running. NULL is fine. */
+CONVO_API void convo_runner_free(convo_runner *runner);
+
+/** What is said in a turn. Borrowed. */
+struct convo_question {
+	const char *user;    /**< whose session (N1) */
+	const char *session; /**< its id; created if absent, with a title from the text */
+	const char *text;    /**< what the user said; any bytes, broken UTF-8 becomes U+FFFD */
+	size_t text_len;     /**< 0: strlen(text) */
+	bool whole;          /**< ask the model for the answer in one piece */
+};
+
+/** How a turn went. Strings belong to it. */
+struct convo_turn {
+	const char *id;           /**< the turn id both its events carry */
+	int64_t question_seq;     /**< where the question is stored; 0: it is not */
+	int64_t answer_seq;       /**< where the answer is stored; 0: it is not */
+	bool created;             /**< the session was created by this turn */
+	size_t sent;              /**< messages sent to the model, instruction included */
+	size_t left_out;          /**< messages of the session not sent */
+	const char *left_out_why; /**< one line for a person when left_out > 0; else NULL */
+	const struct convo_answer *answer; /**< NULL when nothing came */
+	/** Which side a failure came from. */
+	enum convo_turn_part { CONVO_TURN_OK = 0, CONVO_TURN_STORE, CONVO_TURN_MODEL } failed;
+};
+
+/** Free a turn and its answer. NULL is fine. */
+CONVO_API void convo_turn_free(struct convo_turn *turn);
+
+/**
+ * Run one turn: load the window, or create the session; store the question; ask; stream; store the
+ * answer with its status, usage and times.
+ *
+ * The question is stored before the model is asked, and an answer that ends early is stored with
+ * what came, so nothing typed or told is lost. Storing is retried under the same event id (A2) as
+ * long as its outcome is unknown. A session that was deleted meanwhile, or created again, does not
+ * get a late answer (A3, A4).
+ *
+ * Two turns on one session at once are both stored whole. Their events may alternate in seq; each
+ * carries its turn id, and the next request puts every turn's messages together again.
+ *
+ * @param out set to how it went, the caller's to free, also on failure, unless nothing could even
+ *            begin (then untouched: initialise it with NULL)
+ * @return 0 when question and answer are stored, also for an answer that ended early (its status
+ *         tells); CONVO_E_CANCELED; else the code of what failed, out->failed telling which side
+ *
+ * Thread-safe. Blocks until the answer ended and is stored.
+ */
+CONVO_API int convo_runner_run(struct convo_turn **out, convo_runner *runner,
+			       const struct convo_question *question,
+			       const struct convo_listener *listener, convo_cancel *cancel,
+			       struct convo_err *err);
+
+/**
+ * Take back the last turn that is not yet taken back: a marker event is appended, and from then on
+ * the turn is not sent to the model. Nothing is erased.
+ *
+ * @param text set to what the user had said in it, the caller's to free(); may be NULL
+ * @return 0, CONVO_E_NOTFOUND when there is no such session or no turn left, or a store's code
+ *
+ * Thread-safe. Blocks for at most the store's timeout.
+ */
+CONVO_API int convo_runner_undo(char **text, convo_runner *runner, const char *user,
+				const char *session, struct convo_err *err);
+
+/**
+ * Which events of a loaded session take part in the conversation, in the order a model is sent
+ * them: turns that were taken back, their markers, and answers without content are left out, and
+ * each turn's events stand together, placed by their first.
+ *
+ * @param events receives pointers into the session; room for as many as it has events
+ * @return how many were written, or CONVO_E_NOMEM
+ *
+ * Thread-safe. Does not block.
+ */
+CONVO_API int64_t convo_session_conversation(const convo_session *session,
+					     const struct convo_event **events);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

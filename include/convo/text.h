@@ -1,0 +1,37 @@
+/*
+ * Small text helpers that programs on convo need too.
+ */
+#ifndef CONVO_TEXT_H
+#define CONVO_TEXT_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include <convo/err.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/**
+ * Read a duration: "24h", "1h30m", "90s", "7d", "250ms", "0". Units are d h m s ms, each at most
+ * once and from large to small; a number without a unit is an error, but for 0.
+ *
+ * @param out_ms set to milliseconds, 0 to 100 years; untouched on failure
+ * @return 0, CONVO_E_INVALID. Thread-safe. Does not block.
+ */
+CONVO_API int convo_duration_parse(int64_t *out_ms, const char *text, struct convo_err *err);
+
+/**
+ * Quote text as a JSON string, with the quotes. Invalid UTF-8 and U+0000 become U+FFFD.
+ *
+ * @param out  set to a new NUL-terminated string, the caller's to free()
+ * @return 0, CONVO_E_NOMEM. Thread-safe. Does not block.
+ */
+CONVO_API int convo_json_quote(char **out, const char *text, size_t len, struct convo_err *err);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

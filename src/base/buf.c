@@ -1,0 +1,115 @@
+/*
+ * The growing buffer; see buf.h.
+ */
+#include <base/buf.h>
+
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <base/alloc.h>
+
+static int buf_reserve(struct convo_buf *buf, size_t extra)
+{
+	if (extra > SIZE_MAX - 1 - buf->len)
+		return CONVO_E_TOOBIG;
+	if (buf->max && buf->len + extra > buf->max)
+		return CONVO_E_TOOBIG;
+	if (!convo_grow((void **)&buf->data, &buf->cap, buf->len + extra + 1, 1))
+		return CONVO_E_NOMEM;
+	return 0;
+}
+
+int convo_buf_add(struct convo_buf *buf, const void *data, size_t len)
+{
+	int rc = buf_reserve(buf, len);
+
+	if (rc < 0)
+		return rc;
+	if (len)
+		memcpy(buf->data + buf->len, data, len);
+	buf->len += len;
+	buf->data[buf->len] = '\0';
+	return 0;
+}
+
+int convo_buf_adds(struct convo_buf *buf, const char *s)
+{
+	return convo_buf_add(buf, s, strlen(s));
+}
+
+int convo_buf_addc(struct convo_buf *buf, char c)
+{
+	return convo_buf_add(buf, &c, 1);
+}
+
+int convo_buf_addf(struct convo_buf *buf, const char *fmt, ...)
+{
+	va_list args;
+	int len, rc;
+
+	va_start(args, fmt);
+	len = vsnprintf(NULL, 0, fmt, args);
+	va_end(args);
+	if (len < 0)
+		return CONVO_E_INVALID;
+	rc = buf_reserve(buf, (size_t)len);
+	if (rc < 0)
+		return rc;
+	va_start(args, fmt);
+	vsnprintf(buf->data + buf->len, (size_t)len + 1, fmt, args);
+	va_end(args);
+	buf->len += (size_t)len;
+	return 0;
+}
+
+char *convo_buf_room(struct convo_buf *buf, size_t extra)
+{
+	return buf_reserve(buf, extra) < 0 ? NULL : buf->data + buf->len;
+}
+
+void convo_buf_shift(struct convo_buf *buf, size_t n)
+{
+	if (!n)
+		return;
+	memmove(buf->data, buf->data + n, buf->len - n);
+	buf->len -= n;
+	buf->data[buf->len] = '\0';
+}
+
+void convo_buf_reset(struct convo_buf *buf)
+{
+	buf->len = 0;
+	if (buf->data)
+		buf->data[0] = '\0';
+}
+
+const char *convo_buf_str(const struct convo_buf *buf)
+{
+	return buf->data ? buf->data : "";
+}
+
+char *convo_buf_take(struct convo_buf *buf)
+{
+	char *data = buf->data ? buf->data : convo_memdup("", 0);
+
+	buf->data = NULL;
+	buf->len = buf->cap = 0;
+	return data;
+}
+
+void convo_buf_clear(struct convo_buf *buf)
+{
+	free(buf->data);
+	buf->data = NULL;
+	buf->len = buf->cap = 0;
+}
+
+int convo_buf_fail(struct convo_err *err, int rc)
+{
+	if (rc == CONVO_E_TOOBIG)
+		return convo_fail(err, rc, "text too large");
+	return convo_fail_nomem(err);
+}

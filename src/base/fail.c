@@ -1,0 +1,97 @@
+/*
+ * Errors as values; see fail.h.
+ */
+#include <base/fail.h>
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <base/utf8.h>
+
+static void fail_clean(char *text)
+{
+	size_t len = strlen(text);
+
+	len -= convo_utf8_tail(text, len);
+	text[len] = '\0';
+	for (; *text; text++) {
+		if ((unsigned char)*text < 0x20 || *text == 0x7f)
+			*text = '?';
+	}
+}
+
+static void fail_fill(struct convo_err *err, int code, bool maybe, const char *fmt, va_list args)
+{
+	char text[sizeof(err->text)]; /* an argument may be err->text itself */
+
+	vsnprintf(text, sizeof(text), fmt, args);
+	fail_clean(text);
+	err->code = code;
+	err->maybe = maybe;
+	memcpy(err->text, text, sizeof(text));
+}
+
+int convo_fail(struct convo_err *err, int code, const char *fmt, ...)
+{
+	va_list args;
+
+	if (err) {
+		va_start(args, fmt);
+		fail_fill(err, code, false, fmt, args);
+		va_end(args);
+	}
+	return code;
+}
+
+int convo_fail_maybe(struct convo_err *err, int code, const char *fmt, ...)
+{
+	va_list args;
+
+	if (err) {
+		va_start(args, fmt);
+		fail_fill(err, code, true, fmt, args);
+		va_end(args);
+	}
+	return code;
+}
+
+int convo_fail_nomem(struct convo_err *err)
+{
+	return convo_fail(err, CONVO_E_NOMEM, "out of memory");
+}
+
+const char *convo_code_name(int code)
+{
+	switch (code) {
+	case CONVO_OK:
+		return "ok";
+	case CONVO_E_NOMEM:
+		return "out of memory";
+	case CONVO_E_INVALID:
+		return "invalid argument";
+	case CONVO_E_TOOBIG:
+		return "too big";
+	case CONVO_E_NOTFOUND:
+		return "not found";
+	case CONVO_E_EXISTS:
+		return "already exists";
+	case CONVO_E_CONFLICT:
+		return "conflict";
+	case CONVO_E_TIMEOUT:
+		return "timeout";
+	case CONVO_E_IO:
+		return "input/output error";
+	case CONVO_E_VERSION:
+		return "wrong version";
+	case CONVO_E_DENIED:
+		return "denied";
+	case CONVO_E_CANCELED:
+		return "canceled";
+	case CONVO_E_UNSUPPORTED:
+		return "not supported";
+	case CONVO_E_REFUSED:
+		return "refused by the model";
+	}
+	return "unknown error";
+}

@@ -1,0 +1,27 @@
+/*
+ * Failing in one line: fill the caller's convo_err and return its code.
+ */
+#ifndef BASE_FAIL_H
+#define BASE_FAIL_H
+
+#include <convo/err.h>
+
+#if defined(__GNUC__)
+#define CONVO_PRINTF(fmt, args) __attribute__((format(printf, fmt, args)))
+#else
+#define CONVO_PRINTF(fmt, args)
+#endif
+
+/**
+ * Fill `err` (NULL is fine) with a code and one line, and return the code. Control characters of
+ * the line are made visible as '?', and it is cut at a whole character.
+ */
+int convo_fail(struct convo_err *err, int code, const char *fmt, ...) CONVO_PRINTF(3, 4);
+
+/** The same, with the `maybe` flag: the call may have been carried out (A8). */
+int convo_fail_maybe(struct convo_err *err, int code, const char *fmt, ...) CONVO_PRINTF(3, 4);
+
+/** "out of memory", with CONVO_E_NOMEM. */
+int convo_fail_nomem(struct convo_err *err);
+
+#endif

@@ -1,0 +1,58 @@
+/*
+ * JSON (RFC 8259): a checking scanner that allocates nothing, for the hot path, and a few makers.
+ * What wants a tree uses jansson; model/wire.c is the one file that does.
+ */
+#ifndef BASE_JSON_H
+#define BASE_JSON_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include <base/buf.h>
+#include <base/text.h>
+
+/** What a JSON text is, by its first byte. */
+enum json_kind {
+	JSON_KIND_NONE, /* absent or not JSON */
+	JSON_KIND_OBJECT,
+	JSON_KIND_ARRAY,
+	JSON_KIND_STRING,
+	JSON_KIND_NUMBER,
+	JSON_KIND_TRUE,
+	JSON_KIND_FALSE,
+	JSON_KIND_NULL
+};
+
+/**
+ * Check that `text` is one JSON value that every backend can keep: strict syntax, valid UTF-8, no
+ * U+0000, no lone surrogate, numbers within a double, nesting at most CONVO_JSON_DEPTH.
+ *
+ * @param what names the text in the error: "message"
+ * @return its kind, or CONVO_E_INVALID
+ */
+int convo_json_check(struct convo_text text, const char *what, struct convo_err *err);
+
+/** The kind of a checked text. */
+enum json_kind convo_json_kind(struct convo_text text);
+
+/**
+ * Walk over the members of a checked object.
+ *
+ * @param pos   0 to begin; moved on
+ * @param name  the member's name, raw between its quotes: may hold escapes
+ * @param value the member's value, without surrounding blanks
+ * @return false after the last
+ */
+bool convo_json_member(struct convo_text object, size_t *pos, struct convo_text *name,
+		       struct convo_text *value);
+
+/** The value of the last member of that name in a checked object; data NULL when absent. */
+struct convo_text convo_json_find(struct convo_text object, const char *name);
+
+/** Append the bytes of a checked string, escapes resolved. `raw` is without the quotes. */
+int convo_json_unescape(struct convo_buf *out, struct convo_text raw);
+
+/** Append text as a JSON string with its quotes; broken UTF-8 and U+0000 become U+FFFD. */
+int convo_json_quote_to(struct convo_buf *out, const char *data, size_t len);
+
+#endif

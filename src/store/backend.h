@@ -1,0 +1,250 @@
+/*
+ * What a storage backend promises. See docs/adding-a-backend.md for the way from here to a green
+ * contract, and memory.c for the reference.
+ *
+ * The front (store.c) has already checked every argument, applied the defaults, read the clocks
+ * and made fresh ids; a backend only stores and fetches. Except for open() and close(), any
+ * function may be called from any thread at any time, with no lock held by the caller. Every
+ * negative return also fills `err`, and every function returns by the call's deadline.
+ */
+#ifndef STORE_BACKEND_H
+#define STORE_BACKEND_H
+
+#include <convo/store.h>
+
+#include <base/buf.h>
+#include <base/text.h>
+#include <base/url.h>
+#include <base/uuid.h>
+
+/** The moment of a call. */
+struct store_call {
+	int64_t now_us;      /* Unix time; larger in every later call of this process */
+	int64_t deadline_us; /* by convo_clock_mono_us() */
+};
+
+struct convo_store {
+	const struct convo_backend *be;
+	struct convo_store_options opts; /* defaults applied: nothing is 0 that means "default";
+	                                    trash_ms and clean_interval_ms are 0 for "none";
+	                                    prefix is set */
+	char prefix[33];
+	char where[256];               /* for convo_store_describe() and messages; no secrets */
+	struct store_cleaner *cleaner; /* the cleaning thread, or NULL */
+};
+
+/* ---- what travels --------------------------------------------------------------------- */
+
+/** The text fields of an event. Each is absent (data NULL) or set; message, role, author are set. */
+enum event_field {
+	FIELD_ROLE,
+	FIELD_AUTHOR,
+	FIELD_TURN,
+	FIELD_MODEL,
+	FIELD_FINISH_REASON,
+	FIELD_ERROR,
+	FIELD_MESSAGE, /* from here on: JSON */
+	FIELD_USAGE,
+	FIELD_STATE,
+	FIELD_EXTRA,
+	FIELD_COUNT
+};
+
+/** Their names, as columns and members are called in every backend: "role", "author" ... */
+extern const char *const event_field_name[FIELD_COUNT];
+
+static inline bool event_field_is_json(enum event_field field)
+{
+	return field >= FIELD_MESSAGE;
+}
+
+struct store_event {
+	int64_t seq;     /* set by the backend */
+	int64_t time_ms; /* set by the backend: max(now, that of the event before) */
+	unsigned char id[UUID_BYTES];
+	int status; /* enum convo_status */
+	struct convo_text field[FIELD_COUNT];
+};
+
+/** One change of state. */
+struct store_change {
+	enum convo_scope scope;
+	struct convo_text name;  /* without the scope's prefix */
+	struct convo_text value; /* JSON; data NULL removes the name */
+	size_t event;            /* index of the event it came with; 0 without events */
+};
+
+/** What a scope counts against CONVO_MAX_STATE: the bytes of its names and values as passed in. */
+static inline size_t store_change_bytes(const struct store_change *change)
+{
+	return change->value.data ? change->name.len + change->value.len : 0;
+}
+
+struct store_create {
+	unsigned char generation[UUID_BYTES];
+	struct convo_text title; /* "" for none */
+	const struct store_change *changes;
+	size_t change_count;
+};
+
+struct store_append {
+	const unsigned char *generation; /* expected, or NULL */
+	bool check_seq;
+	int64_t after_seq;
+	struct store_event *events; /* no id twice; the backend sets seq (and may set time_ms) */
+	size_t count;
+	const struct store_change *changes; /* in the order of their events; within one event no
+	                                       (scope, name) twice */
+	size_t change_count;
+};
+
+/** What a backend tells of a session. Times in µs; 0 means never or not. */
+struct store_meta {
+	struct convo_text session, title;
+	unsigned char generation[UUID_BYTES];
+	int64_t created_us, updated_us, expires_us, deleted_us;
+	int64_t first_seq, last_seq; /* of what is stored; empty: first_seq = last_seq + 1 */
+	int64_t position; /* where it stands in its list: higher is nearer to the front. µs of the
+	                     last write or of the deletion, made distinct where the engine can */
+	int64_t number;   /* breaks ties of position; higher is nearer to the front */
+};
+
+/** Where a page begins: after this (position, number), in list order. */
+struct store_place {
+	int64_t position, number; /* INT64_MAX both: from the front */
+};
+
+/* ---- what a backend fills in ---------------------------------------------------------- */
+
+/** Begin filling a session: forgets what was added before, so that a lost connection can retry. */
+void convo_session_reset(struct convo_session *into);
+
+/** Set what is known of a session being loaded. Copies. 0 or CONVO_E_NOMEM. */
+int convo_session_set_meta(struct convo_session *into, const struct store_meta *meta,
+			   struct convo_err *err);
+
+/** Add one event of the window; any order, they are sorted by seq afterwards. Copies. */
+int convo_session_add_event(struct convo_session *into, const struct store_event *event,
+			    struct convo_err *err);
+
+/** Add one name of state. Copies. */
+int convo_session_add_state(struct convo_session *into, enum convo_scope scope,
+			    struct convo_text name, struct convo_text value, struct convo_err *err);
+
+/** Forget what was added to a list, add one name to it. Copies. */
+void convo_state_reset(struct convo_state *into);
+int convo_state_add(struct convo_state *into, enum convo_scope scope, struct convo_text name,
+		    struct convo_text value, struct convo_err *err);
+
+/** A page of a list being read. */
+struct store_page;
+void convo_page_reset(struct store_page *into);
+int convo_page_add(struct store_page *into, const struct store_meta *meta, struct convo_err *err);
+
+/* ---- the functions -------------------------------------------------------------------- */
+
+struct convo_backend {
+	const char *scheme;         /* the URL scheme that selects it: "sqlite" */
+	const char *const *aliases; /* other schemes, NULL after the last; may be NULL */
+	const char *title;          /* for people: "SQLite" */
+	size_t size;                /* of the backend's own store struct, a convo_store first */
+	const char *default_prefix; /* "convo_" or "convo" */
+
+	/* Connect and bring the schema up to date (L1). `store` is `size` zero bytes with the base
+	 * filled in but for `where`, which open() fills. `url` is borrowed for the call. May fail
+	 * halfway: close() follows anyway. */
+	int (*open)(struct convo_store *store, const struct store_call *call,
+		    const struct convo_url *url, struct convo_err *err);
+
+	/* Release whatever open() got hold of. The front frees the struct. */
+	void (*close)(struct convo_store *store);
+
+	/* Add an empty session; CONVO_E_EXISTS if a live one has the name (S1). An expired one does
+	 * not count and must not block it. CONVO_E_TOOBIG as in state_set. */
+	int (*create)(struct convo_store *store, const struct store_call *call,
+		      const struct convo_key *key, const struct store_create *create,
+		      struct convo_err *err);
+
+	/* One consistent view (S2): meta, the state of the three scopes, the events of the window,
+	 * of which none is older than the newest opts.event_limit. The window's n is never 0 unless
+	 * unbounded (SIZE_MAX) is not wanted: the front passes SIZE_MAX for no bound. For AROUND
+	 * `around` is the id; CONVO_E_NOTFOUND if the session or that event is absent. Starts with
+	 * convo_session_reset(). */
+	int (*load)(struct convo_store *store, const struct store_call *call,
+		    const struct convo_key *key, const struct convo_window *window,
+		    const unsigned char *around, struct convo_session *into, struct convo_err *err);
+
+	/* Append (A1 to A7). In this order: absent, deleted or expired: CONVO_E_NOTFOUND. Another
+	 * generation than expected: CONVO_E_CONFLICT. Events whose id is stored get their seq; if
+	 * none is left, success, and the session is not touched. after_seq not the last one:
+	 * CONVO_E_CONFLICT with err->last_seq. Otherwise the rest is numbered, stored, and the
+	 * changes that came with them (not those of events already stored; for one name the last
+	 * wins) are applied, all in one step; a scope that would pass CONVO_MAX_STATE fails it with
+	 * CONVO_E_TOOBIG. Then, with opts.event_limit = n, events older than both the newest n and
+	 * this batch go (A5). updated = now; expires = now + opts.ttl_ms, left alone when that is 0
+	 * (T3). */
+	int (*append)(struct convo_store *store, const struct store_call *call,
+		      const struct convo_key *key, struct store_append *append,
+		      struct convo_err *err);
+
+	/* Set the title; counts as a write. CONVO_E_NOTFOUND. */
+	int (*rename)(struct convo_store *store, const struct store_call *call,
+		      const struct convo_key *key, struct convo_text title, struct convo_err *err);
+
+	/* At most n sessions of (app, user) after `place`, in falling order of (position, number):
+	 * the live ones, or with `trash` the deleted ones whose trash time is not over. One atomic
+	 * view. Starts with convo_page_reset(). */
+	int (*list)(struct convo_store *store, const struct store_call *call, const char *app,
+		    const char *user, bool trash, const struct store_place *place, size_t n,
+		    struct store_page *into, struct convo_err *err);
+
+	/* Hide the live session and put it into the trash until now + opts.trash_ms; with a
+	 * trash_ms of 0 it is gone at once. Absent is a success. */
+	int (*delete)(struct convo_store *store, const struct store_call *call,
+		      const struct convo_key *key, struct convo_err *err);
+
+	/* Bring the newest deleted session of the name, or that generation, back. CONVO_E_EXISTS if
+	 * the name lives; CONVO_E_NOTFOUND. updated = now; with a ttl expires = now + ttl, else a
+	 * session that expires does so as much later as it was deleted. */
+	int (*restore)(struct convo_store *store, const struct store_call *call,
+		       const struct convo_key *key, const unsigned char *generation,
+		       struct convo_err *err);
+
+	/* Remove deleted sessions of the name, or that generation, for good. Absent is a success. */
+	int (*purge)(struct convo_store *store, const struct store_call *call,
+		     const struct convo_key *key, const unsigned char *generation,
+		     struct convo_err *err);
+
+	/* Apply all changes in one step. A change in the session's scope needs the session
+	 * (CONVO_E_NOTFOUND) and counts as a write of it. CONVO_E_TOOBIG when a scope would pass
+	 * CONVO_MAX_STATE. key->session, key->user may be NULL when no change needs them. */
+	int (*state_set)(struct convo_store *store, const struct store_call *call,
+			 const struct convo_key *key, const struct store_change *changes,
+			 size_t count, struct convo_err *err);
+
+	/* Read the names of the scopes (or-ed), or with `name` that one name of the one scope.
+	 * CONVO_E_NOTFOUND only for a session that is needed and absent. Starts with
+	 * convo_state_reset(). */
+	int (*state_list)(struct convo_store *store, const struct store_call *call,
+			  const struct convo_key *key, unsigned scopes,
+			  const struct convo_text *name, struct convo_state *into,
+			  struct convo_err *err);
+
+	/* One bounded step of removing expired sessions, trash whose time is over, and what deletes
+	 * left behind: at most some thousand rows or some milliseconds. *removed rises by the
+	 * sessions that are gone for good; *more tells whether another step would find work. NULL
+	 * where the server does that by itself. */
+	int (*clean)(struct convo_store *store, const struct store_call *call, int64_t *removed,
+		     bool *more, struct convo_err *err);
+
+	/* Append the SQL of an empty database to `out`; NULL where there is none. */
+	int (*schema)(struct convo_buf *out, const char *prefix, struct convo_err *err);
+};
+
+extern const struct convo_backend convo_backend_memory;
+extern const struct convo_backend convo_backend_sqlite;
+extern const struct convo_backend convo_backend_redis;
+extern const struct convo_backend convo_backend_postgres;
+extern const struct convo_backend convo_backend_mysql;
+
+#endif
