@@ -5,6 +5,8 @@
 #ifndef BASE_URL_H
 #define BASE_URL_H
 
+#include <stddef.h>
+
 #include <base/fail.h>
 
 #define URL_PARAMS 32

@@ -1,0 +1,228 @@
+/*
+ * Store URLs; see url.h.
+ */
+#include <base/url.h>
+
+#include <stdlib.h>
+#include <string.h>
+
+#include <base/alloc.h>
+#include <base/utf8.h>
+
+static int url_fail(struct convo_err *err, const char *why)
+{
+	return convo_fail(err, CONVO_E_INVALID, "bad store URL: %s", why);
+}
+
+static int url_digit(char c)
+{
+	if (c >= '0' && c <= '9')
+		return c - '0';
+	c = (char)(c | 0x20);
+	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+/* Decode in place. */
+static int url_decode(char *text, struct convo_err *err)
+{
+	char *to = text, *start = text;
+
+	for (; *text; text++) {
+		int high, low;
+
+		if (*text != '%') {
+			*to++ = *text;
+			continue;
+		}
+		high = url_digit(text[1]);
+		low = high < 0 ? -1 : url_digit(text[2]);
+		if (low < 0)
+			return url_fail(err, "'%' must be followed by two hex digits");
+		if (high == 0 && low == 0)
+			return url_fail(err, "it holds %00");
+		*to++ = (char)(high * 16 + low);
+		text += 2;
+	}
+	*to = '\0';
+	if (!convo_utf8_valid(start, (size_t)(to - start)))
+		return url_fail(err, "it is not UTF-8");
+	return 0;
+}
+
+static int url_parse_params(struct convo_url *url, char *query, struct convo_err *err)
+{
+	char *next;
+	int rc;
+
+	for (; query && *query; query = next) {
+		char *value;
+
+		next = strchr(query, '&');
+		if (next)
+			*next++ = '\0';
+		value = strchr(query, '=');
+		if (!value || value == query)
+			return url_fail(err, "write its options as ?name=value&name=value");
+		*value++ = '\0';
+		if (url->count == URL_PARAMS)
+			return url_fail(err, "too many options");
+		rc = url_decode(query, err);
+		if (rc >= 0)
+			rc = url_decode(value, err);
+		if (rc < 0)
+			return rc;
+		url->param[url->count].name = query;
+		url->param[url->count++].value = value;
+	}
+	return 0;
+}
+
+static int url_parse_port(struct convo_url *url, const char *text, struct convo_err *err)
+{
+	int port = 0;
+
+	if (!*text)
+		return 0;
+	for (; *text >= '0' && *text <= '9' && port < 100000; text++)
+		port = port * 10 + (*text - '0');
+	if (*text || port < 1 || port > 65535)
+		return url_fail(err, "the port must be 1 to 65535");
+	url->port = port;
+	return 0;
+}
+
+static int url_parse_host(struct convo_url *url, char *host, struct convo_err *err)
+{
+	char *colon = strrchr(host, ':'), *bracket;
+
+	if (strchr(host, ',')) {
+		url->host = host;
+		return url_decode(host, err);
+	}
+	if (*host == '[') {
+		bracket = strchr(host, ']');
+		if (!bracket || (bracket[1] && bracket[1] != ':'))
+			return url_fail(err, "write an IPv6 address as [::1]:port");
+		*bracket = '\0';
+		colon = bracket[1] ? bracket + 1 : NULL;
+		host++;
+	} else if (colon && strchr(host, ':') != colon) {
+		return url_fail(err, "write an IPv6 address as [::1]:port");
+	}
+	if (colon) {
+		*colon = '\0';
+		if (url_parse_port(url, colon + 1, err) < 0)
+			return CONVO_E_INVALID;
+	}
+	if (*host)
+		url->host = host;
+	return url_decode(host, err);
+}
+
+/* user:password@host:port */
+static int url_parse_authority(struct convo_url *url, char *authority, struct convo_err *err)
+{
+	char *at = strrchr(authority, '@'), *colon;
+	int rc = 0;
+
+	if (at) {
+		*at = '\0';
+		colon = strchr(authority, ':');
+		if (colon) {
+			*colon = '\0';
+			url->password = colon + 1;
+			rc = url_decode(url->password, err);
+		}
+		if (rc >= 0 && *authority) {
+			url->user = authority;
+			rc = url_decode(authority, err);
+		}
+		authority = at + 1;
+	}
+	return rc < 0 ? rc : url_parse_host(url, authority, err);
+}
+
+static int url_parse_scheme(struct convo_url *url, char **rest, struct convo_err *err)
+{
+	char *p = url->memory;
+
+	url->scheme = p;
+	for (; *p && *p != ':'; p++) {
+		if (*p >= 'A' && *p <= 'Z')
+			*p = (char)(*p | 0x20);
+		else if (!(*p >= 'a' && *p <= 'z') &&
+			 !(p > url->memory && ((*p >= '0' && *p <= '9') || strchr("+-.", *p))))
+			break;
+	}
+	if (*p != ':' || p == url->memory)
+		return url_fail(err, "it must begin with a scheme, like sqlite: or redis://");
+	*p = '\0';
+	*rest = p + 1;
+	return 0;
+}
+
+static int url_parse_parts(struct convo_url *url, struct convo_err *err)
+{
+	char *rest = NULL, *query;
+	int rc = url_parse_scheme(url, &rest, err);
+
+	if (rc < 0)
+		return rc;
+	query = strchr(rest, '?');
+	if (query) {
+		*query++ = '\0';
+		rc = url_parse_params(url, query, err);
+		if (rc < 0)
+			return rc;
+	}
+	if (rest[0] == '/' && rest[1] == '/') {
+		/* The authority moves one byte down, so that a NUL fits before the path. */
+		size_t len = strcspn(rest + 2, "/");
+
+		memmove(rest + 1, rest + 2, len);
+		rest[1 + len] = '\0';
+		rc = url_parse_authority(url, rest + 1, err);
+		rest += 2 + len;
+	}
+	if (rc < 0 || !*rest)
+		return rc;
+	url->path = rest;
+	return url_decode(rest, err);
+}
+
+int convo_url_parse(struct convo_url *out, const char *text, struct convo_err *err)
+{
+	int rc;
+
+	memset(out, 0, sizeof(*out));
+	if (strlen(text) > 8192)
+		return url_fail(err, "longer than 8192 bytes");
+	out->memory = convo_memdup(text, strlen(text));
+	if (!out->memory)
+		return convo_fail_nomem(err);
+	rc = url_parse_parts(out, err);
+	if (rc < 0)
+		convo_url_clear(out);
+	return rc;
+}
+
+const char *convo_url_param(const struct convo_url *url, const char *name)
+{
+	size_t i;
+
+	for (i = url->count; i-- > 0;) {
+		if (strcmp(url->param[i].name, name) == 0)
+			return url->param[i].value;
+	}
+	return NULL;
+}
+
+void convo_url_clear(struct convo_url *url)
+{
+	volatile char *wipe = url->password;
+
+	while (wipe && *wipe)
+		*wipe++ = 0;
+	free(url->memory);
+	memset(url, 0, sizeof(*url));
+}
