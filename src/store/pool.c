@@ -214,33 +214,35 @@ static bool pool_undecided(int rc)
 	       rc == CONVO_E_DENIED || rc == CONVO_E_VERSION;
 }
 
-/* What is returned after a failure with a try of unknown outcome: IO or TIMEOUT, and maybe. */
-static int pool_maybe(int rc, struct convo_err *err)
+/* Tell a failure. After a try of unknown outcome it is IO or TIMEOUT, and maybe. */
+static int pool_fail(const struct pool_run *run, struct convo_err *why, struct convo_err *err)
 {
-	if (rc != CONVO_E_TIMEOUT)
-		rc = CONVO_E_IO;
-	if (err) {
-		err->code = rc;
-		err->maybe = true;
+	if (run->unknown && pool_undecided(why->code)) {
+		why->maybe = true;
+		if (why->code != CONVO_E_TIMEOUT)
+			why->code = CONVO_E_IO;
 	}
-	return rc;
+	if (err)
+		*err = *why;
+	return why->code;
 }
 
 int convo_pool_run(struct store_pool *pool, const struct store_call *call, bool repeat, pool_op op,
 		   void *ctx, struct convo_err *err)
 {
 	struct pool_run run = {.pool = pool, .deadline_us = call->deadline_us};
+	struct convo_err why = {0}; /* a try that failed must not show when the next succeeds */
 	enum pool_fate fate;
 	int rc = pool_acquire(pool, call->deadline_us, &run.conn, err);
 
 	if (rc < 0)
 		return rc;
 	do {
-		rc = pool_connect(&run, err);
+		rc = pool_connect(&run, &why);
 		if (rc < 0)
 			break;
 		fate = POOL_KEEP;
-		rc = op(pool->store, run.conn, call, ctx, &fate, err);
+		rc = op(pool->store, run.conn, call, ctx, &fate, &why);
 		if (fate == POOL_KEEP)
 			break;
 		pool->driver->disconnect(run.conn);
@@ -248,7 +250,5 @@ int convo_pool_run(struct store_pool *pool, const struct store_call *call, bool 
 		run.unknown = run.unknown || fate == POOL_LOST;
 	} while (rc == CONVO_E_IO && (repeat || fate == POOL_UNSENT) && pool_pause(&run));
 	pool_release(pool, run.conn);
-	if (run.unknown && pool_undecided(rc))
-		rc = pool_maybe(rc, err);
-	return rc;
+	return rc < 0 ? pool_fail(&run, &why, err) : rc;
 }
