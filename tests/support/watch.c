@@ -1,0 +1,250 @@
+/*
+ * See watch.h. The test sends one-letter commands, the watcher answers each with the server's
+ * process id. The watcher is a subreaper: what a killed server leaves behind becomes its child and
+ * is killed too.
+ */
+#include "watch.h"
+
+#include "test.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <signal.h>
+#include <stdio.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#define STOP_MS 5000
+
+struct watch {
+	int command; /* to the watcher */
+	int answer;  /* from it */
+	pid_t watcher;
+	pid_t server;
+};
+
+/* ---- the watcher's side ---------------------------------------------------------------- */
+
+static void watcher_pause_ms(int ms)
+{
+	struct timespec t = {ms / 1000, (ms % 1000) * 1000000L};
+
+	nanosleep(&t, NULL);
+}
+
+static pid_t watcher_parent_of(pid_t pid)
+{
+	char path[64], line[512];
+	char *end;
+	int parent = 0;
+	FILE *f;
+
+	snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
+	f = fopen(path, "re");
+	if (!f)
+		return 0;
+	/* the name, in parentheses, may hold anything */
+	if (fgets(line, sizeof(line), f) && (end = strrchr(line, ')')) != NULL)
+		sscanf(end + 1, " %*c %d", &parent);
+	fclose(f);
+	return parent;
+}
+
+static bool watcher_descends(pid_t pid, pid_t from)
+{
+	for (int depth = 0; pid > 1 && depth < 16; depth++) {
+		pid = watcher_parent_of(pid);
+		if (pid == from)
+			return true;
+	}
+	return false;
+}
+
+/* Signal everything that descends from the watcher. @return how many there were */
+static int watcher_signal_all(int sig)
+{
+	DIR *proc = opendir("/proc");
+	struct dirent *entry;
+	int count = 0;
+
+	if (!proc)
+		return 0;
+	while ((entry = readdir(proc)) != NULL) {
+		pid_t pid = (pid_t)atoi(entry->d_name);
+
+		if (pid > 1 && watcher_descends(pid, getpid())) {
+			kill(pid, sig);
+			count++;
+		}
+	}
+	closedir(proc);
+	return count;
+}
+
+static void watcher_kill_all(void)
+{
+	do {
+		watcher_signal_all(SIGKILL);
+		while (waitpid(-1, NULL, WNOHANG) > 0)
+			continue;
+		watcher_pause_ms(1);
+	} while (waitpid(-1, NULL, WNOHANG) >= 0 || errno != ECHILD);
+}
+
+static void watcher_stop(pid_t server, int sig)
+{
+	watcher_signal_all(SIGCONT);
+	if (server > 0)
+		kill(server, sig);
+	for (int ms = 0; ms < STOP_MS; ms += 5) {
+		pid_t gone = waitpid(-1, NULL, WNOHANG);
+
+		if (gone == server || (gone < 0 && errno == ECHILD))
+			break;
+		if (gone == 0)
+			watcher_pause_ms(5);
+	}
+	watcher_kill_all();
+}
+
+static void watcher_exec(const struct watch_program *program)
+{
+	int log = open(program->log, O_WRONLY | O_CREAT | O_APPEND, 0644);
+
+	dup2(log, 1);
+	dup2(log, 2);
+	for (int fd = 3; fd < 256; fd++)
+		close(fd);
+	if (chdir(program->dir) != 0)
+		_exit(127);
+	if (program->uid &&
+	    (setgroups(0, NULL) != 0 || setgid(program->gid) != 0 || setuid(program->uid) != 0))
+		_exit(127);
+	setenv("HOME", program->dir, 1);
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	signal(SIGPIPE, SIG_DFL);
+	execv(program->argv[0], (char *const *)program->argv);
+	_exit(127);
+}
+
+static pid_t watcher_spawn(const struct watch_program *program)
+{
+	pid_t pid = fork();
+
+	if (pid == 0)
+		watcher_exec(program);
+	return pid;
+}
+
+static void watcher_run(const struct watch_program *program, int command, int answer)
+{
+	pid_t server = 0;
+	char letter;
+
+	setsid();
+	prctl(PR_SET_CHILD_SUBREAPER, 1);
+	dup2(open("/dev/null", O_RDWR | O_CLOEXEC), 0);
+	dup2(0, 1);
+	dup2(0, 2);
+	for (int fd = 3; fd < 256; fd++)
+		if (fd != command && fd != answer)
+			close(fd);
+	while (read(command, &letter, 1) == 1) {
+		if (letter == 'S') {
+			server = watcher_spawn(program);
+		} else if (letter == 'T') {
+			watcher_stop(server, program->stop_signal);
+			server = 0;
+		} else if (letter == 'K') {
+			watcher_kill_all();
+			server = 0;
+		} else {
+			watcher_signal_all(letter == 'P' ? SIGSTOP : SIGCONT);
+		}
+		if (write(answer, &server, sizeof(server)) < 0)
+			break;
+	}
+	watcher_stop(server, program->stop_signal);
+	test_remove_tree(program->dir);
+	_exit(0);
+}
+
+/* ---- the test's side ------------------------------------------------------------------- */
+
+static void watch_command(struct watch *watch, char letter)
+{
+	if (write(watch->command, &letter, 1) != 1 ||
+	    read(watch->answer, &watch->server, sizeof(watch->server)) !=
+		    (ssize_t)sizeof(watch->server))
+		must_not_reach("the watcher of a server is gone");
+}
+
+struct watch *watch_start(const struct watch_program *program)
+{
+	struct watch *watch = calloc(1, sizeof(*watch));
+	int command[2], answer[2];
+
+	if (!watch || pipe(command) != 0 || pipe(answer) != 0)
+		must_not_reach("no pipe for a server");
+	fflush(NULL);
+	watch->watcher = fork();
+	if (watch->watcher == 0) {
+		close(command[1]);
+		close(answer[0]);
+		watcher_run(program, command[0], answer[1]);
+	}
+	close(command[0]);
+	close(answer[1]);
+	/* programs a test runs must not keep the watcher alive */
+	fcntl(command[1], F_SETFD, FD_CLOEXEC);
+	fcntl(answer[0], F_SETFD, FD_CLOEXEC);
+	watch->command = command[1];
+	watch->answer = answer[0];
+	watch_command(watch, 'S');
+	return watch;
+}
+
+void watch_stop(struct watch *watch)
+{
+	watch_command(watch, 'T');
+}
+
+void watch_kill(struct watch *watch)
+{
+	watch_command(watch, 'K');
+}
+
+void watch_restart(struct watch *watch)
+{
+	watch_command(watch, 'S');
+}
+
+void watch_pause(struct watch *watch)
+{
+	watch_command(watch, 'P');
+}
+
+void watch_resume(struct watch *watch)
+{
+	watch_command(watch, 'C');
+}
+
+pid_t watch_pid(const struct watch *watch)
+{
+	return watch->server;
+}
+
+void watch_end(struct watch *watch)
+{
+	if (!watch)
+		return;
+	close(watch->command);
+	while (waitpid(watch->watcher, NULL, 0) < 0 && errno == EINTR)
+		continue;
+	close(watch->answer);
+	free(watch);
+}

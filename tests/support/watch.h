@@ -1,0 +1,44 @@
+/*
+ * A server process of a test: started, killed, paused and started again, and always stopped, also
+ * when the test crashes. A watcher process between the two sees the test's end of a pipe close.
+ */
+#ifndef SUPPORT_WATCH_H
+#define SUPPORT_WATCH_H
+
+#include <sys/types.h>
+
+struct watch;
+
+/** What runs. */
+struct watch_program {
+	const char *const *argv; /* NULL after the last; argv[0] is an absolute path */
+	uid_t uid;               /* who runs it; 0: the caller */
+	gid_t gid;
+	int stop_signal; /* the polite one */
+	const char *log; /* where its output goes */
+	const char *dir; /* its working directory; removed at the end */
+};
+
+/** Start a watcher and the program. Copies nothing: `program` must live on. NULL on failure. */
+struct watch *watch_start(const struct watch_program *program);
+
+/** Stop it politely; killed after 5 s. */
+void watch_stop(struct watch *watch);
+
+/** kill -9 it and whatever it has started. */
+void watch_kill(struct watch *watch);
+
+/** Start it again after watch_stop() or watch_kill(). */
+void watch_restart(struct watch *watch);
+
+/** SIGSTOP and SIGCONT to it and whatever it has started. */
+void watch_pause(struct watch *watch);
+void watch_resume(struct watch *watch);
+
+/** Its process id; 0 when it has been stopped. */
+pid_t watch_pid(const struct watch *watch);
+
+/** Stop it and its watcher, and remove its directory. NULL is fine. */
+void watch_end(struct watch *watch);
+
+#endif
