@@ -444,6 +444,27 @@ bool convo_json_member(struct convo_text object, size_t *pos, struct convo_text 
 	return true;
 }
 
+bool convo_json_element(struct convo_text array, size_t *pos, struct convo_text *value)
+{
+	struct scan s = {
+		.start = array.data, .pos = array.data + *pos, .end = array.data + array.len};
+
+	if (!array.data)
+		return false;
+	scan_blanks(&s);
+	if (!scan_is(&s, *pos == 0 ? '[' : ','))
+		return false;
+	s.pos++;
+	scan_blanks(&s);
+	if (s.pos == s.end || scan_is(&s, ']'))
+		return false;
+	value->data = s.pos;
+	skip_value(&s);
+	value->len = (size_t)(s.pos - value->data);
+	*pos = (size_t)(s.pos - s.start);
+	return true;
+}
+
 /* Compare a raw name, which may hold escapes, with a plain one. */
 static bool name_is(struct convo_text raw, const char *name)
 {

@@ -46,6 +46,15 @@ enum json_kind convo_json_kind(struct convo_text text);
 bool convo_json_member(struct convo_text object, size_t *pos, struct convo_text *name,
 		       struct convo_text *value);
 
+/**
+ * Walk over the elements of a checked array.
+ *
+ * @param pos   0 to begin; moved on
+ * @param value the element, without surrounding blanks
+ * @return false after the last, and for what is no array
+ */
+bool convo_json_element(struct convo_text array, size_t *pos, struct convo_text *value);
+
 /** The value of the last member of that name in a checked object; data NULL when absent. */
 struct convo_text convo_json_find(struct convo_text object, const char *name);
 
