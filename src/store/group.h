@@ -6,12 +6,15 @@
 #ifndef STORE_GROUP_H
 #define STORE_GROUP_H
 
+#include <pthread.h>
+
 #include <store/backend.h>
 
 /** One caller's work. A backend puts it first in a struct of its own, on the caller's stack. */
 struct group_job {
 	struct group_job *next; /* the group's: the queue */
 	int state;              /* the group's: queued, taken, done */
+	pthread_cond_t woken;   /* the group's: done, or to lead */
 	size_t weight;          /* in bytes, set by the caller; bounds a round */
 	int64_t deadline_us;
 	int rc;               /* set by the round */
