@@ -42,6 +42,7 @@ build_in() {
 		flock 9
 		if needs_setup "$dir" "$@"; then
 			[ ! -f "$dir/meson-private/coredata.dat" ] || set -- --reconfigure "$@"
+			[ -f "$dir/build.ninja" ] || echo "Building convo in $dir ..." >&2
 			quietly "$dir/setup.log" meson setup "$@" "$dir" "$root" ||
 				die "The build could not be set up; if $dir is an old one, remove it."
 		fi
