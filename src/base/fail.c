@@ -9,6 +9,10 @@
 
 #include <base/utf8.h>
 
+#undef convo_fail
+#undef convo_fail_maybe
+#undef convo_fail_nomem
+
 static void fail_clean(char *text)
 {
 	size_t len = strlen(text);

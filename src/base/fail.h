@@ -24,4 +24,11 @@ int convo_fail_maybe(struct convo_err *err, int code, const char *fmt, ...) CONV
 /** "out of memory", with CONVO_E_NOMEM. */
 int convo_fail_nomem(struct convo_err *err);
 
+#ifdef __clang_analyzer__
+/* It does not look into other files: tell it that the code comes back. */
+#define convo_fail(err, code, ...) ((void)(convo_fail)(err, code, __VA_ARGS__), (code))
+#define convo_fail_maybe(err, code, ...) ((void)(convo_fail_maybe)(err, code, __VA_ARGS__), (code))
+#define convo_fail_nomem(err) ((void)(convo_fail_nomem)(err), CONVO_E_NOMEM)
+#endif
+
 #endif
