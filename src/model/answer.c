@@ -1,0 +1,467 @@
+/*
+ * Collecting an answer; see answer.h. Text is kept twice at the end, plain and inside the message's
+ * JSON; both are bounded by counting what each piece will take as JSON.
+ */
+#include <model/answer.h>
+
+#include <stdlib.h>
+#include <string.h>
+
+#include <base/alloc.h>
+#include <base/clock.h>
+#include <base/json.h>
+#include <base/utf8.h>
+
+#define FRAME 512u   /* JSON around the pieces: member names, quotes */
+#define LONGEST 255u /* bytes of a model name or finish reason (event.h) */
+#define MOST_CALLS 128u
+#define CALL_FRAME 128u
+#define LARGEST_USAGE (64u << 10)
+
+int convo_answer_new(struct answer **out, const struct convo_listener *listener,
+		     const convo_cancel *cancel, size_t max, struct convo_err *err)
+{
+	struct answer *answer = convo_alloc(1, sizeof(*answer));
+
+	if (!answer)
+		return convo_fail_nomem(err);
+	answer->listener = listener;
+	answer->cancel = cancel;
+	answer->began_us = convo_clock_mono_us();
+	answer->max = max;
+	answer->used = FRAME;
+	answer->pub.first_ms = -1;
+	answer->pub.prompt_tokens = -1;
+	answer->pub.completion_tokens = -1;
+	answer->pub.attempts = 1;
+	for (size_t i = 0; i < ANSWER_KINDS; i++)
+		answer->part[i].text.max = max;
+	*out = answer;
+	return 0;
+}
+
+static void answer_clear_calls(struct answer *answer)
+{
+	for (size_t i = 0; i < answer->call_count; i++) {
+		convo_buf_clear(&answer->calls[i].id);
+		convo_buf_clear(&answer->calls[i].name);
+		convo_buf_clear(&answer->calls[i].args);
+	}
+	free(answer->calls);
+	answer->calls = NULL;
+	answer->call_count = answer->call_cap = 0;
+}
+
+void convo_answer_free(struct convo_answer *pub)
+{
+	struct answer *answer = (struct answer *)pub;
+
+	if (!answer)
+		return;
+	for (size_t i = 0; i < ANSWER_KINDS; i++) {
+		convo_buf_clear(&answer->part[i].text);
+		convo_buf_clear(&answer->part[i].waiting);
+	}
+	answer_clear_calls(answer);
+	convo_buf_clear(&answer->message);
+	convo_buf_clear(&answer->model);
+	convo_buf_clear(&answer->finish_reason);
+	convo_buf_clear(&answer->usage);
+	convo_buf_clear(&answer->error);
+	free(answer);
+}
+
+/* ---- pieces --------------------------------------------------------------------------- */
+
+/* What a byte takes inside a JSON string, at most. */
+static size_t answer_cost(char c)
+{
+	if (c == '"' || c == '\\')
+		return 2;
+	return (unsigned char)c < 0x20 || c == 0x7f ? 6 : 1;
+}
+
+/* Count the bytes of `text` from `from` on; cut it where the answer is full. */
+static int answer_charge(struct answer *answer, struct convo_buf *text, size_t from)
+{
+	for (size_t i = from; i < text->len; i++) {
+		size_t cost = answer_cost(text->data[i]);
+
+		if (cost > answer->max || answer->used > answer->max - cost) {
+			text->len = i - convo_utf8_tail(text->data + from, i - from);
+			text->data[text->len] = '\0';
+			return CONVO_E_TOOBIG;
+		}
+		answer->used += cost;
+	}
+	return 0;
+}
+
+/* The half of a surrogate pair at `data`, as three bytes: 1 the high one, 2 the low one, or 0. */
+static int answer_surrogate(const char *data, size_t len)
+{
+	if (len < 3 || (unsigned char)data[0] != 0xed || ((unsigned char)data[2] & 0xc0) != 0x80)
+		return 0;
+	switch ((unsigned char)data[1] & 0xf0) {
+	case 0xa0:
+		return 1;
+	case 0xb0:
+		return 2;
+	}
+	return 0;
+}
+
+static uint32_t answer_surrogate_bits(const char *half)
+{
+	return ((unsigned char)half[1] & 0x0fu) << 6 | ((unsigned char)half[2] & 0x3fu);
+}
+
+/* Turn pairs of halves into the characters they mean: six bytes become four. */
+static void answer_join_surrogates(struct convo_buf *buf)
+{
+	char *at = memchr(buf->data, 0xed, buf->len), *end = buf->data + buf->len;
+
+	for (; at && end - at >= 6; at = memchr(at + 1, 0xed, (size_t)(end - at - 1))) {
+		uint32_t cp;
+
+		if (answer_surrogate(at, 3) != 1 || answer_surrogate(at + 3, 3) != 2)
+			continue;
+		cp = 0x10000 + (answer_surrogate_bits(at) << 10 | answer_surrogate_bits(at + 3));
+		at[0] = (char)(0xf0 | cp >> 18);
+		at[1] = (char)(0x80 | (cp >> 12 & 0x3f));
+		at[2] = (char)(0x80 | (cp >> 6 & 0x3f));
+		at[3] = (char)(0x80 | (cp & 0x3f));
+		memmove(at + 4, at + 6, (size_t)(end - at - 6));
+		end -= 2;
+	}
+	buf->len = (size_t)(end - buf->data);
+}
+
+/* How many bytes at the end must wait for more. */
+static size_t answer_tail(const struct convo_buf *buf)
+{
+	if (buf->len >= 3 && answer_surrogate(buf->data + buf->len - 3, 3) == 1)
+		return 3;
+	return convo_utf8_tail(buf->data, buf->len);
+}
+
+static int answer_tell(struct answer *answer, enum convo_delta_kind kind, size_t from,
+		       struct convo_err *err)
+{
+	const struct convo_buf *text = &answer->part[kind].text;
+	struct convo_delta delta = {kind, text->data + from, text->len - from};
+
+	if (!delta.len)
+		return 0;
+	if (answer->pub.first_ms < 0)
+		answer->pub.first_ms = (convo_clock_mono_us() - answer->began_us) / 1000;
+	if (answer->listener && answer->listener->on_delta &&
+	    answer->listener->on_delta(answer->listener->ctx, &delta))
+		return convo_fail(err, CONVO_E_CANCELED, "stopped");
+	return 0;
+}
+
+/* Move `n` waiting bytes to the text and tell the listener. */
+static int answer_flush(struct answer *answer, enum convo_delta_kind kind, size_t n,
+			struct convo_err *err)
+{
+	struct answer_part *part = &answer->part[kind];
+	size_t from = part->text.len;
+	int rc = convo_utf8_repair(&part->text, part->waiting.data, n), told, full;
+
+	if (rc == CONVO_E_NOMEM)
+		return convo_fail_nomem(err);
+	convo_buf_shift(&part->waiting, n);
+	full = answer_charge(answer, &part->text, from);
+	told = answer_tell(answer, kind, from, err);
+	if (told < 0)
+		return told;
+	if (rc < 0 || full < 0)
+		return convo_fail(err, CONVO_E_TOOBIG, "the answer is larger than %zu bytes",
+				  answer->max);
+	return 0;
+}
+
+int convo_answer_add(struct answer *answer, enum convo_delta_kind kind, const char *data,
+		     size_t len, struct convo_err *err)
+{
+	struct convo_buf *waiting = &answer->part[kind].waiting;
+	size_t ready;
+
+	if (convo_cancel_requested(answer->cancel))
+		return convo_fail(err, CONVO_E_CANCELED, "stopped");
+	if (!len)
+		return 0;
+	if (convo_buf_add(waiting, data, len) < 0)
+		return convo_fail_nomem(err);
+	answer_join_surrogates(waiting);
+	ready = waiting->len - answer_tail(waiting);
+	return ready ? answer_flush(answer, kind, ready, err) : 0;
+}
+
+/* What still waits at the end of a complete answer will never be whole. */
+static int answer_flush_rest(struct answer *answer, struct convo_err *err)
+{
+	int rc = 0;
+
+	for (int kind = 0; kind < ANSWER_KINDS && rc == 0; kind++) {
+		size_t rest = answer->part[kind].waiting.len;
+
+		if (rest)
+			rc = answer_flush(answer, (enum convo_delta_kind)kind, rest, err);
+	}
+	return rc;
+}
+
+bool convo_answer_heard(const struct answer *answer)
+{
+	return answer->pub.first_ms >= 0;
+}
+
+/* ---- tool calls ----------------------------------------------------------------------- */
+
+/* Whether a piece goes on with a call. Servers differ in what they repeat and what they leave out;
+ * a new id always means a new call. */
+static bool answer_call_matches(const struct answer_call *call,
+				const struct answer_call_piece *piece)
+{
+	bool same_id = piece->id.len && piece->id.len == call->id.len &&
+		       memcmp(piece->id.data, call->id.data, call->id.len) == 0;
+
+	if (piece->id.len && call->id.len)
+		return same_id;
+	if (piece->index >= 0 && call->index >= 0)
+		return piece->index == call->index;
+	return !piece->name.len || !call->name.len;
+}
+
+static struct answer_call *answer_find_call(struct answer *answer,
+					    const struct answer_call_piece *piece)
+{
+	for (size_t i = answer->call_count; i > 0; i--) {
+		if (answer_call_matches(&answer->calls[i - 1], piece))
+			return &answer->calls[i - 1];
+	}
+	return NULL;
+}
+
+static struct answer_call *answer_new_call(struct answer *answer, int64_t index)
+{
+	struct answer_call *call;
+
+	if (!convo_grow((void **)&answer->calls, &answer->call_cap, answer->call_count + 1,
+			sizeof(*call)))
+		return NULL;
+	call = &answer->calls[answer->call_count++];
+	memset(call, 0, sizeof(*call));
+	call->index = index;
+	return call;
+}
+
+static int answer_extend(struct answer *answer, struct convo_buf *buf, struct convo_text more,
+			 struct convo_err *err)
+{
+	size_t from = buf->len;
+	int rc = more.len ? convo_buf_add(buf, more.data, more.len) : 0;
+
+	if (rc == 0)
+		rc = answer_charge(answer, buf, from);
+	if (rc == CONVO_E_TOOBIG)
+		return convo_fail(err, rc, "the answer is larger than %zu bytes", answer->max);
+	return rc < 0 ? convo_fail_nomem(err) : 0;
+}
+
+int convo_answer_call(struct answer *answer, const struct answer_call_piece *piece,
+		      struct convo_err *err)
+{
+	struct answer_call *call = answer_find_call(answer, piece);
+	int rc = 0;
+
+	if (!call) {
+		if (answer->call_count == MOST_CALLS)
+			return convo_fail(err, CONVO_E_TOOBIG, "more than %u tool calls",
+					  MOST_CALLS);
+		answer->used += CALL_FRAME;
+		call = answer_new_call(answer, piece->index);
+		if (!call)
+			return convo_fail_nomem(err);
+	}
+	if (!call->id.len)
+		rc = answer_extend(answer, &call->id, piece->id, err);
+	if (rc == 0 && !call->name.len)
+		rc = answer_extend(answer, &call->name, piece->name, err);
+	if (rc == 0)
+		rc = answer_extend(answer, &call->args, piece->args, err);
+	return rc;
+}
+
+/* ---- facts ---------------------------------------------------------------------------- */
+
+static int answer_keep(struct convo_buf *buf, struct convo_text text, struct convo_err *err)
+{
+	convo_buf_reset(buf);
+	if (convo_utf8_repair(buf, text.data, text.len) < 0)
+		return convo_fail_nomem(err);
+	if (buf->len > LONGEST) {
+		buf->len = LONGEST - convo_utf8_tail(buf->data, LONGEST);
+		buf->data[buf->len] = '\0';
+	}
+	return 0;
+}
+
+int convo_answer_set_model(struct answer *answer, struct convo_text name, struct convo_err *err)
+{
+	return answer_keep(&answer->model, name, err);
+}
+
+int convo_answer_set_finish(struct answer *answer, struct convo_text reason, struct convo_err *err)
+{
+	return answer_keep(&answer->finish_reason, reason, err);
+}
+
+int convo_answer_set_usage(struct answer *answer, struct convo_text json, int64_t prompt_tokens,
+			   int64_t completion_tokens, struct convo_err *err)
+{
+	if (json.len > LARGEST_USAGE || convo_json_check(json, "usage", NULL) < 0)
+		return 0;
+	convo_buf_reset(&answer->usage);
+	if (convo_buf_add(&answer->usage, json.data, json.len) < 0)
+		return convo_fail_nomem(err);
+	answer->pub.prompt_tokens = prompt_tokens;
+	answer->pub.completion_tokens = completion_tokens;
+	return 0;
+}
+
+/* ---- the end -------------------------------------------------------------------------- */
+
+static int answer_put_member(struct convo_buf *out, const char *name, const struct convo_buf *text)
+{
+	int rc = convo_buf_addf(out, ",\"%s\":", name);
+
+	return rc < 0 ? rc : convo_json_quote_to(out, convo_buf_str(text), text->len);
+}
+
+static int answer_put_call(struct convo_buf *out, const struct answer_call *call)
+{
+	char made_up[CONVO_UUID_SIZE];
+	int rc = convo_buf_adds(out, "{\"id\":");
+
+	if (rc == 0 && call->id.len) {
+		rc = convo_json_quote_to(out, call->id.data, call->id.len);
+	} else if (rc == 0) {
+		convo_uuid_make(made_up);
+		rc = convo_buf_addf(out, "\"call_%s\"", made_up);
+	}
+	if (rc == 0)
+		rc = convo_buf_adds(out, ",\"type\":\"function\",\"function\":{\"name\":");
+	if (rc == 0)
+		rc = convo_json_quote_to(out, convo_buf_str(&call->name), call->name.len);
+	if (rc == 0 && call->args.len)
+		rc = answer_put_member(out, "arguments", &call->args);
+	else if (rc == 0)
+		rc = convo_buf_adds(out, ",\"arguments\":\"{}\"");
+	return rc == 0 ? convo_buf_adds(out, "}}") : rc;
+}
+
+static int answer_put_calls(struct convo_buf *out, const struct answer *answer)
+{
+	int rc = convo_buf_adds(out, ",\"tool_calls\":[");
+
+	for (size_t i = 0; i < answer->call_count && rc == 0; i++) {
+		if (i)
+			rc = convo_buf_addc(out, ',');
+		if (rc == 0)
+			rc = answer_put_call(out, &answer->calls[i]);
+	}
+	return rc == 0 ? convo_buf_addc(out, ']') : rc;
+}
+
+static int answer_put_message(struct convo_buf *out, const struct answer *answer)
+{
+	const struct convo_buf *text = &answer->part[CONVO_DELTA_TEXT].text;
+	const struct convo_buf *reasoning = &answer->part[CONVO_DELTA_REASONING].text;
+	const struct convo_buf *refusal = &answer->part[CONVO_DELTA_REFUSAL].text;
+	int rc = convo_buf_adds(out, "{\"role\":\"assistant\"");
+
+	if (rc == 0 && !text->len && (refusal->len || answer->call_count))
+		rc = convo_buf_adds(out, ",\"content\":null");
+	else if (rc == 0)
+		rc = answer_put_member(out, "content", text);
+	if (rc == 0 && reasoning->len)
+		rc = answer_put_member(out, "reasoning_content", reasoning);
+	if (rc == 0 && refusal->len)
+		rc = answer_put_member(out, "refusal", refusal);
+	if (rc == 0 && answer->call_count)
+		rc = answer_put_calls(out, answer);
+	return rc == 0 ? convo_buf_addc(out, '}') : rc;
+}
+
+static const char *answer_note(const struct answer *answer)
+{
+	static const struct {
+		const char *reason, *note;
+	} notes[] = {
+		{"length", "cut by the token limit"},
+		{"content_filter", "stopped by the content filter"},
+		{"insufficient_system_resource", "cut: the server ran out of resources"},
+	};
+	const char *reason = convo_buf_str(&answer->finish_reason);
+
+	for (size_t i = 0; i < sizeof(notes) / sizeof(notes[0]); i++) {
+		if (strcmp(reason, notes[i].reason) == 0)
+			return notes[i].note;
+	}
+	return answer->part[CONVO_DELTA_REFUSAL].text.len ? "the model refused" : NULL;
+}
+
+static const char *answer_or_null(const struct convo_buf *buf)
+{
+	return buf->len ? buf->data : NULL;
+}
+
+static int answer_fill(struct answer *answer)
+{
+	struct convo_answer *pub = &answer->pub;
+	const struct convo_buf *text = &answer->part[CONVO_DELTA_TEXT].text;
+	int rc = answer_put_message(&answer->message, answer);
+
+	if (rc < 0)
+		return rc;
+	pub->message = answer->message.data;
+	pub->message_len = answer->message.len;
+	pub->text = convo_buf_str(text);
+	pub->text_len = text->len;
+	pub->model = answer_or_null(&answer->model);
+	pub->finish_reason = answer_or_null(&answer->finish_reason);
+	pub->usage = answer_or_null(&answer->usage);
+	pub->error = answer_or_null(&answer->error);
+	pub->note = answer_note(answer);
+	pub->total_ms = (convo_clock_mono_us() - answer->began_us) / 1000;
+	return 0;
+}
+
+static int answer_empty(const struct answer *answer, struct convo_err *err)
+{
+	const char *reason = convo_buf_str(&answer->finish_reason);
+
+	return convo_fail(err, CONVO_E_REFUSED, "the model sent an empty answer%s%s%s",
+			  *reason ? " (finish reason: " : "", reason, *reason ? ")" : "");
+}
+
+int convo_answer_end(struct answer *answer, int rc, struct convo_err *err)
+{
+	if (rc == 0)
+		rc = answer_flush_rest(answer, err);
+	if (rc == 0 && !convo_answer_heard(answer) && !answer->call_count)
+		return answer_empty(answer, err);
+	if (rc < 0 && !convo_answer_heard(answer))
+		return rc;
+	if (rc < 0) {
+		answer_clear_calls(answer);
+		answer->pub.status = rc == CONVO_E_CANCELED ? CONVO_INTERRUPTED : CONVO_FAILED;
+		answer->pub.code = rc;
+		if (convo_buf_adds(&answer->error, err->text) < 0)
+			return convo_fail_nomem(err);
+	}
+	return answer_fill(answer) < 0 ? convo_fail_nomem(err) : 0;
+}

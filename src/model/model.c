@@ -1,0 +1,229 @@
+/*
+ * The front of the models: checks arguments, applies the defaults, times the asking and turns what
+ * a model added into the answer that is handed out. Also the model made of a function.
+ */
+#include <model/model.h>
+
+#include <stdlib.h>
+#include <string.h>
+
+#include <base/alloc.h>
+#include <base/clock.h>
+#include <base/fail.h>
+#include <base/json.h>
+#include <base/utf8.h>
+
+#define DEFAULT_MAX_ANSWER (3u << 20)
+#define SMALLEST_MAX_ANSWER 1024u
+#define LONGEST_NAME 255u
+
+/* ---- a model made of a function ------------------------------------------------------- */
+
+struct function_model {
+	struct convo_model base;
+	convo_answer_fn answer;
+	void *ctx;
+};
+
+/* Where a function's pieces go. */
+struct function_emit {
+	struct answer *into;
+	struct convo_err *err;
+	int rc; /* of the first piece that failed: it counts even if the function goes on */
+};
+
+static int function_emit(void *ctx, enum convo_delta_kind kind, const char *text, size_t len)
+{
+	struct function_emit *emit = ctx;
+
+	if (emit->rc == 0 && (unsigned)kind >= ANSWER_KINDS)
+		emit->rc = convo_fail(emit->err, CONVO_E_INVALID, "no such kind of delta");
+	if (emit->rc == 0)
+		emit->rc = convo_answer_add(emit->into, kind, text, len, emit->err);
+	return emit->rc;
+}
+
+static int function_ask(convo_model *model, const struct convo_request *request,
+			struct answer *into, convo_cancel *cancel, struct convo_err *err)
+{
+	struct function_model *self = (struct function_model *)model;
+	struct function_emit emit = {into, err, 0};
+	struct convo_err own = {0};
+	int rc;
+
+	rc = convo_answer_set_model(into, convo_text_of(model->name), err);
+	if (rc < 0)
+		return rc;
+	rc = self->answer(self->ctx, request, function_emit, &emit, cancel, &own);
+	if (emit.rc < 0)
+		return emit.rc;
+	if (rc < 0)
+		return convo_fail(err, rc, "%s", own.code == rc ? own.text : convo_code_name(rc));
+	if (rc > 0)
+		return convo_fail(err, CONVO_E_CANCELED, "stopped");
+	return convo_answer_set_finish(into, convo_text_of("stop"), err);
+}
+
+static void function_close(convo_model *model)
+{
+	free(model);
+}
+
+static const struct model_kind function_kind = {
+	.ask = function_ask,
+	.close = function_close,
+};
+
+/* ---- opening and closing -------------------------------------------------------------- */
+
+static int model_check_name(const char *name, struct convo_err *err)
+{
+	size_t len = name ? strlen(name) : 0;
+
+	if (!len || len > LONGEST_NAME || !convo_utf8_valid(name, len))
+		return convo_fail(err, CONVO_E_INVALID, "a model's name has 1 to %u bytes of UTF-8",
+				  LONGEST_NAME);
+	for (size_t i = 0; i < len; i++) {
+		if ((unsigned char)name[i] < 0x20 || name[i] == 0x7f)
+			return convo_fail(err, CONVO_E_INVALID,
+					  "the model's name holds a control character");
+	}
+	return 0;
+}
+
+static int model_check_options(const struct convo_model_options *opts, struct convo_err *err)
+{
+	if (opts->connect_timeout_ms < 0 || opts->idle_timeout_ms < 0)
+		return convo_fail(err, CONVO_E_INVALID, "a timeout is negative");
+	if (opts->max_answer && opts->max_answer < SMALLEST_MAX_ANSWER)
+		return convo_fail(err, CONVO_E_INVALID, "max_answer is less than %u bytes",
+				  SMALLEST_MAX_ANSWER);
+	if (opts->max_answer > DEFAULT_MAX_ANSWER)
+		return convo_fail(err, CONVO_E_INVALID, "max_answer is more than %u bytes",
+				  DEFAULT_MAX_ANSWER);
+	return 0;
+}
+
+static int model_finish(convo_model **out, convo_model *made, const char *name, size_t max_answer,
+			struct convo_err *err)
+{
+	made->name = convo_memdup(name, strlen(name));
+	made->max_answer = max_answer ? max_answer : DEFAULT_MAX_ANSWER;
+	if (!made->name) {
+		convo_model_close(made);
+		return convo_fail_nomem(err);
+	}
+	*out = made;
+	return 0;
+}
+
+static int model_from(convo_model **out, const char *name, convo_answer_fn answer, void *ctx,
+		      size_t max_answer, struct convo_err *err)
+{
+	struct function_model *made = convo_alloc(1, sizeof(*made));
+
+	if (!made)
+		return convo_fail_nomem(err);
+	made->base.kind = &function_kind;
+	made->answer = answer;
+	made->ctx = ctx;
+	return model_finish(out, &made->base, name, max_answer, err);
+}
+
+int convo_model_from(convo_model **out, const char *name, convo_answer_fn answer, void *ctx,
+		     struct convo_err *err)
+{
+	int rc = model_check_name(name, err);
+
+	if (rc < 0)
+		return rc;
+	if (!out || !answer)
+		return convo_fail(err, CONVO_E_INVALID, "no function to answer with");
+	return model_from(out, name, answer, ctx, 0, err);
+}
+
+int convo_model_open(convo_model **out, const char *name, const struct convo_model_options *opts,
+		     struct convo_err *err)
+{
+	static const struct convo_model_options defaults;
+	int rc = model_check_name(name, err);
+
+	if (!opts)
+		opts = &defaults;
+	if (rc == 0)
+		rc = model_check_options(opts, err);
+	if (rc < 0)
+		return rc;
+	if (strcmp(name, "echo") == 0)
+		return model_from(out, name, convo_echo_answer, NULL, opts->max_answer, err);
+	return convo_fail(err, CONVO_E_UNSUPPORTED, "no model but echo in this build");
+}
+
+void convo_model_close(convo_model *model)
+{
+	if (!model)
+		return;
+	free(model->name);
+	model->kind->close(model);
+}
+
+const char *convo_model_name(const convo_model *model)
+{
+	return model->name;
+}
+
+/* ---- asking --------------------------------------------------------------------------- */
+
+static int model_check_request(const struct convo_request *request, struct convo_err *err)
+{
+	if (!request || !request->count || !request->messages)
+		return convo_fail(err, CONVO_E_INVALID, "a request needs a message");
+	for (size_t i = 0; i < request->count; i++) {
+		struct convo_text json = {request->messages[i].json, request->messages[i].len};
+		int kind = convo_json_check(json, "message", err);
+
+		if (kind < 0)
+			return kind;
+		if (kind != JSON_KIND_OBJECT)
+			return convo_fail(err, CONVO_E_INVALID, "a message is no JSON object");
+	}
+	if (request->params) {
+		int kind = convo_json_check(convo_text_of(request->params), "params", err);
+
+		if (kind < 0)
+			return kind;
+		if (kind != JSON_KIND_OBJECT)
+			return convo_fail(err, CONVO_E_INVALID, "params is no JSON object");
+	}
+	return 0;
+}
+
+int convo_model_ask(struct convo_answer **out, convo_model *model,
+		    const struct convo_request *request, const struct convo_listener *listener,
+		    convo_cancel *cancel, struct convo_err *err)
+{
+	struct convo_err why = {0}; /* an answer that ends early is a success to the caller */
+	struct answer *answer = NULL;
+	int rc;
+
+	rc = model_check_request(request, &why);
+	if (rc == 0)
+		rc = convo_answer_new(&answer, listener, cancel, model->max_answer, &why);
+	if (rc == 0) {
+		rc = model->kind->ask(model, request, answer, cancel, &why);
+		rc = convo_answer_end(answer, rc, &why);
+	}
+	if (rc < 0) {
+		convo_answer_free(answer ? &answer->pub : NULL);
+		if (err)
+			*err = why;
+		return rc;
+	}
+	*out = &answer->pub;
+	return 0;
+}
+
+int convo_model_check(convo_model *model, convo_cancel *cancel, struct convo_err *err)
+{
+	return model->kind->check ? model->kind->check(model, cancel, err) : 0;
+}
