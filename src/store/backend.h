@@ -141,6 +141,36 @@ struct store_page;
 void convo_page_reset(struct store_page *into);
 int convo_page_add(struct store_page *into, const struct store_meta *meta, struct convo_err *err);
 
+/**
+ * The seqs that a window shows of a session which shows first to last (nothing when first > last):
+ * *from to *to, and nothing when *from > *to. `around` is the seq of the window's event.
+ */
+void convo_window_range(const struct convo_window *window, int64_t first, int64_t last,
+			int64_t around, int64_t *from, int64_t *to);
+
+/** The first seq a session shows: of what is stored, the newest opts.event_limit (A5). */
+static inline int64_t convo_store_first_shown(const struct convo_store *store, int64_t first_seq,
+					      int64_t last_seq)
+{
+	int64_t limit = store->opts.event_limit;
+
+	return limit && last_seq - limit + 1 > first_seq ? last_seq - limit + 1 : first_seq;
+}
+
+/* ---- refusals, worded once -------------------------------------------------------------- */
+
+int convo_refuse_notfound(struct convo_err *err, const struct convo_key *key);
+int convo_refuse_exists(struct convo_err *err, const struct convo_key *key);
+
+/** The session has moved on to `last_seq` (A3). */
+int convo_refuse_conflict(struct convo_err *err, const struct convo_key *key, int64_t last_seq);
+
+/** The session is another one than the writer means (A3, S5). */
+int convo_refuse_generation(struct convo_err *err, const struct convo_key *key, int64_t last_seq);
+
+/** A scope would pass CONVO_MAX_STATE (N3). */
+int convo_refuse_state(struct convo_err *err, enum convo_scope scope);
+
 /* ---- the functions -------------------------------------------------------------------- */
 
 struct convo_backend {

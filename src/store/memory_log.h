@@ -1,0 +1,38 @@
+/*
+ * The events of one session in memory: a ring by seq, and a table from id to seq. Knows no locks.
+ */
+#ifndef STORE_MEMORY_LOG_H
+#define STORE_MEMORY_LOG_H
+
+#include <store/backend.h>
+
+struct memory_event; /* one event, packed into one block */
+
+/** All-zero but for first_seq = 1 is a valid empty log. */
+struct memory_log {
+	struct memory_event **ring; /* by seq modulo cap */
+	size_t cap;                 /* a power of two */
+	uint32_t *table;            /* twice cap slots: ring index + 1, 0 is free */
+	int64_t first_seq, last_seq;
+	uint64_t seed; /* keeps chosen ids from crowding the table */
+};
+
+/** The seq of an id, 0 when it is not there. */
+int64_t convo_log_find(const struct memory_log *log, const unsigned char *id);
+
+/**
+ * Add events behind the last one, all or none, setting seq and time_ms of those whose seq is 0 and
+ * passing over the others. @return 0, CONVO_E_NOMEM
+ */
+int convo_log_append(struct memory_log *log, struct store_event *events, size_t count,
+		     int64_t now_ms);
+
+/** Free the events before this seq. */
+void convo_log_trim(struct memory_log *log, int64_t first_seq);
+
+/** The event of a seq that is in the log; borrowed. */
+void convo_log_get(const struct memory_log *log, int64_t seq, struct store_event *out);
+
+void convo_log_clear(struct memory_log *log);
+
+#endif
