@@ -39,7 +39,8 @@ CONVO_API void convo_runner_free(convo_runner *runner);
 struct convo_question {
 	const char *user;    /**< whose session (N1) */
 	const char *session; /**< its id; created if absent, with a title from the text */
-	const char *text;    /**< what the user said; any bytes, broken UTF-8 becomes U+FFFD */
+	const char *text;    /**< what the user said: not empty, up to 4 MiB as JSON; any bytes,
+	                          broken UTF-8 and U+0000 become U+FFFD */
 	size_t text_len;     /**< 0: strlen(text) */
 	bool whole;          /**< ask the model for the answer in one piece */
 };
@@ -54,7 +55,7 @@ struct convo_turn {
 	size_t left_out;          /**< messages of the session not sent */
 	const char *left_out_why; /**< one line for a person when left_out > 0; else NULL */
 	const struct convo_answer *answer; /**< NULL when nothing came */
-	/** Which side a failure came from. */
+	/** Which side a failure came from; OK also when it was stopped before anything came. */
 	enum convo_turn_part { CONVO_TURN_OK = 0, CONVO_TURN_STORE, CONVO_TURN_MODEL } failed;
 };
 
@@ -73,12 +74,21 @@ CONVO_API void convo_turn_free(struct convo_turn *turn);
  * Two turns on one session at once are both stored whole. Their events may alternate in seq; each
  * carries its turn id, and the next request puts every turn's messages together again.
  *
+ * The answer's event names its model and has the facts of the request in `extra`:
+ * {"sent_messages":9,"sent_bytes":1234,"first_ms":80,"total_ms":950,"attempts":1}. When nothing
+ * came, an event with the content null stands for the answer, with its status and error; it is
+ * never sent to a model. The authors are the roles, "user" and "assistant".
+ *
  * @param out set to how it went, the caller's to free, also on failure, unless nothing could even
  *            begin (then untouched: initialise it with NULL)
  * @return 0 when question and answer are stored, also for an answer that ended early (its status
- *         tells); CONVO_E_CANCELED; else the code of what failed, out->failed telling which side
+ *         tells); CONVO_E_CANCELED: stopped before anything came; CONVO_E_INVALID,
+ *         CONVO_E_TOOBIG: of the question, nothing is stored; else the code of what failed,
+ *         out->failed telling which side. CONVO_E_CONFLICT and CONVO_E_NOTFOUND: the session is
+ *         another one now, or gone, and the answer is not stored.
  *
- * Thread-safe. Blocks until the answer ended and is stored.
+ * Thread-safe. Blocks until the answer ended and is stored; a store that cannot be reached is
+ * tried for 5 s more than its timeout.
  */
 CONVO_API int convo_runner_run(struct convo_turn **out, convo_runner *runner,
 			       const struct convo_question *question,
@@ -86,21 +96,24 @@ CONVO_API int convo_runner_run(struct convo_turn **out, convo_runner *runner,
 			       struct convo_err *err);
 
 /**
- * Take back the last turn that is not yet taken back: a marker event is appended, and from then on
- * the turn is not sent to the model. Nothing is erased.
+ * Take back the turn that began last and is not yet taken back: a marker event is appended, the
+ * message {"role":"control","content":"undo"} with {"undo":"<turn id>"} in `extra`, and from then
+ * on no event of that turn is sent to a model. Nothing is erased. Events without a turn id cannot
+ * be taken back.
  *
  * @param text set to what the user had said in it, the caller's to free(); may be NULL
  * @return 0, CONVO_E_NOTFOUND when there is no such session or no turn left, or a store's code
  *
- * Thread-safe. Blocks for at most the store's timeout.
+ * Thread-safe. Blocks for a few of the store's timeouts at most.
  */
 CONVO_API int convo_runner_undo(char **text, convo_runner *runner, const char *user,
 				const char *session, struct convo_err *err);
 
 /**
  * Which events of a loaded session take part in the conversation, in the order a model is sent
- * them: turns that were taken back, their markers, and answers without content are left out, and
- * each turn's events stand together, placed by their first.
+ * them: turns that were taken back, control events, and answers without content are left out, and
+ * each turn's events stand together, placed by their first. The window may begin in the middle of
+ * a turn.
  *
  * @param events receives pointers into the session; room for as many as it has events
  * @return how many were written, or CONVO_E_NOMEM

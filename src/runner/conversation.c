@@ -1,0 +1,190 @@
+/*
+ * The order of a conversation. Turns that ran at once alternate in seq; a model must see each
+ * turn's messages together, so events are grouped by their turn id and the groups stand where
+ * their first event stands. What is left out of a request for other reasons is context.c's.
+ */
+#include <runner/conversation.h>
+
+#include <stdlib.h>
+#include <string.h>
+
+#include <convo/runner.h>
+
+#include <base/alloc.h>
+#include <base/json.h>
+
+/* ---- placing -------------------------------------------------------------------------- */
+
+static int place_by_turn(const void *a, const void *b)
+{
+	const struct place *left = a, *right = b;
+	int order = 0;
+
+	if (left->turn && right->turn)
+		order = strcmp(left->turn, right->turn);
+	else if (left->turn || right->turn)
+		order = left->turn ? 1 : -1;
+	if (order != 0)
+		return order;
+	return left->index < right->index ? -1 : left->index > right->index;
+}
+
+static int place_by_first(const void *a, const void *b)
+{
+	const struct place *left = a, *right = b;
+
+	if (left->first != right->first)
+		return left->first < right->first ? -1 : 1;
+	return left->index < right->index ? -1 : left->index > right->index;
+}
+
+/* The first of the places sorted by turn that is not before `turn`. */
+static size_t place_find(const struct place *places, size_t count, const char *turn)
+{
+	size_t low = 0, high = count;
+
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+		const char *here = places[middle].turn;
+
+		if (!here || strcmp(here, turn) < 0)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low;
+}
+
+static void place_undo(struct place *places, size_t count, const char *turn)
+{
+	size_t i = place_find(places, count, turn);
+
+	for (; i < count && strcmp(places[i].turn, turn) == 0; i++)
+		places[i].undone = true;
+}
+
+/* Obey the marker {"undo":"<turn id>"} of a control event. */
+static int place_obey(struct place *places, size_t count, const struct convo_event *event)
+{
+	struct convo_text undo = convo_json_find(convo_text_of(event->extra), "undo");
+	struct convo_buf turn = {.max = CONVO_MAX_NAME};
+	int rc;
+
+	if (convo_json_kind(undo) != JSON_KIND_STRING)
+		return 0;
+	undo.data++;
+	undo.len -= 2;
+	rc = convo_json_unescape(&turn, undo);
+	if (rc >= 0)
+		place_undo(places, count, convo_buf_str(&turn));
+	convo_buf_clear(&turn);
+	return rc == CONVO_E_NOMEM ? rc : 0; /* a name that is too long names no turn */
+}
+
+static int place_all(struct place *places, const struct convo_event *events, size_t count)
+{
+	size_t i;
+
+	for (i = 0; i < count; i++) {
+		places[i].turn = events[i].turn;
+		places[i].index = i;
+		places[i].undone = strcmp(events[i].role, ROLE_CONTROL) == 0;
+	}
+	qsort(places, count, sizeof(*places), place_by_turn);
+	for (i = 0; i < count; i++) {
+		const char *turn = places[i].turn;
+		bool same = i && turn && places[i - 1].turn && !strcmp(places[i - 1].turn, turn);
+
+		places[i].first = same ? places[i - 1].first : places[i].index;
+	}
+	for (i = 0; i < count; i++) {
+		if (strcmp(events[i].role, ROLE_CONTROL) == 0 && events[i].extra &&
+		    place_obey(places, count, &events[i]) < 0)
+			return CONVO_E_NOMEM;
+	}
+	qsort(places, count, sizeof(*places), place_by_first);
+	return 0;
+}
+
+int convo_conversation_place(struct place **out, const convo_session *session,
+			     struct convo_err *err)
+{
+	size_t count;
+	const struct convo_event *events = convo_session_events(session, &count);
+	struct place *places = convo_alloc(count, sizeof(*places));
+
+	if (!places || place_all(places, events, count) < 0) {
+		free(places);
+		return convo_fail_nomem(err);
+	}
+	*out = places;
+	return 0;
+}
+
+/* ---- looking at messages -------------------------------------------------------------- */
+
+/* Whether a value holds anything: a string that is not "", an array with an element. */
+static bool value_filled(struct convo_text value)
+{
+	struct convo_text element;
+	size_t pos = 0;
+
+	switch (convo_json_kind(value)) {
+	case JSON_KIND_STRING:
+		return value.len > 2;
+	case JSON_KIND_ARRAY:
+		return convo_json_element(value, &pos, &element);
+	default:
+		return false;
+	}
+}
+
+struct message_facts convo_message_look(const char *message, size_t len)
+{
+	struct convo_text object = {message, len}, name, value;
+	struct message_facts facts = {0};
+	size_t pos = 0;
+
+	while (convo_json_member(object, &pos, &name, &value)) {
+		if (convo_text_is(name, "content") || convo_text_is(name, "refusal"))
+			facts.content |= value_filled(value);
+		else if (convo_text_is(name, "tool_calls"))
+			facts.calls |= value_filled(value);
+		else if ((convo_text_is(name, "reasoning_content") ||
+			  convo_text_is(name, "reasoning")) &&
+			 value_filled(value))
+			facts.thinking += value.len;
+	}
+	return facts;
+}
+
+/* An answer that never came, or was thinking alone, is nothing to send: endpoints refuse it. */
+static bool event_speaks(const struct convo_event *event)
+{
+	struct message_facts facts;
+
+	if (strcmp(event->role, "assistant") != 0)
+		return true;
+	facts = convo_message_look(event->message, event->message_len);
+	return facts.content || facts.calls;
+}
+
+int64_t convo_session_conversation(const convo_session *session, const struct convo_event **events)
+{
+	size_t total, i;
+	const struct convo_event *all = convo_session_events(session, &total);
+	struct place *places = NULL;
+	int64_t count = 0;
+	int rc = convo_conversation_place(&places, session, NULL);
+
+	if (rc < 0)
+		return rc;
+	for (i = 0; i < total; i++) {
+		const struct convo_event *event = &all[places[i].index];
+
+		if (!places[i].undone && event_speaks(event))
+			events[count++] = event;
+	}
+	free(places);
+	return count;
+}

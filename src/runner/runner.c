@@ -1,0 +1,478 @@
+/*
+ * One turn: the question into the store, the conversation to the model, the answer back into the
+ * store. Which messages are sent is context.c's, in which order conversation.c's.
+ */
+#include <runner/runner.h>
+
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <base/alloc.h>
+#include <base/clock.h>
+#include <base/fail.h>
+#include <base/json.h>
+#include <base/utf8.h>
+
+/* More events than the limits need are loaded at first: turns taken back and their markers. */
+#define LOAD_SLACK 16
+
+/* How often a session may vanish, or appear, under our hands before we give up. */
+#define BEGIN_ROUNDS 4
+
+/* What is kept of an answer that the store refuses. */
+#define KEEP_BYTES (512u << 10)
+
+/* What an event may hold beside its message. */
+#define EVENT_REST 4096u
+
+/* ---- the runner ----------------------------------------------------------------------- */
+
+static int runner_fill(struct convo_runner *runner, const struct convo_runner_options *opts,
+		       struct convo_err *err)
+{
+	struct convo_text params = convo_text_of(opts->params);
+	int rc = 0;
+
+	runner->store = opts->store;
+	runner->model = opts->model;
+	runner->limits.messages = opts->context_messages;
+	runner->limits.tokens = opts->context_tokens;
+	runner->app = convo_memdup(opts->app, strlen(opts->app));
+	if (!runner->app)
+		return convo_fail_nomem(err);
+	if (opts->instruction && opts->instruction[0])
+		rc = convo_message_make(&runner->instruction, "system", opts->instruction,
+					strlen(opts->instruction), err);
+	if (rc < 0 || !params.data)
+		return rc;
+	rc = convo_json_check(params, "params", err);
+	if (rc >= 0 && rc != JSON_KIND_OBJECT)
+		return convo_fail(err, CONVO_E_INVALID, "params: not a JSON object");
+	if (rc < 0)
+		return rc;
+	runner->params = convo_memdup(params.data, params.len);
+	return runner->params ? 0 : convo_fail_nomem(err);
+}
+
+int convo_runner_new(convo_runner **out, const struct convo_runner_options *opts,
+		     struct convo_err *err)
+{
+	struct convo_runner *runner;
+	int rc;
+
+	if (!opts || !opts->store || !opts->model || !opts->app)
+		return convo_fail(err, CONVO_E_INVALID,
+				  "a runner needs a store, a model and an app");
+	runner = convo_alloc(1, sizeof(*runner));
+	if (!runner)
+		return convo_fail_nomem(err);
+	rc = runner_fill(runner, opts, err);
+	if (rc < 0) {
+		convo_runner_free(runner);
+		return rc;
+	}
+	*out = runner;
+	return 0;
+}
+
+void convo_runner_free(convo_runner *runner)
+{
+	if (!runner)
+		return;
+	free(runner->app);
+	free(runner->instruction);
+	free(runner->params);
+	free(runner);
+}
+
+/* Whether to append again: its outcome is unknown, or the store may come back. */
+static bool append_again(int rc, enum append_patience patience, bool maybe,
+			 const convo_cancel *cancel)
+{
+	if (rc != CONVO_E_IO && rc != CONVO_E_TIMEOUT)
+		return false;
+	return patience == APPEND_PERSIST || (maybe && !convo_cancel_requested(cancel));
+}
+
+int convo_runner_append(const struct convo_runner *runner, const struct convo_key *key,
+			const struct convo_expect *expect, const struct convo_event *event,
+			enum append_patience patience, const convo_cancel *cancel, int64_t *seq,
+			struct convo_err *err)
+{
+	int64_t until = convo_clock_mono_us() + APPEND_RETRY_MS * 1000;
+	int wait_ms = 20, rc;
+	bool maybe = false;
+
+	for (;;) {
+		err->maybe = false;
+		rc = convo_store_append(runner->store, key, expect, event, 1, seq, err);
+		if (rc >= 0)
+			return 0;
+		maybe |= err->maybe;
+		if (!append_again(rc, patience, maybe, cancel) ||
+		    convo_clock_mono_us() + wait_ms * 1000 >= until)
+			break;
+		poll(NULL, 0, wait_ms);
+		wait_ms = wait_ms < 500 ? wait_ms * 2 : wait_ms;
+	}
+	err->maybe = maybe && (rc == CONVO_E_IO || rc == CONVO_E_TIMEOUT);
+	return rc;
+}
+
+/* ---- a turn --------------------------------------------------------------------------- */
+
+/* What the caller gets, with what its pointers point to. */
+struct turn {
+	struct convo_turn base;
+	char id[CONVO_UUID_SIZE];
+	char *why;
+	struct convo_answer *answer;
+};
+
+/* A turn while it runs. */
+struct run {
+	const struct convo_runner *runner;
+	struct convo_key key;
+	struct turn *turn;
+	struct convo_message question; /* owned */
+	char title[TITLE_SIZE];
+	bool whole;
+	char question_id[CONVO_UUID_SIZE];
+	char generation[CONVO_UUID_SIZE];
+	convo_session *session; /* NULL when the turn created it */
+	size_t sent_bytes;
+	int64_t asked_us;
+};
+
+void convo_turn_free(struct convo_turn *turn)
+{
+	struct turn *own = (struct turn *)turn;
+
+	if (!own)
+		return;
+	convo_answer_free(own->answer);
+	free(own->why);
+	free(own);
+}
+
+static void run_clear(struct run *run)
+{
+	convo_turn_free(run->turn ? &run->turn->base : NULL);
+	convo_session_free(run->session);
+	free((char *)run->question.json);
+}
+
+/* Everything that can be wrong with a question itself is found before anything is stored. */
+static int run_init(struct run *run, const struct convo_question *question, struct convo_err *err)
+{
+	size_t len = question->text_len;
+	struct convo_buf text = {0};
+	char *json = NULL;
+	int rc;
+
+	if (!question->user || !question->session || !question->text)
+		return convo_fail(err, CONVO_E_INVALID, "a question needs user, session and text");
+	len = len ? len : strlen(question->text);
+	if (!len)
+		return convo_fail(err, CONVO_E_INVALID, "the question is empty");
+	if (len > CONVO_MAX_EVENT)
+		return convo_fail(err, CONVO_E_TOOBIG, "the question has more than 4 MiB");
+	rc = convo_utf8_repair(&text, question->text, len);
+	if (rc < 0) {
+		convo_buf_clear(&text);
+		return convo_buf_fail(err, rc);
+	}
+	convo_title_make(run->title, text.data, text.len);
+	rc = convo_message_make(&json, "user", text.data, text.len, err);
+	convo_buf_clear(&text);
+	if (rc < 0)
+		return rc;
+	run->question.json = json;
+	run->question.len = strlen(json);
+	if (run->question.len > CONVO_MAX_EVENT - EVENT_REST)
+		return convo_fail(err, CONVO_E_TOOBIG, "the question has more than 4 MiB");
+	run->key.user = question->user;
+	run->key.session = question->session;
+	run->whole = question->whole;
+	run->turn = convo_alloc(1, sizeof(*run->turn));
+	if (!run->turn)
+		return convo_fail_nomem(err);
+	convo_uuid_make(run->turn->id);
+	convo_uuid_make(run->question_id);
+	run->turn->base.id = run->turn->id;
+	return 0;
+}
+
+/* Whether the loaded window holds all that the limits can let pass. */
+static bool run_has_enough(const convo_session *session, size_t reach, int64_t used)
+{
+	size_t loaded;
+
+	convo_session_events(session, &loaded);
+	return (int64_t)loaded >= convo_session_meta(session)->count ||
+	       (used >= 0 && (uint64_t)used >= reach);
+}
+
+static int64_t run_count_used(const convo_session *session)
+{
+	const struct convo_event **events;
+	size_t loaded;
+	int64_t used;
+
+	convo_session_events(session, &loaded);
+	events = convo_alloc(loaded, sizeof(*events));
+	if (!events)
+		return CONVO_E_NOMEM;
+	used = convo_session_conversation(session, events);
+	free(events);
+	return used;
+}
+
+/* Load the newest events, more of them as long as what was taken back leaves too few. */
+static int run_load(struct run *run, struct convo_err *err)
+{
+	size_t reach = convo_context_reach(&run->runner->limits);
+	size_t n = reach > SIZE_MAX / 8 ? 0 : reach + LOAD_SLACK;
+
+	for (;;) {
+		struct convo_window window = {.kind = CONVO_WINDOW_LAST, .n = n};
+		convo_session *session = NULL;
+		int64_t used = 0;
+		int rc = convo_store_load(&session, run->runner->store, &run->key, &window, err);
+
+		if (rc >= 0 && n)
+			used = run_count_used(session);
+		if (rc < 0 || used < 0) {
+			convo_session_free(session);
+			return rc < 0 ? rc : convo_fail_nomem(err);
+		}
+		convo_session_free(run->session);
+		run->session = session;
+		if (!n || run_has_enough(session, reach, used))
+			return 0;
+		n = n > SIZE_MAX / 4 ? 0 : n * 4;
+	}
+}
+
+/* The session as it is, or a new one. */
+static int run_open(struct run *run, struct convo_err *err)
+{
+	struct convo_create create = {.title = run->title};
+	struct convo_created created;
+	int rc;
+
+	convo_session_free(run->session);
+	run->session = NULL;
+	run->turn->base.created = false;
+	rc = run_load(run, err);
+	if (rc >= 0) {
+		memcpy(run->generation, convo_session_meta(run->session)->generation,
+		       sizeof(run->generation));
+		return 0;
+	}
+	if (rc != CONVO_E_NOTFOUND)
+		return rc;
+	rc = convo_store_create(run->runner->store, &run->key, &create, &created, err);
+	if (rc < 0)
+		return rc;
+	memcpy(run->generation, created.generation, sizeof(run->generation));
+	run->turn->base.created = true;
+	return 0;
+}
+
+static int run_store_question(struct run *run, const convo_cancel *cancel, struct convo_err *err)
+{
+	const struct convo_expect expect = {.generation = run->generation};
+	const struct convo_event event = {.id = run->question_id,
+					  .turn = run->turn->id,
+					  .message = run->question.json,
+					  .message_len = run->question.len};
+
+	return convo_runner_append(run->runner, &run->key, &expect, &event, APPEND_SETTLE, cancel,
+				   &run->turn->base.question_seq, err);
+}
+
+/*
+ * Open the session and store the question. Others may create the session, delete it or let it
+ * expire between two of our steps: then we look again.
+ */
+static int run_begin(struct run *run, const convo_cancel *cancel, struct convo_err *err)
+{
+	int round, rc = 0;
+
+	for (round = 0; round < BEGIN_ROUNDS; round++) {
+		err->maybe = false;
+		rc = run_open(run, err);
+		if (rc >= 0)
+			rc = run_store_question(run, cancel, err);
+		else if (err->maybe && !convo_cancel_requested(cancel))
+			continue; /* it may have been created: look again */
+		if (rc != CONVO_E_EXISTS && rc != CONVO_E_NOTFOUND && rc != CONVO_E_CONFLICT)
+			break;
+	}
+	return rc;
+}
+
+static int run_ask(struct run *run, const struct convo_listener *listener, convo_cancel *cancel,
+		   struct convo_err *err)
+{
+	const struct convo_runner *runner = run->runner;
+	const char *instruction = runner->instruction;
+	struct convo_message system = {instruction, instruction ? strlen(instruction) : 0};
+	struct convo_request request = {.whole = run->whole, .params = runner->params};
+	struct runner_context context = {0};
+	int rc;
+
+	run->asked_us = convo_clock_mono_us();
+	rc = convo_context_make(&context, run->session, &runner->limits, system, run->question,
+				err);
+	if (rc < 0)
+		goto out;
+	run->turn->base.sent = context.count;
+	run->turn->base.left_out = context.left_out;
+	run->turn->base.left_out_why = run->turn->why = context.why;
+	context.why = NULL;
+	run->sent_bytes = context.bytes;
+	request.messages = context.messages;
+	request.count = context.count;
+	rc = convo_model_ask(&run->turn->answer, runner->model, &request, listener, cancel, err);
+out:
+	convo_context_clear(&context);
+	return rc;
+}
+
+/* ---- the answer ----------------------------------------------------------------------- */
+
+static int answer_extra(struct convo_buf *extra, const struct run *run,
+			const struct convo_answer *answer)
+{
+	int64_t total_ms = (convo_clock_mono_us() - run->asked_us) / 1000;
+	int rc = convo_buf_addf(extra, "{\"sent_messages\":%zu,\"sent_bytes\":%zu",
+				run->turn->base.sent, run->sent_bytes);
+
+	if (rc >= 0 && answer && answer->first_ms >= 0)
+		rc = convo_buf_addf(extra, ",\"first_ms\":%lld", (long long)answer->first_ms);
+	if (rc >= 0 && answer)
+		rc = convo_buf_addf(extra, ",\"attempts\":%d", answer->attempts);
+	if (rc >= 0)
+		rc = convo_buf_addf(extra, ",\"total_ms\":%lld}",
+				    (long long)(answer ? answer->total_ms : total_ms));
+	return rc;
+}
+
+/*
+ * The store does not take the event as it is: a server with a lower limit than ours, an endpoint
+ * with a strange name for its model. Keep what surely can be kept, the beginning of the text.
+ */
+static int answer_store_part(struct run *run, const struct convo_event *event, const char *text,
+			     size_t len, struct convo_err *err)
+{
+	const struct convo_expect expect = {.generation = run->generation};
+	struct convo_event part = {.id = event->id, .turn = event->turn, .status = CONVO_FAILED};
+	char *message = NULL;
+	int rc;
+
+	if (len > KEEP_BYTES) {
+		len = KEEP_BYTES;
+		len -= convo_utf8_tail(text, len);
+	}
+	rc = convo_message_make(&message, "assistant", text, len, err);
+	if (rc < 0)
+		return rc;
+	part.message = message;
+	part.model = convo_model_name(run->runner->model);
+	part.error = "the answer could not be stored whole";
+	rc = convo_runner_append(run->runner, &run->key, &expect, &part, APPEND_PERSIST, NULL,
+				 &run->turn->base.answer_seq, err);
+	free(message);
+	return rc;
+}
+
+/* What came of the answer, as an event. */
+static void answer_describe(struct convo_event *event, const struct convo_answer *answer)
+{
+	event->message = answer->message;
+	event->message_len = answer->message_len;
+	event->status = answer->status;
+	event->error = answer->error;
+	event->finish_reason = answer->finish_reason;
+	event->usage = answer->usage;
+	if (answer->model)
+		event->model = answer->model;
+}
+
+/* Append the answer, or without one that the asking failed with `failure`. */
+static int answer_store(struct run *run, const struct convo_answer *answer,
+			const struct convo_err *failure, struct convo_err *err)
+{
+	const struct convo_expect expect = {.generation = run->generation};
+	struct convo_event event = {.turn = run->turn->id,
+				    .model = convo_model_name(run->runner->model),
+				    .message = "{\"role\":\"assistant\",\"content\":null}",
+				    .status = CONVO_FAILED,
+				    .error = failure->text};
+	struct convo_buf extra = {.max = 1024};
+	char id[CONVO_UUID_SIZE];
+	int rc = answer_extra(&extra, run, answer);
+
+	if (rc < 0) {
+		convo_buf_clear(&extra);
+		return convo_buf_fail(err, rc);
+	}
+	convo_uuid_make(id);
+	event.id = id;
+	event.extra = extra.data;
+	if (answer)
+		answer_describe(&event, answer);
+	else if (failure->code == CONVO_E_CANCELED)
+		event.status = CONVO_INTERRUPTED;
+	rc = convo_runner_append(run->runner, &run->key, &expect, &event, APPEND_PERSIST, NULL,
+				 &run->turn->base.answer_seq, err);
+	if (answer && (rc == CONVO_E_TOOBIG || rc == CONVO_E_INVALID))
+		rc = answer_store_part(run, &event, answer->text, answer->text_len, err);
+	convo_buf_clear(&extra);
+	return rc;
+}
+
+/* Store how the asking ended; its own failure is worth more to the caller than that of storing. */
+static int run_end(struct run *run, int code, struct convo_err *err)
+{
+	struct convo_turn *turn = &run->turn->base;
+	struct convo_err none = {0};
+	int rc;
+
+	if (code < 0) {
+		answer_store(run, NULL, err, &none);
+		turn->failed = code == CONVO_E_CANCELED ? CONVO_TURN_OK : CONVO_TURN_MODEL;
+		return code;
+	}
+	turn->answer = run->turn->answer;
+	rc = answer_store(run, turn->answer, &none, err);
+	if (rc < 0)
+		turn->failed = CONVO_TURN_STORE;
+	return rc;
+}
+
+int convo_runner_run(struct convo_turn **out, convo_runner *runner,
+		     const struct convo_question *question, const struct convo_listener *listener,
+		     convo_cancel *cancel, struct convo_err *err)
+{
+	struct run run = {.runner = runner, .key.app = runner->app};
+	struct convo_err failure = {0};
+	int rc = run_init(&run, question, &failure);
+
+	if (rc >= 0) {
+		rc = run_begin(&run, cancel, &failure);
+		if (rc < 0)
+			run.turn->base.failed = CONVO_TURN_STORE;
+		else
+			rc = run_end(&run, run_ask(&run, listener, cancel, &failure), &failure);
+		*out = &run.turn->base;
+		run.turn = NULL;
+	}
+	if (rc < 0 && err)
+		*err = failure;
+	run_clear(&run);
+	return rc;
+}

@@ -1,0 +1,48 @@
+/*
+ * What the files of the runner share.
+ */
+#ifndef RUNNER_RUNNER_H
+#define RUNNER_RUNNER_H
+
+#include <convo/runner.h>
+
+#include <runner/context.h>
+
+struct convo_runner {
+	convo_store *store;
+	convo_model *model;
+	char *app;
+	char *instruction; /* as a system message, or NULL */
+	char *params;
+	struct context_limits limits;
+};
+
+/** How hard an append is tried. */
+enum append_patience {
+	APPEND_SETTLE, /* again while it may have been carried out (A8); a cancel ends that */
+	APPEND_PERSIST /* again while the store cannot be reached, too, cancelled or not */
+};
+
+/**
+ * Append one event, again under its id for up to APPEND_RETRY_MS as `patience` says. A failure has
+ * err->maybe when any of the tries has.
+ */
+int convo_runner_append(const struct convo_runner *runner, const struct convo_key *key,
+			const struct convo_expect *expect, const struct convo_event *event,
+			enum append_patience patience, const convo_cancel *cancel, int64_t *seq,
+			struct convo_err *err);
+
+#define APPEND_RETRY_MS 5000
+
+/** Room for a title with its NUL. */
+#define TITLE_SIZE (CONVO_MAX_NAME + 1)
+
+/**
+ * Make a title from the first line of a text that shows anything: without controls, blanks put
+ * together, cut at a whole character after some 60 columns.
+ *
+ * @param text valid UTF-8
+ */
+void convo_title_make(char out[TITLE_SIZE], const char *text, size_t len);
+
+#endif

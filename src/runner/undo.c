@@ -1,0 +1,151 @@
+/*
+ * Taking a turn back: a marker event that names it. Nothing is erased, so a turn that another
+ * program stores while it is being taken back needs no lock: its late answer carries the turn's id
+ * and is hidden with it.
+ */
+#include <runner/runner.h>
+
+#include <stdlib.h>
+#include <string.h>
+
+#include <base/buf.h>
+#include <base/fail.h>
+#include <base/json.h>
+#include <runner/conversation.h>
+
+#define FIRST_WINDOW 64
+
+/* How often others may append between our look and our marker. */
+#define UNDO_ROUNDS 100
+
+/*
+ * The first event of the turn that began last and stands. In a cut window that must be a question
+ * in sight: what begins with an answer may have begun before the window, and may even have been
+ * taken back there while it ran.
+ */
+static int undo_find(const struct convo_event **out, const convo_session *session, bool cut,
+		     struct convo_err *err)
+{
+	size_t count;
+	const struct convo_event *events = convo_session_events(session, &count);
+	struct place *places = NULL;
+	int rc = convo_conversation_place(&places, session, err);
+
+	if (rc < 0)
+		return rc;
+	*out = NULL;
+	while (count--) {
+		if (!places[count].turn || places[count].undone)
+			continue;
+		*out = &events[places[count].first];
+		if (cut && strcmp((*out)->role, "user") != 0)
+			*out = NULL;
+		break;
+	}
+	free(places);
+	return 0;
+}
+
+/* Load as much of the session as it takes to find the turn. */
+static int undo_load(convo_session **out, const struct convo_event **first,
+		     const struct convo_runner *runner, const struct convo_key *key,
+		     struct convo_err *err)
+{
+	struct convo_window window = {.kind = CONVO_WINDOW_LAST, .n = FIRST_WINDOW};
+
+	for (;;) {
+		convo_session *session = NULL;
+		size_t loaded;
+		bool cut;
+		int rc = convo_store_load(&session, runner->store, key, &window, err);
+
+		if (rc < 0)
+			return rc;
+		convo_session_events(session, &loaded);
+		cut = window.n && (int64_t)loaded < convo_session_meta(session)->count;
+		rc = undo_find(first, session, cut, err);
+		if (rc >= 0 && *first) {
+			*out = session;
+			return 0;
+		}
+		convo_session_free(session);
+		if (rc < 0)
+			return rc;
+		if (!cut)
+			return convo_fail(err, CONVO_E_NOTFOUND, "no turn left to take back");
+		window.n = window.n > SIZE_MAX / 8 ? 0 : window.n * 8;
+	}
+}
+
+/* Append the marker, if nobody appended anything since the session was loaded. */
+static int undo_mark(const struct convo_runner *runner, const struct convo_key *key,
+		     const convo_session *session, const char *turn, struct convo_err *err)
+{
+	static const char marker[] = "{\"role\":\"" ROLE_CONTROL "\",\"content\":\"undo\"}";
+	const struct convo_meta *meta = convo_session_meta(session);
+	const struct convo_expect expect = {
+		.generation = meta->generation, .check_seq = true, .after_seq = meta->last_seq};
+	struct convo_buf extra = {.max = 4096};
+	struct convo_event event = {.message = marker};
+	char id[CONVO_UUID_SIZE];
+	int64_t seq;
+	int rc = convo_buf_adds(&extra, "{\"undo\":");
+
+	if (rc >= 0)
+		rc = convo_json_quote_to(&extra, turn, strlen(turn));
+	if (rc >= 0)
+		rc = convo_buf_addc(&extra, '}');
+	if (rc < 0) {
+		convo_buf_clear(&extra);
+		return convo_buf_fail(err, rc);
+	}
+	convo_uuid_make(id);
+	event.id = id;
+	event.extra = extra.data;
+	rc = convo_runner_append(runner, key, &expect, &event, APPEND_SETTLE, NULL, &seq, err);
+	convo_buf_clear(&extra);
+	return rc;
+}
+
+/* What the user said in the turn that begins with `first`; "" when that is not a question. */
+static int undo_text(char **out, const struct convo_event *first, struct convo_err *err)
+{
+	bool asked = strcmp(first->role, "user") == 0;
+	const char *message = asked ? first->message : "{}";
+
+	return convo_message_text(out, message, strlen(message), err);
+}
+
+static int undo_once(char **text, const struct convo_runner *runner, const struct convo_key *key,
+		     struct convo_err *err)
+{
+	const struct convo_event *first = NULL;
+	convo_session *session = NULL;
+	char *said = NULL;
+	int rc = undo_load(&session, &first, runner, key, err);
+
+	if (rc >= 0)
+		rc = undo_text(&said, first, err);
+	if (rc >= 0)
+		rc = undo_mark(runner, key, session, first->turn, err);
+	convo_session_free(session);
+	if (rc < 0 || !text)
+		free(said);
+	else
+		*text = said;
+	return rc;
+}
+
+int convo_runner_undo(char **text, convo_runner *runner, const char *user, const char *session,
+		      struct convo_err *err)
+{
+	const struct convo_key key = {runner->app, user, session};
+	struct convo_err failure = {0};
+	int round, rc = CONVO_E_CONFLICT;
+
+	for (round = 0; round < UNDO_ROUNDS && rc == CONVO_E_CONFLICT; round++)
+		rc = undo_once(text, runner, &key, &failure);
+	if (rc < 0 && err)
+		*err = failure;
+	return rc;
+}
