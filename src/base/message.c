@@ -40,46 +40,13 @@ static int message_add_string(struct convo_buf *out, struct convo_text string)
 	return convo_json_unescape(out, string);
 }
 
-/* The text parts of a content array. There is no walk over arrays, so each element is cut out by
- * hand: the text is checked, and only brackets and strings matter. */
-static struct convo_text message_next_part(struct convo_text array, size_t *pos)
-{
-	struct convo_text part = {0};
-	bool quoted = false;
-	int depth = 0;
-
-	for (; *pos < array.len; (*pos)++) {
-		char c = array.data[*pos];
-
-		if (quoted) {
-			if (c == '\\')
-				(*pos)++;
-			else if (c == '"')
-				quoted = false;
-			continue;
-		}
-		if (c == '"')
-			quoted = true;
-		if ((c == '{' || c == '[') && depth++ == 0)
-			part.data = array.data + *pos;
-		if ((c == '}' || c == ']') && --depth == 0) {
-			part.len = (size_t)(array.data + ++(*pos) - part.data);
-			return part;
-		}
-		if (depth < 0)
-			break;
-	}
-	part.data = NULL;
-	return part;
-}
-
 static int message_add_parts(struct convo_buf *out, struct convo_text array)
 {
 	struct convo_text part;
-	size_t pos = 1;
+	size_t pos = 0;
 	int rc = 0;
 
-	while (rc == 0 && (part = message_next_part(array, &pos)).data) {
+	while (rc == 0 && convo_json_element(array, &pos, &part)) {
 		if (convo_json_kind(part) == JSON_KIND_OBJECT)
 			rc = message_add_string(out, convo_json_find(part, "text"));
 	}

@@ -12,8 +12,7 @@
 #include <base/json.h>
 #include <base/utf8.h>
 
-#define FRAME 512u   /* JSON around the pieces: member names, quotes */
-#define LONGEST 255u /* bytes of a model name or finish reason (event.h) */
+#define FRAME 512u /* JSON around the pieces: member names, quotes */
 #define MOST_CALLS 128u
 #define CALL_FRAME 128u
 #define LARGEST_USAGE (64u << 10)
@@ -161,6 +160,12 @@ static int answer_tell(struct answer *answer, enum convo_delta_kind kind, size_t
 	return 0;
 }
 
+static int answer_overflow(struct answer *answer, struct convo_err *err)
+{
+	answer->full = true;
+	return convo_fail(err, CONVO_E_TOOBIG, "the answer is larger than %zu bytes", answer->max);
+}
+
 /* Move `n` waiting bytes to the text and tell the listener. */
 static int answer_flush(struct answer *answer, enum convo_delta_kind kind, size_t n,
 			struct convo_err *err)
@@ -176,10 +181,7 @@ static int answer_flush(struct answer *answer, enum convo_delta_kind kind, size_
 	told = answer_tell(answer, kind, from, err);
 	if (told < 0)
 		return told;
-	if (rc < 0 || full < 0)
-		return convo_fail(err, CONVO_E_TOOBIG, "the answer is larger than %zu bytes",
-				  answer->max);
-	return 0;
+	return rc < 0 || full < 0 ? answer_overflow(answer, err) : 0;
 }
 
 int convo_answer_add(struct answer *answer, enum convo_delta_kind kind, const char *data,
@@ -211,6 +213,11 @@ static int answer_flush_rest(struct answer *answer, struct convo_err *err)
 			rc = answer_flush(answer, (enum convo_delta_kind)kind, rest, err);
 	}
 	return rc;
+}
+
+bool convo_answer_full(const struct answer *answer)
+{
+	return answer->full;
 }
 
 bool convo_answer_heard(const struct answer *answer)
@@ -267,7 +274,7 @@ static int answer_extend(struct answer *answer, struct convo_buf *buf, struct co
 	if (rc == 0)
 		rc = answer_charge(answer, buf, from);
 	if (rc == CONVO_E_TOOBIG)
-		return convo_fail(err, rc, "the answer is larger than %zu bytes", answer->max);
+		return answer_overflow(answer, err);
 	return rc < 0 ? convo_fail_nomem(err) : 0;
 }
 
@@ -279,8 +286,7 @@ int convo_answer_call(struct answer *answer, const struct answer_call_piece *pie
 
 	if (!call) {
 		if (answer->call_count == MOST_CALLS)
-			return convo_fail(err, CONVO_E_TOOBIG, "more than %u tool calls",
-					  MOST_CALLS);
+			return answer_overflow(answer, err);
 		answer->used += CALL_FRAME;
 		call = answer_new_call(answer, piece->index);
 		if (!call)
@@ -300,13 +306,7 @@ int convo_answer_call(struct answer *answer, const struct answer_call_piece *pie
 static int answer_keep(struct convo_buf *buf, struct convo_text text, struct convo_err *err)
 {
 	convo_buf_reset(buf);
-	if (convo_utf8_repair(buf, text.data, text.len) < 0)
-		return convo_fail_nomem(err);
-	if (buf->len > LONGEST) {
-		buf->len = LONGEST - convo_utf8_tail(buf->data, LONGEST);
-		buf->data[buf->len] = '\0';
-	}
-	return 0;
+	return convo_buf_add(buf, text.data, text.len) < 0 ? convo_fail_nomem(err) : 0;
 }
 
 int convo_answer_set_model(struct answer *answer, struct convo_text name, struct convo_err *err)

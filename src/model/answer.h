@@ -33,6 +33,7 @@ struct answer {
 	struct answer_part part[ANSWER_KINDS];
 	struct answer_call *calls;
 	size_t call_count, call_cap;
+	bool full;
 	struct convo_buf message, model, finish_reason, usage, error;
 };
 
@@ -60,7 +61,8 @@ struct answer_call_piece {
 int convo_answer_call(struct answer *answer, const struct answer_call_piece *piece,
 		      struct convo_err *err);
 
-/** Keep the server's name of the model, or its finish reason; the last one wins. */
+/** Keep the server's name of the model, or its finish reason, each at most 255 bytes of valid UTF-8;
+ * the last one wins. */
 int convo_answer_set_model(struct answer *answer, struct convo_text name, struct convo_err *err);
 int convo_answer_set_finish(struct answer *answer, struct convo_text reason, struct convo_err *err);
 
@@ -70,6 +72,9 @@ int convo_answer_set_usage(struct answer *answer, struct convo_text json, int64_
 
 /** Whether the listener has heard anything: from then on, nothing may be asked again. */
 bool convo_answer_heard(const struct answer *answer);
+
+/** Whether it has refused a piece because it is full. */
+bool convo_answer_full(const struct answer *answer);
 
 /**
  * End the answer: fill in `pub`. If `rc` is a failure and something was heard, that becomes an

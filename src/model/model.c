@@ -146,6 +146,7 @@ int convo_model_open(convo_model **out, const char *name, const struct convo_mod
 		     struct convo_err *err)
 {
 	static const struct convo_model_options defaults;
+	convo_model *made = NULL;
 	int rc = model_check_name(name, err);
 
 	if (!opts)
@@ -156,7 +157,8 @@ int convo_model_open(convo_model **out, const char *name, const struct convo_mod
 		return rc;
 	if (strcmp(name, "echo") == 0)
 		return model_from(out, name, convo_echo_answer, NULL, opts->max_answer, err);
-	return convo_fail(err, CONVO_E_UNSUPPORTED, "no model but echo in this build");
+	rc = convo_openai_open(&made, opts, err);
+	return rc < 0 ? rc : model_finish(out, made, name, opts->max_answer, err);
 }
 
 void convo_model_close(convo_model *model)

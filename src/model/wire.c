@@ -1,0 +1,732 @@
+/*
+ * Reading and writing the OpenAI JSON; see wire.h. The one file that uses jansson. The rules come
+ * from what servers were seen to do; tests/wire holds an example of each.
+ */
+#include <model/wire.h>
+
+#include <ctype.h>
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include <base/json.h>
+#include <base/utf8.h>
+
+/* ---- the request ---------------------------------------------------------------------- */
+
+/* Whether a member of an assistant's message is thinking: servers ignore it in the history or refuse
+ * it, but where tools are called some want it back. */
+static bool wire_is_reasoning(struct convo_text name)
+{
+	return convo_text_is(name, "reasoning_content") || convo_text_is(name, "reasoning");
+}
+
+static bool wire_must_strip(struct convo_text message)
+{
+	struct convo_text name, value;
+	size_t pos = 0;
+	bool reasoning = false;
+
+	while (convo_json_member(message, &pos, &name, &value)) {
+		if (convo_text_is(name, "tool_calls") && convo_json_kind(value) == JSON_KIND_ARRAY)
+			return false;
+		reasoning = reasoning || wire_is_reasoning(name);
+	}
+	return reasoning;
+}
+
+static int wire_put_member(struct convo_buf *out, struct convo_text name, struct convo_text value)
+{
+	int rc = convo_buf_addc(out, '"');
+
+	if (rc == 0)
+		rc = convo_buf_add(out, name.data, name.len);
+	if (rc == 0)
+		rc = convo_buf_adds(out, "\":");
+	return rc == 0 ? convo_buf_add(out, value.data, value.len) : rc;
+}
+
+static int wire_put_message(struct convo_buf *out, struct convo_text message)
+{
+	struct convo_text name, value;
+	size_t pos = 0, put = 0;
+	int rc;
+
+	if (!wire_must_strip(message))
+		return convo_buf_add(out, message.data, message.len);
+	rc = convo_buf_addc(out, '{');
+	while (rc == 0 && convo_json_member(message, &pos, &name, &value)) {
+		if (wire_is_reasoning(name))
+			continue;
+		if (put++)
+			rc = convo_buf_addc(out, ',');
+		if (rc == 0)
+			rc = wire_put_member(out, name, value);
+	}
+	return rc == 0 ? convo_buf_addc(out, '}') : rc;
+}
+
+static int wire_put_messages(struct convo_buf *out, const struct convo_request *request)
+{
+	int rc = convo_buf_adds(out, ",\"messages\":[");
+
+	for (size_t i = 0; i < request->count && rc == 0; i++) {
+		struct convo_text message = {request->messages[i].json, request->messages[i].len};
+
+		if (i)
+			rc = convo_buf_addc(out, ',');
+		if (rc == 0)
+			rc = wire_put_message(out, message);
+	}
+	return rc == 0 ? convo_buf_addc(out, ']') : rc;
+}
+
+static int wire_put_params(struct convo_buf *out, struct convo_text params)
+{
+	struct convo_text name, value;
+	size_t pos = 0;
+	int rc = 0;
+
+	while (rc == 0 && convo_json_member(params, &pos, &name, &value)) {
+		rc = convo_buf_addc(out, ',');
+		if (rc == 0)
+			rc = wire_put_member(out, name, value);
+	}
+	return rc;
+}
+
+/* Params win: what they hold is not written twice, for servers differ in which one they take. Each
+ * piece begins with a comma. */
+static int wire_put_body(struct convo_buf *out, const char *model,
+			 const struct convo_request *request, bool usage)
+{
+	struct convo_text params = convo_text_of(request->params ? request->params : "{}");
+	struct convo_text stream = convo_json_find(params, "stream");
+	bool streams = stream.data ? convo_json_kind(stream) == JSON_KIND_TRUE : !request->whole;
+	bool named = convo_json_find(params, "model").data;
+	int rc = named ? 0 : convo_buf_adds(out, ",\"model\":");
+
+	if (rc == 0 && !named)
+		rc = convo_json_quote_to(out, model, strlen(model));
+	if (rc == 0 && !stream.data)
+		rc = convo_buf_adds(out, streams ? ",\"stream\":true" : ",\"stream\":false");
+	if (rc == 0 && streams && usage && !convo_json_find(params, "stream_options").data)
+		rc = convo_buf_adds(out, ",\"stream_options\":{\"include_usage\":true}");
+	if (rc == 0 && !convo_json_find(params, "messages").data)
+		rc = wire_put_messages(out, request);
+	return rc == 0 ? wire_put_params(out, params) : rc;
+}
+
+int convo_wire_request(struct convo_buf *out, const char *model,
+		       const struct convo_request *request, bool usage, struct convo_err *err)
+{
+	size_t start = out->len;
+	int rc = wire_put_body(out, model, request, usage);
+
+	if (rc == 0)
+		rc = convo_buf_addc(out, '}');
+	if (rc < 0)
+		return convo_buf_fail(err, rc);
+	out->data[start] = '{'; /* in place of the first comma */
+	return 0;
+}
+
+/* ---- damaged text --------------------------------------------------------------------- */
+
+/*
+ * A server that cuts an answer between bytes sends half a character in a chunk and the other half
+ * in the next, raw or as a lone surrogate's escape. No JSON reader takes that. So what is broken
+ * travels through the reader as a character of the last private plane, which no text uses, and is
+ * put back behind it; the answer then joins the halves.
+ */
+#define MARK_SURROGATE 0x10f000u /* + 0 to 0x7ff: U+D800 to U+DFFF */
+#define MARK_BYTE 0x10f800u      /* + the byte */
+#define MARK_LEAD "\xf4\x8f"     /* how all of them begin */
+
+static int wire_put_utf8(struct convo_buf *out, uint32_t cp)
+{
+	char bytes[4] = {(char)(0xf0 | cp >> 18), (char)(0x80 | (cp >> 12 & 0x3f)),
+			 (char)(0x80 | (cp >> 6 & 0x3f)), (char)(0x80 | (cp & 0x3f))};
+
+	if (cp >= 0x10000)
+		return convo_buf_add(out, bytes, 4);
+	bytes[1] = (char)(0xe0 | cp >> 12);
+	return convo_buf_add(out, bytes + 1, 3);
+}
+
+/* The surrogate of the escape at `p`, or 0. */
+static uint32_t wire_surrogate(const char *p, const char *end)
+{
+	uint32_t value = 0;
+
+	if (end - p < 6 || p[0] != '\\' || p[1] != 'u')
+		return 0;
+	for (int i = 2; i < 6; i++) {
+		unsigned char c = (unsigned char)p[i];
+
+		if (!isxdigit(c))
+			return 0;
+		value = value << 4 | (uint32_t)(isdigit(c) ? c - '0' : (c | 0x20) - 'a' + 10);
+	}
+	return value >= 0xd800 && value <= 0xdfff ? value : 0;
+}
+
+static int wire_guard_escape(struct convo_buf *out, const char **p, const char *end)
+{
+	uint32_t first = wire_surrogate(*p, end), second;
+	size_t len = end - *p < 2 ? 1 : 2;
+
+	if (first) {
+		second = first < 0xdc00 ? wire_surrogate(*p + 6, end) : 0;
+		if (second < 0xdc00) {
+			*p += 6;
+			return wire_put_utf8(out, MARK_SURROGATE + (first & 0x7ff));
+		}
+		len = 12;
+	}
+	*p += len;
+	return convo_buf_add(out, *p - len, len);
+}
+
+static int wire_guard(struct convo_buf *out, struct convo_text text)
+{
+	const char *p = text.data, *end = p + text.len;
+	int rc = 0;
+
+	while (p < end && rc == 0) {
+		size_t len = convo_utf8_next(p, (size_t)(end - p), NULL);
+
+		if (*p == '\\') {
+			rc = wire_guard_escape(out, &p, end);
+			continue;
+		}
+		rc = len ? convo_buf_add(out, p, len)
+			 : wire_put_utf8(out, MARK_BYTE + (unsigned char)*p);
+		p += len ? len : 1;
+	}
+	return rc;
+}
+
+static int wire_unguard(struct convo_buf *out, struct convo_text text)
+{
+	const char *p = text.data, *end = p + text.len;
+	int rc = 0;
+
+	while (p < end && rc == 0) {
+		uint32_t cp = 0;
+		size_t len = convo_utf8_next(p, (size_t)(end - p), &cp);
+
+		if (cp >= MARK_BYTE + 0x80 && cp <= MARK_BYTE + 0xff)
+			rc = convo_buf_addc(out, (char)(cp - MARK_BYTE));
+		else if (cp >= MARK_SURROGATE && cp < MARK_BYTE)
+			rc = wire_put_utf8(out, 0xd800 + (cp - MARK_SURROGATE));
+		else
+			rc = convo_buf_add(out, p, len);
+		p += len;
+	}
+	return rc;
+}
+
+/* ---- trees ---------------------------------------------------------------------------- */
+
+/* A tree from text: NULL with `*rc` 0 when it is no JSON. `*guarded` tells of marks inside. */
+static json_t *wire_parse(struct convo_text text, bool *guarded, int *rc)
+{
+	const size_t flags = JSON_ALLOW_NUL | JSON_DECODE_ANY | JSON_DISABLE_EOF_CHECK;
+	struct convo_buf guard = {0};
+	json_error_t why;
+	json_t *root = json_loadb(text.data, text.len, flags, &why);
+
+	*guarded = false;
+	*rc = 0;
+	if (root)
+		return root;
+	if (json_error_code(&why) == json_error_out_of_memory) {
+		*rc = CONVO_E_NOMEM;
+		return NULL;
+	}
+	*rc = wire_guard(&guard, text);
+	if (*rc == 0) {
+		root = json_loadb(guard.data, guard.len, flags | JSON_DECODE_INT_AS_REAL, &why);
+		if (!root && json_error_code(&why) == json_error_out_of_memory)
+			*rc = CONVO_E_NOMEM;
+	}
+	*guarded = true;
+	convo_buf_clear(&guard);
+	return root;
+}
+
+/* A member's string; absent when it is none. */
+static struct convo_text wire_string(const json_t *object, const char *name)
+{
+	const json_t *value = json_object_get(object, name);
+	struct convo_text text = {json_string_value(value), json_string_length(value)};
+
+	return text;
+}
+
+static int64_t wire_integer(const json_t *object, const char *name)
+{
+	const json_t *value = json_object_get(object, name);
+	double number = json_number_value(value);
+
+	if (json_is_integer(value))
+		return json_integer_value(value);
+	return json_is_real(value) && number >= 0 && number < 9e15 ? (int64_t)number : -1;
+}
+
+/* Whether a member is there and says something: servers write null, false and "" for "no". */
+static bool wire_says(const json_t *value)
+{
+	if (json_is_string(value))
+		return json_string_length(value) > 0;
+	if (json_is_object(value))
+		return json_object_size(value) > 0;
+	return value && !json_is_null(value) && !json_is_false(value);
+}
+
+/* ---- errors --------------------------------------------------------------------------- */
+
+static void wire_scrub(struct convo_buf *text, const char *secret)
+{
+	size_t len = secret ? strlen(secret) : 0;
+	char *at = len >= 4 ? text->data : NULL; /* a shorter one is a word, not a secret */
+
+	while (at && (at = strstr(at, secret))) {
+		memset(at, '*', 3);
+		memmove(at + 3, at + len, strlen(at + len) + 1);
+		at += 3;
+	}
+}
+
+/* Keep the first line, as much as fits. Nothing here may fail: an error must get through. */
+void convo_wire_keep(char *out, size_t size, struct convo_text text, const char *secret)
+{
+	struct convo_buf line = {0};
+	size_t len = 0;
+
+	*out = '\0';
+	if (text.data && convo_utf8_repair(&line, text.data, text.len) == 0) {
+		wire_scrub(&line, secret);
+		text = convo_text_of(convo_buf_str(&line));
+		while (text.len && isspace((unsigned char)*text.data)) {
+			text.data++;
+			text.len--;
+		}
+		len = strcspn(text.data, "\r\n");
+		if (len >= size)
+			len = size - 1;
+		memcpy(out, text.data, len);
+		len -= convo_utf8_tail(out, len);
+		while (len && isspace((unsigned char)out[len - 1]))
+			len--;
+		out[len] = '\0';
+	}
+	convo_buf_clear(&line);
+}
+
+static void wire_keep_value(char *out, size_t size, const json_t *value, const char *secret)
+{
+	char number[32] = "";
+
+	if (json_is_string(value)) {
+		struct convo_text text = {json_string_value(value), json_string_length(value)};
+
+		convo_wire_keep(out, size, text, secret);
+		return;
+	}
+	if (json_is_number(value))
+		snprintf(number, sizeof(number), "%.0f", json_number_value(value));
+	convo_wire_keep(out, size, convo_text_of(number), secret);
+}
+
+static void wire_keep_object(struct wire_error *out, const json_t *error, const char *secret)
+{
+	static const char *const names[] = {"message", "detail", "error", "msg"};
+
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]) && !*out->message; i++)
+		wire_keep_value(out->message, sizeof(out->message),
+				json_object_get(error, names[i]), secret);
+	if (!*out->type)
+		wire_keep_value(out->type, sizeof(out->type), json_object_get(error, "type"),
+				secret);
+	if (!*out->type)
+		wire_keep_value(out->type, sizeof(out->type), json_object_get(error, "status"),
+				secret);
+	if (!*out->code)
+		wire_keep_value(out->code, sizeof(out->code), json_object_get(error, "code"),
+				secret);
+	if (!*out->param)
+		wire_keep_value(out->param, sizeof(out->param), json_object_get(error, "param"),
+				secret);
+}
+
+/* The shapes: {"error":{...}}, {"error":"text"}, {"errors":[{...}]}, {"detail":"text"},
+ * {"detail":[{"msg":...}]}, {"message":"text"}, and any of them in an array. */
+static void wire_keep_error(struct wire_error *out, const json_t *root, const char *secret)
+{
+	static const char *const names[] = {"error", "errors", "detail"};
+
+	memset(out, 0, sizeof(*out));
+	if (json_is_array(root))
+		root = json_array_get(root, 0);
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		const json_t *value = json_object_get(root, names[i]);
+
+		if (json_is_array(value))
+			value = json_array_get(value, 0);
+		if (json_is_object(value))
+			wire_keep_object(out, value, secret);
+		else if (!*out->message)
+			wire_keep_value(out->message, sizeof(out->message), value, secret);
+	}
+	wire_keep_object(out, root, secret);
+}
+
+/* The title of a page, or its first text. */
+static struct convo_text wire_page_text(struct convo_text body)
+{
+	static const char tag[] = "<title>";
+	struct convo_text title = body;
+
+	for (size_t i = 0; i + sizeof(tag) <= body.len; i++) {
+		if (strncasecmp(body.data + i, tag, sizeof(tag) - 1) == 0) {
+			title.data = body.data + i + sizeof(tag) - 1;
+			title.len = body.len - i - (sizeof(tag) - 1);
+			break;
+		}
+	}
+	for (size_t i = 0; title.data != body.data && i < title.len; i++) {
+		if (title.data[i] == '<')
+			title.len = i;
+	}
+	return title;
+}
+
+void convo_wire_error(struct wire_error *out, struct convo_text body, const char *secret,
+		      bool *json)
+{
+	bool guarded;
+	int rc;
+	json_t *root = wire_parse(body, &guarded, &rc);
+
+	memset(out, 0, sizeof(*out));
+	*json = json_is_object(root) || json_is_array(root);
+	if (*json)
+		wire_keep_error(out, root, secret);
+	else
+		convo_wire_keep(out->message, sizeof(out->message), wire_page_text(body), secret);
+	json_decref(root);
+}
+
+/* ---- answers -------------------------------------------------------------------------- */
+
+/* What one text is read into. */
+struct wire_scope {
+	struct wire *wire;
+	bool guarded;
+	struct convo_err *err;
+};
+
+static int wire_add_split(void *ctx, bool reasoning, const char *text, size_t len)
+{
+	struct wire_scope *scope = ctx;
+
+	return convo_answer_add(scope->wire->answer,
+				reasoning ? CONVO_DELTA_REASONING : CONVO_DELTA_TEXT, text, len,
+				scope->err);
+}
+
+static int wire_add_bytes(struct wire_scope *scope, enum convo_delta_kind kind,
+			  struct convo_text text)
+{
+	if (kind != CONVO_DELTA_TEXT)
+		return convo_answer_add(scope->wire->answer, kind, text.data, text.len, scope->err);
+	return convo_think_split(&scope->wire->think, text.data, text.len, wire_add_split, scope);
+}
+
+static int wire_add_text(struct wire_scope *scope, enum convo_delta_kind kind,
+			 struct convo_text text)
+{
+	struct convo_buf raw = {0};
+	int rc;
+
+	if (!text.len)
+		return 0;
+	if (kind == CONVO_DELTA_REASONING)
+		scope->wire->think.state = THINK_OFF; /* it has its own member here */
+	if (!scope->guarded)
+		return wire_add_bytes(scope, kind, text);
+	rc = wire_unguard(&raw, text);
+	if (rc < 0) {
+		rc = convo_fail_nomem(scope->err);
+	} else {
+		text.data = raw.data;
+		text.len = raw.len;
+		rc = wire_add_bytes(scope, kind, text);
+	}
+	convo_buf_clear(&raw);
+	return rc;
+}
+
+/* A part of a content array: text, a refusal, or thinking, which may be parts again. */
+static int wire_add_part(struct wire_scope *scope, const json_t *part)
+{
+	const json_t *thinking = json_object_get(part, "thinking"), *inner;
+	size_t i;
+	int rc;
+
+	if (json_is_string(part)) {
+		struct convo_text text = {json_string_value(part), json_string_length(part)};
+
+		return wire_add_text(scope, CONVO_DELTA_TEXT, text);
+	}
+	rc = wire_add_text(scope, CONVO_DELTA_REASONING, wire_string(part, "thinking"));
+	json_array_foreach(thinking, i, inner)
+	{
+		if (rc == 0)
+			rc = wire_add_text(scope, CONVO_DELTA_REASONING,
+					   wire_string(inner, "text"));
+	}
+	if (rc == 0)
+		rc = wire_add_text(scope, CONVO_DELTA_REFUSAL, wire_string(part, "refusal"));
+	if (rc == 0)
+		rc = wire_add_text(scope, CONVO_DELTA_TEXT, wire_string(part, "text"));
+	return rc;
+}
+
+static int wire_add_reasoning(struct wire_scope *scope, const json_t *delta)
+{
+	struct convo_text one = wire_string(delta, "reasoning_content");
+	struct convo_text two = wire_string(delta, "reasoning");
+	int rc = wire_add_text(scope, CONVO_DELTA_REASONING, one);
+
+	if (rc == 0 && (one.len != two.len || (one.len && memcmp(one.data, two.data, one.len))))
+		rc = wire_add_text(scope, CONVO_DELTA_REASONING, two);
+	return rc;
+}
+
+/* A string of a tool call, whole in itself: broken parts become U+FFFD here. */
+static int wire_call_text(struct convo_buf *out, const json_t *value)
+{
+	char *dump;
+	int rc;
+
+	if (json_is_string(value))
+		return convo_utf8_repair(out, json_string_value(value), json_string_length(value));
+	if (!json_is_object(value) && !json_is_array(value))
+		return 0;
+	dump = json_dumps(value, JSON_COMPACT); /* arguments that are not in a string */
+	rc = dump ? convo_buf_adds(out, dump) : CONVO_E_NOMEM;
+	free(dump);
+	return rc;
+}
+
+static int wire_add_call(struct wire_scope *scope, const json_t *call, const json_t *function)
+{
+	struct convo_buf id = {0}, name = {0}, args = {0};
+	struct answer_call_piece piece = {.index = wire_integer(call, "index")};
+	int rc = wire_call_text(&id, json_object_get(call, "id"));
+
+	if (rc == 0)
+		rc = wire_call_text(&name, json_object_get(function, "name"));
+	if (rc == 0)
+		rc = wire_call_text(&args, json_object_get(function, "arguments"));
+	if (rc < 0) {
+		rc = convo_fail_nomem(scope->err);
+	} else {
+		piece.id = (struct convo_text){id.data, id.len};
+		piece.name = (struct convo_text){name.data, name.len};
+		piece.args = (struct convo_text){args.data, args.len};
+		rc = convo_answer_call(scope->wire->answer, &piece, scope->err);
+	}
+	convo_buf_clear(&id);
+	convo_buf_clear(&name);
+	convo_buf_clear(&args);
+	return rc;
+}
+
+static int wire_add_calls(struct wire_scope *scope, const json_t *delta)
+{
+	const json_t *calls = json_object_get(delta, "tool_calls"), *call;
+	const json_t *old = json_object_get(delta, "function_call");
+	size_t i;
+	int rc = 0;
+
+	json_array_foreach(calls, i, call)
+	{
+		if (rc == 0 && json_is_object(call))
+			rc = wire_add_call(scope, call, json_object_get(call, "function"));
+	}
+	if (rc == 0 && json_is_object(old))
+		rc = wire_add_call(scope, NULL, old); /* from before there were several */
+	return rc;
+}
+
+static int wire_add_delta(struct wire_scope *scope, const json_t *delta)
+{
+	const json_t *content = json_object_get(delta, "content"), *part;
+	size_t i;
+	int rc = wire_add_reasoning(scope, delta);
+
+	if (rc == 0)
+		rc = wire_add_text(scope, CONVO_DELTA_TEXT, wire_string(delta, "content"));
+	json_array_foreach(content, i, part)
+	{
+		if (rc == 0)
+			rc = wire_add_part(scope, part);
+	}
+	if (rc == 0)
+		rc = wire_add_text(scope, CONVO_DELTA_REFUSAL, wire_string(delta, "refusal"));
+	return rc == 0 ? wire_add_calls(scope, delta) : rc;
+}
+
+static int wire_set_usage(struct wire_scope *scope, const json_t *usage)
+{
+	struct convo_text text;
+	char *dump;
+	int rc;
+
+	if (!json_is_object(usage))
+		return 0;
+	dump = json_dumps(usage, JSON_COMPACT);
+	if (!dump)
+		return convo_fail_nomem(scope->err);
+	text = convo_text_of(dump);
+	rc = convo_answer_set_usage(scope->wire->answer, text, wire_integer(usage, "prompt_tokens"),
+				    wire_integer(usage, "completion_tokens"), scope->err);
+	free(dump);
+	return rc;
+}
+
+/* The text comes before the finish reason that may share its chunk. */
+static int wire_read_choice(struct wire_scope *scope, const json_t *choice)
+{
+	const json_t *delta = json_object_get(choice, "delta");
+	char finish[256];
+	int rc;
+
+	if (!json_is_object(delta))
+		delta = json_object_get(choice, "message");
+	rc = wire_add_delta(scope, delta);
+	convo_wire_keep(finish, sizeof(finish), wire_string(choice, "finish_reason"),
+			scope->wire->secret);
+	if (rc == 0 && *finish) {
+		scope->wire->finished = true;
+		rc = convo_answer_set_finish(scope->wire->answer, convo_text_of(finish),
+					     scope->err);
+	}
+	return rc == 0 ? wire_set_usage(scope, json_object_get(choice, "usage")) : rc;
+}
+
+static int wire_read_choices(struct wire_scope *scope, const json_t *choices)
+{
+	const json_t *choice;
+	size_t i;
+	int rc = 0;
+
+	scope->wire->choices = scope->wire->choices || json_is_array(choices);
+	json_array_foreach(choices, i, choice)
+	{
+		int64_t index = wire_integer(choice, "index");
+
+		if (rc == 0 && (index == 0 || (index < 0 && i == 0)))
+			rc = wire_read_choice(scope, choice);
+	}
+	return rc;
+}
+
+static bool wire_is_error(const json_t *root, bool is_error)
+{
+	struct convo_text object = wire_string(root, "object");
+
+	if (json_is_array(root))
+		return wire_says(json_object_get(json_array_get(root, 0), "error"));
+	if (is_error || wire_says(json_object_get(root, "error")))
+		return true;
+	return !json_object_get(root, "choices") &&
+	       (convo_text_is(object, "error") || wire_says(json_object_get(root, "errors")) ||
+		wire_says(json_object_get(root, "detail")) || wire_string(root, "message").len);
+}
+
+static int wire_read_root(struct wire_scope *scope, const json_t *root, bool is_error)
+{
+	struct wire *wire = scope->wire;
+	char model[256];
+	int rc = 0;
+
+	convo_wire_keep(model, sizeof(model), wire_string(root, "model"), wire->secret);
+	if (*model)
+		rc = convo_answer_set_model(wire->answer, convo_text_of(model), scope->err);
+	if (rc == 0)
+		rc = wire_read_choices(scope, json_object_get(root, "choices"));
+	if (rc == 0)
+		rc = wire_set_usage(scope, json_object_get(root, "usage"));
+	if (rc == 0 && wire_is_error(root, is_error)) {
+		wire->failed = true;
+		wire_keep_error(&wire->error, root, wire->secret);
+		return CONVO_E_REFUSED;
+	}
+	return rc;
+}
+
+int convo_wire_read(struct wire *wire, struct convo_text json, bool is_error, struct convo_err *err)
+{
+	struct wire_scope scope = {.wire = wire, .err = err};
+	int rc;
+	json_t *root = wire_parse(json, &scope.guarded, &rc);
+
+	wire->broken = false;
+	if (rc < 0)
+		return convo_fail_nomem(err);
+	if (!root) {
+		wire->broken = true;
+		return CONVO_E_REFUSED;
+	}
+	rc = wire_read_root(&scope, root, is_error);
+	json_decref(root);
+	return rc;
+}
+
+int convo_wire_end(struct wire *wire, struct convo_err *err)
+{
+	struct wire_scope scope = {.wire = wire, .err = err};
+
+	return convo_think_end(&wire->think, wire_add_split, &scope);
+}
+
+/* ---- the list of models --------------------------------------------------------------- */
+
+/* Servers add to a name: Ollama a tag, others a folder. */
+static bool wire_same_model(struct convo_text id, const char *model)
+{
+	size_t len = strlen(model);
+
+	if (convo_text_is(id, model))
+		return true;
+	if (id.len == len + 7 && memcmp(id.data, model, len) == 0)
+		return memcmp(id.data + len, ":latest", 7) == 0;
+	return id.len == len + 7 && memcmp(id.data, "models/", 7) == 0 &&
+	       memcmp(id.data + 7, model, len) == 0;
+}
+
+int convo_wire_has_model(struct convo_text body, const char *model)
+{
+	bool guarded;
+	int rc, found = -1;
+	json_t *root = wire_parse(body, &guarded, &rc), *entry;
+	const json_t *list = json_is_array(root) ? root : json_object_get(root, "data");
+	size_t i;
+
+	if (json_is_array(list))
+		found = 0;
+	json_array_foreach(list, i, entry)
+	{
+		if (wire_same_model(wire_string(entry, "id"), model))
+			found = 1;
+	}
+	json_decref(root);
+	return found;
+}

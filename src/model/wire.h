@@ -1,0 +1,72 @@
+/*
+ * The OpenAI chat completions JSON: a request's body out; chunks, whole answers and errors in, in
+ * all the shapes that servers send. Knows nothing of HTTP, events and retries.
+ */
+#ifndef MODEL_WIRE_H
+#define MODEL_WIRE_H
+
+#include <convo/model.h>
+
+#include <base/buf.h>
+#include <base/text.h>
+#include <model/answer.h>
+#include <model/think.h>
+
+/**
+ * Write the body of a request whose messages and params are checked JSON.
+ *
+ * @param usage ask for usage at the end of a stream
+ */
+int convo_wire_request(struct convo_buf *out, const char *model,
+		       const struct convo_request *request, bool usage, struct convo_err *err);
+
+/** What a server said of an error: each one line of valid UTF-8 without the secret, or "". */
+struct wire_error {
+	char message[192];
+	char type[64];
+	char code[64];
+	char param[64];
+};
+
+/** Reads what a server sends for one request. All-zero but for the first two is ready. */
+struct wire {
+	struct answer *answer;
+	const char *secret; /* never to be shown, even if the server does; NULL: none */
+
+	struct think think;
+	bool choices;  /* something like a completion came */
+	bool finished; /* a finish reason came */
+	bool broken;   /* the last text was no JSON */
+	bool failed;   /* the server reported an error; `error` tells */
+	struct wire_error error;
+};
+
+/**
+ * Take a chunk of a stream or a whole completion; what follows the JSON value is ignored.
+ *
+ * @param is_error the server marked it as an error (an event of that name)
+ * @return 0; CONVO_E_REFUSED: an error or no JSON, the flags tell, the caller puts it into words;
+ *         or a code of the answer with `err` filled
+ */
+int convo_wire_read(struct wire *wire, struct convo_text json, bool is_error,
+		    struct convo_err *err);
+
+/** The server has said all it will. */
+int convo_wire_end(struct wire *wire, struct convo_err *err);
+
+/** Keep the first line of what a server says, as much as fits, as valid UTF-8 without the secret. */
+void convo_wire_keep(char *out, size_t size, struct convo_text text, const char *secret);
+
+/**
+ * Read the body of a failed request: JSON of any known shape, HTML (its title), or plain text.
+ *
+ * @param secret never to be shown; NULL: none
+ * @param json   set to whether it was JSON
+ */
+void convo_wire_error(struct wire_error *out, struct convo_text body, const char *secret,
+		      bool *json);
+
+/** Whether an endpoint's list of models holds this one: 1, 0, or -1 when it is no such list. */
+int convo_wire_has_model(struct convo_text body, const char *model);
+
+#endif
