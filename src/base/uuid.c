@@ -4,6 +4,7 @@
 #include <base/uuid.h>
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdint.h>
 #include <string.h>
 #include <unistd.h>
@@ -13,17 +14,31 @@
 /*
  * Random bytes come from the kernel in blocks, because a system call per id would cost more than
  * an append to memory. Each thread has its own block; a fork()ed child must not repeat its
- * parent's, so the block remembers the process.
+ * parent's, so a block remembers how many forks there had been.
  */
 #define POOL_BYTES 256
 
+static atomic_uint forks;
+
+static void uuid_forked(void)
+{
+	atomic_fetch_add(&forks, 1);
+}
+
+static void uuid_watch_forks(void)
+{
+	pthread_atfork(NULL, NULL, uuid_forked);
+}
+
 static void uuid_fill(unsigned char *out, size_t len)
 {
+	static pthread_once_t once = PTHREAD_ONCE_INIT;
 	static _Thread_local unsigned char pool[POOL_BYTES];
 	static _Thread_local size_t left;
-	static _Thread_local pid_t owner;
+	static _Thread_local unsigned filled;
 
-	if (left < len || owner != getpid()) {
+	pthread_once(&once, uuid_watch_forks);
+	if (left < len || filled != atomic_load(&forks)) {
 		/* getentropy() fails only where there is no random source at all, and then there
 		 * is nothing better to do than to mix in what differs between calls. */
 		if (getentropy(pool, POOL_BYTES) != 0) {
@@ -32,7 +47,7 @@ static void uuid_fill(unsigned char *out, size_t len)
 			memcpy(pool, seed, sizeof(seed));
 		}
 		left = POOL_BYTES;
-		owner = getpid();
+		filled = atomic_load(&forks);
 	}
 	left -= len;
 	memcpy(out, pool + left, len);

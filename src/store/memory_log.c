@@ -81,14 +81,14 @@ void convo_log_get(const struct memory_log *log, int64_t seq, struct store_event
 
 /* ---- the table of ids ------------------------------------------------------------------- */
 
-static size_t id_slot(const struct memory_log *log, const unsigned char *id)
+static uint32_t id_hash(const struct memory_log *log, const unsigned char *id)
 {
 	uint64_t half[2];
 
 	memcpy(half, id, sizeof(half));
 	half[1] = (half[1] ^ log->seed) * UINT64_C(0x9e3779b97f4a7c15);
 	half[0] = (half[0] + (half[1] ^ (half[1] >> 31))) * UINT64_C(0xd6e8feb86659fd93);
-	return (size_t)(half[0] ^ (half[0] >> 32));
+	return (uint32_t)(half[0] >> 32);
 }
 
 static size_t table_mask(const struct memory_log *log)
@@ -96,46 +96,54 @@ static size_t table_mask(const struct memory_log *log)
 	return log->cap * 2 - 1;
 }
 
+static void table_put(struct memory_log *log, struct log_slot entry)
+{
+	size_t mask = table_mask(log), slot = entry.hash & mask;
+
+	while (log->table[slot].place)
+		slot = (slot + 1) & mask;
+	log->table[slot] = entry;
+}
+
 static void table_add(struct memory_log *log, int64_t seq)
 {
-	size_t index = (size_t)seq & (log->cap - 1), mask = table_mask(log);
-	size_t slot = id_slot(log, log->ring[index]->id) & mask;
+	size_t index = (size_t)seq & (log->cap - 1);
 
-	while (log->table[slot])
-		slot = (slot + 1) & mask;
-	log->table[slot] = (uint32_t)index + 1;
+	table_put(log, (struct log_slot){id_hash(log, log->ring[index]->id), (uint32_t)index + 1});
 }
 
 /* Take out a seq, and move back what stands behind it only because of it. */
 static void table_remove(struct memory_log *log, int64_t seq)
 {
 	size_t index = (size_t)seq & (log->cap - 1), mask = table_mask(log);
-	size_t hole = id_slot(log, log->ring[index]->id) & mask, slot;
+	size_t hole = id_hash(log, log->ring[index]->id) & mask, slot;
 
-	while (log->table[hole] != (uint32_t)index + 1)
+	while (log->table[hole].place != (uint32_t)index + 1)
 		hole = (hole + 1) & mask;
-	for (slot = (hole + 1) & mask; log->table[slot]; slot = (slot + 1) & mask) {
-		size_t home = id_slot(log, log->ring[log->table[slot] - 1]->id) & mask;
+	for (slot = (hole + 1) & mask; log->table[slot].place; slot = (slot + 1) & mask) {
+		size_t home = log->table[slot].hash & mask;
 
 		if (((slot - home) & mask) < ((slot - hole) & mask))
 			continue;
 		log->table[hole] = log->table[slot];
 		hole = slot;
 	}
-	log->table[hole] = 0;
+	log->table[hole].place = 0;
 }
 
 int64_t convo_log_find(const struct memory_log *log, const unsigned char *id)
 {
+	uint32_t hash = id_hash(log, id);
 	size_t mask, slot;
 
 	if (!log->cap)
 		return 0;
 	mask = table_mask(log);
-	for (slot = id_slot(log, id) & mask; log->table[slot]; slot = (slot + 1) & mask) {
-		size_t index = log->table[slot] - 1;
+	for (slot = hash & mask; log->table[slot].place; slot = (slot + 1) & mask) {
+		size_t index = log->table[slot].place - 1;
 
-		if (memcmp(log->ring[index]->id, id, UUID_BYTES) == 0)
+		if (log->table[slot].hash == hash &&
+		    memcmp(log->ring[index]->id, id, UUID_BYTES) == 0)
 			return log->first_seq +
 			       (int64_t)((index - (size_t)log->first_seq) & (log->cap - 1));
 	}

@@ -8,11 +8,17 @@
 
 struct memory_event; /* one event, packed into one block */
 
+/** Where an id is. The hash stands beside it, so that a miss does not touch the event. */
+struct log_slot {
+	uint32_t hash;
+	uint32_t place; /* index in the ring + 1; 0: free */
+};
+
 /** All-zero but for first_seq = 1 is a valid empty log. */
 struct memory_log {
 	struct memory_event **ring; /* by seq modulo cap */
 	size_t cap;                 /* a power of two */
-	uint32_t *table;            /* twice cap slots: ring index + 1, 0 is free */
+	struct log_slot *table;     /* twice cap slots */
 	int64_t first_seq, last_seq;
 	uint64_t seed; /* keeps chosen ids from crowding the table */
 };

@@ -486,8 +486,8 @@ int convo_prepare_append(struct prepared_append *out, const struct convo_event *
 	if (count > CONVO_MAX_BATCH_EVENTS)
 		return convo_fail(err, CONVO_E_TOOBIG, "the batch has more than %u events",
 				  CONVO_MAX_BATCH_EVENTS);
-	out->events = convo_alloc(count, sizeof(*out->events));
-	out->place = convo_alloc(count, sizeof(*out->place));
+	out->events = count == 1 ? &out->one : convo_alloc(count, sizeof(*out->events));
+	out->place = count == 1 ? &out->one_place : convo_alloc(count, sizeof(*out->place));
 	if (!out->events || !out->place)
 		return convo_fail_nomem(err);
 	for (i = 0; rc >= 0 && i < count; i++)
@@ -506,7 +506,9 @@ int convo_prepare_append(struct prepared_append *out, const struct convo_event *
 void convo_prepare_clear(struct prepared_append *prepared)
 {
 	convo_arena_clear(&prepared->arena);
-	free(prepared->events);
-	free(prepared->place);
+	if (prepared->events != &prepared->one)
+		free(prepared->events);
+	if (prepared->place != &prepared->one_place)
+		free(prepared->place);
 	free(prepared->changes.change);
 }

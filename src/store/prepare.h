@@ -50,6 +50,8 @@ struct prepared_append {
 	struct store_event *events; /* = append.events */
 	size_t *place;              /* caller's index -> index in events */
 	struct change_list changes;
+	struct store_event one; /* where events and place are for a batch of one */
+	size_t one_place;
 };
 
 /** Check and convert a batch; clear it in any case. */
