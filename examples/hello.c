@@ -1,0 +1,63 @@
+/*
+ * Keep a conversation and read it again: the smallest use of a store. Give it a store URL, such as
+ * sqlite:chats.db, and run it twice: the second run finds what the first one kept.
+ *
+ *     $ hello
+ *     1 user: Where is Kyoto?
+ *     2 assistant: On Honshu, west of Tokyo.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include <convo/convo.h>
+
+static int print_events(const convo_session *session, struct convo_err *err)
+{
+	size_t i, count;
+	const struct convo_event *events = convo_session_events(session, &count);
+
+	for (i = 0; i < count; i++) {
+		char *text = NULL;
+		int rc = convo_message_text(&text, events[i].message, events[i].message_len, err);
+
+		if (rc < 0)
+			return rc;
+		printf("%lld %s: %s\n", (long long)events[i].seq, events[i].role, text);
+		free(text);
+	}
+	return 0;
+}
+
+int main(int argc, char **argv)
+{
+	const char *url = argc > 1 ? argv[1] : "memory:";
+	struct convo_key key = {.app = "hello", .user = "ann", .session = "trip"};
+	struct convo_event events[] = {
+		{.message = "{\"role\":\"user\",\"content\":\"Where is Kyoto?\"}"},
+		{.message = "{\"role\":\"assistant\",\"content\":\"On Honshu, west of Tokyo.\"}"},
+	};
+	convo_store *store = NULL;
+	convo_session *session = NULL;
+	struct convo_err err;
+	int rc;
+
+	rc = convo_store_open(&store, url, NULL, &err);
+	if (rc < 0)
+		goto out;
+	rc = convo_store_create(store, &key, NULL, NULL, &err);
+	if (rc < 0 && rc != CONVO_E_EXISTS)
+		goto out;
+	rc = convo_store_append(store, &key, NULL, events, 2, NULL, &err);
+	if (rc < 0)
+		goto out;
+	rc = convo_store_load(&session, store, &key, NULL, &err);
+	if (rc < 0)
+		goto out;
+	rc = print_events(session, &err);
+out:
+	if (rc < 0)
+		fprintf(stderr, "hello: %s\n", err.text);
+	convo_session_free(session);
+	convo_store_close(store);
+	return rc < 0;
+}

@@ -1,0 +1,126 @@
+#!/usr/bin/env python3
+"""Are the pages true? Usage: test_docs.py CONVO, the program whose -help is the measure.
+
+Compares the flags of -help with the manual and the completions, and looks up what the Markdown
+pages point at: files, headings, tests, and the code they quote from examples/ and include/.
+"""
+
+import fnmatch
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+PAGES = sorted([*ROOT.glob('*.md'), *ROOT.glob('docs/**/*.md')])
+
+
+def read(path):
+    return (ROOT / path).read_text(encoding='utf-8')
+
+
+def help_text():
+    return subprocess.run([sys.argv[1], '-help'], capture_output=True, text=True, check=True,
+                          timeout=10).stdout
+
+
+def differences(what, wanted, got):
+    for name in sorted(wanted - got):
+        yield f'{what} lacks {name}'
+    for name in sorted(got - wanted):
+        yield f'{what} has {name}, -help does not'
+
+
+def flags_are_those_of_help():
+    wanted = set(re.findall(r'^  -([a-z-]+)', help_text(), re.M))
+    if len(wanted) < 15:
+        yield 'no flags in -help'
+    yield from differences('man/convo.1', wanted,
+                           set(re.findall(r'^\.It Fl ([a-z-]+)', read('man/convo.1'), re.M)))
+    words = re.search(r"flags='([^']*)'", read('completions/convo.bash'))[1]
+    yield from differences('completions/convo.bash', wanted, set(words.split()))
+    yield from differences('completions/_convo', wanted,
+                           set(re.findall(r"^\t'-([a-z-]+)", read('completions/_convo'), re.M)))
+    yield from differences('completions/convo.fish', wanted,
+                           set(re.findall(r' -o ([a-z-]+)', read('completions/convo.fish'))))
+
+
+def environment_is_that_of_help():
+    names = r'\b(?:[A-Z]+_[A-Z_]+)\b'
+    wanted = {name for name in re.findall(names, help_text()) if not name.startswith('XDG')}
+    yield from differences(
+        'man/convo.1', wanted,
+        set(re.findall(names, ' '.join(re.findall(r'^\.It Ev (.*)', read('man/convo.1'), re.M)))))
+
+
+def headings(page):
+    text = re.sub(r'^```.*?^```', '', page.read_text(encoding='utf-8'), flags=re.M | re.S)
+    for title in re.findall(r'^#+ (.*)', text, re.M):
+        slug = re.sub(r'[^\w\- ]', '', title.lower())
+        yield slug.replace(' ', '-')
+
+
+def links_lead_somewhere():
+    for page in PAGES:
+        for target in re.findall(r'\]\(([^)\s]+)\)', page.read_text(encoding='utf-8')):
+            if re.match(r'[a-z]+:', target):
+                continue
+            path, _, anchor = target.partition('#')
+            file = page.parent / path if path else page
+            if not file.exists():
+                yield f'{page.relative_to(ROOT)} links to {target}, which is not there'
+            elif anchor and anchor not in headings(file):
+                yield f'{page.relative_to(ROOT)} links to {target}, which has no such heading'
+
+
+def named_files_exist():
+    roots = '|'.join(path.name for path in ROOT.iterdir() if path.is_dir())
+    for page in PAGES:
+        text = page.read_text(encoding='utf-8')
+        for path in set(re.findall(rf'`((?:{roots})/[\w./-]*\w)`', text)):
+            if not path.startswith('build') and not (ROOT / path).exists():
+                yield f'{page.relative_to(ROOT)} names {path}, which is not there'
+
+
+def named_tests_exist():
+    """A test is named as it is, by its file, or with others as `N1_*`."""
+    tests = {word for file in (ROOT / 'tests').rglob('*.c')
+             for word in re.findall(r'\b(?:test|[NSATLP]\d)_\w+', file.read_text(encoding='utf-8'))}
+    tests.update(file.stem for file in (ROOT / 'tests').rglob('*.*'))
+    for page in PAGES:
+        for name in set(re.findall(r'`((?:test|[NSATLP]\d)_(?:\w+|\*))`',
+                                   page.read_text(encoding='utf-8'))):
+            if not fnmatch.filter(tests, name):
+                yield f'{page.relative_to(ROOT)} names {name}, which is not there'
+
+
+def squeeze(code):
+    return re.sub(r'\s+', ' ', code).strip()
+
+
+def quoted_code_is_in_the_tree():
+    tree = ' '.join(squeeze(file.read_text(encoding='utf-8'))
+                    for folder in ('examples', 'include', 'src') for file in
+                    sorted((ROOT / folder).rglob('*.[ch]')))
+    for page in PAGES:
+        for code in re.findall(r'^```c\n(.*?)^```', page.read_text(encoding='utf-8'), re.M | re.S):
+            for part in code.split('/* ... */'):
+                if squeeze(part) not in tree:
+                    yield f'{page.relative_to(ROOT)} quotes what is nowhere: {part.strip()[:70]}'
+
+
+def main():
+    failed = 0
+    checks = [flags_are_those_of_help, environment_is_that_of_help, links_lead_somewhere,
+              named_files_exist, named_tests_exist, quoted_code_is_in_the_tree]
+    for check in checks:
+        problems = list(check())
+        failed += bool(problems)
+        print(f'{"FAILED" if problems else "ok"}: {check.__name__}')
+        for problem in problems:
+            print(f'    {problem}')
+    print(f'{len(checks) - failed} passed, {failed} failed, 0 skipped')
+    return 1 if failed else 0
+
+
+sys.exit(main())
