@@ -155,6 +155,8 @@ struct message_facts convo_message_look(const char *message, size_t len)
 			 value_filled(value))
 			facts.thinking += value.len;
 	}
+	if (facts.calls)
+		facts.thinking = 0;
 	return facts;
 }
 

@@ -22,7 +22,7 @@ struct place {
 struct message_facts {
 	bool content;    /* it says something: text, parts or a refusal */
 	bool calls;      /* it calls tools */
-	size_t thinking; /* bytes of reasoning, which is stored but never sent back */
+	size_t thinking; /* bytes of reasoning that is not sent back: where tools are called it is */
 };
 
 /**
