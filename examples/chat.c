@@ -1,11 +1,14 @@
 /*
  * Ask a model and show its answer while it arrives; the conversation stays in the store.
  *
- *     chat STORE MODEL QUESTION...
+ *     $ chat memory: echo "I am Ann."
+ *     > I am Ann.
+ *     I am echo, a stand-in and no language model. I was sent 2 messages. The last one:
+ *     user: I am Ann.
  *
- * Asks one question after the other in one session. Ctrl-C stops an answer; what came of it is
- * kept, marked as interrupted. OPENAI_API_KEY and OPENAI_BASE_URL say where a model other than
- * echo is.
+ * Takes a store, a model and questions, and asks one after the other in one session. Ctrl-C stops
+ * an answer; what came of it is kept, marked as interrupted. OPENAI_API_KEY and OPENAI_BASE_URL say
+ * where a model other than echo is.
  */
 #include <signal.h>
 #include <stdio.h>
