@@ -11,6 +11,8 @@
 
 #include <base/alloc.h>
 
+#undef convo_buf_fail
+
 static int buf_reserve(struct convo_buf *buf, size_t extra)
 {
 	if (extra > SIZE_MAX - 1 - buf->len)

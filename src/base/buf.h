@@ -49,4 +49,8 @@ void convo_buf_clear(struct convo_buf *buf);
 /** Fill `err` for a negative code that a buffer function returned, and return the code. */
 int convo_buf_fail(struct convo_err *err, int rc);
 
+#ifdef __clang_analyzer__
+#define convo_buf_fail(err, rc) ((void)(convo_buf_fail)(err, rc), (rc)) /* as in fail.h */
+#endif
+
 #endif

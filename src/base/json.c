@@ -446,11 +446,12 @@ bool convo_json_member(struct convo_text object, size_t *pos, struct convo_text 
 
 bool convo_json_element(struct convo_text array, size_t *pos, struct convo_text *value)
 {
-	struct scan s = {
-		.start = array.data, .pos = array.data + *pos, .end = array.data + array.len};
+	struct scan s;
 
 	if (!array.data)
 		return false;
+	s = (struct scan){
+		.start = array.data, .pos = array.data + *pos, .end = array.data + array.len};
 	scan_blanks(&s);
 	if (!scan_is(&s, *pos == 0 ? '[' : ','))
 		return false;

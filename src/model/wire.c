@@ -503,7 +503,8 @@ static int wire_add_reasoning(struct wire_scope *scope, const json_t *delta)
 	struct convo_text two = wire_string(delta, "reasoning");
 	int rc = wire_add_text(scope, CONVO_DELTA_REASONING, one);
 
-	if (rc == 0 && (one.len != two.len || (one.len && memcmp(one.data, two.data, one.len))))
+	if (rc == 0 &&
+	    (one.len != two.len || (one.len && memcmp(one.data, two.data, one.len) != 0)))
 		rc = wire_add_text(scope, CONVO_DELTA_REASONING, two);
 	return rc;
 }

@@ -96,7 +96,8 @@ static int calls_read(struct calls *calls, const struct convo_event *event)
 						       : (struct convo_text){0};
 		calls->count++;
 	}
-	qsort(calls->call, calls->count, sizeof(*calls->call), call_order);
+	if (calls->count)
+		qsort(calls->call, calls->count, sizeof(*calls->call), call_order);
 	return 0;
 }
 

@@ -636,7 +636,7 @@ static int restore_find(struct sqlite_store *store, struct sqlite_job *job, stru
 static int run_restore(struct sqlite_store *store, struct sqlite_job *job, struct convo_err *err)
 {
 	int64_t ttl_ms = store->base.opts.ttl_ms, now_us = job->call->now_us;
-	struct sqlite_row row;
+	struct sqlite_row row = {0};
 	int rc = job_take_name(store, job, err);
 
 	if (rc == 0)
