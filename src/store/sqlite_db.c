@@ -43,19 +43,22 @@ struct sqlite_db {
 
 /* ---- errors ----------------------------------------------------------------------------- */
 
-static int sqlite_fail_system(struct sqlite_db *db, const char *what, struct convo_err *err)
+static int sqlite_fail_open(struct sqlite_db *db, struct convo_err *err)
 {
 	int number = sqlite3_system_errno(db->handle);
-	char reason[80] = "input/output error";
+	char reason[80] = "no reason given";
+	int code = number == EACCES || number == EPERM || number == EROFS ? CONVO_E_DENIED
+									  : CONVO_E_IO;
 
-	if (number == ENOSPC || number == EDQUOT || number == EFBIG)
-		return convo_fail(err, CONVO_E_IO, "%s: the disk is full", db->plan->where);
 	if (number)
 		strerror_r(number, reason, sizeof(reason));
-	return convo_fail(err,
-			  number == EACCES || number == EPERM || number == EROFS ? CONVO_E_DENIED
-										 : CONVO_E_IO,
-			  "%s: %s: %s", db->plan->where, what, reason);
+	return convo_fail(err, code, "%s: cannot open: %s", db->plan->where, reason);
+}
+
+/* SQLite does not hand on why a write failed. errno, 0 before it, still tells when it is room. */
+static bool errno_is_room(void)
+{
+	return errno == ENOSPC || errno == EDQUOT || errno == EFBIG;
 }
 
 /* Tell an error of the engine in our words. */
@@ -64,6 +67,8 @@ static int sqlite_fail(struct sqlite_db *db, int rc, struct convo_err *err)
 	const char *where = db->plan->where;
 
 	db->broken = true;
+	if ((rc & 0xff) == SQLITE_IOERR && errno_is_room())
+		rc = SQLITE_FULL;
 	switch (rc & 0xff) {
 	case SQLITE_NOMEM:
 		return convo_fail_nomem(err);
@@ -82,9 +87,7 @@ static int sqlite_fail(struct sqlite_db *db, int rc, struct convo_err *err)
 	case SQLITE_NOTADB:
 		return convo_fail(err, CONVO_E_VERSION, "%s: not a database of convo", where);
 	case SQLITE_CANTOPEN:
-		return sqlite_fail_system(db, "cannot open", err);
-	case SQLITE_IOERR:
-		return sqlite_fail_system(db, "cannot read or write", err);
+		return sqlite_fail_open(db, err);
 	}
 	return convo_fail(err, CONVO_E_IO, "%s: %s", where, sqlite3_errmsg(db->handle));
 }
@@ -150,8 +153,10 @@ static int sqlite_prepare_own(struct sqlite_db *db, struct convo_err *err)
 
 static int sqlite_run_own(struct sqlite_db *db, int which, struct convo_err *err)
 {
-	int rc = sqlite3_step(db->own[which]);
+	int rc;
 
+	errno = 0;
+	rc = sqlite3_step(db->own[which]);
 	sqlite3_reset(db->own[which]);
 	return rc == SQLITE_DONE ? 0 : sqlite_fail(db, rc, err);
 }
@@ -264,6 +269,7 @@ static int sqlite_first_row(struct sqlite_db *db, const char *sql, sqlite3_stmt 
 	do {
 		sqlite3_finalize(*stmt);
 		*stmt = NULL;
+		errno = 0;
 		rc = sqlite3_prepare_v2(db->handle, sql, -1, stmt, NULL);
 		if (rc == SQLITE_OK)
 			rc = sqlite3_step(*stmt);
@@ -379,6 +385,7 @@ int convo_sqlite_step(struct sqlite_query *query, struct convo_err *err)
 	int rc = query->rc;
 
 	query->columns = 0;
+	errno = 0;
 	if (rc == SQLITE_OK)
 		rc = sqlite3_step(query->stmt);
 	if (rc == SQLITE_ROW)
