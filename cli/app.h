@@ -1,0 +1,57 @@
+/*
+ * The program's state: an open store, a model, a runner, and the session that is talked in.
+ */
+#ifndef CLI_APP_H
+#define CLI_APP_H
+
+#include <convo/runner.h>
+
+#include "exit.h"
+#include "flags.h"
+#include "settings.h"
+
+struct app {
+	const struct flags *flags;
+	struct settings settings;
+	convo_cancel *cancel;
+	convo_store *store;
+	convo_model *model;
+	convo_runner *runner;
+	char *instruction;                /* of /system; NULL: that of the settings */
+	char session[CONVO_MAX_NAME + 1]; /* talked in */
+	bool generated;                   /* its id is ours, and nothing is stored under it yet */
+	int64_t ids;                      /* ids made so far in second `id_second` */
+	int64_t id_second;
+	struct convo_turn *last; /* the last turn of this process, or NULL */
+	bool leave;              /* /exit was said */
+	int failed;              /* exit code of the first thing that went wrong, or 0 */
+};
+
+/**
+ * Open all of it. Says on stderr what is wrong.
+ *
+ * @return 0 or the program's exit code; call app_close() in any case
+ */
+int app_open(struct app *app, const struct flags *flags);
+
+void app_close(struct app *app);
+
+/** Open the store alone, saying on stderr what is wrong. @return 0 or an exit code. */
+int app_open_store(struct app *app);
+
+/** Ask another model from now on. @return 0 or an exit code; on failure all stays as it was. */
+int app_use_model(struct app *app, const char *name);
+
+/** Give another instruction from now on. @return 0 or an exit code; on failure all stays. */
+int app_use_instruction(struct app *app, const char *text);
+
+/** The name of a session of ours. */
+struct convo_key app_key(const struct app *app, const char *session);
+
+/** Say on stderr that a store call failed, and what to do. @return the exit code for it. */
+int app_store_failed(const struct app *app, const char *what, const struct convo_err *err);
+
+/** The same for the model. `text` is one line. */
+int app_model_failed(const struct app *app, int code, const char *text);
+
+#endif

@@ -1,0 +1,37 @@
+/*
+ * The flags of the command line.
+ */
+#ifndef CLI_FLAGS_H
+#define CLI_FLAGS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/** When to use colour. */
+enum flags_color { COLOR_AUTO = 0, COLOR_ALWAYS, COLOR_NEVER };
+
+/** What the command line says. Strings are argv's. */
+struct flags {
+	const char *model;   /* NULL: the environment's */
+	const char *session; /* which store */
+	const char *user, *app;
+	const char *ask;    /* -p; NULL: chat */
+	const char *system; /* NULL: the built-in instruction */
+	const char *table_prefix, *key_prefix;
+	int64_t event_limit;
+	int64_t ttl_ms, clean_ms;
+	size_t context_messages, context_tokens; /* 0: no bound */
+	int color;                               /* enum flags_color */
+	bool streaming, resume, json, check, help, version, debug;
+	char **args; /* what is left after the flags */
+	int arg_count;
+};
+
+/** Read the command line. Says on stderr what is wrong. @return 0, or 2 for wrong use. */
+int flags_parse(struct flags *flags, int argc, char **argv);
+
+/** Print the table of -help on stdout. */
+void flags_help(void);
+
+#endif

@@ -1,0 +1,101 @@
+/*
+ * convo: chat with a language model in sessions that last. Here the command line is told apart;
+ * the work is done elsewhere.
+ */
+#include <locale.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <convo/version.h>
+
+#include "app.h"
+#include "ask.h"
+#include "chat.h"
+#include "check.h"
+#include "term.h"
+
+/* Widths and encoding are those of UTF-8, also where no locale was chosen. */
+static void set_locale(void)
+{
+	if (!setlocale(LC_CTYPE, "") || MB_CUR_MAX < 4)
+		setlocale(LC_CTYPE, "C.UTF-8");
+}
+
+static int print_schema(const struct flags *flags)
+{
+	const char *name = flags->arg_count == 2 ? flags->args[1] : "";
+	const char *scheme = settings_scheme(name);
+	struct convo_err err = {0};
+	char *sql = NULL;
+
+	if (flags->arg_count != 2) {
+		term_error("usage: convo schema sqlite|pgsql|mysql");
+		return EXIT_USAGE;
+	}
+	if (convo_store_schema(&sql, scheme ? scheme : name, flags->table_prefix, &err) < 0) {
+		term_error("schema %s: %s", name, err.text);
+		return err.code == CONVO_E_NOMEM ? EXIT_FAILED : EXIT_USAGE;
+	}
+	fputs(sql, stdout);
+	free(sql);
+	return term_flush() ? 0 : EXIT_FAILED;
+}
+
+static int wrong_use(const struct flags *flags)
+{
+	const char *word = flags->args[0];
+
+	if (!strcmp(word, "true") || !strcmp(word, "false"))
+		term_error("what is '%s' for? A switch is written -x=%s", word, word);
+	else
+		term_error(
+			"unexpected '%s'; to ask once: convo -p \"...\", and convo -help lists all",
+			word);
+	return EXIT_USAGE;
+}
+
+static int run(struct app *app, const struct flags *flags)
+{
+	int rc;
+
+	if (flags->help) {
+		flags_help();
+		return term_flush() ? 0 : EXIT_FAILED;
+	}
+	if (flags->version) {
+		term_say("convo %s\n", convo_version());
+		return term_flush() ? 0 : EXIT_FAILED;
+	}
+	if (flags->arg_count && !strcmp(flags->args[0], "schema"))
+		return print_schema(flags);
+	if (flags->arg_count)
+		return wrong_use(flags);
+	if (flags->check)
+		return check_run(app, flags);
+	if (flags->json && !flags->ask) {
+		term_error("-json goes with -p: convo -json -p \"...\"");
+		return EXIT_USAGE;
+	}
+	rc = app_open(app, flags);
+	if (rc)
+		return rc;
+	return flags->ask ? ask_run(app) : chat_run(app);
+}
+
+int main(int argc, char **argv)
+{
+	struct flags flags;
+	struct app app = {0};
+	int rc;
+
+	set_locale();
+	term_open();
+	rc = flags_parse(&flags, argc, argv);
+	term_set_color(flags.color);
+	if (!rc)
+		rc = run(&app, &flags);
+	app_close(&app);
+	term_close();
+	return rc;
+}

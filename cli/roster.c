@@ -1,0 +1,350 @@
+/*
+ * The sessions there are; see roster.h.
+ */
+#include "roster.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "input.h"
+#include "term.h"
+#include "text.h"
+
+/* Many walks end within the first sessions. */
+enum { FIRST_PAGE = 50, NEXT_PAGE = 500 };
+
+static int64_t now_ms(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_REALTIME, &now);
+	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+void roster_enter(struct app *app, const char *session, bool stored)
+{
+	snprintf(app->session, sizeof(app->session), "%s", session);
+	app->generated = false;
+	if (!stored || !app->last)
+		return;
+	convo_turn_free(app->last);
+	app->last = NULL;
+}
+
+int roster_is_stored(const struct app *app, const char *session)
+{
+	struct convo_window none = {.kind = CONVO_WINDOW_NONE};
+	struct convo_key key = app_key(app, session);
+	convo_session *loaded = NULL;
+	struct convo_err err = {0};
+
+	if (convo_store_load(&loaded, app->store, &key, &none, &err) == 0) {
+		convo_session_free(loaded);
+		return 1;
+	}
+	if (err.code == CONVO_E_NOTFOUND)
+		return 0;
+	app_store_failed(app, "", &err);
+	return -1;
+}
+
+void roster_new(struct app *app)
+{
+	char id[64];
+	int64_t second;
+
+	do {
+		second = now_ms() / 1000;
+		if (second > app->id_second) {
+			app->id_second = second;
+			app->ids = 0;
+		}
+		app->ids++;
+		if (app->ids == 1)
+			snprintf(id, sizeof(id), "chat-session-%lld", (long long)app->id_second);
+		else
+			snprintf(id, sizeof(id), "chat-session-%lld-%lld",
+				 (long long)app->id_second, (long long)app->ids);
+	} while (roster_is_stored(app, id) == 1);
+	roster_enter(app, id, false);
+	app->generated = true;
+}
+
+int roster_walk(const struct app *app, enum convo_list_what what, roster_visit visit, void *ctx,
+		struct convo_err *err)
+{
+	convo_cursor *cursor = NULL;
+	const struct convo_meta *metas;
+	size_t count, i, page = FIRST_PAGE;
+	bool more = true;
+	int rc = convo_cursor_new(&cursor, app->flags->app, app->flags->user, what, err);
+
+	while (rc == 0 && more) {
+		rc = convo_store_list(app->store, cursor, page, &metas, &count, err);
+		more = rc == 0 && count > 0;
+		for (i = 0; more && i < count; i++)
+			more = visit(ctx, &metas[i]);
+		page = NEXT_PAGE;
+	}
+	convo_cursor_free(cursor);
+	return rc;
+}
+
+/* The same; says what failed. */
+static int roster_visit_all(const struct app *app, enum convo_list_what what, roster_visit visit,
+			    void *ctx)
+{
+	struct convo_err err = {0};
+
+	if (roster_walk(app, what, visit, ctx, &err) == 0)
+		return 0;
+	return app_store_failed(app, "", &err);
+}
+
+static bool latest_visit(void *ctx, const struct convo_meta *meta)
+{
+	snprintf(ctx, CONVO_MAX_NAME + 1, "%s", meta->session);
+	return false;
+}
+
+int roster_latest(const struct app *app, char session[CONVO_MAX_NAME + 1])
+{
+	session[0] = '\0';
+	if (roster_visit_all(app, CONVO_LIST_LIVE, latest_visit, session))
+		return -1;
+	return session[0] ? 0 : 1;
+}
+
+/* ---- finding -------------------------------------------------------------------------- */
+
+enum { MOST_LISTED = 10 };
+
+struct find {
+	const char *word;
+	bool exact;
+	size_t matches;
+	char first[CONVO_MAX_NAME + 1];
+	struct text others; /* the ids of the first few matches, one per line */
+};
+
+static bool find_visit(void *ctx, const struct convo_meta *meta)
+{
+	struct find *find = ctx;
+
+	if (strncmp(meta->session, find->word, strlen(find->word)) != 0)
+		return true;
+	find->exact = !strcmp(meta->session, find->word);
+	if (find->exact || !find->matches)
+		snprintf(find->first, sizeof(find->first), "%s", meta->session);
+	/* In the trash a name can lie several times: that is one match. */
+	if (find->matches && !strcmp(meta->session, find->first))
+		return !find->exact;
+	if (find->matches++ < MOST_LISTED)
+		text_addf(&find->others, "\n     %s", meta->session);
+	return !find->exact;
+}
+
+static enum roster_match find_result(const struct find *find, char session[CONVO_MAX_NAME + 1])
+{
+	if (!find->matches)
+		return ROSTER_NONE;
+	if (find->matches == 1 || find->exact) {
+		memcpy(session, find->first, sizeof(find->first));
+		return ROSTER_ONE;
+	}
+	term_error("'%s' is the beginning of %zu sessions; write more of it:", find->word,
+		   find->matches);
+	term_show(find->others.data + 1, find->others.len - 1);
+	term_say("%s\n", find->matches > MOST_LISTED ? "\n     …" : "");
+	return ROSTER_AMBIGUOUS;
+}
+
+enum roster_match roster_find(const struct app *app, enum convo_list_what what, const char *word,
+			      char session[CONVO_MAX_NAME + 1])
+{
+	struct find find = {.word = word};
+	enum roster_match match = ROSTER_FAILED;
+
+	if (what == CONVO_LIST_LIVE) {
+		int stored = roster_is_stored(app, word);
+
+		if (stored < 0)
+			return ROSTER_FAILED;
+		if (stored || !strcmp(word, app->session)) {
+			snprintf(session, CONVO_MAX_NAME + 1, "%s", word);
+			return ROSTER_ONE;
+		}
+	}
+	if (!roster_visit_all(app, what, find_visit, &find))
+		match = find_result(&find, session);
+	text_clear(&find.others);
+	return match;
+}
+
+/* ---- the roster ----------------------------------------------------------------------- */
+
+void roster_age(char *out, size_t size, int64_t then_ms)
+{
+	static const struct {
+		int64_t seconds;
+		const char *name;
+	} units[] = {{86400, "d"}, {3600, "h"}, {60, "min"}};
+	int64_t age = (now_ms() - then_ms) / 1000;
+	size_t i;
+
+	for (i = 0; i < sizeof(units) / sizeof(units[0]); i++) {
+		if (age < units[i].seconds)
+			continue;
+		snprintf(out, size, "%lld %s ago", (long long)(age / units[i].seconds),
+			 units[i].name);
+		return;
+	}
+	snprintf(out, size, "just now");
+}
+
+struct listing {
+	const struct app *app;
+	const char *part;
+	bool seen_current;
+	bool stopped;
+	size_t shown;
+	char **ids; /* not on a live terminal: collected, to be printed oldest first */
+	size_t count, cap;
+};
+
+static void listing_line(const struct listing *list, const char *id)
+{
+	term_say("   %s ", strcmp(id, list->app->session) ? " " : "*");
+	term_show_line(id, 0);
+}
+
+/* Id, title, age and number of messages. */
+static void listing_row(const struct listing *list, const struct convo_meta *meta)
+{
+	char age[32], tail[80];
+	size_t used = 7 + text_width(meta->session, strlen(meta->session)), room = term_columns();
+
+	roster_age(age, sizeof(age), meta->updated_ms);
+	snprintf(tail, sizeof(tail), "%s · %lld message%s", age, (long long)meta->count,
+		 meta->count == 1 ? "" : "s");
+	listing_line(list, meta->session);
+	term_style(STYLE_DIM);
+	if (meta->title[0] && room > used + text_width(tail, strlen(tail)) + 12) {
+		term_say("  ");
+		term_show_line(meta->title, room - used - text_width(tail, strlen(tail)) - 4);
+	}
+	term_say("  %s", tail);
+	term_style(STYLE_PLAIN);
+	term_say("\n");
+}
+
+static bool listing_keep(struct listing *list, const char *id)
+{
+	if (list->count == list->cap) {
+		size_t cap = list->cap ? list->cap * 2 : 64;
+		char **ids = reallocarray(list->ids, cap, sizeof(*ids));
+
+		if (!ids)
+			return false;
+		list->ids = ids;
+		list->cap = cap;
+	}
+	list->ids[list->count] = strdup(id);
+	return list->ids[list->count] && ++list->count;
+}
+
+static bool listing_visit(void *ctx, const struct convo_meta *meta)
+{
+	struct listing *list = ctx;
+	size_t rows = term_rows() > 6 ? term_rows() - 4 : 2;
+
+	if (list->part && !text_contains(meta->session, list->part) &&
+	    !text_contains(meta->title, list->part))
+		return true;
+	if (!strcmp(meta->session, list->app->session))
+		list->seen_current = true;
+	if (!term_is_live()) {
+		list->stopped = !listing_keep(list, meta->session);
+		return !list->stopped;
+	}
+	if (list->shown && list->shown % rows == 0 && !input_more()) {
+		list->stopped = true;
+		return false;
+	}
+	listing_row(list, meta);
+	list->shown++;
+	return true;
+}
+
+int roster_print(const struct app *app, const char *part)
+{
+	struct listing list = {.app = app, .part = part};
+	int rc;
+
+	term_say("🗂 Session roster:\n");
+	rc = roster_visit_all(app, CONVO_LIST_LIVE, listing_visit, &list);
+	while (list.count) {
+		listing_line(&list, list.ids[--list.count]);
+		term_say("\n");
+		free(list.ids[list.count]);
+	}
+	free(list.ids);
+	/* The session that is talked in is not stored before its first message. */
+	if (!rc && !list.seen_current && !list.stopped && !part) {
+		listing_line(&list, app->session);
+		term_say("\n");
+	}
+	return rc;
+}
+
+/* ---- recalling ------------------------------------------------------------------------ */
+
+static void recall_message(const struct convo_event *event)
+{
+	char *text = NULL;
+
+	if (convo_message_text(&text, event->message, event->message_len, NULL) < 0)
+		return;
+	term_say("   %s ", strcmp(event->role, "user") ? "🤖" : "👤");
+	term_show_line(text, term_columns() > 10 ? term_columns() - 7 : 4);
+	term_say("\n");
+	free(text);
+}
+
+static void recall_print(const convo_session *session)
+{
+	const struct convo_meta *meta = convo_session_meta(session);
+	const struct convo_event *found[64];
+	int64_t n, i, from;
+	char age[32];
+
+	roster_age(age, sizeof(age), meta->updated_ms);
+	term_style(STYLE_DIM);
+	term_say("   ");
+	if (meta->title[0]) {
+		term_show_line(meta->title, term_columns() > 40 ? term_columns() - 36 : 4);
+		term_say(" · ");
+	}
+	term_say("%s · %lld messages\n", age, (long long)meta->count);
+	n = convo_session_conversation(session, found);
+	from = n;
+	/* The last exchange begins at the last thing the user said. */
+	while (from > 0 && strcmp(found[from - 1]->role, "user") != 0)
+		from--;
+	for (i = from > 0 ? from - 1 : 0; i < n; i++)
+		recall_message(found[i]);
+	term_style(STYLE_PLAIN);
+}
+
+void roster_recall(const struct app *app, const char *session)
+{
+	struct convo_window last = {.kind = CONVO_WINDOW_LAST, .n = 16};
+	struct convo_key key = app_key(app, session);
+	convo_session *loaded = NULL;
+
+	if (!term_is_live() || convo_store_load(&loaded, app->store, &key, &last, NULL) < 0)
+		return;
+	recall_print(loaded);
+	convo_session_free(loaded);
+}

@@ -1,0 +1,48 @@
+/*
+ * The sessions there are: finding one by the beginning of its id, listing them, making new ids.
+ */
+#ifndef CLI_ROSTER_H
+#define CLI_ROSTER_H
+
+#include "app.h"
+
+/** Sees one session of a walk. @return false to stop. */
+typedef bool (*roster_visit)(void *ctx, const struct convo_meta *meta);
+
+/** Walk over all sessions, newest activity first. @return 0 or a convo_code; says nothing. */
+int roster_walk(const struct app *app, enum convo_list_what what, roster_visit visit, void *ctx,
+		struct convo_err *err);
+
+/** Make a fresh id, chat-session-<unix seconds>, and talk in that session from now on. */
+void roster_new(struct app *app);
+
+/** Talk in a session from now on. `stored`: it exists. */
+void roster_enter(struct app *app, const char *session, bool stored);
+
+/** The session used last in this store. @return 0 with its id, 1 when there is none, or -1, said. */
+int roster_latest(const struct app *app, char session[CONVO_MAX_NAME + 1]);
+
+enum roster_match {
+	ROSTER_NONE,      /* no session of that id, and none that begins so */
+	ROSTER_ONE,       /* found: `session` is its whole id */
+	ROSTER_AMBIGUOUS, /* several begin so: said, with their ids */
+	ROSTER_FAILED     /* the store failed: said */
+};
+
+/** Find a session by its id or a unique beginning of it, among the living or in the trash. */
+enum roster_match roster_find(const struct app *app, enum convo_list_what what, const char *word,
+			      char session[CONVO_MAX_NAME + 1]);
+
+/** Whether a session of that very id is stored. @return 1, 0, or -1 when the store failed, said. */
+int roster_is_stored(const struct app *app, const char *session);
+
+/** Print the roster: all sessions, or those with `part` in id or title. @return an exit code. */
+int roster_print(const struct app *app, const char *part);
+
+/** Print title, age and the last exchange of a session, dim; nothing without a live terminal. */
+void roster_recall(const struct app *app, const char *session);
+
+/** "3 min ago", for a time in Unix ms. */
+void roster_age(char *out, size_t size, int64_t then_ms);
+
+#endif
