@@ -1,0 +1,48 @@
+-- ARGV: now, session, ttl, generation, title, changes
+
+local name, ttl, generation = ARGV[2], tonumber(ARGV[3]), ARGV[4]
+local key = session_key(name)
+
+-- Look at some sessions whose time was up when they were last looked at, so that a user who keeps
+-- making sessions does not keep their entries in the indexes.
+local function sweep()
+	for _, member in ipairs(call('ZRANGEBYSCORE', due, '-inf', now, 'LIMIT', 0, 10)) do
+		local id = string.sub(member, 3)
+		local is_live = string.sub(member, 1, 1) == 's'
+		local found = call('HMGET', is_live and session_key(id) or deleted_key(id),
+			'generation', is_live and 'expires' or 'until', 'session')
+		if not lasts(found[1], found[2]) then
+			if is_live then
+				discard(id, found[1])
+			else
+				discard_deleted(found[3], id)
+			end
+		elseif tonumber(found[2]) > 0 then
+			call('ZADD', due, found[2], member)
+		else
+			call('ZREM', due, member)
+		end
+	end
+end
+
+local old = call('HMGET', key, 'generation', 'expires')
+if lasts(old[1], old[2]) then
+	return {EXISTS, old[1]}
+end
+-- A repeated call, whose first try made the session and did not hear of it, and others have deleted
+-- it since.
+if call('EXISTS', deleted_key(generation)) == 1 then
+	return {0}
+end
+local plans = changes_read(6, generation)
+local full = changes_overflow(plans)
+if full then
+	return {TOOBIG, full}
+end
+discard(name, old[1])
+call('HSET', key, 'generation', generation, 'title', ARGV[5], 'created', now, 'first', 1,
+	'last', 0, 'time', 0, 'biggest', 1)
+changes_apply(plans)
+touch(name, generation, 0, ttl)
+sweep()
+return {0}

@@ -1,0 +1,31 @@
+-- ARGV: now, session, trash time
+
+local name, time = ARGV[2], tonumber(ARGV[3])
+local m = call('HMGET', session_key(name), 'generation', 'expires')
+local generation = m[1]
+local deaths = deaths_key(name)
+
+-- Forget those of the name that have gone by themselves, some at a time.
+local function tidy_deaths()
+	for _, old in ipairs(call('ZRANGE', deaths, 0, 2)) do
+		if call('EXISTS', deleted_key(old)) == 0 then
+			call('ZREM', deaths, old)
+		end
+	end
+end
+
+if time == 0 or not lasts(generation, m[2]) then
+	discard(name, generation)
+	return {0}
+end
+local ends, position = now + time, front(trash)
+call('RENAME', session_key(name), deleted_key(generation))
+call('HSET', deleted_key(generation), 'session', name, 'deleted', now, 'until', ends)
+call('ZREM', live, name)
+call('ZREM', due, 's:' .. name)
+tidy_deaths()
+index_add(trash, position, generation, ends)
+index_add(deaths, position, generation, ends)
+index_add(due, ends, 'd:' .. generation, ends)
+expire_parts(deleted_key(generation), generation, ends)
+return {0}

@@ -1,0 +1,49 @@
+-- ARGV: now, session, ttl, generation or ''
+
+local name, ttl = ARGV[2], tonumber(ARGV[3])
+local key, deaths = session_key(name), deaths_key(name)
+
+-- The one deleted last whose trash time is not over.
+local function newest()
+	local from = 0
+	while true do
+		local found = call('ZREVRANGE', deaths, from, from)[1]
+		if not found then
+			return nil
+		end
+		local m = call('HMGET', deleted_key(found), 'generation', 'until')
+		if lasts(m[1], m[2]) then
+			return found
+		end
+		from = from + 1
+	end
+end
+
+local old = call('HMGET', key, 'generation', 'expires')
+if lasts(old[1], old[2]) then
+	return {EXISTS}
+end
+local generation = ARGV[4] ~= '' and ARGV[4] or newest()
+if not generation then
+	return {NOTFOUND}
+end
+local m = call('HMGET', deleted_key(generation), 'generation', 'until', 'session', 'expires', 'deleted')
+if not lasts(m[1], m[2]) or m[3] ~= name then
+	return {NOTFOUND}
+end
+local expires = tonumber(m[4])
+if ttl > 0 then
+	expires = now + ttl
+elseif expires > 0 then
+	expires = expires + now - tonumber(m[5])
+end
+discard(name, old[1])
+call('RENAME', deleted_key(generation), key)
+call('HDEL', key, 'session', 'deleted', 'until')
+leave_trash(name, generation)
+expire_parts(key, generation, expires)
+if expires > 0 then
+	index_add(due, expires, 's:' .. name, expires)
+end
+touch(name, generation, expires, 0)
+return {0}
