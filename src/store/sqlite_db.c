@@ -19,9 +19,9 @@
 #define WAIT_MAX_US 4000
 /* Instructions of SQLite's machine between looks at the clock: some 0.1 ms. */
 #define LOOK_STEPS 4000
-/* The log is written back at CHECKPOINT_PAGES. Readers that overlap for ever would keep it from
- * beginning anew, so from RESTART_PAGES on they are waited for, for RESTART_US, every RESTART_PAGES.
- */
+/* The log is written back from CHECKPOINT_PAGES on. Readers that overlap for ever would keep it from
+ * beginning anew: from RESTART_PAGES on they are waited for, for RESTART_US, and again each
+ * CHECKPOINT_PAGES. */
 #define CHECKPOINT_PAGES 1000
 #define RESTART_PAGES 4000
 #define RESTART_US 50000
@@ -133,7 +133,7 @@ static int sqlite_logged(void *ctx, sqlite3 *handle, const char *name, int pages
 	    SQLITE_OK)
 		db->restart_pages = RESTART_PAGES;
 	else
-		db->restart_pages = pages + RESTART_PAGES;
+		db->restart_pages = pages + CHECKPOINT_PAGES;
 	db->deadline_us = deadline_us;
 	return SQLITE_OK;
 }
