@@ -1,6 +1,6 @@
 #!/bin/sh
 # Turn migrations into C: embed.sh OUT FILE... with files named <dialect>-<number>.sql. A statement
-# ends with a ';' at the end of a line; see ../sql.h.
+# ends with a ';' at the end of a line, but for one within $$ and $$; see ../sql.h.
 set -eu
 out=$1
 shift
@@ -29,7 +29,9 @@ export LC_ALL
 				if (!open && $0 ~ /^[ \t]*$/)
 					next
 				open = 1
-				last = sub(/;[ \t]*$/, "")
+				if (gsub(/\$\$/, "&") % 2)
+					body = !body
+				last = !body && sub(/;[ \t]*$/, "")
 				gsub(/\\/, "\\\\")
 				gsub(/"/, "\\\"")
 				print "\t\"" $0 (last ? "\"" : "\\n\"")
