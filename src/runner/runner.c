@@ -163,35 +163,43 @@ static void run_clear(struct run *run)
 	free((char *)run->question.json);
 }
 
-/* Everything that can be wrong with a question itself is found before anything is stored. */
-static int run_init(struct run *run, const struct convo_question *question, struct convo_err *err)
+/* The question as a message, and a title in case the session is new. */
+static int run_read(struct run *run, const char *said, size_t len, struct convo_err *err)
 {
-	size_t len = question->text_len;
-	struct convo_buf text = {0};
+	struct convo_buf text = {.max = CONVO_MAX_EVENT};
 	char *json = NULL;
-	int rc;
+	int rc = convo_utf8_repair(&text, said, len);
 
-	if (!question->user || !question->session || !question->text)
-		return convo_fail(err, CONVO_E_INVALID, "a question needs user, session and text");
-	len = len ? len : strlen(question->text);
-	if (!len)
-		return convo_fail(err, CONVO_E_INVALID, "the question is empty");
-	if (len > CONVO_MAX_EVENT)
-		return convo_fail(err, CONVO_E_TOOBIG, "the question has more than 4 MiB");
-	rc = convo_utf8_repair(&text, question->text, len);
 	if (rc < 0) {
-		convo_buf_clear(&text);
-		return convo_buf_fail(err, rc);
+		rc = convo_buf_fail(err, rc);
+	} else {
+		convo_title_make(run->title, text.data, text.len);
+		rc = convo_message_make(&json, "user", text.data, text.len, err);
 	}
-	convo_title_make(run->title, text.data, text.len);
-	rc = convo_message_make(&json, "user", text.data, text.len, err);
 	convo_buf_clear(&text);
 	if (rc < 0)
 		return rc;
 	run->question.json = json;
 	run->question.len = strlen(json);
-	if (run->question.len > CONVO_MAX_EVENT - EVENT_REST)
+	return 0;
+}
+
+/* Everything that can be wrong with a question itself is found before anything is stored. */
+static int run_init(struct run *run, const struct convo_question *question, struct convo_err *err)
+{
+	size_t len;
+	int rc;
+
+	if (!question || !question->user || !question->session || !question->text)
+		return convo_fail(err, CONVO_E_INVALID, "a question needs user, session and text");
+	len = question->text_len ? question->text_len : strlen(question->text);
+	if (!len)
+		return convo_fail(err, CONVO_E_INVALID, "the question is empty");
+	rc = run_read(run, question->text, len, err);
+	if (rc == CONVO_E_TOOBIG || (rc >= 0 && run->question.len > CONVO_MAX_EVENT - EVENT_REST))
 		return convo_fail(err, CONVO_E_TOOBIG, "the question has more than 4 MiB");
+	if (rc < 0)
+		return rc;
 	run->key.user = question->user;
 	run->key.session = question->session;
 	run->whole = question->whole;
