@@ -115,16 +115,22 @@ static uint32_t answer_surrogate_bits(const char *half)
 	return ((unsigned char)half[1] & 0x0fu) << 6 | ((unsigned char)half[2] & 0x3fu);
 }
 
-/* Turn pairs of halves into the characters they mean: six bytes become four. */
+/* Turn pairs of halves into the characters they mean, six bytes into four, and lone halves into
+ * U+FFFD; a high one at the very end waits. */
 static void answer_join_surrogates(struct convo_buf *buf)
 {
 	char *at = memchr(buf->data, 0xed, buf->len), *end = buf->data + buf->len;
 
-	for (; at && end - at >= 6; at = memchr(at + 1, 0xed, (size_t)(end - at - 1))) {
+	for (; at; at = memchr(at + 1, 0xed, (size_t)(end - at - 1))) {
+		int half = answer_surrogate(at, (size_t)(end - at));
 		uint32_t cp;
 
-		if (answer_surrogate(at, 3) != 1 || answer_surrogate(at + 3, 3) != 2)
+		if (!half || (half == 1 && end - at == 3))
 			continue;
+		if (half == 2 || answer_surrogate(at + 3, (size_t)(end - at - 3)) != 2) {
+			memcpy(at, "\xef\xbf\xbd", 3);
+			continue;
+		}
 		cp = 0x10000 + (answer_surrogate_bits(at) << 10 | answer_surrogate_bits(at + 3));
 		at[0] = (char)(0xf0 | cp >> 18);
 		at[1] = (char)(0x80 | (cp >> 12 & 0x3f));
@@ -207,8 +213,11 @@ static int answer_flush_rest(struct answer *answer, struct convo_err *err)
 	int rc = 0;
 
 	for (int kind = 0; kind < ANSWER_KINDS && rc == 0; kind++) {
-		size_t rest = answer->part[kind].waiting.len;
+		struct convo_buf *waiting = &answer->part[kind].waiting;
+		size_t rest = waiting->len;
 
+		if (answer_surrogate(convo_buf_str(waiting), rest) == 1)
+			memcpy(waiting->data, "\xef\xbf\xbd", 3);
 		if (rest)
 			rc = answer_flush(answer, (enum convo_delta_kind)kind, rest, err);
 	}

@@ -478,7 +478,7 @@ static int openai_attempt(struct openai_ask *ask)
 	const char *accept =
 		ask->request->whole ? "Accept: application/json" : "Accept: text/event-stream";
 	struct openai *self = ask->self;
-	bool usage = !atomic_load(&self->no_usage);
+	bool usage = !ask->request->whole && !atomic_load(&self->no_usage);
 	struct openai_call call;
 	int rc;
 

@@ -6,6 +6,7 @@
 
 #include <string.h>
 
+#define MARK "\xef\xbb\xbf"       /* a byte order mark */
 #define LARGEST_ERROR (64u << 10) /* bytes of an error or a page; the rest is not read */
 
 /* ---- what is it ----------------------------------------------------------------------- */
@@ -18,6 +19,15 @@ static struct convo_text reply_trim(struct convo_text text)
 	}
 	while (text.len && strchr(" \t\r\n", text.data[text.len - 1]) && text.data[text.len - 1])
 		text.len--;
+	return text;
+}
+
+static struct convo_text reply_skip_mark(struct convo_text text)
+{
+	if (text.len >= 3 && memcmp(text.data, MARK, 3) == 0) {
+		text.data += 3;
+		text.len -= 3;
+	}
 	return text;
 }
 
@@ -45,11 +55,9 @@ static enum reply_form reply_sniff(const struct reply *reply)
 	struct convo_text text = {reply->body.data, reply->body.len};
 	int event;
 
-	if (text.len >= 3 && memcmp(text.data, "\xef\xbb\xbf", 3) == 0) {
-		text.data += 3;
-		text.len -= 3;
-	}
-	text = reply_trim(text);
+	if (text.len < 3 && memcmp(text.data, MARK, text.len) == 0)
+		return REPLY_UNKNOWN;
+	text = reply_trim(reply_skip_mark(text));
 	if (!text.len)
 		return REPLY_UNKNOWN;
 	if (*text.data == '{' || *text.data == '[')
@@ -241,23 +249,26 @@ static int reply_cut(struct reply *reply, const char *cut)
 			  cut ? ": " : "", cut ? cut : "");
 }
 
+static int reply_check_finish(struct reply *reply)
+{
+	return reply->wire.gave_up
+		       ? convo_fail(reply->err, CONVO_E_REFUSED,
+				    "%s: the server ended the answer with an error", reply->base)
+		       : 0;
+}
+
 static int reply_end_whole(struct reply *reply, const char *cut)
 {
 	struct convo_text body = {convo_buf_str(&reply->body), reply->body.len};
-	int rc;
+	int rc = convo_wire_read(&reply->wire, reply_skip_mark(body), false, reply->err);
 
-	if (body.len >= 3 && memcmp(body.data, "\xef\xbb\xbf", 3) == 0) {
-		body.data += 3;
-		body.len -= 3;
-	}
-	rc = convo_wire_read(&reply->wire, body, false, reply->err);
 	if (rc == CONVO_E_REFUSED && reply->wire.broken && cut)
 		return reply_cut(reply, cut);
 	if (rc == CONVO_E_REFUSED && (reply->wire.broken || reply->wire.failed))
 		return reply_wire_failed(reply);
 	if (rc == 0 && !reply->wire.choices)
 		return reply_fail_page(reply);
-	return rc;
+	return rc < 0 ? rc : reply_check_finish(reply);
 }
 
 /* [DONE] or a finish reason makes it complete; without either the end came too soon. */
@@ -269,7 +280,7 @@ static int reply_end_events(struct reply *reply, const char *cut)
 		return rc == CONVO_E_NOMEM ? convo_fail_nomem(reply->err) : rc;
 	if (!reply->done && !reply->wire.finished)
 		return reply_cut(reply, cut);
-	return 0;
+	return reply_check_finish(reply);
 }
 
 static int reply_end_body(struct reply *reply, const char *cut)

@@ -223,8 +223,8 @@ static int wire_unguard(struct convo_buf *out, struct convo_text text)
 		else if (cp >= MARK_SURROGATE && cp < MARK_BYTE)
 			rc = wire_put_utf8(out, 0xd800 + (cp - MARK_SURROGATE));
 		else
-			rc = convo_buf_add(out, p, len);
-		p += len;
+			rc = convo_buf_add(out, p, len ? len : 1);
+		p += len ? len : 1;
 	}
 	return rc;
 }
@@ -304,11 +304,12 @@ static void wire_scrub(struct convo_buf *text, const char *secret)
 /* Keep the first line, as much as fits. Nothing here may fail: an error must get through. */
 void convo_wire_keep(char *out, size_t size, struct convo_text text, const char *secret)
 {
-	struct convo_buf line = {0};
+	struct convo_buf raw = {0}, line = {0};
 	size_t len = 0;
 
 	*out = '\0';
-	if (text.data && convo_utf8_repair(&line, text.data, text.len) == 0) {
+	if (text.data && wire_unguard(&raw, text) == 0 &&
+	    convo_utf8_repair(&line, convo_buf_str(&raw), raw.len) == 0) {
 		wire_scrub(&line, secret);
 		text = convo_text_of(convo_buf_str(&line));
 		while (text.len && isspace((unsigned char)*text.data)) {
@@ -324,6 +325,7 @@ void convo_wire_keep(char *out, size_t size, struct convo_text text, const char 
 			len--;
 		out[len] = '\0';
 	}
+	convo_buf_clear(&raw);
 	convo_buf_clear(&line);
 }
 
@@ -510,17 +512,26 @@ static int wire_add_reasoning(struct wire_scope *scope, const json_t *delta)
 }
 
 /* A string of a tool call, whole in itself: broken parts become U+FFFD here. */
-static int wire_call_text(struct convo_buf *out, const json_t *value)
+static int wire_call_text(const struct wire_scope *scope, struct convo_buf *out,
+			  const json_t *value)
 {
-	char *dump;
-	int rc;
+	struct convo_text text = {json_string_value(value), json_string_length(value)};
+	struct convo_buf raw = {0};
+	char *dump = NULL;
+	int rc = 0;
 
-	if (json_is_string(value))
-		return convo_utf8_repair(out, json_string_value(value), json_string_length(value));
-	if (!json_is_object(value) && !json_is_array(value))
-		return 0;
-	dump = json_dumps(value, JSON_COMPACT); /* arguments that are not in a string */
-	rc = dump ? convo_buf_adds(out, dump) : CONVO_E_NOMEM;
+	if (json_is_object(value) || json_is_array(value)) {
+		dump = json_dumps(value, JSON_COMPACT); /* arguments that are not in a string */
+		text = convo_text_of(dump);
+		rc = dump ? 0 : CONVO_E_NOMEM;
+	}
+	if (rc == 0 && scope->guarded && text.len) {
+		rc = wire_unguard(&raw, text);
+		text = (struct convo_text){raw.data, raw.len};
+	}
+	if (rc == 0 && text.len)
+		rc = convo_utf8_repair(out, text.data, text.len);
+	convo_buf_clear(&raw);
 	free(dump);
 	return rc;
 }
@@ -529,12 +540,12 @@ static int wire_add_call(struct wire_scope *scope, const json_t *call, const jso
 {
 	struct convo_buf id = {0}, name = {0}, args = {0};
 	struct answer_call_piece piece = {.index = wire_integer(call, "index")};
-	int rc = wire_call_text(&id, json_object_get(call, "id"));
+	int rc = wire_call_text(scope, &id, json_object_get(call, "id"));
 
 	if (rc == 0)
-		rc = wire_call_text(&name, json_object_get(function, "name"));
+		rc = wire_call_text(scope, &name, json_object_get(function, "name"));
 	if (rc == 0)
-		rc = wire_call_text(&args, json_object_get(function, "arguments"));
+		rc = wire_call_text(scope, &args, json_object_get(function, "arguments"));
 	if (rc < 0) {
 		rc = convo_fail_nomem(scope->err);
 	} else {
@@ -616,6 +627,7 @@ static int wire_read_choice(struct wire_scope *scope, const json_t *choice)
 			scope->wire->secret);
 	if (rc == 0 && *finish) {
 		scope->wire->finished = true;
+		scope->wire->gave_up = strcmp(finish, "error") == 0;
 		rc = convo_answer_set_finish(scope->wire->answer, convo_text_of(finish),
 					     scope->err);
 	}

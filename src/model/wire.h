@@ -36,6 +36,7 @@ struct wire {
 	struct think think;
 	bool choices;  /* something like a completion came */
 	bool finished; /* a finish reason came */
+	bool gave_up;  /* and it was "error" */
 	bool broken;   /* the last text was no JSON */
 	bool failed;   /* the server reported an error; `error` tells */
 	struct wire_error error;
