@@ -557,10 +557,11 @@ static int openai_read_list(struct openai_call *call)
 	const struct reply *reply = &call->reply;
 	const char *name = call->self->base.name;
 	struct convo_text body = {convo_buf_str(&reply->body), reply->body.len};
-	int rc = openai_verdict(call);
+	int rc;
 
 	if (reply->status == 404 || reply->status == 405 || reply->status == 501)
 		return 0;
+	rc = openai_verdict(call);
 	if (rc < 0 || convo_wire_has_model(body, name) != 0)
 		return rc;
 	return convo_fail(call->err, CONVO_E_NOTFOUND, "%s: it has no model '%s'",
@@ -581,6 +582,8 @@ static int openai_check(convo_model *model, convo_cancel *cancel, struct convo_e
 	call.reply.url = self->list_shown;
 	call.reply.max = LARGEST_LIST;
 	rc = openai_transfer(&call, self->list_url, "Accept: application/json");
+	if (rc == 0 && call.over && call.result == CURLE_OK)
+		openai_begin_reply(&call); /* the body may be empty */
 	if (rc == 0)
 		rc = openai_read_list(&call);
 	openai_call_clear(&call);

@@ -289,44 +289,51 @@ static bool wire_says(const json_t *value)
 
 /* ---- errors --------------------------------------------------------------------------- */
 
-static void wire_scrub(struct convo_buf *text, const char *secret)
+/* What to show for the text at `p`: the character, or what stands for it. Gives how much of the text
+ * that was. */
+static size_t wire_show(const char *p, const char *end, struct convo_text secret,
+			struct convo_text *shown)
 {
-	size_t len = secret ? strlen(secret) : 0;
-	char *at = len >= 4 ? text->data : NULL; /* a shorter one is a word, not a secret */
+	uint32_t cp = 0;
+	size_t len = convo_utf8_next(p, (size_t)(end - p), &cp);
 
-	while (at && (at = strstr(at, secret))) {
-		memset(at, '*', 3);
-		memmove(at + 3, at + len, strlen(at + len) + 1);
-		at += 3;
+	*shown = (struct convo_text){p, len};
+	if (secret.len && (size_t)(end - p) >= secret.len &&
+	    memcmp(p, secret.data, secret.len) == 0) {
+		*shown = convo_text_of("***");
+		return secret.len;
 	}
+	if (!cp || (cp >= MARK_SURROGATE && cp <= MARK_BYTE + 0xff))
+		*shown = convo_text_of("\xef\xbf\xbd");
+	return len ? len : 1;
 }
 
-/* Keep the first line, as much as fits. Nothing here may fail: an error must get through. */
+static bool wire_blank(char c)
+{
+	return c == ' ' || c == '\t' || c == '\r' || c == '\n';
+}
+
+/* Allocates nothing, so that an error always gets through. */
 void convo_wire_keep(char *out, size_t size, struct convo_text text, const char *secret)
 {
-	struct convo_buf raw = {0}, line = {0};
+	struct convo_text key = convo_text_of(secret), shown;
+	const char *p = text.data, *end = p + text.len;
 	size_t len = 0;
 
-	*out = '\0';
-	if (text.data && wire_unguard(&raw, text) == 0 &&
-	    convo_utf8_repair(&line, convo_buf_str(&raw), raw.len) == 0) {
-		wire_scrub(&line, secret);
-		text = convo_text_of(convo_buf_str(&line));
-		while (text.len && isspace((unsigned char)*text.data)) {
-			text.data++;
-			text.len--;
-		}
-		len = strcspn(text.data, "\r\n");
-		if (len >= size)
-			len = size - 1;
-		memcpy(out, text.data, len);
-		len -= convo_utf8_tail(out, len);
-		while (len && isspace((unsigned char)out[len - 1]))
-			len--;
-		out[len] = '\0';
+	if (key.len < 4)
+		key.len = 0; /* a word, not a secret */
+	while (p < end && wire_blank(*p))
+		p++;
+	while (p < end && *p != '\n' && *p != '\r') {
+		p += wire_show(p, end, key, &shown);
+		if (shown.len >= size - len)
+			break;
+		memcpy(out + len, shown.data, shown.len);
+		len += shown.len;
 	}
-	convo_buf_clear(&raw);
-	convo_buf_clear(&line);
+	while (len && wire_blank(out[len - 1]))
+		len--;
+	out[len] = '\0';
 }
 
 static void wire_keep_value(char *out, size_t size, const json_t *value, const char *secret)
