@@ -317,7 +317,7 @@ static bool wire_blank(char c)
 void convo_wire_keep(char *out, size_t size, struct convo_text text, const char *secret)
 {
 	struct convo_text key = convo_text_of(secret), shown;
-	const char *p = text.data, *end = p + text.len;
+	const char *p = text.data ? text.data : "", *end = p + text.len;
 	size_t len = 0;
 
 	if (key.len < 4)
