@@ -315,6 +315,27 @@ static void the_largest_question_is_kept_whole(void **state)
 	free(large);
 }
 
+static void a_fresh_question_never_joins_a_session(void **state)
+{
+	const struct convo_question question = {
+		.user = "ann", .session = "s", .text = "x", .fresh = true};
+	struct fixture *f = *state;
+	convo_session *session = NULL;
+	struct convo_err err;
+
+	must_pass(convo_runner_run(&f->turn, f->runner, &question, NULL, NULL, &err));
+	must(f->turn->created);
+	convo_turn_free(f->turn);
+	f->turn = NULL;
+	must_fail_with(CONVO_E_EXISTS,
+		       convo_runner_run(&f->turn, f->runner, &question, NULL, NULL, &err));
+	must_equal(1, f->script.asked);
+	must_pass(convo_store_load(&session, f->store, &(struct convo_key){"app", "ann", "s"}, NULL,
+				   &err));
+	must_equal(2, convo_session_meta(session)->count);
+	convo_session_free(session);
+}
+
 static void bad_names_are_refused(void **state)
 {
 	const struct convo_question question = {.user = "a\nb", .session = "s", .text = "x"};
@@ -1186,6 +1207,7 @@ int main(void)
 	const struct CMUnitTest runner[] = {
 		turn_test(a_turn_creates_the_session_and_stores_both_sides),
 		turn_test(the_next_turn_sends_what_was_said),
+		turn_test(a_fresh_question_never_joins_a_session),
 		turn_test(an_existing_session_keeps_its_title),
 		turn_test(broken_text_is_repaired),
 		turn_test(a_bad_question_stores_nothing_and_asks_nobody),

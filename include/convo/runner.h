@@ -43,6 +43,7 @@ struct convo_question {
 	                          broken UTF-8 and U+0000 become U+FFFD */
 	size_t text_len;     /**< 0: strlen(text) */
 	bool whole;          /**< ask the model for the answer in one piece */
+	bool fresh;          /**< the session must not exist yet: CONVO_E_EXISTS, nothing stored */
 };
 
 /** How a turn went. Strings belong to it. */

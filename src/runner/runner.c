@@ -138,6 +138,7 @@ struct run {
 	struct convo_message question; /* owned */
 	char title[TITLE_SIZE];
 	bool whole;
+	bool fresh; /* the session must not exist */
 	char question_id[CONVO_UUID_SIZE];
 	char generation[CONVO_UUID_SIZE];
 	convo_session *session; /* NULL when the turn created it */
@@ -203,6 +204,7 @@ static int run_init(struct run *run, const struct convo_question *question, stru
 	run->key.user = question->user;
 	run->key.session = question->session;
 	run->whole = question->whole;
+	run->fresh = question->fresh;
 	run->turn = convo_alloc(1, sizeof(*run->turn));
 	if (!run->turn)
 		return convo_fail_nomem(err);
@@ -274,6 +276,9 @@ static int run_open(struct run *run, struct convo_err *err)
 	run->session = NULL;
 	run->turn->base.created = false;
 	rc = run_load(run, err);
+	if (rc >= 0 && run->fresh)
+		return convo_fail(err, CONVO_E_EXISTS, "session '%s' exists already",
+				  run->key.session);
 	if (rc >= 0) {
 		memcpy(run->generation, convo_session_meta(run->session)->generation,
 		       sizeof(run->generation));
@@ -309,11 +314,14 @@ static int run_begin(struct run *run, const convo_cancel *cancel, struct convo_e
 {
 	int round, rc = 0;
 
-	for (round = 0; round < BEGIN_ROUNDS; round++) {
+	/* What is there at a second look may be our own doing: then it counts as fresh. */
+	for (round = 0; round < BEGIN_ROUNDS; round++, run->fresh = false) {
 		err->maybe = false;
 		rc = run_open(run, err);
 		if (rc >= 0)
 			rc = run_store_question(run, cancel, err);
+		else if (rc == CONVO_E_EXISTS && run->fresh)
+			break;
 		else if (err->maybe && !convo_cancel_requested(cancel))
 			continue; /* it may have been created: look again */
 		if (rc != CONVO_E_EXISTS && rc != CONVO_E_NOTFOUND && rc != CONVO_E_CONFLICT)
