@@ -65,9 +65,9 @@ static const char *model_advice(int code)
 		return "check OPENAI_API_KEY";
 	case CONVO_E_IO:
 	case CONVO_E_TIMEOUT:
-		return "check OPENAI_BASE_URL and the network; /retry asks again";
+		return "check OPENAI_BASE_URL and the network";
 	case CONVO_E_REFUSED:
-		return "check -model and OPENAI_BASE_URL; /retry asks again";
+		return "check -model and OPENAI_BASE_URL";
 	default:
 		return NULL;
 	}
@@ -77,8 +77,8 @@ int app_model_failed(const struct app *app, int code, const char *text)
 {
 	const char *advice = model_advice(code);
 
-	term_error("model %s: %s%s%s", convo_model_name(app->model), text, advice ? "; " : "",
-		   advice ? advice : "");
+	term_error("model %s: %s%s%s%s", convo_model_name(app->model), text, advice ? "; " : "",
+		   advice ? advice : "", app->flags->ask ? "" : "; /retry asks again");
 	if (code == CONVO_E_CANCELED)
 		return EXIT_INTERRUPTED;
 	return code == CONVO_E_NOMEM || code == CONVO_E_INVALID ? EXIT_FAILED : EXIT_MODEL;

@@ -71,7 +71,6 @@ static bool chat_is_blank(const struct text *said)
 /* Ctrl-C while typing. */
 static void chat_interrupted(const struct text *said)
 {
-	term_say("\n");
 	if (chat_is_blank(said) && !signals_leaving())
 		term_note("(to leave: /exit, Ctrl-D, or Ctrl-C twice)");
 	signals_clear();

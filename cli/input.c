@@ -71,8 +71,10 @@ static enum input_end input_line(struct text *out)
 		seen += len + whole;
 		input.from += len + whole;
 	}
-	if (!input.over && !whole)
+	if (!input.over && !whole) {
+		term_say("\n");
 		return signals_leaving() ? INPUT_END : INPUT_INTERRUPT;
+	}
 	if (!seen)
 		return INPUT_END;
 	if (!fits) {
@@ -150,7 +152,7 @@ bool input_confirm(const char *question)
 		end = input_line(&answer);
 		term_say("%s", answer.data);
 	}
-	if (end != INPUT_TEXT || !term_is_live())
+	if (end == INPUT_END || !term_is_live())
 		term_say("\n");
 	yes = end == INPUT_TEXT && input_is_yes(text_trim(answer.data));
 	text_clear(&answer);
@@ -171,10 +173,8 @@ bool input_more(void)
 	term_hold_keys(false);
 	more = input_line(&answer) == INPUT_TEXT && !strchr(answer.data, 'q');
 	term_hold_keys(input.editing);
-	if (!more && signals_interrupted()) {
-		term_say("\n");
+	if (!more && signals_interrupted())
 		signals_clear();
-	}
 	text_clear(&answer);
 	return more;
 }

@@ -249,6 +249,49 @@ static unsigned char line_newline(EditLine *el, wint_t key)
 	return el_winsertstr(el, L"\n") ? CC_ERROR : CC_REFRESH;
 }
 
+/* The arrows move within a message of several lines before they leave it for the history. */
+static unsigned char line_up(EditLine *el, wint_t key)
+{
+	const LineInfoW *info = el_wline(el);
+	const wchar_t *start = info->cursor, *up, *at;
+
+	(void)key;
+	while (start > info->buffer && start[-1] != L'\n')
+		start--;
+	if (start == info->buffer) {
+		el_wpush(el, L"\020"); /* Ctrl-P */
+		return CC_NORM;
+	}
+	for (up = start - 1; up > info->buffer && up[-1] != L'\n'; up--)
+		;
+	at = up + (info->cursor - start);
+	if (at >= start)
+		at = start - 1;
+	el_cursor(el, (int)(at - info->cursor));
+	return CC_CURSOR;
+}
+
+static unsigned char line_down(EditLine *el, wint_t key)
+{
+	const LineInfoW *info = el_wline(el);
+	const wchar_t *start = info->cursor, *down = info->cursor, *at;
+
+	(void)key;
+	while (start > info->buffer && start[-1] != L'\n')
+		start--;
+	while (down < info->lastchar && *down != L'\n')
+		down++;
+	if (down == info->lastchar) {
+		el_wpush(el, L"\016"); /* Ctrl-N */
+		return CC_NORM;
+	}
+	at = ++down + (info->cursor - start);
+	while (down < at && down < info->lastchar && *down != L'\n')
+		down++;
+	el_cursor(el, (int)(down - info->cursor));
+	return CC_CURSOR;
+}
+
 /* Shows what the word can become, below the line. */
 static void complete_list(const struct complete *found)
 {
@@ -305,6 +348,8 @@ static void line_bind(void)
 	static const wchar_t *const keys[][2] = {
 		{L"\033[200~", L"convo-paste"},  {L"^I", L"convo-complete"},
 		{L"^J", L"convo-newline"},       {L"\033\r", L"convo-newline"},
+		{L"\033[A", L"convo-up"},        {L"\033OA", L"convo-up"},
+		{L"\033[B", L"convo-down"},      {L"\033OB", L"convo-down"},
 		{L"^R", L"em-inc-search-prev"},  {L"^W", L"ed-delete-prev-word"},
 		{L"^U", L"vi-kill-line-prev"},   {L"\033[3~", L"ed-delete-next-char"},
 		{L"\033[1~", L"ed-move-to-beg"}, {L"\033[H", L"ed-move-to-beg"},
@@ -317,6 +362,9 @@ static void line_bind(void)
 	el_wset(line.el, EL_ADDFN, L"convo-paste", L"take a pasted block", line_paste);
 	el_wset(line.el, EL_ADDFN, L"convo-complete", L"complete the word", line_complete);
 	el_wset(line.el, EL_ADDFN, L"convo-newline", L"begin a new line", line_newline);
+	el_wset(line.el, EL_ADDFN, L"convo-up", L"go up a line or back in the history", line_up);
+	el_wset(line.el, EL_ADDFN, L"convo-down", L"go down a line or on in the history",
+		line_down);
 	for (i = 0; i < sizeof(keys) / sizeof(keys[0]); i++)
 		el_wset(line.el, EL_BIND, keys[i][0], keys[i][1], NULL);
 }
@@ -360,8 +408,8 @@ bool line_open(const struct app *app)
 	el_wset(line.el, EL_PROMPT, line_prompt);
 	el_wset(line.el, EL_GETCFN, line_getc);
 	/* Enter and Ctrl-J stay apart; between lines, keys are held and not echoed. */
-	el_wset(line.el, EL_SETTY, L"-d", L"-icrnl", NULL);
-	el_wset(line.el, EL_SETTY, L"-x", L"-icrnl", L"-icanon", L"-echo", NULL);
+	el_wset(line.el, EL_SETTY, L"-d", L"-icrnl", L"-inlcr", NULL);
+	el_wset(line.el, EL_SETTY, L"-x", L"-icrnl", L"-inlcr", L"-icanon", L"-echo", NULL);
 	el_source(line.el, NULL);
 	line_bind();
 	term_paste_marks(true);
@@ -401,6 +449,7 @@ static enum input_end line_interrupted(struct text *out)
 	if (line_narrow(out, info->buffer, info->lastchar))
 		line_remember(NULL, out->data, out->len);
 	el_reset(line.el);
+	term_say("\n");
 	return signals_leaving() ? INPUT_END : INPUT_INTERRUPT;
 }
 

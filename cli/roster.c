@@ -32,25 +32,32 @@ void roster_enter(struct app *app, const char *session, bool stored)
 	app->last = NULL;
 }
 
-int roster_is_stored(const struct app *app, const char *session)
+static int is_stored(const struct app *app, const char *session, struct convo_err *err)
 {
 	struct convo_window none = {.kind = CONVO_WINDOW_NONE};
 	struct convo_key key = app_key(app, session);
 	convo_session *loaded = NULL;
-	struct convo_err err = {0};
 
-	if (convo_store_load(&loaded, app->store, &key, &none, &err) == 0) {
+	if (convo_store_load(&loaded, app->store, &key, &none, err) == 0) {
 		convo_session_free(loaded);
 		return 1;
 	}
-	if (err.code == CONVO_E_NOTFOUND)
-		return 0;
-	app_store_failed(app, "", &err);
-	return -1;
+	return err->code == CONVO_E_NOTFOUND ? 0 : -1;
+}
+
+int roster_is_stored(const struct app *app, const char *session)
+{
+	struct convo_err err = {0};
+	int stored = is_stored(app, session, &err);
+
+	if (stored < 0)
+		app_store_failed(app, "", &err);
+	return stored;
 }
 
 void roster_new(struct app *app)
 {
+	struct convo_err err = {0};
 	char id[64];
 	int64_t second;
 
@@ -66,7 +73,7 @@ void roster_new(struct app *app)
 		else
 			snprintf(id, sizeof(id), "chat-session-%lld-%lld",
 				 (long long)app->id_second, (long long)app->ids);
-	} while (roster_is_stored(app, id) == 1);
+	} while (is_stored(app, id, &err) == 1);
 	roster_enter(app, id, false);
 	app->generated = true;
 }

@@ -8,9 +8,11 @@
 #include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
+#include <string.h>
 #include <time.h>
 
 #include "term.h"
+#include "text.h"
 
 enum { SPIN_STEP_MS = 100 };
 
@@ -46,15 +48,15 @@ static void spin_draw(size_t step, const struct timespec *now)
 {
 	static const char *const frames[] = {"⠋", "⠙", "⠹", "⠸", "⠼", "⠴", "⠦", "⠧", "⠇", "⠏"};
 	double left = spin_seconds(now, &spin.until);
-	size_t room = term_columns();
+	size_t used = text_width(spin.lead, strlen(spin.lead)) + 32, room = term_columns();
 
 	fputs("\r\033[K", stdout);
 	term_say("%s", spin.lead);
 	term_style(STYLE_DIM);
 	term_say("%s %.0fs", frames[step % 10], spin_seconds(&spin.since, now));
-	if (left > 0 && room > 60) {
+	if (left > 0 && room > used) {
 		term_say(" · again in %.0fs: ", left + 0.5);
-		term_show_line(spin.reason, room - 50);
+		term_show_line(spin.reason, room - used);
 	}
 	term_style(STYLE_PLAIN);
 	term_flush();

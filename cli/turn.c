@@ -132,7 +132,8 @@ static void turn_notes(const struct app *app)
 	if (!app->flags->debug)
 		return;
 	turn_figures(app, line, sizeof(line));
-	term_note("%s", line);
+	if (line[0])
+		term_note("%s", line);
 	term_note("session %s: question %lld, answer %lld; %zu messages sent, %zu left out",
 		  app->session, (long long)turn->question_seq, (long long)turn->answer_seq,
 		  turn->sent, turn->left_out);
@@ -162,9 +163,8 @@ static int turn_failed(const struct app *app, int rc, const struct convo_err *er
 		       : 0;
 }
 
-/* The turn itself, into app->last. */
-static int turn_start(struct app *app, const char *text, size_t len,
-		      const struct convo_listener *listener, struct convo_err *err)
+static int turn_once(struct app *app, const char *text, size_t len,
+		     const struct convo_listener *listener, struct convo_err *err)
 {
 	struct convo_question question = {
 		.user = app->flags->user,
@@ -172,13 +172,35 @@ static int turn_start(struct app *app, const char *text, size_t len,
 		.text = text,
 		.text_len = len,
 		.whole = !app->flags->streaming,
+		.fresh = app->generated,
 	};
 	struct convo_turn *turn = NULL;
 	int rc = convo_runner_run(&turn, app->runner, &question, listener, app->cancel, err);
 
 	convo_turn_free(app->last);
 	app->last = turn;
-	if (turn && turn->question_seq)
+	return rc;
+}
+
+/* The turn itself, into app->last. */
+static int turn_start(struct app *app, const char *text, size_t len,
+		      const struct convo_listener *listener, struct convo_err *err)
+{
+	enum { ROUNDS = 100 };
+	int rc = 0, round;
+
+	for (round = 0; round < ROUNDS; round++) {
+		rc = turn_once(app, text, len, listener, err);
+		if (rc != CONVO_E_EXISTS || !app->generated)
+			break;
+		/* Another program began in the same second and was first to speak. */
+		roster_new(app);
+	}
+	if (round && !app->flags->ask) {
+		spin_stop();
+		term_note("(that id was taken meanwhile: this is session %s)", app->session);
+	}
+	if (app->last && app->last->question_seq)
 		app->generated = false;
 	return rc;
 }
