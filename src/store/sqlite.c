@@ -368,7 +368,7 @@ static int sqlite_read_event(struct sqlite_query *query, struct convo_session *i
 	struct store_event event;
 	int field;
 
-	event.seq = convo_sqlite_int(query) & SQLITE_MAX_SEQ;
+	event.seq = convo_sqlite_int(query);
 	convo_sqlite_uuid(query, event.id);
 	event.time_ms = convo_sqlite_int(query);
 	event.status = (int)convo_sqlite_int(query);
@@ -387,8 +387,9 @@ static int sqlite_read_events(struct sqlite_db *db, struct sqlite_read *read, in
 	if (from > to)
 		return 0;
 	query = convo_sqlite_query(db, TEXT_EVENTS);
-	convo_sqlite_bind_int(&query, sqlite_place(no, from));
-	convo_sqlite_bind_int(&query, sqlite_place(no, to));
+	convo_sqlite_bind_int(&query, no);
+	convo_sqlite_bind_int(&query, from);
+	convo_sqlite_bind_int(&query, to);
 	while ((rc = convo_sqlite_step(&query, err)) > 0) {
 		rc = sqlite_read_event(&query, read->session, err);
 		if (rc < 0)

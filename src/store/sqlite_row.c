@@ -1,6 +1,6 @@
 /*
  * The statements of the SQLite store, and what both its readers and its writer read: the row of a
- * session, the place of an event, the owner of state.
+ * session, the seq of an event, the owner of state.
  */
 #include <store/sqlite_store.h>
 
@@ -47,12 +47,12 @@ const char *const convo_sqlite_texts[TEXT_COUNT] = {
 			    "AND generation = ?",
 	[TEXT_REMOVE] = "DELETE FROM {p}sessions WHERE no = ?",
 
-	[TEXT_EVENTS] = "SELECT place, id, time_ms, status, {fields} FROM {p}events "
-			"WHERE place BETWEEN ? AND ? ORDER BY place",
-	[TEXT_EVENT_SEQ] = "SELECT seq FROM {p}events WHERE session = ? AND id = ?",
-	[TEXT_EVENT_ADD] = "INSERT INTO {p}events (place, id, time_ms, status, {fields}) "
-			   "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-	[TEXT_EVENTS_CUT] = "DELETE FROM {p}events WHERE place BETWEEN ? AND ?",
+	[TEXT_EVENTS] = "SELECT seq, id, time_ms, status, {fields} FROM {p}events "
+			"WHERE session = ? AND seq BETWEEN ? AND ? ORDER BY seq",
+	[TEXT_EVENT_SEQ] = "SELECT seq FROM {p}events WHERE id = ? AND session = ?",
+	[TEXT_EVENT_ADD] = "INSERT INTO {p}events (session, seq, id, time_ms, status, {fields}) "
+			   "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+	[TEXT_EVENTS_CUT] = "DELETE FROM {p}events WHERE session = ? AND seq BETWEEN ? AND ?",
 
 	[TEXT_SCOPE] = "SELECT no, state_bytes FROM {p}scopes WHERE app = ? AND user = ?",
 	[TEXT_SCOPE_ADD] = "INSERT INTO {p}scopes (app, user, state_bytes) VALUES (?, ?, 0)",
@@ -155,8 +155,8 @@ int convo_sqlite_event_seq(struct sqlite_db *db, int64_t no, const unsigned char
 	struct sqlite_query query = convo_sqlite_query(db, TEXT_EVENT_SEQ);
 	int rc;
 
-	convo_sqlite_bind_int(&query, no);
 	convo_sqlite_bind_uuid(&query, id);
+	convo_sqlite_bind_int(&query, no);
 	rc = convo_sqlite_step(&query, err);
 	if (rc <= 0)
 		return rc;

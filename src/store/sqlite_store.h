@@ -66,14 +66,6 @@ struct sqlite_row {
 	char session[CONVO_MAX_NAME + 1], title[CONVO_MAX_NAME + 1];
 };
 
-/** Where an event of a session lies. */
-static inline int64_t sqlite_place(int64_t no, int64_t seq)
-{
-	return no * (INT64_C(1) << 32) + seq;
-}
-
-#define SQLITE_MAX_SEQ INT64_C(0xffffffff)
-
 /** Read the rows of one of the TEXT_FIND and TEXT_LIST statements. As convo_sqlite_step(). */
 int convo_sqlite_row_step(struct sqlite_query *query, struct sqlite_row *row,
 			  struct convo_err *err);

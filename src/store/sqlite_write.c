@@ -386,7 +386,8 @@ static int append_event(struct sqlite_db *db, const struct sqlite_row *row,
 	struct sqlite_query query = convo_sqlite_query(db, TEXT_EVENT_ADD);
 	int field;
 
-	convo_sqlite_bind_int(&query, sqlite_place(row->no, event->seq));
+	convo_sqlite_bind_int(&query, row->no);
+	convo_sqlite_bind_int(&query, event->seq);
 	convo_sqlite_bind_uuid(&query, event->id);
 	convo_sqlite_bind_int(&query, event->time_ms);
 	convo_sqlite_bind_int(&query, event->status);
@@ -422,8 +423,9 @@ static int row_cut(struct sqlite_db *db, const struct sqlite_row *row, int64_t f
 {
 	struct sqlite_query query = convo_sqlite_query(db, TEXT_EVENTS_CUT);
 
-	convo_sqlite_bind_int(&query, sqlite_place(row->no, from));
-	convo_sqlite_bind_int(&query, sqlite_place(row->no, to));
+	convo_sqlite_bind_int(&query, row->no);
+	convo_sqlite_bind_int(&query, from);
+	convo_sqlite_bind_int(&query, to);
 	return convo_sqlite_run(&query, err);
 }
 
@@ -460,9 +462,6 @@ static int append_check(struct sqlite_store *store, struct sqlite_job *job, stru
 		return fresh;
 	if (append->check_seq && append->after_seq != row->last_seq)
 		return convo_refuse_conflict(err, job->key, row->last_seq);
-	if (row->last_seq > SQLITE_MAX_SEQ - fresh)
-		return convo_fail(err, CONVO_E_TOOBIG, "session '%s' has as many events as it can",
-				  job->key->session);
 	return fresh;
 }
 

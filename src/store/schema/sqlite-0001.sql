@@ -43,11 +43,12 @@ CREATE INDEX {p}sessions_trash_name ON {p}sessions (app, user, session, position
 
 CREATE INDEX {p}sessions_due ON {p}sessions (due_us) WHERE due_us > 0;
 
--- The events of a session lie side by side: place is session * 2^32 + seq.
+-- Events lie in the order they came, whatever their session: appends to many sessions that share
+-- a transaction then share pages, too.
 CREATE TABLE {p}events (
-	place INTEGER PRIMARY KEY,
-	session INTEGER AS (place >> 32) VIRTUAL,
-	seq INTEGER AS (place & 4294967295) VIRTUAL,
+	no INTEGER PRIMARY KEY,
+	session INTEGER NOT NULL,
+	seq INTEGER NOT NULL,
 	id BLOB NOT NULL,
 	time_ms INTEGER NOT NULL,
 	status INTEGER NOT NULL,
@@ -63,7 +64,10 @@ CREATE TABLE {p}events (
 	extra TEXT
 );
 
-CREATE UNIQUE INDEX {p}events_id ON {p}events (session, id);
+CREATE UNIQUE INDEX {p}events_seq ON {p}events (session, seq);
+
+-- The id first: ids that are made one after the other end up on one page.
+CREATE UNIQUE INDEX {p}events_id ON {p}events (id, session);
 
 -- What user and app state belongs to; the user is '' for the app's.
 CREATE TABLE {p}scopes (
