@@ -1,0 +1,130 @@
+/*
+ * Memory, bare: malloc, memcpy and a lock for each session.
+ */
+#include "bench.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <base/alloc.h>
+
+struct block {
+	unsigned char id[UUID_BYTES];
+	size_t len;
+	char message[];
+};
+
+struct list {
+	struct list *next;
+	char *session;
+	pthread_mutex_t lock; /* guards what follows */
+	struct block **block;
+	size_t count, cap;
+};
+
+static struct list *lists; /* of the whole program, by session */
+static pthread_mutex_t lists_lock = PTHREAD_MUTEX_INITIALIZER;
+
+struct raw {
+	struct list *list; /* used last */
+};
+
+static const char *memory_url(const char *dir)
+{
+	(void)dir;
+	return "memory:";
+}
+
+static struct raw *memory_open(const char *url, int index)
+{
+	struct raw *raw = bench_alloc(sizeof(*raw));
+
+	(void)url;
+	(void)index;
+	raw->list = NULL;
+	return raw;
+}
+
+static void memory_close(struct raw *raw)
+{
+	free(raw);
+}
+
+static struct list *memory_list(struct raw *raw, const char *session)
+{
+	struct list *list = raw->list;
+
+	if (list && strcmp(list->session, session) == 0)
+		return list;
+	pthread_mutex_lock(&lists_lock);
+	for (list = lists; list && strcmp(list->session, session) != 0; list = list->next)
+		;
+	if (!list) {
+		list = bench_alloc(sizeof(*list));
+		memset(list, 0, sizeof(*list));
+		pthread_mutex_init(&list->lock, NULL);
+		list->session = convo_memdup(session, strlen(session));
+		list->next = lists;
+		lists = list;
+	}
+	pthread_mutex_unlock(&lists_lock);
+	raw->list = list;
+	return list;
+}
+
+static void memory_append(struct raw *raw, const struct convo_key *key, const unsigned char *id,
+			  const char *message, size_t len)
+{
+	struct list *list = memory_list(raw, key->session);
+	struct block *block = bench_alloc(sizeof(*block) + len + 1);
+
+	memcpy(block->id, id, UUID_BYTES);
+	block->len = len;
+	memcpy(block->message, message, len + 1);
+	pthread_mutex_lock(&list->lock);
+	if (!convo_grow((void **)&list->block, &list->cap, list->count + 1, sizeof(*list->block)))
+		bench_die("out of memory");
+	list->block[list->count++] = block;
+	pthread_mutex_unlock(&list->lock);
+}
+
+static size_t memory_load(struct raw *raw, const struct convo_key *key, size_t n)
+{
+	struct list *list = memory_list(raw, key->session);
+	size_t bytes = 0, i;
+
+	pthread_mutex_lock(&list->lock);
+	for (i = list->count > n ? list->count - n : 0; i < list->count; i++) {
+		const struct block *from = list->block[i];
+		char *copy = bench_alloc(from->len + 1);
+
+		memcpy(copy, from->message, from->len + 1);
+		bytes += from->len;
+		free(copy);
+	}
+	pthread_mutex_unlock(&list->lock);
+	return bytes;
+}
+
+static void memory_fill(struct raw *raw, const struct convo_key *key, size_t n, const char *message,
+			size_t len)
+{
+	struct list *list = memory_list(raw, key->session);
+	unsigned char id[UUID_BYTES];
+
+	while (list->count < n) {
+		convo_uuid_new(id);
+		memory_append(raw, key, id, message, len);
+	}
+}
+
+const struct bench_engine bench_memory = {
+	.name = "memory",
+	.url = memory_url,
+	.open = memory_open,
+	.close = memory_close,
+	.append = memory_append,
+	.load = memory_load,
+	.fill = memory_fill,
+};
