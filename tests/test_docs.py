@@ -7,6 +7,7 @@ pages point at: files, headings, tests, and the code they quote from examples/ a
 
 import fnmatch
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -109,10 +110,30 @@ def quoted_code_is_in_the_tree():
                     yield f'{page.relative_to(ROOT)} quotes what is nowhere: {part.strip()[:70]}'
 
 
+def with_numbered_ids(text):
+    """Generated session ids, which tell the time, numbered in the order they come."""
+    ids = list(dict.fromkeys(re.findall(r'chat-session-[\d-]+', text)))
+    for number, name in enumerate(ids):
+        text = text.replace(name, f'session {number}')
+    return text.strip()
+
+
+def transcript_is_what_convo_prints():
+    command, wanted = re.search(r'^```console\n\$ (.*?)\n(.*?)^```', read('README.md'),
+                                re.M | re.S).groups()
+    command = re.sub(r'\bconvo\b', shlex.quote(sys.argv[1]), command, count=1)
+    got = subprocess.run(['sh', '-c', command], capture_output=True, text=True, timeout=20,
+                         check=False).stdout
+    if with_numbered_ids(got) != with_numbered_ids(wanted):
+        yield 'README.md has another transcript than:'
+        yield got
+
+
 def main():
     failed = 0
     checks = [flags_are_those_of_help, environment_is_that_of_help, links_lead_somewhere,
-              named_files_exist, named_tests_exist, quoted_code_is_in_the_tree]
+              named_files_exist, named_tests_exist, quoted_code_is_in_the_tree,
+              transcript_is_what_convo_prints]
     for check in checks:
         problems = list(check())
         failed += bool(problems)
