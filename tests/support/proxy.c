@@ -1,0 +1,288 @@
+/*
+ * The breaking proxy; see proxy.h. Each connection has two threads, one per direction.
+ */
+#include "proxy.h"
+
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "test.h"
+
+#define DELAY_MS 20
+
+struct pump {
+	struct proxy *proxy;
+	struct link *link;
+	enum proxy_way way;
+	int from, to;
+	bool dead; /* swallows what comes */
+	pthread_t thread;
+};
+
+struct link {
+	struct link *next;
+	int client, server; /* -1 when both pumps have ended */
+	int pumps;
+	struct pump pump[2];
+};
+
+struct proxy {
+	struct sockaddr_in target;
+	int listener, port;
+	pthread_t thread;
+
+	pthread_mutex_t lock; /* guards the following */
+	bool ending;
+	struct link *links;
+	enum proxy_fault fault;
+	enum proxy_way way;
+	size_t at;
+	bool fired;
+	size_t passed[2];
+	size_t turns;
+	bool asked; /* the last bytes were of a request */
+};
+
+/* With the proxy's lock held. */
+static void link_cut(struct link *link)
+{
+	if (link->client < 0)
+		return;
+	shutdown(link->client, SHUT_RDWR);
+	shutdown(link->server, SHUT_RDWR);
+}
+
+/* One pump has ended, so the other does. */
+static void link_leave(struct link *link, struct proxy *proxy)
+{
+	pthread_mutex_lock(&proxy->lock);
+	link_cut(link);
+	if (--link->pumps == 0) {
+		close(link->client);
+		close(link->server);
+		link->client = link->server = -1;
+	}
+	pthread_mutex_unlock(&proxy->lock);
+}
+
+/* Count bytes that are about to pass: how many may, and what happens then. */
+static enum proxy_fault pump_count(struct pump *pump, size_t *len)
+{
+	struct proxy *proxy = pump->proxy;
+	enum proxy_fault fault = PROXY_NONE;
+	size_t *passed = &proxy->passed[pump->way];
+
+	pthread_mutex_lock(&proxy->lock);
+	if (pump->way == PROXY_REQUEST)
+		proxy->asked = true;
+	else if (proxy->asked)
+		proxy->turns++;
+	if (pump->way == PROXY_REPLY)
+		proxy->asked = false;
+	if (proxy->fault != PROXY_NONE && proxy->way == pump->way && proxy->at < *passed + *len) {
+		*len = proxy->at - *passed;
+		fault = proxy->fault;
+		proxy->fault = PROXY_NONE;
+		proxy->fired = true;
+	}
+	*passed += *len;
+	pthread_mutex_unlock(&proxy->lock);
+	return fault;
+}
+
+static bool send_all(int fd, const char *data, size_t len)
+{
+	while (len) {
+		ssize_t n = send(fd, data, len, MSG_NOSIGNAL);
+
+		if (n <= 0)
+			return false;
+		data += n;
+		len -= (size_t)n;
+	}
+	return true;
+}
+
+/* Pass a piece on, with the fault that is due in it. */
+static bool pump_pass(struct pump *pump, const char *data, size_t len)
+{
+	const struct timespec delay = {0, DELAY_MS * 1000000L};
+
+	while (len && !pump->dead) {
+		size_t part = len;
+		enum proxy_fault fault = pump_count(pump, &part);
+
+		if (!send_all(pump->to, data, part))
+			return false;
+		data += part;
+		len -= part;
+		if (fault == PROXY_CUT)
+			return false;
+		if (fault == PROXY_DELAY)
+			nanosleep(&delay, NULL);
+		if (fault == PROXY_HALF)
+			pump->dead = true;
+	}
+	return true;
+}
+
+static void *pump_thread(void *ctx)
+{
+	struct pump *pump = ctx;
+	char data[65536];
+
+	for (;;) {
+		ssize_t n = recv(pump->from, data, sizeof(data), 0);
+
+		if (n <= 0 || !pump_pass(pump, data, (size_t)n))
+			break;
+	}
+	link_leave(pump->link, pump->proxy);
+	return NULL;
+}
+
+static void link_start(struct proxy *proxy, int client)
+{
+	struct link *link = calloc(1, sizeof(*link));
+	int on = 1;
+
+	must(link);
+	link->client = client;
+	link->pumps = 2;
+	link->server = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	must(link->server >= 0);
+	setsockopt(link->client, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+	setsockopt(link->server, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+	if (connect(link->server, (struct sockaddr *)&proxy->target, sizeof(proxy->target)) < 0) {
+		close(link->server);
+		close(link->client);
+		free(link);
+		return;
+	}
+	link->pump[0] =
+		(struct pump){proxy, link, PROXY_REQUEST, link->client, link->server, false, 0};
+	link->pump[1] =
+		(struct pump){proxy, link, PROXY_REPLY, link->server, link->client, false, 0};
+	pthread_mutex_lock(&proxy->lock);
+	link->next = proxy->links;
+	proxy->links = link;
+	for (int i = 0; i < 2; i++)
+		must(pthread_create(&link->pump[i].thread, NULL, pump_thread, &link->pump[i]) == 0);
+	if (proxy->ending)
+		link_cut(link);
+	pthread_mutex_unlock(&proxy->lock);
+}
+
+static void *proxy_thread(void *ctx)
+{
+	struct proxy *proxy = ctx;
+
+	for (;;) {
+		int client = accept(proxy->listener, NULL, NULL);
+
+		if (client < 0)
+			return NULL;
+		link_start(proxy, client);
+	}
+}
+
+struct proxy *proxy_start(const char *host, int port)
+{
+	struct proxy *proxy = calloc(1, sizeof(*proxy));
+	struct sockaddr_in here = {.sin_family = AF_INET};
+	socklen_t len = sizeof(here);
+
+	must(proxy);
+	pthread_mutex_init(&proxy->lock, NULL);
+	proxy->target.sin_family = AF_INET;
+	proxy->target.sin_port = htons((uint16_t)port);
+	must(inet_pton(AF_INET, host, &proxy->target.sin_addr) == 1);
+	here.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	proxy->listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	must(proxy->listener >= 0);
+	must(bind(proxy->listener, (struct sockaddr *)&here, sizeof(here)) == 0);
+	must(listen(proxy->listener, 128) == 0);
+	must(getsockname(proxy->listener, (struct sockaddr *)&here, &len) == 0);
+	proxy->port = ntohs(here.sin_port);
+	must(pthread_create(&proxy->thread, NULL, proxy_thread, proxy) == 0);
+	return proxy;
+}
+
+void proxy_end(struct proxy *proxy)
+{
+	struct link *link, *next;
+
+	if (!proxy)
+		return;
+	shutdown(proxy->listener, SHUT_RDWR);
+	pthread_join(proxy->thread, NULL);
+	close(proxy->listener);
+	pthread_mutex_lock(&proxy->lock);
+	proxy->ending = true;
+	for (link = proxy->links; link; link = link->next)
+		link_cut(link);
+	pthread_mutex_unlock(&proxy->lock);
+	for (link = proxy->links; link; link = next) {
+		next = link->next;
+		for (int i = 0; i < 2; i++)
+			pthread_join(link->pump[i].thread, NULL);
+		free(link);
+	}
+	pthread_mutex_destroy(&proxy->lock);
+	free(proxy);
+}
+
+int proxy_port(const struct proxy *proxy)
+{
+	return proxy->port;
+}
+
+void proxy_arm(struct proxy *proxy, enum proxy_fault fault, enum proxy_way way, size_t at)
+{
+	pthread_mutex_lock(&proxy->lock);
+	proxy->fault = fault;
+	proxy->way = way;
+	proxy->at = at;
+	proxy->fired = false;
+	proxy->passed[0] = proxy->passed[1] = 0;
+	proxy->turns = 0;
+	proxy->asked = false;
+	pthread_mutex_unlock(&proxy->lock);
+}
+
+size_t proxy_passed(struct proxy *proxy, enum proxy_way way)
+{
+	size_t passed;
+
+	pthread_mutex_lock(&proxy->lock);
+	passed = proxy->passed[way];
+	pthread_mutex_unlock(&proxy->lock);
+	return passed;
+}
+
+bool proxy_fired(struct proxy *proxy)
+{
+	bool fired;
+
+	pthread_mutex_lock(&proxy->lock);
+	fired = proxy->fired;
+	pthread_mutex_unlock(&proxy->lock);
+	return fired;
+}
+
+size_t proxy_turns(struct proxy *proxy)
+{
+	size_t turns;
+
+	pthread_mutex_lock(&proxy->lock);
+	turns = proxy->turns;
+	pthread_mutex_unlock(&proxy->lock);
+	return turns;
+}
