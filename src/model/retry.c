@@ -59,7 +59,8 @@ static bool retry_wanted(const struct retry_facts *facts)
 	       facts->status >= 500;
 }
 
-bool convo_retry_loading(const struct retry_facts *facts)
+/* A server that is still loading its model will be there soon. */
+static bool retry_loading(const struct retry_facts *facts)
 {
 	return facts->status == 503 && (strstr(facts->message, "oading model") ||
 					strstr(facts->message, "model is loading"));
@@ -71,7 +72,7 @@ int convo_retry_wait(const struct retry_facts *facts)
 
 	if (facts->max_retries <= 0 || asked > LONGEST_ASKED_S || !retry_wanted(facts))
 		return -1;
-	if (convo_retry_loading(facts) && facts->spent_ms < facts->patience_ms)
+	if (retry_loading(facts) && facts->spent_ms < facts->patience_ms)
 		return asked > 0 ? (int)(asked * 1000) : LOADING_MS;
 	if (facts->attempt > facts->max_retries)
 		return -1;

@@ -27,7 +27,4 @@ struct retry_facts {
 /** @return milliseconds to wait before the next attempt, or -1: do not ask again */
 int convo_retry_wait(const struct retry_facts *facts);
 
-/** The server says that it is still loading its model. */
-bool convo_retry_loading(const struct retry_facts *facts);
-
 #endif

@@ -1,237 +1,28 @@
 /*
- * Reading and writing the OpenAI JSON; see wire.h. The one file that uses jansson. The rules come
+ * Reading the OpenAI JSON; see wire.h, and request.c for writing it. The one file that uses jansson. The rules come
  * from what servers were seen to do; tests/wire holds an example of each.
  */
 #include <model/wire.h>
 
-#include <ctype.h>
 #include <jansson.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
 #include <base/json.h>
 #include <base/utf8.h>
-
-/* ---- the request ---------------------------------------------------------------------- */
-
-/* Whether a member of an assistant's message is thinking: servers ignore it in the history or refuse
- * it, but where tools are called some want it back. */
-static bool wire_is_reasoning(struct convo_text name)
-{
-	return convo_text_is(name, "reasoning_content") || convo_text_is(name, "reasoning");
-}
-
-static bool wire_must_strip(struct convo_text message)
-{
-	struct convo_text name, value;
-	size_t pos = 0;
-	bool reasoning = false;
-
-	while (convo_json_member(message, &pos, &name, &value)) {
-		if (convo_text_is(name, "tool_calls") && convo_json_kind(value) == JSON_KIND_ARRAY)
-			return false;
-		reasoning = reasoning || wire_is_reasoning(name);
-	}
-	return reasoning;
-}
-
-static int wire_put_member(struct convo_buf *out, struct convo_text name, struct convo_text value)
-{
-	int rc = convo_buf_addc(out, '"');
-
-	if (rc == 0)
-		rc = convo_buf_add(out, name.data, name.len);
-	if (rc == 0)
-		rc = convo_buf_adds(out, "\":");
-	return rc == 0 ? convo_buf_add(out, value.data, value.len) : rc;
-}
-
-static int wire_put_message(struct convo_buf *out, struct convo_text message)
-{
-	struct convo_text name, value;
-	size_t pos = 0, put = 0;
-	int rc;
-
-	if (!wire_must_strip(message))
-		return convo_buf_add(out, message.data, message.len);
-	rc = convo_buf_addc(out, '{');
-	while (rc == 0 && convo_json_member(message, &pos, &name, &value)) {
-		if (wire_is_reasoning(name))
-			continue;
-		if (put++)
-			rc = convo_buf_addc(out, ',');
-		if (rc == 0)
-			rc = wire_put_member(out, name, value);
-	}
-	return rc == 0 ? convo_buf_addc(out, '}') : rc;
-}
-
-static int wire_put_messages(struct convo_buf *out, const struct convo_request *request)
-{
-	int rc = convo_buf_adds(out, ",\"messages\":[");
-
-	for (size_t i = 0; i < request->count && rc == 0; i++) {
-		struct convo_text message = {request->messages[i].json, request->messages[i].len};
-
-		if (i)
-			rc = convo_buf_addc(out, ',');
-		if (rc == 0)
-			rc = wire_put_message(out, message);
-	}
-	return rc == 0 ? convo_buf_addc(out, ']') : rc;
-}
-
-static int wire_put_params(struct convo_buf *out, struct convo_text params)
-{
-	struct convo_text name, value;
-	size_t pos = 0;
-	int rc = 0;
-
-	while (rc == 0 && convo_json_member(params, &pos, &name, &value)) {
-		rc = convo_buf_addc(out, ',');
-		if (rc == 0)
-			rc = wire_put_member(out, name, value);
-	}
-	return rc;
-}
-
-/* Params win: what they hold is not written twice, for servers differ in which one they take. Each
- * piece begins with a comma. */
-static int wire_put_body(struct convo_buf *out, const char *model,
-			 const struct convo_request *request, bool usage)
-{
-	struct convo_text params = convo_text_of(request->params ? request->params : "{}");
-	struct convo_text stream = convo_json_find(params, "stream");
-	bool streams = stream.data ? convo_json_kind(stream) == JSON_KIND_TRUE : !request->whole;
-	bool named = convo_json_find(params, "model").data;
-	int rc = named ? 0 : convo_buf_adds(out, ",\"model\":");
-
-	if (rc == 0 && !named)
-		rc = convo_json_quote_to(out, model, strlen(model));
-	if (rc == 0 && !stream.data)
-		rc = convo_buf_adds(out, streams ? ",\"stream\":true" : ",\"stream\":false");
-	if (rc == 0 && streams && usage && !convo_json_find(params, "stream_options").data)
-		rc = convo_buf_adds(out, ",\"stream_options\":{\"include_usage\":true}");
-	if (rc == 0 && !convo_json_find(params, "messages").data)
-		rc = wire_put_messages(out, request);
-	return rc == 0 ? wire_put_params(out, params) : rc;
-}
-
-int convo_wire_request(struct convo_buf *out, const char *model,
-		       const struct convo_request *request, bool usage, struct convo_err *err)
-{
-	size_t start = out->len;
-	int rc = wire_put_body(out, model, request, usage);
-
-	if (rc == 0)
-		rc = convo_buf_addc(out, '}');
-	if (rc < 0)
-		return convo_buf_fail(err, rc);
-	out->data[start] = '{'; /* in place of the first comma */
-	return 0;
-}
-
-/* ---- damaged text --------------------------------------------------------------------- */
-
-/*
- * A server that cuts an answer between bytes sends half a character in a chunk and the other half
- * in the next, raw or as a lone surrogate's escape. No JSON reader takes that. So what is broken
- * travels through the reader as a character of the last private plane, which no text uses, and is
- * put back behind it; the answer then joins the halves.
- */
-#define MARK_SURROGATE 0x10f000u /* + 0 to 0x7ff: U+D800 to U+DFFF */
-#define MARK_BYTE 0x10f800u      /* + the byte */
-#define MARK_LEAD "\xf4\x8f"     /* how all of them begin */
-
-static int wire_put_utf8(struct convo_buf *out, uint32_t cp)
-{
-	char bytes[4] = {(char)(0xf0 | cp >> 18), (char)(0x80 | (cp >> 12 & 0x3f)),
-			 (char)(0x80 | (cp >> 6 & 0x3f)), (char)(0x80 | (cp & 0x3f))};
-
-	if (cp >= 0x10000)
-		return convo_buf_add(out, bytes, 4);
-	bytes[1] = (char)(0xe0 | cp >> 12);
-	return convo_buf_add(out, bytes + 1, 3);
-}
-
-/* The surrogate of the escape at `p`, or 0. */
-static uint32_t wire_surrogate(const char *p, const char *end)
-{
-	uint32_t value = 0;
-
-	if (end - p < 6 || p[0] != '\\' || p[1] != 'u')
-		return 0;
-	for (int i = 2; i < 6; i++) {
-		unsigned char c = (unsigned char)p[i];
-
-		if (!isxdigit(c))
-			return 0;
-		value = value << 4 | (uint32_t)(isdigit(c) ? c - '0' : (c | 0x20) - 'a' + 10);
-	}
-	return value >= 0xd800 && value <= 0xdfff ? value : 0;
-}
-
-static int wire_guard_escape(struct convo_buf *out, const char **p, const char *end)
-{
-	uint32_t first = wire_surrogate(*p, end), second;
-	size_t len = end - *p < 2 ? 1 : 2;
-
-	if (first) {
-		second = first < 0xdc00 ? wire_surrogate(*p + 6, end) : 0;
-		if (second < 0xdc00) {
-			*p += 6;
-			return wire_put_utf8(out, MARK_SURROGATE + (first & 0x7ff));
-		}
-		len = 12;
-	}
-	*p += len;
-	return convo_buf_add(out, *p - len, len);
-}
-
-static int wire_guard(struct convo_buf *out, struct convo_text text)
-{
-	const char *p = text.data, *end = p + text.len;
-	int rc = 0;
-
-	while (p < end && rc == 0) {
-		size_t len = convo_utf8_next(p, (size_t)(end - p), NULL);
-
-		if (*p == '\\') {
-			rc = wire_guard_escape(out, &p, end);
-			continue;
-		}
-		rc = len ? convo_buf_add(out, p, len)
-			 : wire_put_utf8(out, MARK_BYTE + (unsigned char)*p);
-		p += len ? len : 1;
-	}
-	return rc;
-}
-
-static int wire_unguard(struct convo_buf *out, struct convo_text text)
-{
-	const char *p = text.data, *end = p + text.len;
-	int rc = 0;
-
-	while (p < end && rc == 0) {
-		uint32_t cp = 0;
-		size_t len = convo_utf8_next(p, (size_t)(end - p), &cp);
-
-		if (cp >= MARK_BYTE + 0x80 && cp <= MARK_BYTE + 0xff)
-			rc = convo_buf_addc(out, (char)(cp - MARK_BYTE));
-		else if (cp >= MARK_SURROGATE && cp < MARK_BYTE)
-			rc = wire_put_utf8(out, 0xd800 + (cp - MARK_SURROGATE));
-		else
-			rc = convo_buf_add(out, p, len ? len : 1);
-		p += len ? len : 1;
-	}
-	return rc;
-}
+#include <model/guard.h>
 
 /* ---- trees ---------------------------------------------------------------------------- */
 
-/* A tree from text: NULL with `*rc` 0 when it is no JSON. `*guarded` tells of marks inside. */
+/* jansson does not always say when it is memory that failed it: then the text is good. */
+static bool wire_is_nomem(const json_t *root, struct convo_text text)
+{
+	return !root && convo_json_check(text, "text", NULL) >= 0;
+}
+
+/* A tree from text: NULL with `*rc` 0 when it is no JSON. What does not pass is looked at once more,
+ * with less insistence on whole characters and integers that fit; `*guarded` tells. */
 static json_t *wire_parse(struct convo_text text, bool *guarded, int *rc)
 {
 	const size_t flags = JSON_ALLOW_NUL | JSON_DECODE_ANY | JSON_DISABLE_EOF_CHECK;
@@ -239,21 +30,16 @@ static json_t *wire_parse(struct convo_text text, bool *guarded, int *rc)
 	json_error_t why;
 	json_t *root = json_loadb(text.data, text.len, flags, &why);
 
-	*guarded = false;
+	*guarded = !root;
 	*rc = 0;
 	if (root)
 		return root;
-	if (json_error_code(&why) == json_error_out_of_memory) {
-		*rc = CONVO_E_NOMEM;
-		return NULL;
-	}
-	*rc = wire_guard(&guard, text);
+	*rc = convo_guard_apply(&guard, text);
 	if (*rc == 0) {
-		root = json_loadb(guard.data, guard.len, flags | JSON_DECODE_INT_AS_REAL, &why);
-		if (!root && json_error_code(&why) == json_error_out_of_memory)
-			*rc = CONVO_E_NOMEM;
+		text = (struct convo_text){convo_buf_str(&guard), guard.len};
+		root = json_loadb(text.data, text.len, flags | JSON_DECODE_INT_AS_REAL, &why);
+		*rc = wire_is_nomem(root, text) ? CONVO_E_NOMEM : 0;
 	}
-	*guarded = true;
 	convo_buf_clear(&guard);
 	return root;
 }
@@ -275,6 +61,20 @@ static int64_t wire_integer(const json_t *object, const char *name)
 	if (json_is_integer(value))
 		return json_integer_value(value);
 	return json_is_real(value) && number >= 0 && number < 9e15 ? (int64_t)number : -1;
+}
+
+/* Append a tree as text. json_dumps() may leave out a quote when memory is out; into a buffer of the
+ * right size it cannot. */
+static int wire_dump(struct convo_buf *out, const json_t *tree)
+{
+	size_t size = json_dumpb(tree, NULL, 0, JSON_COMPACT);
+	char *room = size ? convo_buf_room(out, size) : NULL;
+
+	if (!room || json_dumpb(tree, room, size, JSON_COMPACT) != size)
+		return CONVO_E_NOMEM;
+	out->len += size;
+	out->data[out->len] = '\0';
+	return 0;
 }
 
 /* Whether a member is there and says something: servers write null, false and "" for "no". */
@@ -303,7 +103,7 @@ static size_t wire_show(const char *p, const char *end, struct convo_text secret
 		*shown = convo_text_of("***");
 		return secret.len;
 	}
-	if (!cp || (cp >= MARK_SURROGATE && cp <= MARK_BYTE + 0xff))
+	if (!cp || convo_guard_is_mark(cp))
 		*shown = convo_text_of("\xef\xbf\xbd");
 	return len ? len : 1;
 }
@@ -468,7 +268,7 @@ static int wire_add_text(struct wire_scope *scope, enum convo_delta_kind kind,
 		scope->wire->think.state = THINK_OFF; /* it has its own member here */
 	if (!scope->guarded)
 		return wire_add_bytes(scope, kind, text);
-	rc = wire_unguard(&raw, text);
+	rc = convo_guard_undo(&raw, text);
 	if (rc < 0) {
 		rc = convo_fail_nomem(scope->err);
 	} else {
@@ -523,23 +323,21 @@ static int wire_call_text(const struct wire_scope *scope, struct convo_buf *out,
 			  const json_t *value)
 {
 	struct convo_text text = {json_string_value(value), json_string_length(value)};
-	struct convo_buf raw = {0};
-	char *dump = NULL;
+	struct convo_buf dump = {0}, raw = {0};
 	int rc = 0;
 
 	if (json_is_object(value) || json_is_array(value)) {
-		dump = json_dumps(value, JSON_COMPACT); /* arguments that are not in a string */
-		text = convo_text_of(dump);
-		rc = dump ? 0 : CONVO_E_NOMEM;
+		rc = wire_dump(&dump, value); /* arguments that are not in a string */
+		text = (struct convo_text){dump.data, dump.len};
 	}
 	if (rc == 0 && scope->guarded && text.len) {
-		rc = wire_unguard(&raw, text);
+		rc = convo_guard_undo(&raw, text);
 		text = (struct convo_text){raw.data, raw.len};
 	}
 	if (rc == 0 && text.len)
 		rc = convo_utf8_repair(out, text.data, text.len);
+	convo_buf_clear(&dump);
 	convo_buf_clear(&raw);
-	free(dump);
 	return rc;
 }
 
@@ -604,19 +402,22 @@ static int wire_add_delta(struct wire_scope *scope, const json_t *delta)
 
 static int wire_set_usage(struct wire_scope *scope, const json_t *usage)
 {
-	struct convo_text text;
-	char *dump;
+	struct convo_buf dump = {0};
 	int rc;
 
 	if (!json_is_object(usage))
 		return 0;
-	dump = json_dumps(usage, JSON_COMPACT);
-	if (!dump)
-		return convo_fail_nomem(scope->err);
-	text = convo_text_of(dump);
-	rc = convo_answer_set_usage(scope->wire->answer, text, wire_integer(usage, "prompt_tokens"),
-				    wire_integer(usage, "completion_tokens"), scope->err);
-	free(dump);
+	rc = wire_dump(&dump, usage);
+	if (rc < 0) {
+		rc = convo_fail_nomem(scope->err);
+	} else {
+		struct convo_text text = {dump.data, dump.len};
+
+		rc = convo_answer_set_usage(scope->wire->answer, text,
+					    wire_integer(usage, "prompt_tokens"),
+					    wire_integer(usage, "completion_tokens"), scope->err);
+	}
+	convo_buf_clear(&dump);
 	return rc;
 }
 

@@ -18,7 +18,7 @@
 
 #include <base/buf.h>
 
-#define MOST_CONNECTIONS 64
+#define MOST_CONNECTIONS 1024
 #define MOST_REQUESTS 64
 
 struct fake_llm {
