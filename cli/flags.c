@@ -121,7 +121,7 @@ static bool flag_count(int64_t *out, const char *value, const char **end)
 	long long n;
 	char *stop;
 
-	if (value[0] < '0' || value[0] > '9')
+	if (!value || value[0] < '0' || value[0] > '9')
 		return false;
 	errno = 0;
 	n = strtoll(value, &stop, 10);

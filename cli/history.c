@@ -20,7 +20,9 @@ static int history_fd = -1;
 
 static bool history_path(struct text *path)
 {
-	if (getenv("XDG_STATE_HOME") && *getenv("XDG_STATE_HOME"))
+	const char *state = getenv("XDG_STATE_HOME");
+
+	if (state && *state)
 		return settings_path(path, "XDG_STATE_HOME", ".local/state", "history");
 	return settings_path(path, "XDG_DATA_HOME", ".local/share", "history");
 }

@@ -96,7 +96,6 @@ static int pg_plan_host(struct pg_plan *plan, const char *text, size_t len, int 
 	if (len && *text == '[' && memchr(text, ']', len)) {
 		end = memchr(text++, ']', len);
 		colon = end + 1 < text + len - 1 && end[1] == ':' ? end + 1 : NULL;
-		len = colon ? (size_t)(colon - text) : len;
 	} else if (colon && *text != '/' && !memchr(colon + 1, ':', (size_t)(end - colon - 1))) {
 		end = colon;
 	} else {

@@ -72,7 +72,7 @@ static void ask_begin(struct redis_ask *ask, enum redis_script_id script,
 
 	key_make(user_key, store, key->app, key->user);
 	key_make(app_key, store, key->app, NULL);
-	convo_ask_begin(ask, script, 2);
+	convo_ask_begin(ask, (int)script, 2);
 	convo_ask_add_text(ask, user_key);
 	convo_ask_add_text(ask, app_key);
 	convo_ask_add_int(ask, call->now_us);
@@ -908,15 +908,15 @@ static int redis_state_list(struct convo_store *store, const struct store_call *
 	const struct convo_key full = state_key(key);
 	struct redis_op op = {redis_of(store), key, into};
 	struct redis_ask ask = {.answer = state_list_answer, .ctx = &op, .repeat = true};
-	char letters[4] = "";
+	char letters[4] = "", *letter = letters;
 	int rc;
 
 	if (scopes & CONVO_SCOPE_SESSION)
-		strcat(letters, "s");
+		*letter++ = 's';
 	if (scopes & CONVO_SCOPE_USER)
-		strcat(letters, "u");
+		*letter++ = 'u';
 	if (scopes & CONVO_SCOPE_APP)
-		strcat(letters, "a");
+		*letter = 'a';
 	ask_begin(&ask, REDIS_SCRIPT_STATE_LIST, store, call, &full);
 	convo_ask_add_text(&ask, scopes & CONVO_SCOPE_SESSION ? key->session : "");
 	convo_ask_add_text(&ask, letters);

@@ -134,8 +134,7 @@ static const char *const bad_values[] = {
 	"1 2",
 	"{} {}",
 	"// comment\n1",
-	"\xef\xbb\xbf"
-	"1", /* byte order mark */
+	"\357\273\2771", /* byte order mark */
 };
 
 #define BAD_VALUES (sizeof(bad_values) / sizeof(bad_values[0]))
