@@ -23,6 +23,7 @@ struct app {
 	int64_t ids;                      /* ids made so far in second `id_second` */
 	int64_t id_second;
 	struct convo_turn *last; /* the last turn of this process, or NULL */
+	struct convo_err error;  /* why it failed, if it did; code 0: it did not */
 	bool leave;              /* /exit was said */
 	int failed;              /* exit code of the first thing that went wrong, or 0 */
 };

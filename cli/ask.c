@@ -70,7 +70,7 @@ static void ask_json(const struct app *app, int code)
 	json_text("status", answer ? endings[answer->status] : "failed");
 	json_text("model", answer && answer->model ? answer->model : convo_model_name(app->model));
 	json_text("finish_reason", answer ? answer->finish_reason : NULL);
-	json_text("error", answer ? answer->error : NULL);
+	json_text("error", answer ? answer->error : app->error.code ? app->error.text : NULL);
 	printf("\"usage\":%s,", answer && answer->usage ? answer->usage : "null");
 	printf("\"timing\":{\"first_ms\":%lld,\"total_ms\":%lld,\"attempts\":%d},",
 	       answer ? (long long)answer->first_ms : -1LL,
@@ -119,8 +119,10 @@ int ask_run(struct app *app)
 	else if (app->last && app->last->answer && app->last->answer->text_len &&
 		 asked.last != '\n')
 		putchar('\n');
-	if (!term_flush() && !rc)
+	if (!term_flush()) {
+		term_error("the answer cannot be written to standard output");
 		rc = EXIT_FAILED;
+	}
 out:
 	text_clear(&question);
 	return rc;

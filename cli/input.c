@@ -99,9 +99,10 @@ enum input_end input_next(struct text *out)
 		return input_line(out);
 	}
 	/* The echo of a script is what makes its transcript readable. */
-	do
+	do {
+		text_clear(out);
 		end = input_line(out);
-	while (end == INPUT_TEXT && !out->data[strspn(out->data, " \t")]);
+	} while (end == INPUT_TEXT && !out->data[strspn(out->data, " \t")]);
 	if (end == INPUT_TEXT) {
 		term_say("%s", input_prompt);
 		term_show(out->data, out->len);

@@ -48,7 +48,7 @@ static void spin_draw(size_t step, const struct timespec *now)
 {
 	static const char *const frames[] = {"⠋", "⠙", "⠹", "⠸", "⠼", "⠴", "⠦", "⠧", "⠇", "⠏"};
 	double left = spin_seconds(now, &spin.until);
-	size_t used = text_width(spin.lead, strlen(spin.lead)) + 32, room = term_columns();
+	size_t used = text_width(spin.lead, strlen(spin.lead)) + 27, room = term_columns();
 
 	fputs("\r\033[K", stdout);
 	term_say("%s", spin.lead);

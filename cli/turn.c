@@ -202,6 +202,7 @@ static int turn_start(struct app *app, const char *text, size_t len,
 	}
 	if (app->last && app->last->question_seq)
 		app->generated = false;
+	app->error = *err;
 	return rc;
 }
 

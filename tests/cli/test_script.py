@@ -1,0 +1,565 @@
+#!/usr/bin/env python3
+"""The program without a terminal: transcripts, flags, settings, -p, -json, exit codes."""
+
+import json
+import os
+import signal
+import subprocess
+import time
+
+from harness import CONVO, case, contains, equal, main, number_ids
+
+FRAME = '''🚀 Session Management Demo
+Model: echo
+Streaming: true
+Session Backend: {store}
+==================================================
+✅ Chat ready! Session: S1
+
+💡 Session commands:
+   /history   - Ask the assistant to recap our conversation
+   /new       - Start a brand-new session ID
+   /sessions  - List known session IDs
+   /use <id>  - Switch to an existing (or new) session
+   /exit      - End the conversation
+
+'''
+
+
+def answer(number, text):
+    return (f'🤖 Assistant: I am echo, a stand-in and no language model. '
+            f'I was sent {number} messages. The last one:\nuser: {text}\n\n')
+
+
+def talk(home, *lines, store='inmemory', args=()):
+    """What comes after the frame, ids numbered."""
+    done = home.echo('-session', store, *args, text='\n'.join(lines) + '\n')
+    head, rest = done.out.split('   /exit      - End the conversation\n\n', 1)
+    done.rest = number_ids(head + '\x00' + rest).split('\x00')[1]
+    return done
+
+
+# ---- the transcript of the frame -----------------------------------------------------------
+
+
+@case
+def the_frame_is_as_promised(home):
+    """The whole session of the page that describes the program, line by line."""
+    first = 'Hello! I\'m planning a trip to Japan'
+    # The id to go back to is known by its making alone: the script names it by a prefix.
+    done = home.echo(text=f'{first}\n/new\n/sessions\n/use chat-session-\n/exit\n')
+    wanted = (FRAME.format(store='in-memory') + f'👤 You: {first}\n' + answer(2, first) +
+              '👤 You: /new\n🆕 Started new session!\n   Previous: S1\n   Current:  S2\n'
+              '   (Conversation history has been reset)\n\n'
+              '👤 You: /sessions\n🗂 Session roster:\n     S1\n   * S2\n\n'
+              '👤 You: /use chat-session-\n🔁 Switched to session S1\n\n'
+              '👤 You: /exit\n👋 Goodbye!\n')
+    equal(wanted, number_ids(done.out))
+    equal(('', 0), (done.err, done.returncode))
+
+
+@case
+def the_end_of_the_script_says_goodbye(home):
+    done = talk(home, 'hi')
+    equal('👤 You: hi\n' + answer(2, 'hi') + '👋 Goodbye!\n', done.rest)
+    equal(0, done.returncode)
+
+
+@case
+def a_last_line_without_newline_is_said(home):
+    contains('👤 You: hi\n🤖', home.echo(text='hi').out)
+
+
+@case
+def blank_lines_and_carriage_returns_are_no_messages(home):
+    done = talk(home, '', '   ', 'hi\r', '')
+    equal('👤 You: hi\n' + answer(2, 'hi') + '👋 Goodbye!\n', done.rest)
+
+
+@case
+def a_script_holds_no_escapes(home):
+    done = home.model('odd', text='x\x1b[2J\n/info\n/log\n', TERM='xterm-256color')
+    assert '\x1b' not in done.out + done.err
+    contains('a^[[31mred^G b<U+009B>c d<U+202E>e\n', done.out)
+    contains('👤 You: x^[[2J\n', done.out)
+
+
+@case
+def history_asks_the_model(home):
+    done = talk(home, 'first thing', '/history', '/exit')
+    contains('👤 You: /history\n🤖 Assistant: ', done.rest)
+    contains('first thing', done.rest.split('/history\n')[1])
+
+
+# ---- commands ------------------------------------------------------------------------------
+
+
+@case
+def an_unknown_command_never_reaches_the_model(home):
+    done = talk(home, '/histroy', '/info', '/exit')
+    contains('/histroy: no such command; did you mean /history?', done.err)
+    assert '🤖' not in done.rest
+    contains('0, nothing is stored yet', done.rest)
+    equal(1, done.returncode)
+
+
+@case
+def a_name_is_matched_whole(home):
+    done = talk(home, '/hist', '/e', '//exit', '/exit')
+    contains('/hist: no such command; did you mean /history?', done.err)
+    contains(answer(2, '/exit'), done.rest)
+
+
+@case
+def new_takes_an_id_and_refuses_one_that_exists(home):
+    done = talk(home, 'hi', '/new trip to Japan', 'a', '/new trip to Japan', '/exit')
+    contains('   Previous: S1\n   Current:  trip to Japan\n', done.rest)
+    contains('session trip to Japan exists already; /use', done.err)
+
+
+@case
+def ids_of_one_second_differ(home):
+    done = talk(home, *['/new'] * 30, '/exit')
+    contains('   Previous: S30\n   Current:  S31\n', done.rest)
+
+
+@case
+def programs_of_one_second_get_sessions_of_their_own(home):
+    """Eight at once, and the store must show eight sessions of one exchange each."""
+    programs = [subprocess.Popen([CONVO, '-model', 'echo', '-session', 'sqlite', '-p', f'q{i}'],
+                                 env=home.env, stdin=subprocess.DEVNULL,
+                                 stdout=subprocess.DEVNULL) for i in range(8)]
+    equal([0] * 8, [program.wait(30) for program in programs])
+    done = talk(home, '/sessions', store='sqlite')
+    equal(9, done.rest.count('chat-session') + done.rest.count('\n     S') +
+          done.rest.count('\n   * S'))
+
+
+@case
+def use_finds_by_prefix_and_says_what_is_ambiguous(home):
+    done = talk(home, '/new alpha-one', 'a', '/new alpha-two', 'b', '/use alpha',
+                '/use alpha-o', '/log', '/exit')
+    contains("'alpha' is the beginning of 2 sessions", done.err)
+    contains('🔁 Switched to session alpha-one\n\n👤 You: /log\n#1 👤 You: a\n', done.rest)
+
+
+@case
+def use_of_an_unknown_id_says_that_it_is_new(home):
+    done = talk(home, '/use trip', 'hi', '/new', '/use trip', '/exit')
+    contains('Switched to session trip\n   (a new session', done.rest)
+    contains('Switched to session trip\n\n👤 You: /exit', done.rest)
+
+
+@case
+def an_exact_id_wins_over_longer_ones(home):
+    done = talk(home, '/new a', 'x', '/new ab', 'y', '/use a', '/sessions', '/exit')
+    contains('Session roster:\n   * a\n     ab\n', done.rest)
+
+
+@case
+def the_roster_can_be_searched(home):
+    done = talk(home, '/new one', 'about Japan', '/new two', 'about Peru', '/sessions JAPAN')
+    contains('roster:\n     one\n\n', done.rest)
+
+
+@case
+def a_deleted_session_comes_back(home):
+    done = talk(home, '/new keep', 'x', '/delete', 'y', '/sessions', '/restore keep', '/use keep',
+                '/log', '/exit')
+    contains('Delete session keep? [y/N] y\n🗑 Deleted session keep\n   (/restore keep', done.rest)
+    contains('/sessions\n🗂 Session roster:\n   * S', done.rest)
+    contains('♻ Restored session keep\n', done.rest)
+    contains('#1 👤 You: x\n', done.rest)
+
+
+@case
+def deleting_needs_a_yes(home):
+    done = talk(home, '/new keep', 'x', '/delete keep', '/sessions', '/delete keep', 'n', '/exit')
+    contains('Delete session keep? [y/N] \n   (not deleted)\n\n👤 You: /sessions', done.rest)
+    contains('roster:\n   * keep\n', done.rest)
+    contains('[y/N] n\n   (not deleted)\n', done.rest)
+
+
+@case
+def a_title_can_be_given(home):
+    done = talk(home, '/rename early', 'hi', '/rename My trip', '/info', '/exit')
+    contains('no message yet', done.err)
+    contains('title     My trip\n', done.rest)
+
+
+@case
+def undo_and_retry_take_back(home):
+    done = talk(home, 'one', 'two', '/undo', 'three', '/retry', '/log', '/undo', '/undo', '/undo')
+    contains('↩ Took back: two\n', done.rest)
+    contains('↩ Asking again: three\n' + answer(4, 'three'), done.rest)
+    contains('👤 You (taken back): two\n', done.rest)
+    contains('no question to take back', done.err)
+
+
+@case
+def model_and_instruction_can_change(home):
+    done = home.model('plain', text='/model\n/model count\nhi\n/system Be brief\n/system\n/exit\n')
+    contains('👤 You: /model\nModel: plain\n\n👤 You: /model count\nModel: count\n', done.out)
+    contains('2 messages, 2 characters', done.out)
+    contains('👤 You: /system\nInstruction: Be brief\n', done.out)
+
+
+@case
+def log_shows_the_newest_of_many(home):
+    done = talk(home, *[f'm{i}' for i in range(15)], '/log 2', '/log x', '/exit')
+    contains('/log 2\n… 28 earlier: /log 30 shows all\n#29 👤 You: m14\n#30 🤖', done.rest)
+    contains('/log wants a number', done.err)
+
+
+@case
+def help_lists_every_command(home):
+    out = talk(home, '/help', '/quit').rest
+    for name in ('history', 'log', 'new', 'sessions', 'use', 'exit', 'quit', 'rename', 'delete',
+                 'restore', 'retry', 'undo', 'model', 'system', 'info', 'help'):
+        contains(f'   /{name} ', out)
+
+
+@case
+def a_long_line_is_refused_and_the_next_works(home):
+    done = talk(home, 'x' * (9 << 20), 'hi', '/exit')
+    contains('more than 8 MiB: not sent', done.err)
+    contains(answer(2, 'hi'), done.rest)
+    equal(1, done.returncode)
+
+
+@case
+def a_message_too_big_for_the_store_leaves_the_session_usable(home):
+    done = talk(home, 'x' * (5 << 20), 'hi', '/exit')
+    contains('more than 4 MiB', done.err)
+    contains(answer(2, 'hi'), done.rest)
+
+
+# ---- flags ---------------------------------------------------------------------------------
+
+WRONG = [
+    (['-modle', 'x'], 'unknown flag -modle: did you mean -model?'),
+    (['--sesion=x'], 'unknown flag --sesion=x: did you mean -session?'),
+    (['-zzzzzzz'], 'unknown flag -zzzzzzz: convo -help'),
+    (['-model'], '-model wants a value'),
+    (['-event-limit', '-1'], "'-1' is not a whole number"),
+    (['-event-limit', '1x'], 'is not a whole number'),
+    (['-event-limit', '99999999999999999999'], 'is not a whole number'),
+    (['-session-ttl', '5'], 'is not a duration'),
+    (['-session-ttl', '1y'], 'is not a duration'),
+    (['-cleanup-interval=x'], 'is not a duration'),
+    (['-streaming=maybe'], 'is not true or false'),
+    (['-context', '10x'], 'is not a number of messages'),
+    (['-color=blue'], 'is not auto, always or never'),
+    (['hello'], "unexpected 'hello'; to ask once: convo -p"),
+    (['-streaming', 'false'], 'written -x=false'),
+    (['-session', 'oracle'], 'no such store; there are: inmemory'),
+    (['-session', 'oracle://me:secret@host/db'], '-session oracle: no such store'),
+    (['-json'], '-json goes with -p'),
+    (['-user', ''], '-user: a name has 1 to 255 bytes'),
+    (['-table-prefix', "x'; drop", '-session', 'sqlite'], 'prefix'),
+    (['schema'], 'usage: convo schema'),
+    (['schema', 'oracle'], 'schema oracle'),
+    (['-p', ''], 'nothing to ask'),
+]
+
+
+@case
+def wrong_use_is_one_line_and_2(home):
+    for args, text in WRONG:
+        done = home.run('-model', 'echo', *args)
+        contains(text, done.err)
+        equal(('', 1, 2), (done.out, done.err.count('\n'), done.returncode))
+        assert 'secret' not in done.err
+
+
+@case
+def flags_take_every_form(home):
+    for args in (['-model', 'echo'], ['--model=echo'], ['-model=echo', '-streaming=false'],
+                 ['-model', 'echo', '--streaming', '-color=never', '-debug=0']):
+        equal(0, home.run(*args, '-p', 'x').returncode)
+    contains('Streaming: false', home.echo('-streaming=false').out)
+
+
+@case
+def help_and_version_go_to_stdout(home):
+    for flag in ('-help', '--help', '-h', '-help=true'):
+        done = home.run(flag)
+        contains('  -session STORE', done.out)
+        equal(('', 0), (done.err, done.returncode))
+    contains('convo ', home.run('-version').out)
+
+
+@case
+def a_flag_wins_over_the_environment(home):
+    contains('Model: echo', home.run(text='', MODEL_NAME='echo').out)
+    contains('Model: echo', home.echo(MODEL_NAME='other').out)
+    contains('Model: deepseek-chat', home.run(OPENAI_BASE_URL=home.url).out)
+
+
+@case
+def without_key_and_url_three_lines_say_what_to_set(home):
+    done = home.run()
+    equal(('', 3, 2), (done.out, done.err.count('\n'), done.returncode))
+    for part in ('OPENAI_API_KEY', 'OPENAI_BASE_URL', '-model echo'):
+        contains(part, done.err)
+    equal(2, home.run(OPENAI_API_KEY='', OPENAI_BASE_URL='').returncode)
+
+
+@case
+def colour_is_used_when_asked_for(home):
+    contains('\x1b[', home.echo('-color', text='a **b** c\n').out)
+    assert '\x1b' not in home.echo('-color=never', text='a **b** c\n').out
+
+
+# ---- stores --------------------------------------------------------------------------------
+
+
+@case
+def sqlite_goes_where_the_environment_says(home):
+    equal(0, home.echo('-session', 'sqlite', '-p', 'x').returncode)
+    assert (home.path / '.local/share/convo/sessions.db').exists()
+    home.echo('-session', 'sqlite', '-p', 'x', XDG_DATA_HOME=str(home.path / 'data'))
+    assert (home.path / 'data/convo/sessions.db').exists()
+    done = home.echo('-session', 'sqlite', SQLITE_PATH='odd ?#%41.db')
+    contains('odd ?#%41.db', done.out)
+    assert (home.path / 'odd ?#%41.db').exists()
+    equal(0o700, (home.path / 'data/convo').stat().st_mode & 0o777)
+
+
+@case
+def the_last_session_is_continued(home):
+    for args in (['-p', 'one'], ['-p', 'two'], ['-c', '-p', 'three']):
+        equal(0, home.echo('-session', 'sqlite', *args).returncode)
+    done = talk(home, '/log', store='sqlite', args=['-c'])
+    contains('#1 👤 You: two\n', done.rest)
+    contains('#3 👤 You: three\n', done.rest)
+    other = talk(home, '/log', store='sqlite', args=['-c', '-user', 'ann'])
+    contains('no session to continue yet', other.err)
+    contains('no message is stored', other.rest)
+
+
+@case
+def an_unusable_store_is_3(home):
+    (home.path / 'text').write_text('this is no database, ' * 100)
+    for path in ('text', '/dev/null/x.db', '.'):
+        done = home.echo('-session', 'sqlite', '-p', 'x', SQLITE_PATH=path)
+        equal((1, 3), (done.err.count('\n'), done.returncode))
+    equal('this is no database, ' * 100, (home.path / 'text').read_text())
+
+
+@case
+def an_unusable_port_is_named(home):
+    for name, port in (('pgsql', 'PG_PORT'), ('mysql', 'MYSQL_PORT')):
+        done = home.echo('-session', name, **{port: '54x'})
+        equal(2, done.returncode)
+        if 'not in this build' not in done.err:
+            contains(f"{port}: '54x' is not a port number", done.err)
+
+
+@case
+def servers_that_are_not_there_are_3_and_no_password_is_shown(home):
+    env = {'PG_HOST': '127.0.0.1', 'PG_PORT': '1', 'PG_PASSWORD': 's3cr:et@/#?%',
+           'MYSQL_HOST': '127.0.0.1', 'MYSQL_PORT': '1', 'MYSQL_PASSWORD': 's3cr:et@/#?%',
+           'REDIS_ADDR': '127.0.0.1:1'}
+    for name in ('redis', 'pgsql', 'postgres', 'mysql'):
+        done = home.echo('-session', name, **env)
+        assert 's3cr' not in done.err
+        equal(1, done.err.count('\n'))
+        if 'not in this build' in done.err:
+            equal(2, done.returncode)
+            continue
+        contains('127.0.0.1', done.err)
+        equal(3, done.returncode)
+
+
+@case
+def the_schema_is_printed(home):
+    done = home.run('schema', 'sqlite', '-table-prefix', 'mine_')
+    contains('CREATE TABLE mine_', done.out)
+    equal(('', 0), (done.err, done.returncode))
+
+
+@case
+def the_event_limit_is_kept(home):
+    done = talk(home, 'a', 'b', 'c', '/log 50', args=['-event-limit', '3'])
+    contains('/log 50\n#4', done.rest.replace('… 0 earlier', ''))
+
+
+# ---- -p ------------------------------------------------------------------------------------
+
+
+@case
+def the_answer_is_exact_with_one_newline(home):
+    equal(b'Hello from plain.\n', home.model('plain', '-p', 'x').stdout)
+    equal(b'two\n\nends\n', home.model('blank', '-p', 'x').stdout)
+    equal('a\x1b[31mred\x07 b\u009bc d\u202ee\n', home.model('odd', '-p', 'x').out)
+    equal(b'two\n\nends\n', home.model('blank', '-p', 'x', '-streaming=false').stdout)
+
+
+@case
+def piped_input_follows_after_a_blank_line(home):
+    done = home.echo('-p', 'sum up', text='line 1\nline 2\n')
+    contains('user: sum up\n\nline 1\nline 2\n', done.out)
+    contains('user: alone', home.echo('-p', '', text='alone').out)
+    contains('user: x\n', home.echo('-p', 'x', stdin=subprocess.DEVNULL).out)
+
+
+@case
+def json_tells_all(home):
+    got = json.loads(home.model('odd', '-json', '-p', 'x').out)
+    equal('a\x1b[31mred\x07 b\u009bc d\u202ee\n', got['answer'])
+    equal(('complete', 'stop', None, 7), (got['status'], got['finish_reason'], got['error'],
+                                           got['usage']['completion_tokens']))
+    assert got['session'].startswith('chat-session-') and got['timing']['first_ms'] >= 0
+    done = home.model('gone', '-json', '-p', 'x')
+    got = json.loads(done.out)
+    equal((4, None, 'failed', 4), (done.returncode, got['answer'], got['status'], got['exit']))
+    contains('no such model', got['error'])
+
+
+@case
+def thinking_is_not_the_answer(home):
+    equal('Hello from think.\n', home.model('think', '-p', 'x').out)
+    assert 'let me see' not in home.model('think', text='x\n').out
+
+
+@case
+def the_token_limit_is_said(home):
+    done = home.model('length', '-p', 'x')
+    contains('token limit', done.err)
+    equal(('Hello from length.\n', 0), (done.out, done.returncode))
+
+
+@case
+def what_fails_at_the_model_is_4(home):
+    for name, text in (('gone', 'no such model'), ('cut', 'before the reply was complete')):
+        done = home.model(name, '-p', 'x')
+        contains(text, done.err)
+        equal((1, 4), (done.err.count('\n'), done.returncode))
+    done = home.run('-model', 'plain', '-p', 'x', OPENAI_BASE_URL=home.url,
+                    OPENAI_API_KEY='sk-another-secret')
+    assert 'another' not in done.err + done.out
+    contains('check OPENAI_API_KEY', done.err)
+    equal(4, done.returncode)
+    done = home.run('-model', 'plain', text='x\n/exit\n', OPENAI_BASE_URL='http://127.0.0.1:1/v1')
+    contains('refused', done.err)
+    equal(4, done.returncode)
+
+
+@case
+def a_failed_question_is_stored_and_the_session_goes_on(home):
+    done = home.model('gone', text='one\n/log\n/model plain\n/retry\n/exit\n')
+    contains('👤 You: /log\n#1 👤 You: one\n', done.out)
+    contains('↩ Asking again: one\n🤖 Assistant: Hello from plain.\n', done.out)
+
+
+@case
+def a_wait_is_announced(home):
+    done = home.model('busy-once', '-p', 'x')
+    contains('asking again in 3.0 s (attempt 2)', done.err)
+    equal('Hello from busy-once.\n', done.out)
+
+
+@case
+def debug_tells_figures_on_stderr_and_no_key(home):
+    done = home.model('plain', '-debug', '-p', 'x')
+    contains('11 tokens in, 7 out', done.err)
+    contains('first token', done.err)
+    equal('Hello from plain.\n', done.out)
+
+
+@case
+def the_context_can_be_limited(home):
+    text = 'a\nb\nc\n/exit\n'
+    contains('6 messages, 1', home.model('count', text=text).out)
+    done = home.model('count', '-context', '2', text=text)
+    assert '6 messages' not in done.out
+    contains('left out', done.err)
+
+
+@case
+def a_closed_output_is_no_success(home):
+    with subprocess.Popen([CONVO, '-model', 'slow', '-p', 'x'], stdin=subprocess.DEVNULL,
+                          stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+                          env={**home.env, 'OPENAI_BASE_URL': home.url}) as program:
+        program.stdout.read(1)
+        program.stdout.close()
+        assert program.wait(10) != 0
+    with open('/dev/full', 'wb') as full:
+        done = subprocess.run([CONVO, '-model', 'echo', '-p', 'x'], env=home.env, stdout=full,
+                              stderr=subprocess.PIPE, stdin=subprocess.DEVNULL, check=False)
+    equal(1, done.returncode)
+
+
+def interrupted(home, sig, *args):
+    """Stop a slow answer in the middle. @return exit code, what came."""
+    program = subprocess.Popen([CONVO, '-model', 'slow', '-session', 'sqlite', *args],
+                               stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                               stderr=subprocess.PIPE,
+                               env={**home.env, 'OPENAI_BASE_URL': home.url})
+    if args:
+        program.stdin.close()
+    else:
+        program.stdin.write(b'tell me\nnever said\n')
+        program.stdin.flush()
+    got = b''
+    while b'word3' not in got:
+        got += os.read(program.stdout.fileno(), 4096)
+    program.send_signal(sig)
+    start = time.monotonic()
+    program.stdin = None
+    out, err = program.communicate(timeout=20)
+    assert time.monotonic() - start < 3
+    assert b'Sanitizer' not in err
+    return program.returncode, (got + out).decode()
+
+
+@case
+def a_signal_stores_what_came(home):
+    for sig, args in ((signal.SIGINT, ['-p', 'tell me']), (signal.SIGTERM, ['-p', 'tell me']),
+                      (signal.SIGTERM, []), (signal.SIGHUP, [])):
+        code, out = interrupted(home, sig, *args)
+        equal(130, code)
+        assert out.endswith('\n') and 'never said' not in out
+        done = talk(home, '/log', store='sqlite', args=['-c'])
+        contains('#1 👤 You: tell me\n#2 🤖 Assistant (interrupted): word0 word1', done.rest)
+
+
+@case
+def kill_in_the_middle_leaves_the_question(home):
+    code, _ = interrupted(home, signal.SIGKILL, '-p', 'tell me')
+    equal(-9, code)
+    done = talk(home, '/log', store='sqlite', args=['-c'])
+    contains('#1 👤 You: tell me\n\n', done.rest)
+
+
+# ---- -check --------------------------------------------------------------------------------
+
+
+@case
+def check_says_what_works(home):
+    done = home.model('plain', '-check')
+    equal([['key', 'ok'], ['url', 'ok'], ['model', 'ok'], ['store', 'ok']],
+          [line.split()[:2] for line in done.out.splitlines()])
+    equal(0, done.returncode)
+    equal(0, home.echo('-check').returncode)
+
+
+@case
+def check_says_what_does_not(home):
+    done = home.model('unheard-of', '-check')
+    contains("no model 'unheard-of'", done.out)
+    equal(4, done.returncode)
+    done = home.run('-model', 'plain', '-check', OPENAI_BASE_URL='http://u:s3cret@127.0.0.1:1/v1')
+    contains('refused', done.out)
+    equal(4, done.returncode)
+    assert 's3cret' not in done.out + done.err
+    done = home.run('-check')
+    contains('key    missing', done.out)
+    equal(2, done.returncode)
+    done = home.echo('-check', '-session', 'sqlite', SQLITE_PATH='/dev/null/x.db')
+    equal(3, done.returncode)
+
+
+if __name__ == '__main__':
+    main()

@@ -1,0 +1,474 @@
+#!/usr/bin/env python3
+"""The program in a real terminal, through tmux: editing, pasting, Ctrl-C, signals, kill -9."""
+
+import os
+import shutil
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+from harness import CONVO, KEY, Skip, case, contains, equal, main
+
+PROMPT = '👤 You:'
+
+
+def is_alive(pid):
+    """Whether a process runs: a zombie does not."""
+    try:
+        return Path(f'/proc/{pid}/stat').read_text(encoding='utf-8').split(') ')[1][0] != 'Z'
+    except FileNotFoundError:
+        return False
+
+
+class Terminal:
+    """A tmux server of its own with a shell in it, gone at the end of the `with`."""
+
+    def __init__(self, home, width=80, height=40, **env):
+        if not shutil.which('tmux'):
+            raise Skip('tmux is missing')
+        self.home = home
+        self.socket = str(home.path / 'tmux')
+        self.env = {**home.env, 'OPENAI_BASE_URL': home.url, 'OPENAI_API_KEY': KEY,
+                    'TMUX_TMPDIR': str(home.path), **env}
+        self.tmux('-f', '/dev/null', 'new-session', '-d', '-x', str(width), '-y', str(height),
+                  "exec env PS1='$ ' bash --norc --noprofile")
+
+    def __enter__(self):
+        try:
+            self.wait('$')
+        except AssertionError:
+            self.__exit__()
+            raise
+        return self
+
+    def __exit__(self, *_):
+        left = self.children()
+        self.tmux('kill-server', check=False)
+        until = time.monotonic() + 10
+        while any(is_alive(pid) for pid in left) and time.monotonic() < until:
+            time.sleep(0.02)
+
+    def tmux(self, *args, check=True, **more):
+        return subprocess.run(['tmux', '-u', '-S', self.socket, *args], check=check, text=True,
+                              capture_output=True, env=self.env, timeout=20, **more).stdout
+
+    def keys(self, *names):
+        self.tmux('send-keys', *names)
+
+    def type(self, text):
+        self.tmux('send-keys', '-l', text)
+
+    def paste(self, text):
+        self.tmux('load-buffer', '-', input=text)
+        self.tmux('paste-buffer', '-p')
+
+    def screen(self, history=False):
+        return self.tmux('capture-pane', '-p', *(['-S', '-'] if history else [])).rstrip()
+
+    def wait(self, text, seconds=10, gone=False):
+        """Wait until the screen's end shows the text. @return the screen."""
+        until = time.monotonic() + seconds
+        while True:
+            screen = self.screen()
+            if (text in screen) != gone:
+                return screen
+            assert time.monotonic() < until, f'waited for {text!r}; the screen:\n{screen}'
+            time.sleep(0.05)
+
+    def wait_prompt(self, seconds=10):
+        """Wait until the last line is the empty prompt."""
+        until = time.monotonic() + seconds
+        while True:
+            screen = self.screen()
+            if screen.splitlines()[-1:] == [PROMPT]:
+                return screen
+            assert time.monotonic() < until, f'waited for the prompt; the screen:\n{screen}'
+            time.sleep(0.05)
+
+    def start(self, model='echo', args=''):
+        self.type(f'clear; {CONVO} -model {model} -session sqlite {args}')
+        self.keys('Enter')
+        return self.wait_prompt()
+
+    def enter(self, *names):
+        """Press keys, then Enter once they show in the line."""
+        self.keys(*names)
+        until = time.monotonic() + 10
+        while self.screen().endswith(PROMPT) and time.monotonic() < until:
+            time.sleep(0.02)
+        self.keys('Enter')
+
+    def ask(self, *names):
+        """Say something, and wait for the next prompt. @return the screen."""
+        self.enter(*names)
+        return self.wait_prompt()
+
+    def leave(self, *names):
+        """Leave the program. @return what the shell shows afterwards, the exit code at its end."""
+        self.keys(*(names or ['C-d']))
+        time.sleep(0.3)
+        self.type('echo code=$?.')
+        self.keys('Enter')
+        screen = self.wait('code=', 10)
+        return self.wait('.\n$') if '.\n$' not in screen else screen
+
+    def children(self):
+        """The process ids of what the shell runs."""
+        shell = self.tmux('display-message', '-p', '#{pane_pid}').strip()
+        return Path(f'/proc/{shell}/task/{shell}/children').read_text(encoding='ascii').split()
+
+    def program(self):
+        """The process id of the program."""
+        return int(self.children()[0])
+
+    def settings(self):
+        """How the terminal is set."""
+        tty = self.tmux('display-message', '-p', '#{pane_tty}').strip()
+        return subprocess.run(['stty', '-g', '-F', tty], capture_output=True, text=True,
+                              check=True).stdout
+
+
+def log(home):
+    """What the store holds of the session used last."""
+    return home.echo('-session', 'sqlite', '-c', text='/log 100\n').out.split('/log 100\n')[1]
+
+
+@case
+def a_conversation_reads_as_it_should(home):
+    with Terminal(home) as term:
+        before = term.settings()
+        term.start()
+        term.ask('Hello')
+        screen = term.ask('/sessions')
+        contains('👤 You: Hello\n🤖 Assistant: I am echo', screen)
+        contains('   * chat-session-', screen)
+        contains('just now · 2 messages', screen)
+        assert term.settings() != before
+        contains('👋 Goodbye!', term.leave('/exit', 'Enter'))
+        equal(before, term.settings())
+
+
+@case
+def a_long_paste_is_one_message(home):
+    block = ''.join(f'line {i} of the block\n' for i in range(1, 201))
+    with Terminal(home) as term:
+        term.start('count')
+        term.paste(block)
+        contains('[paste 1: 200 lines, ', term.wait('[paste 1'))
+        term.type('the end')
+        term.keys('Enter')
+        contains(f'2 messages, {len(block) + 7} characters', term.wait_prompt())
+    contains('#1 👤 You: ' + block + 'the end\n', log(home))
+
+
+@case
+def a_huge_paste_is_one_message(home):
+    block = 'x' * 79 + '\n'
+    with Terminal(home) as term:
+        term.start('count')
+        term.paste(block * 20000)
+        term.wait('[paste 1: 20000 lines', 30)
+        term.keys('Enter')
+        contains('2 messages, 1600000 characters', term.wait('characters', 30))
+
+
+@case
+def a_short_paste_can_be_edited(home):
+    with Terminal(home) as term:
+        term.start()
+        term.paste('one\ntwo\nthree')
+        term.wait('three')
+        term.ask('Up', 'Left', '!')
+    contains('#1 👤 You: one\ntw!o\nthree\n', log(home))
+
+
+@case
+def ctrl_j_begins_a_line(home):
+    with Terminal(home) as term:
+        term.start()
+        term.ask('one', 'C-j', 'two')
+    contains('#1 👤 You: one\ntwo\n', log(home))
+
+
+@case
+def wide_and_combining_characters_are_edited_right(home):
+    with Terminal(home) as term:
+        term.start()
+        term.type('你好吗 cafe\u0301s 👍x')
+        term.keys('BSpace', 'Left', 'Left', 'Left', 'Z')
+        contains(f'{PROMPT} 你好吗 cafe\u0301Zs 👍', term.wait('Z'))
+        term.ask('Home', 'Right', 'DC', 'C-e', '!')
+    contains('#1 👤 You: 你吗 cafe\u0301Zs 👍!\n', log(home))
+
+
+@case
+def a_line_longer_than_the_screen_is_edited_right(home):
+    with Terminal(home, width=40, height=12) as term:
+        term.start()
+        text = ' '.join(f'词{i}' for i in range(40))
+        term.type(text)
+        term.ask('C-a', '>', 'C-e', '<')
+    contains(f'#1 👤 You: >{text}<\n', log(home))
+
+
+@case
+def ctrl_c_stops_the_answer_and_keeps_what_came(home):
+    with Terminal(home) as term:
+        term.start('slow')
+        term.enter('tell me')
+        term.wait('word3')
+        start = time.monotonic()
+        term.keys('C-c')
+        contains('(interrupted; what came is stored)', term.wait_prompt())
+        assert time.monotonic() - start < 1.5
+        term.ask('/model plain')
+        contains('Hello from plain.', term.ask('go on'))
+    contains('#1 👤 You: tell me\n#2 🤖 Assistant (interrupted): word0 word1', log(home))
+
+
+@case
+def ctrl_c_at_the_prompt_hints_and_twice_leaves(home):
+    with Terminal(home) as term:
+        before = term.settings()
+        term.start()
+        term.type('half a thought')
+        term.wait('thought')
+        term.keys('C-c')
+        term.wait_prompt()
+        time.sleep(1.1)
+        term.keys('C-c')
+        contains('/exit', term.wait('to leave'))
+        term.wait_prompt()
+        term.keys('Up')
+        contains(f'{PROMPT} half a thought', term.wait('thought'))
+        time.sleep(1.1)
+        term.keys('C-c')
+        time.sleep(0.2)
+        contains('code=130.', term.leave('C-c'))
+        equal(before, term.settings())
+
+
+@case
+def a_countdown_is_shown_and_can_be_stopped(home):
+    with Terminal(home, width=100) as term:
+        term.start('busy')
+        term.enter('hello')
+        contains('HTTP 429', term.wait('again in 2s'))
+        term.keys('C-c')
+        screen = term.wait_prompt()
+        contains('(interrupted; the question is stored, /retry asks again)', screen)
+        assert 'again in' not in screen
+
+
+@case
+def the_spinner_counts_and_goes(home):
+    with Terminal(home) as term:
+        term.start('late')
+        term.enter('hello')
+        term.wait('1s')
+        screen = term.wait_prompt()
+        contains('🤖 Assistant: Hello from late.', screen)
+        assert '1s' not in screen and '2s' not in screen
+
+
+@case
+def what_is_typed_during_an_answer_is_said_next(home):
+    with Terminal(home) as term:
+        term.start('late')
+        term.enter('one')
+        term.wait('🤖')
+        term.enter('/log')
+        screen = term.wait('#2')
+        contains(f'{PROMPT} /log\n#1', screen)
+        contains('🤖 Assistant: Hello from late.\n', screen)
+
+
+@case
+def sigterm_stores_what_came_and_restores_the_terminal(home):
+    with Terminal(home) as term:
+        before = term.settings()
+        term.start('slow')
+        term.enter('tell me')
+        term.wait('word3')
+        os.kill(term.program(), signal.SIGTERM)
+        term.wait('interrupted')
+        contains('code=130.', term.leave(''))
+        equal(before, term.settings())
+    contains('(interrupted): word0 word1', log(home))
+
+
+@case
+def sigterm_at_the_prompt_leaves(home):
+    with Terminal(home) as term:
+        before = term.settings()
+        term.start()
+        os.kill(term.program(), signal.SIGTERM)
+        contains('code=130.', term.leave(''))
+        equal(before, term.settings())
+
+
+@case
+def a_terminal_that_goes_away_loses_nothing(home):
+    with Terminal(home) as term:
+        term.start('slow')
+        term.enter('tell me')
+        term.wait('word3')
+    contains('(interrupted): word0 word1', log(home))
+
+
+@case
+def kill_9_leaves_the_question_for_c(home):
+    with Terminal(home) as term:
+        term.start('slow')
+        term.enter('tell me')
+        term.wait('word3')
+        os.kill(term.program(), signal.SIGKILL)
+        term.wait('Killed')
+        term.keys('Enter')
+        term.type('stty sane')
+        term.keys('C-j')
+        screen = term.start('plain', '-c')
+        contains('👤 tell me', screen)
+        contains('#1 👤 You: tell me\n', term.ask('/log'))
+        contains('Hello from plain.', term.ask('/retry'))
+
+
+@case
+def suspending_gives_the_terminal_back(home):
+    with Terminal(home) as term:
+        before = term.settings()
+        term.start()
+        term.type('half')
+        term.keys('C-z')
+        term.wait('Stopped')
+        term.enter('fg')
+        time.sleep(0.5)
+        term.enter('!')
+        contains('user: half!', term.wait('user:'))
+        contains('code=0.', term.leave())
+        equal(before, term.settings())
+
+
+@case
+def tab_completes_commands_and_ids(home):
+    with Terminal(home) as term:
+        term.start()
+        term.ask('/new alpha-one')
+        term.ask('x')
+        term.ask('/new alpha-two')
+        term.ask('y')
+        term.keys('/se', 'Tab')
+        term.wait('/sessions')
+        term.keys('C-u')
+        term.keys('/use al', 'Tab')
+        term.wait('/use alpha-')
+        term.keys('Tab')
+        term.wait('   alpha-two\n')
+        term.enter('o', 'Tab')
+        contains('Switched to session alpha-one\n   x · just now · 2 messages\n   👤 x',
+                 term.wait_prompt())
+
+
+@case
+def the_history_is_kept_on_disk_for_its_owner(home):
+    with Terminal(home) as term:
+        term.start()
+        term.ask('remember the 雪 please')
+        term.ask('two', 'C-j', 'lines\\')
+        term.leave()
+        term.start()
+        term.keys('Up')
+        term.wait('lines\\')
+        term.keys('C-c')
+        term.wait_prompt()
+        term.keys('C-r')
+        term.type('the 雪')
+        term.wait(f'{PROMPT} remember the 雪 please')
+        term.keys('Enter')
+        contains('user: remember the 雪 please', term.wait_prompt())
+    path = home.path / '.local/share/convo/history'
+    equal(0o600, path.stat().st_mode & 0o777)
+    equal('remember the 雪 please\ntwo\\nlines\\\\\nremember the 雪 please\n',
+          path.read_text(encoding='utf-8'))
+
+
+@case
+def a_long_roster_is_paged(home):
+    for i in range(30):
+        home.echo('-session', 'sqlite', text=f'/new s{i}\nhello {i}\n')
+    with Terminal(home, height=14) as term:
+        term.start()
+        term.enter('/sessions')
+        screen = term.wait('more: Enter')
+        contains('     s29  hello 29  just now · 2 messages\n', screen)
+        term.ask('q')
+        assert ' s0 ' not in term.screen(history=True)
+
+
+@case
+def deleting_asks(home):
+    with Terminal(home) as term:
+        term.start()
+        term.ask('hi')
+        term.enter('/delete')
+        term.wait('[y/N]')
+        term.enter('n')
+        contains('(not deleted)', term.wait_prompt())
+        term.enter('/delete')
+        term.wait('[y/N]', 1)
+        term.enter('y')
+        contains('🗑 Deleted session', term.wait_prompt())
+
+
+@case
+def odd_text_cannot_steer_the_terminal(home):
+    with Terminal(home) as term:
+        term.start('odd')
+        contains('🤖 Assistant: a^[[31mred^G b<U+009B>c d<U+202E>e', term.ask('x'))
+
+
+@case
+def colours_go_where_they_are_wanted(home):
+    with Terminal(home) as term:
+        term.start('markdown')
+        term.ask('x')
+        shown = term.tmux('capture-pane', '-p', '-e')
+        contains('\x1b[1m', shown)
+        contains('# Head\nplain **bold** and `code`\n```c\nint *x;\n```\nend * star', term.screen())
+    with Terminal(home, NO_COLOR='1') as term:
+        term.start('markdown')
+        term.ask('x')
+        assert '\x1b[' not in term.tmux('capture-pane', '-p', '-e')
+
+
+@case
+def a_dumb_terminal_gets_no_escapes(home):
+    with Terminal(home) as term:
+        term.tmux('pipe-pane', f'cat > {home.path}/bytes')
+        term.type(f'TERM=dumb {CONVO} -model echo')
+        term.keys('Enter')
+        term.wait(PROMPT)
+        size = (home.path / 'bytes').stat().st_size
+        term.enter('hello')
+        term.wait('user: hello')
+        contains('code=0.', term.leave('C-d'))
+        raw = (home.path / 'bytes').read_bytes()[size:].split(b'code')[0]
+        contains(b'user: hello', raw)
+        assert b'\x1b' not in raw.split(b'Goodbye')[0], raw
+
+
+@case
+def a_window_can_change_its_size(home):
+    with Terminal(home, width=80) as term:
+        term.start()
+        term.type('a' * 60)
+        term.wait('a' * 60)
+        term.tmux('resize-window', '-x', '40', '-y', '20')
+        time.sleep(0.3)
+        term.ask('C-a', 'X')
+    contains('#1 👤 You: X' + 'a' * 60 + '\n', log(home))
+
+
+if __name__ == '__main__':
+    main()
