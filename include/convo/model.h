@@ -91,7 +91,8 @@ struct convo_answer {
 	int code;                 /**< enum convo_code: CONVO_OK, or why it is not complete */
 	const char *error;        /**< one line; NULL when complete */
 	const char *message;      /**< an assistant message: content, reasoning_content, refusal,
-	                               tool_calls as they came; storable as it is */
+	                               tool_calls as they came; storable as it is. Tool calls only
+	                               when complete: half of one must not run */
 	size_t message_len;
 	const char *text; /**< the content alone; "" when there is none */
 	size_t text_len;
@@ -120,13 +121,17 @@ typedef struct convo_model convo_model;
 
 /** Where a model is. All-zero gives the defaults. Borrowed for the call. */
 struct convo_model_options {
-	const char *base_url;   /**< with the version path; NULL: https://api.openai.com/v1 */
-	const char *api_key;    /**< NULL or "": no Authorization header is sent */
+	const char *base_url;   /**< with the version path; NULL or "": https://api.openai.com/v1.
+	                             Slashes or "/chat/completions" at its end are dropped; a query
+	                             is sent along */
+	const char *api_key;    /**< printable ASCII; NULL or "": no Authorization header is sent */
 	int connect_timeout_ms; /**< 0: 10,000 */
 	int idle_timeout_ms;    /**< longest silence, counted in bytes; 0: 300,000 */
-	int max_retries;        /**< before the first byte of an answer; 0: 2; negative: none */
-	size_t max_answer;      /**< most bytes of an answer; 0: 3 MiB, the largest that can be
-	                             stored whole */
+	int max_retries;        /**< before the first byte of an answer; 0: 2; negative: none. A
+	                             server that says it is loading its model is waited for longer,
+	                             up to the idle timeout */
+	size_t max_answer; /**< most bytes of an answer's message, 1 KiB to 3 MiB; 0: 3 MiB, the
+	                             largest that can be stored whole */
 };
 
 /**
@@ -136,9 +141,11 @@ struct convo_model_options {
  * @param name "echo" is the built-in offline model; any other is asked from an OpenAI-compatible
  *             endpoint
  * @param opts NULL for the defaults
- * @return 0, CONVO_E_INVALID for a base URL that is none, CONVO_E_NOMEM
+ * @return 0, CONVO_E_INVALID for a base URL that is none, a key with odd characters or an option
+ *         that makes no sense, CONVO_E_NOMEM
  *
- * Thread-safe. Proxies are taken from the usual environment variables, certificates are verified.
+ * Thread-safe. Proxies are taken from the usual environment variables; certificates are verified,
+ * by the system's authorities or those of the file SSL_CERT_FILE names.
  */
 CONVO_API int convo_model_open(convo_model **out, const char *name,
 			       const struct convo_model_options *opts, struct convo_err *err);
@@ -155,14 +162,16 @@ CONVO_API const char *convo_model_name(const convo_model *model);
  * Once any delta came, this returns 0 with what came, whatever happened then: `status`, `code` and
  * `error` of the answer tell. Before that a failed request is retried as the endpoint and the
  * usual rules allow (connection errors, 408, 409, 429 and 5xx; Retry-After), and what is final
- * fails the call.
+ * fails the call. A server that is silent for the idle timeout is not asked again. An answer
+ * without text, reasoning, refusal and tool calls fails the call too.
  *
  * @param out      set to the answer, the caller's to free; untouched on failure
  * @param listener NULL: nobody listens
  * @param cancel   NULL: cannot be stopped
  * @return 0; CONVO_E_CANCELED: stopped before anything came; CONVO_E_DENIED: key refused (401,
  *         403); CONVO_E_REFUSED: another refusal, or not an OpenAI-style API; CONVO_E_IO,
- *         CONVO_E_TIMEOUT: not reached; CONVO_E_TOOBIG; CONVO_E_INVALID; CONVO_E_NOMEM
+ *         CONVO_E_TIMEOUT: not reached; CONVO_E_TOOBIG: too long a conversation for the model, or
+ *         more bytes than the ceiling before anything was said; CONVO_E_INVALID; CONVO_E_NOMEM
  *
  * Thread-safe. Blocks until the answer ended; a cancel ends it within 100 ms.
  */

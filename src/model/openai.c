@@ -14,6 +14,7 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <time.h>
 
 #include <convo/version.h>
@@ -162,7 +163,7 @@ static void openai_begin_reply(struct openai_call *call)
 	curl_easy_getinfo(call->easy, CURLINFO_CONTENT_TYPE, &type);
 	call->begun = true;
 	call->reply.status = (int)status;
-	call->reply.says_events = type && strncmp(type, "text/event-stream", 17) == 0;
+	call->reply.says_events = type && strncasecmp(type, "text/event-stream", 17) == 0;
 	convo_wire_keep(call->reply.id, sizeof(call->reply.id),
 			convo_text_of(openai_header(call->easy, "x-request-id")), call->self->key);
 	convo_wire_keep(call->reply.location, sizeof(call->reply.location),
