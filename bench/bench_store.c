@@ -3,8 +3,9 @@
  * of a second, so that what else the machine does meets both. See bench.h for the engines.
  *
  *     bench_store [-engine memory,sqlite] [-op append,load] [-events 100,10000,1000000]
- *                 [-callers 1,8,64] [-turns 5] [-ms 200] [-dir DIR] [-url URL]
+ *                 [-callers 1,8,64] [-turns 5] [-ms 200] [-dir DIR] [-url URL] [-side store|bare]
  *
+ * CPU is in microseconds for one operation, all threads together.
  * The lengths of sessions are measured with one caller, the numbers of callers with the first
  * length, each caller on a session of its own.
  */
@@ -35,7 +36,7 @@ static const struct bench_engine *const engines[] = {
 };
 
 static struct {
-	const char *engine, *op, *dir, *url;
+	const char *engine, *op, *dir, *url, *side;
 	size_t events[MAX_LIST], callers[MAX_LIST];
 	size_t events_count, callers_count;
 	int turns, ms;
@@ -147,11 +148,26 @@ static void *caller_run(void *arg)
 	return NULL;
 }
 
-/* Let all callers work for a turn. @return operations per second */
-static double bench_turn(struct bench *bench, bool bare)
+static int64_t cpu_us(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &ts);
+	return (int64_t)ts.tv_sec * 1000000 + ts.tv_nsec / 1000;
+}
+
+/* What a turn came to. Where other programs want the same cores, `cpu` is the steadier one. */
+struct rate {
+	double per_s; /* operations */
+	double cpu;   /* microseconds of it, each */
+};
+
+/* Let all callers work for a turn. */
+static struct rate bench_turn(struct bench *bench, bool bare)
 {
 	struct timespec ts = {option.ms / 1000, option.ms % 1000 * 1000000L};
-	int64_t begin_us = convo_clock_mono_us(), done = 0;
+	int64_t begin_us = convo_clock_mono_us(), begin_cpu_us = cpu_us(), done = 0;
+	struct rate rate;
 	size_t i;
 
 	bench->bare = bare;
@@ -166,7 +182,9 @@ static double bench_turn(struct bench *bench, bool bare)
 		pthread_join(bench->caller[i].thread, NULL);
 		done += bench->caller[i].done;
 	}
-	return (double)done * 1e6 / (double)(convo_clock_mono_us() - begin_us);
+	rate.per_s = (double)done * 1e6 / (double)(convo_clock_mono_us() - begin_us);
+	rate.cpu = (double)(cpu_us() - begin_cpu_us) / (double)(done ? done : 1);
+	return rate;
 }
 
 static int compare(const void *a, const void *b)
@@ -185,20 +203,26 @@ static double median(double *values, int count)
 /* Measure and print a line. @return the store's rate */
 static double bench_measure(struct bench *bench, size_t events)
 {
-	double store[MAX_TURNS], raw[MAX_TURNS], ratio[MAX_TURNS];
-	double store_rate, raw_rate;
-	int i;
+	double per_s[2][MAX_TURNS] = {{0}}, cpu[2][MAX_TURNS] = {{0}}, ratio[MAX_TURNS], store_rate;
+	int i, bare;
 
 	for (i = 0; i < option.turns; i++) {
-		raw[i] = bench_turn(bench, true);
-		store[i] = bench_turn(bench, false);
-		ratio[i] = store[i] / raw[i];
+		for (bare = 1; bare >= 0; bare--) {
+			struct rate rate;
+
+			if (option.side && strcmp(option.side, bare ? "store" : "bare") == 0)
+				continue; /* for a profiler, which wants to see one of them */
+			rate = bench_turn(bench, bare);
+			per_s[bare][i] = rate.per_s;
+			cpu[bare][i] = rate.cpu;
+		}
+		ratio[i] = per_s[0][i] / per_s[1][i];
 	}
-	store_rate = median(store, option.turns);
-	raw_rate = median(raw, option.turns);
-	printf("%-9s %-12s %9zu %8zu %12.0f %12.0f %11.2f\n", bench->engine->name,
+	store_rate = median(per_s[0], option.turns);
+	printf("%-7s %-12s %8zu %7zu %10.0f %10.0f %10.2f %9.1f %9.1f\n", bench->engine->name,
 	       bench->op == OP_APPEND ? "append" : "load last 50", events, bench->count, store_rate,
-	       raw_rate, median(ratio, option.turns));
+	       median(per_s[1], option.turns), median(ratio, option.turns),
+	       median(cpu[0], option.turns), median(cpu[1], option.turns));
 	fflush(stdout);
 	return store_rate;
 }
@@ -272,7 +296,7 @@ static void bench_cell(struct bench *bench, const char *url, size_t count, size_
 static void print_flat(const struct bench *bench, const char *op, double first, double last)
 {
 	if (first > 0 && last > 0)
-		printf("%-9s %-12s costs %.2f times as much with %zu events as with %zu\n",
+		printf("%-7s %-12s costs %.2f times as much with %zu events as with %zu\n",
 		       bench->engine->name, op, first / last,
 		       option.events[option.events_count - 1], option.events[0]);
 }
@@ -330,6 +354,8 @@ static void read_flag(const char *flag, const char *value)
 		option.op = value;
 	else if (strcmp(flag, "-dir") == 0)
 		option.dir = value;
+	else if (strcmp(flag, "-side") == 0)
+		option.side = value;
 	else if (strcmp(flag, "-url") == 0)
 		option.url = value;
 	else if (strcmp(flag, "-events") == 0)
@@ -377,8 +403,8 @@ int main(int argc, char **argv)
 		read_flag(argv[arg], argv[arg + 1]);
 	}
 	dir = make_dir(option.dir ? option.dir : ".");
-	printf("%-9s %-12s %9s %8s %12s %12s %11s\n", "engine", "operation", "events", "callers",
-	       "store/s", "bare/s", "store/bare");
+	printf("%-7s %-12s %8s %7s %10s %10s %10s %9s %9s\n", "engine", "operation", "events",
+	       "callers", "store/s", "bare/s", "store/bare", "store CPU", "bare CPU");
 	for (i = 0; i < sizeof(engines) / sizeof(engines[0]); i++) {
 		if (strstr(option.engine, engines[i]->name))
 			bench_engine_run(engines[i], dir);

@@ -119,22 +119,38 @@ static void group_wake_leader(struct store_group *group)
 		pthread_cond_signal(&group->first->woken);
 }
 
+/*
+ * Tell the jobs of a round that they are done, while the next round is already on its way. Each is
+ * signalled under the lock, for without it the job may be gone by then.
+ */
+static void group_finish(struct store_group *group, struct group_job *done)
+{
+	while (done) {
+		struct group_job *next = done->next;
+
+		done->state = JOB_DONE;
+		pthread_cond_signal(&done->woken);
+		done = next;
+		pthread_mutex_unlock(&group->lock);
+		pthread_mutex_lock(&group->lock);
+	}
+}
+
 static void group_lead(struct store_group *group)
 {
 	struct group_job **jobs = group->free[group->leaders - ++group->leading];
+	struct group_job *done = NULL;
 	size_t count = group_take(group, jobs), i;
 
 	group_wake_leader(group);
 	pthread_mutex_unlock(&group->lock);
 	group->round(group->ctx, jobs, count);
+	for (i = count; i-- > 0; done = jobs[i])
+		jobs[i]->next = done;
 	pthread_mutex_lock(&group->lock);
-	for (i = 0; i < count; i++) {
-		/* Signalled under the lock: once it is free the job may be gone. */
-		jobs[i]->state = JOB_DONE;
-		pthread_cond_signal(&jobs[i]->woken);
-	}
 	group->free[group->leaders - group->leading--] = jobs;
 	group_wake_leader(group);
+	group_finish(group, done);
 }
 
 /* Sleep until woken. @return whether the deadline has passed */
