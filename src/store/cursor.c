@@ -133,13 +133,22 @@ static bool seen_reserve(convo_cursor *cursor, size_t extra)
 
 /* ---- passes ----------------------------------------------------------------------------- */
 
+/*
+ * Pages of the second look and later ones. More may have moved lately than a page holds, and move
+ * on: larger and larger pages come to hold all of it at one moment, or the walk would never end.
+ */
+static size_t pass_page(int pass)
+{
+	return (size_t)MAX_PAGE << (pass <= 10 ? pass - 1 : 10);
+}
+
 static int cursor_fetch(convo_cursor *cursor, struct convo_store *store,
 			const struct store_call *call, size_t n, struct convo_err *err)
 {
 	int rc;
 
 	if (cursor->pass)
-		n = MAX_PAGE;
+		n = pass_page(cursor->pass);
 	cursor->next = cursor->page.count;
 	rc = store->be->list(store, call, cursor->app, cursor->user, cursor->trash, &cursor->place,
 			     n, &cursor->page, err);
