@@ -1127,40 +1127,51 @@ static int add_to_list(void *into, enum convo_scope scope, struct convo_text nam
 	return convo_state_add(into, scope, name, value, err);
 }
 
-static int list_session_state(struct memory_store *mem, const struct store_call *call,
-			      const struct convo_key *key, const struct convo_text *name,
-			      struct convo_state *into, struct convo_err *err)
-{
-	struct memory_session *session = session_get(mem, key);
-	int rc;
+/* What a list of state reads; NULL: not asked for, or never used. */
+struct state_view {
+	struct memory_session *session;
+	struct memory_owner *user, *app;
+};
 
-	if (!session)
-		return convo_refuse_notfound(err, key);
-	pthread_rwlock_rdlock(&session->lock);
-	if (session_lives(session, call->now_us))
-		rc = convo_table_each(&session->state, CONVO_SCOPE_SESSION, name, add_to_list, into,
-				      err);
-	else
-		rc = convo_refuse_notfound(err, key);
-	pthread_rwlock_unlock(&session->lock);
-	session_put(mem, session);
-	return rc;
+static void view_lock(const struct state_view *view)
+{
+	if (view->session)
+		pthread_rwlock_rdlock(&view->session->lock);
+	if (view->user)
+		pthread_rwlock_rdlock(&view->user->state_lock);
+	if (view->app)
+		pthread_rwlock_rdlock(&view->app->state_lock);
 }
 
-static int list_owner_state(struct memory_store *mem, const char *app, const char *user,
-			    const struct convo_text *name, struct convo_state *into,
-			    struct convo_err *err)
+static void view_unlock(const struct state_view *view)
 {
-	struct memory_owner *owner = owner_get(mem, app, user, false);
-	int rc;
+	if (view->app)
+		pthread_rwlock_unlock(&view->app->state_lock);
+	if (view->user)
+		pthread_rwlock_unlock(&view->user->state_lock);
+	if (view->session)
+		pthread_rwlock_unlock(&view->session->lock);
+}
 
-	if (!owner)
-		return 0;
-	pthread_rwlock_rdlock(&owner->state_lock);
-	rc = convo_table_each(&owner->state, user ? CONVO_SCOPE_USER : CONVO_SCOPE_APP, name,
-			      add_to_list, into, err);
-	pthread_rwlock_unlock(&owner->state_lock);
-	owner_put(mem, owner);
+/* With all of the view locked: what was set in one step is seen in one (T1). */
+static int view_list(const struct state_view *view, const struct store_call *call,
+		     const struct convo_key *key, const struct convo_text *name,
+		     struct convo_state *into, struct convo_err *err)
+{
+	int rc = 0;
+
+	if (view->session) {
+		if (!session_lives(view->session, call->now_us))
+			return convo_refuse_notfound(err, key);
+		rc = convo_table_each(&view->session->state, CONVO_SCOPE_SESSION, name, add_to_list,
+				      into, err);
+	}
+	if (rc >= 0 && view->user)
+		rc = convo_table_each(&view->user->state, CONVO_SCOPE_USER, name, add_to_list, into,
+				      err);
+	if (rc >= 0 && view->app)
+		rc = convo_table_each(&view->app->state, CONVO_SCOPE_APP, name, add_to_list, into,
+				      err);
 	return rc;
 }
 
@@ -1170,15 +1181,28 @@ static int memory_state_list(struct convo_store *store, const struct store_call 
 			     struct convo_err *err)
 {
 	struct memory_store *mem = memory_of(store);
-	int rc = 0;
+	struct state_view view = {0};
+	int rc;
 
 	convo_state_reset(into);
-	if (scopes & CONVO_SCOPE_SESSION)
-		rc = list_session_state(mem, call, key, name, into, err);
-	if (rc >= 0 && scopes & CONVO_SCOPE_USER)
-		rc = list_owner_state(mem, key->app, key->user, name, into, err);
-	if (rc >= 0 && scopes & CONVO_SCOPE_APP)
-		rc = list_owner_state(mem, key->app, NULL, name, into, err);
+	if (scopes & CONVO_SCOPE_SESSION) {
+		view.session = session_get(mem, key);
+		if (!view.session)
+			return convo_refuse_notfound(err, key);
+	}
+	if (scopes & CONVO_SCOPE_USER)
+		view.user = owner_get(mem, key->app, key->user, false);
+	if (scopes & CONVO_SCOPE_APP)
+		view.app = owner_get(mem, key->app, NULL, false);
+	view_lock(&view);
+	rc = view_list(&view, call, key, name, into, err);
+	view_unlock(&view);
+	if (view.app)
+		owner_put(mem, view.app);
+	if (view.user)
+		owner_put(mem, view.user);
+	if (view.session)
+		session_put(mem, view.session);
 	return rc;
 }
 
