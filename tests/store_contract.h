@@ -22,6 +22,8 @@ struct store_contract {
 	const char *url;
 	/** Several handles and processes that open the URL see one database. */
 	bool shared;
+	/** The server removes what expired by itself, so that cleaning has nothing to count. */
+	bool server_cleans;
 	/** schema=check finds something missing in an empty database. */
 	bool has_schema;
 };
