@@ -330,6 +330,14 @@ struct pg_load {
 	bool found;
 };
 
+static void pg_load_begin(void *ctx)
+{
+	struct pg_load *load = ctx;
+
+	load->found = false;
+	convo_session_reset(load->into);
+}
+
 static int pg_load_meta(struct pg_load *load, const struct convo_text *column,
 			struct convo_err *err)
 {
@@ -338,7 +346,6 @@ static int pg_load_meta(struct pg_load *load, const struct convo_text *column,
 
 	pg_row_meta(&meta, column[LOAD_ID], column[LOAD_NUMBERS]);
 	load->found = true;
-	convo_session_reset(load->into);
 	return convo_session_set_meta(load->into, &meta, err);
 }
 
@@ -386,13 +393,13 @@ static int pg_load(struct convo_store *store, const struct store_call *call,
 {
 	struct pg_store *pg = pg_of(store);
 	struct pg_load load = {into, key, false};
-	struct pg_query query = {.sql = pg->sql[PG_LOAD], .row = pg_load_row, .ctx = &load};
+	struct pg_query query = {
+		.sql = pg->sql[PG_LOAD], .begin = pg_load_begin, .row = pg_load_row, .ctx = &load};
 	struct pg_args args = {0};
 	int64_t n = window->n > INT64_MAX / 4 ? INT64_MAX / 4 : (int64_t)window->n;
 	int64_t seq = window->seq > INT64_MAX / 4 ? INT64_MAX / 4 : window->seq;
 	int rc;
 
-	convo_session_reset(into);
 	pg_args_key(&args, key);
 	convo_pg_args_int(&args, call->now_us);
 	convo_pg_args_int(&args, store->opts.event_limit);
@@ -745,13 +752,22 @@ static int pg_list_row(void *ctx, const struct convo_text *column, struct convo_
 	return convo_page_add(ctx, &meta, err);
 }
 
+static void pg_list_begin(void *ctx)
+{
+	convo_page_reset(ctx);
+}
+
 static int pg_list(struct convo_store *store, const struct store_call *call, const char *app,
 		   const char *user, bool trash, const struct store_place *place, size_t n,
 		   struct store_page *into, struct convo_err *err)
 {
 	struct pg_store *pg = pg_of(store);
 	struct pg_query query = {
-		.sql = pg->sql[trash ? PG_LIST_TRASH : PG_LIST], .row = pg_list_row, .ctx = into};
+		.sql = pg->sql[trash ? PG_LIST_TRASH : PG_LIST],
+		.begin = pg_list_begin,
+		.row = pg_list_row,
+		.ctx = into,
+	};
 	struct pg_args args = {0};
 
 	convo_pg_args_text(&args, convo_text_of(app));
@@ -760,7 +776,6 @@ static int pg_list(struct convo_store *store, const struct store_call *call, con
 	convo_pg_args_int(&args, place->position);
 	convo_pg_args_int(&args, place->number);
 	convo_pg_args_int(&args, (int64_t)n);
-	convo_page_reset(into);
 	return pg_run(pg, call, true, &query, &args, err);
 }
 
@@ -790,6 +805,14 @@ struct pg_state {
 	bool found;
 };
 
+static void pg_state_begin(void *ctx)
+{
+	struct pg_state *state = ctx;
+
+	state->found = false;
+	convo_state_reset(state->into);
+}
+
 static int pg_state_row(void *ctx, const struct convo_text *column, struct convo_err *err)
 {
 	struct pg_state *state = ctx;
@@ -798,9 +821,7 @@ static int pg_state_row(void *ctx, const struct convo_text *column, struct convo
 	if (scope)
 		return convo_state_add(state->into, (enum convo_scope)scope, column[1],
 				       convo_pg_json(column[2]), err);
-	/* The first row, of this try. */
 	state->found = true;
-	convo_state_reset(state->into);
 	return 0;
 }
 
@@ -811,11 +832,13 @@ static int pg_state_list(struct convo_store *store, const struct store_call *cal
 {
 	struct pg_store *pg = pg_of(store);
 	struct pg_state state = {into, false};
-	struct pg_query query = {.sql = pg->sql[PG_STATE_LIST], .row = pg_state_row, .ctx = &state};
+	struct pg_query query = {.sql = pg->sql[PG_STATE_LIST],
+				 .begin = pg_state_begin,
+				 .row = pg_state_row,
+				 .ctx = &state};
 	struct pg_args args = {0};
 	int rc;
 
-	convo_state_reset(into);
 	pg_args_key(&args, key);
 	convo_pg_args_int(&args, call->now_us);
 	convo_pg_args_int(&args, scopes);

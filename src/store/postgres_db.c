@@ -398,6 +398,8 @@ int convo_pg_run(struct pg_db *db, struct pg_query *queries, size_t count, int64
 
 	for (i = 0; ok && i < count; i++) {
 		queries[i].count = queries[i].detail = 0;
+		if (queries[i].begin)
+			queries[i].begin(queries[i].ctx);
 		ok = pg_send(db, &queries[i]);
 	}
 	/* Before its end has been sent, nothing of a pipeline can take effect. */

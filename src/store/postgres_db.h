@@ -59,6 +59,7 @@ typedef int (*pg_row)(void *ctx, const struct convo_text *columns, struct convo_
 struct pg_query {
 	const char *sql;            /* one statement with $1, $2 ... */
 	const struct pg_args *args; /* finished; NULL for none */
+	void (*begin)(void *ctx);   /* called before each try: forget earlier rows; may be NULL */
 	pg_row row;                 /* NULL: rows do not matter */
 	void *ctx;
 	int64_t count;  /* set: rows returned or changed */

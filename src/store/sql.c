@@ -166,6 +166,22 @@ int convo_sql_migrate(const struct sql_dialect *dialect, const struct sql_conn *
 	return conn->end(conn->ctx, rc < 0 ? rc : 0, err);
 }
 
+/* Append a statement as the database's own program reads it. */
+static int sql_add_statement(struct convo_buf *out, const struct sql_dialect *dialect,
+			     const char *prefix, const char *statement)
+{
+	bool routine = dialect->delimiter && strstr(statement, ";\n");
+	int rc = 0;
+
+	if (routine)
+		rc = convo_buf_addf(out, "DELIMITER %s\n", dialect->delimiter);
+	if (rc == 0)
+		rc = sql_add_expanded(out, dialect, prefix, statement);
+	if (rc == 0 && routine)
+		rc = convo_buf_addf(out, " %s\nDELIMITER ", dialect->delimiter);
+	return rc == 0 ? convo_buf_adds(out, ";\n") : rc;
+}
+
 int convo_sql_schema(struct convo_buf *out, const struct sql_dialect *dialect, const char *prefix,
 		     struct convo_err *err)
 {
@@ -175,11 +191,8 @@ int convo_sql_schema(struct convo_buf *out, const struct sql_dialect *dialect, c
 	for (; rc == 0 && migration->version; migration++) {
 		const char *const *statement = migration->statements;
 
-		for (; rc == 0 && *statement; statement++) {
-			rc = sql_add_expanded(out, dialect, prefix, *statement);
-			if (rc == 0)
-				rc = convo_buf_adds(out, ";\n");
-		}
+		for (; rc == 0 && *statement; statement++)
+			rc = sql_add_statement(out, dialect, prefix, *statement);
 	}
 	return rc < 0 ? convo_buf_fail(err, rc) : 0;
 }

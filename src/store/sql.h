@@ -34,6 +34,7 @@ struct sql_dialect {
 	const char *scheme; /* "sqlite" */
 	char quote;         /* around column names: '"' or '`' */
 	const struct sql_migration *migrations;
+	const char *delimiter; /* after a statement that holds ';', for its program; or NULL */
 
 	/* One number each, read before anything else is done: */
 	const char *count_tables; /* how many tables have one of our names, whoever made them */

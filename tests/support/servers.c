@@ -447,7 +447,8 @@ static void mariadb_prepare(struct server_inside *in, enum server_care care)
 				     test_text("--pid-file=%s/pid", dir),
 				     test_text("--init-file=%s/init.sql", dir),
 				     "--innodb-buffer-pool-size=64M", "--innodb-log-file-size=32M",
-				     "--performance-schema=OFF", "--skip-name-resolve", NULL});
+				     "--performance-schema=OFF", "--skip-name-resolve",
+				     "--max-allowed-packet=64M", NULL});
 	if (care != SERVER_DURABLE)
 		server_args(in, (const char *[]){"--innodb-flush-log-at-trx-commit=0",
 						 "--innodb-doublewrite=0",

@@ -1,6 +1,7 @@
 #!/bin/sh
 # Turn migrations into C: embed.sh OUT FILE... with files named <dialect>-<number>.sql. A statement
-# ends with a ';' at the end of a line, but for one within $$ and $$; see ../sql.h.
+# ends with a ';' at the end of a line; one that holds such lines stands within $$ and $$, or between
+# the lines DELIMITER $$ and DELIMITER ; like for the mysql program. See ../sql.h.
 set -eu
 out=$1
 shift
@@ -10,6 +11,7 @@ export LC_ALL
 {
 	echo '/* Made by embed.sh from the migrations. */'
 	echo '#include <store/sql.h>'
+	echo '#pragma GCC diagnostic ignored "-Woverlength-strings"'
 	for file in "$@"; do
 		echo "$file"
 	done | sort | while read -r file; do
@@ -28,10 +30,17 @@ export LC_ALL
 			{
 				if (!open && $0 ~ /^[ \t]*$/)
 					next
+				if ($0 ~ /^DELIMITER /) {
+					routine = !routine
+					next
+				}
 				open = 1
-				if (gsub(/\$\$/, "&") % 2)
+				if (!routine && gsub(/\$\$/, "&") % 2)
 					body = !body
-				last = !body && sub(/;[ \t]*$/, "")
+				if (routine)
+					last = sub(/ \$\$$/, "")
+				else
+					last = !body && sub(/;[ \t]*$/, "")
 				gsub(/\\/, "\\\\")
 				gsub(/"/, "\\\"")
 				print "\t\"" $0 (last ? "\"" : "\\n\"")
