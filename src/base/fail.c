@@ -19,9 +19,15 @@ static void fail_clean(char *text)
 
 	len -= convo_utf8_tail(text, len);
 	text[len] = '\0';
-	for (; *text; text++) {
-		if ((unsigned char)*text < 0x20 || *text == 0x7f)
+	while (*text) {
+		size_t size = convo_utf8_next(text, len, NULL);
+
+		if (!size || (unsigned char)*text < 0x20 || *text == 0x7f) {
 			*text = '?';
+			size = 1;
+		}
+		text += size;
+		len -= size;
 	}
 }
 

@@ -13,8 +13,8 @@
 #endif
 
 /**
- * Fill `err` (NULL is fine) with a code and one line, and return the code. Control characters of
- * the line are made visible as '?', and it is cut at a whole character.
+ * Fill `err` (NULL is fine) with a code and one line, and return the code. Control characters and
+ * broken UTF-8 in the line become '?', and it is cut at a whole character.
  */
 int convo_fail(struct convo_err *err, int code, const char *fmt, ...) CONVO_PRINTF(3, 4);
 
