@@ -1,6 +1,7 @@
 /*
  * The echo model, models made of a function, and cancelling: all that needs no network.
  */
+#include "support/oom.h"
 #include "support/test.h"
 
 #include <errno.h>
@@ -286,6 +287,79 @@ static void test_function__failing_late_keeps_what_came(void **state)
 	must(!answer);
 }
 
+static int odd_answer(void *ctx, const struct convo_request *request, convo_emit_fn emit,
+		      void *emit_ctx, convo_cancel *cancel, struct convo_err *err)
+{
+	(void)request, (void)cancel, (void)err;
+	if (*(int *)ctx)
+		return *(int *)ctx;
+	emit(emit_ctx, (enum convo_delta_kind)9, "x", 1);
+	return 0; /* as if nothing had been wrong */
+}
+
+static void test_function__mistakes_are_told(void **state)
+{
+	struct convo_message messages[] = {message("{\"role\":\"user\"}")};
+	struct convo_request request = {.messages = messages, .count = 1};
+	struct convo_answer *answer = NULL;
+	convo_model *model = NULL;
+	struct convo_err err;
+	int rc = 0;
+
+	(void)state;
+	must_fail_with(CONVO_E_INVALID, convo_model_from(&model, "mine", NULL, NULL, &err));
+	must_pass(convo_model_from(&model, "mine", odd_answer, &rc, &err));
+	must_equal_str("mine", convo_model_name(model));
+	must_pass(convo_model_check(model, NULL, &err));
+	must_fail_with(CONVO_E_INVALID,
+		       convo_model_ask(&answer, model, &request, NULL, NULL, &err));
+	rc = 1;
+	must_fail_with(CONVO_E_CANCELED,
+		       convo_model_ask(&answer, model, &request, NULL, NULL, &err));
+	convo_model_close(model);
+}
+
+static int ask_echo_once(struct convo_err *err)
+{
+	struct convo_message messages[] = {message("{\"content\":\"a\"}"),
+					   message("{\"role\":\"user\",\"content\":"
+						   "\"show our conversation history\"}")};
+	struct convo_request request = {.messages = messages, .count = 2};
+	struct convo_answer *answer = NULL;
+	convo_cancel *cancel = NULL;
+	convo_model *model = NULL;
+	int rc = convo_cancel_new(&cancel, err);
+
+	if (rc == 0)
+		rc = convo_model_open(&model, "echo", NULL, err);
+	if (rc == 0)
+		rc = convo_model_ask(&answer, model, &request, NULL, cancel, err);
+	if (rc == 0 && answer->status == CONVO_COMPLETE)
+		must(strstr(answer->text, "\n1. nobody: a") != NULL);
+	if (rc == 0)
+		rc = answer->code;
+	convo_answer_free(answer);
+	convo_model_close(model);
+	convo_cancel_free(cancel);
+	return rc;
+}
+
+static void test_oom__each_allocation_failing_is_an_error(void **state)
+{
+	size_t failed = 0;
+
+	(void)state;
+	for (size_t n = 1; test_oom_at(n); n++) {
+		struct convo_err err = {0};
+		int rc = ask_echo_once(&err);
+		bool hit = test_oom_end();
+
+		must_equal(hit ? CONVO_E_NOMEM : 0, rc);
+		failed += hit;
+	}
+	must(failed > 5);
+}
+
 /* Says "\x01" for ever: six bytes of JSON each. */
 static int flood_answer(void *ctx, const struct convo_request *request, convo_emit_fn emit,
 			void *emit_ctx, convo_cancel *cancel, struct convo_err *err)
@@ -407,6 +481,8 @@ int main(void)
 		cmocka_unit_test(test_function__surrogate_halves_are_joined),
 		cmocka_unit_test(test_function__failing_late_keeps_what_came),
 		cmocka_unit_test(test_function__an_endless_answer_is_cut_storable),
+		cmocka_unit_test(test_function__mistakes_are_told),
+		cmocka_unit_test(test_oom__each_allocation_failing_is_an_error),
 		cmocka_unit_test(test_cancel__wakes_poll_once_and_for_all),
 		cmocka_unit_test(test_cancel__works_in_a_signal_handler_and_keeps_errno),
 		cmocka_unit_test(test_cancel__before_anything_came_is_canceled),

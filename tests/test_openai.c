@@ -743,6 +743,26 @@ static void test_done__ends_it_at_once(void **state)
 	fake_llm_stop(server);
 }
 
+static void test_done__ends_the_wait_after_a_finish_reason(void **state)
+{
+	struct fake_reply reply = reply_of(EVENT("Hello") FINISH DONE, FAKE_HOLD);
+	struct fake_llm *server;
+	struct convo_model_options opts;
+	convo_model *model;
+	int64_t began = now_ms();
+
+	(void)state;
+	reply.pauses[0] = (struct fake_pause){strlen(EVENT("Hello") FINISH), 100};
+	reply.pause_count = 1;
+	server = fake_llm_start(&reply, 1, 0);
+	opts = options_of(fake_llm_base(server));
+	model = open_model(&opts);
+	must_answer(model, "Hello");
+	must(now_ms() - began >= 90 && now_ms() - began < 300);
+	convo_model_close(model);
+	fake_llm_stop(server);
+}
+
 /* When each delta was heard. */
 struct times {
 	int64_t heard_ms[4];
@@ -1117,6 +1137,7 @@ int main(void)
 		cmocka_unit_test(test_timeout__counts_bytes_not_words),
 		cmocka_unit_test(test_timeout__after_a_finish_reason_is_short),
 		cmocka_unit_test(test_done__ends_it_at_once),
+		cmocka_unit_test(test_done__ends_the_wait_after_a_finish_reason),
 		cmocka_unit_test(test_delta__is_heard_at_once),
 		cmocka_unit_test(test_retry__a_dropped_connection_is_made_again),
 		cmocka_unit_test(test_retry__none_when_told_so),
