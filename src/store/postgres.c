@@ -83,8 +83,11 @@ static const struct sql_dialect pg_dialect = {
 	.scheme = "postgres",
 	.quote = '"',
 	.migrations = convo_sql_postgres,
-	.count_tables = "SELECT count(*) FROM unnest(ARRAY['{p}meta', '{p}sessions', '{p}events', "
-			"'{p}scopes', '{p}state']) AS t WHERE to_regclass(t) IS NOT NULL",
+	/* Opening a catalog is what makes a session hear of tables that others made while it waited
+	 * for the lock; to_regclass() alone would answer from its cache. */
+	.count_tables = "SELECT count(*) FROM pg_class WHERE oid IN (to_regclass('{p}meta'), "
+			"to_regclass('{p}sessions'), to_regclass('{p}events'), "
+			"to_regclass('{p}scopes'), to_regclass('{p}state'))",
 	.count_meta = "SELECT count(*) FROM pg_attribute WHERE attrelid = to_regclass('{p}meta') "
 		      "AND attname IN ('name', 'value') AND NOT attisdropped",
 };
