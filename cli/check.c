@@ -100,6 +100,8 @@ int check_run(struct app *app, const struct flags *flags)
 	if (!key)
 		model = check_model(app);
 	store = check_store(app);
+	if (!term_flush())
+		return EXIT_FAILED;
 	if (signals_interrupted() || signals_leaving())
 		return EXIT_INTERRUPTED;
 	return key ? key : model ? model : store;

@@ -2,10 +2,12 @@
  * convo: chat with a language model in sessions that last. Here the command line is told apart;
  * the work is done elsewhere.
  */
+#include <fcntl.h>
 #include <locale.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <convo/version.h>
 
@@ -20,6 +22,21 @@ static void set_locale(void)
 {
 	if (!setlocale(LC_CTYPE, "") || MB_CUR_MAX < 4)
 		setlocale(LC_CTYPE, "C.UTF-8");
+}
+
+/* A standard descriptor that is closed would become the next file or socket we open, and what is
+ * said would be written into it. What stands in for it fails, as a closed one does. */
+static bool fill_descriptors(void)
+{
+	int fd = STDIN_FILENO;
+
+	while (fd >= 0 && fd <= STDERR_FILENO) {
+		if (fcntl(fd, F_GETFD) >= 0)
+			fd++;
+		else
+			fd = open("/dev/null", fd == STDIN_FILENO ? O_WRONLY : O_RDONLY);
+	}
+	return fd >= 0;
 }
 
 static int print_schema(const struct flags *flags)
@@ -89,6 +106,8 @@ int main(int argc, char **argv)
 	struct app app = {0};
 	int rc;
 
+	if (!fill_descriptors())
+		return EXIT_FAILED;
 	set_locale();
 	term_open();
 	rc = flags_parse(&flags, argc, argv);

@@ -20,6 +20,8 @@
 static struct {
 	struct termios found, held;
 	bool live, edit, color, error_color;
+	bool styled; /* the style is not the plain one */
+	bool gone;   /* standard output failed, and that was said */
 	bool saved;
 	volatile sig_atomic_t holding, marks;
 } term;
@@ -105,7 +107,8 @@ void term_resume(void)
 
 void term_close(void)
 {
-	term_style(STYLE_PLAIN);
+	if (term.styled)
+		term_style(STYLE_PLAIN);
 	fflush(stdout);
 	term_restore();
 	term.saved = false;
@@ -201,13 +204,10 @@ static const char *term_code(enum term_style style)
 
 void term_style(enum term_style style)
 {
-	if (term.color)
-		fputs(term_code(style), stdout);
-}
-
-bool term_flush(void)
-{
-	return fflush(stdout) == 0 && !ferror(stdout);
+	if (!term.color)
+		return;
+	fputs(term_code(style), stdout);
+	term.styled = style != STYLE_PLAIN;
 }
 
 static void term_line(enum term_style style, const char *lead, const char *fmt, va_list args)
@@ -241,4 +241,17 @@ void term_note(const char *fmt, ...)
 	va_start(args, fmt);
 	term_line(STYLE_DIM, "", fmt, args);
 	va_end(args);
+}
+
+/* Whoever closed a pipe has read enough and need not be told. */
+bool term_flush(void)
+{
+	int number = fflush(stdout) == 0 ? 0 : errno;
+
+	if (!number && !ferror(stdout))
+		return true;
+	if (!term.gone && number != EPIPE)
+		term_error("cannot write the output: %s", strerror(number ? number : EIO));
+	term.gone = true;
+	return false;
 }

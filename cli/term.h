@@ -57,7 +57,7 @@ void term_show_line(const char *s, size_t cols);
 /** Switch the style of standard output; nothing without colour. */
 void term_style(enum term_style style);
 
-/** Send what was printed. @return false when standard output is gone. */
+/** Send what was printed. @return false when standard output is gone, said once on stderr. */
 bool term_flush(void);
 
 /** One line on stderr, "convo: ...", made safe to show. */

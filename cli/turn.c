@@ -126,7 +126,7 @@ static void turn_notes(const struct app *app)
 		term_note("(%s)", turn->left_out_why);
 	if (answer && answer->note)
 		term_note("(%s)", answer->note);
-	if (answer && answer->status == CONVO_INTERRUPTED)
+	if (answer && answer->status == CONVO_INTERRUPTED && term_flush())
 		term_note("(interrupted; %s)",
 			  turn->answer_seq ? "what came is stored" : "what came is not stored");
 	if (!app->flags->debug)
@@ -158,9 +158,10 @@ static int turn_failed(const struct app *app, int rc, const struct convo_err *er
 					err);
 	else if (answer && answer->status == CONVO_FAILED)
 		return app_model_failed(app, answer->code, answer->error);
-	return rc == CONVO_E_CANCELED || (answer && answer->status == CONVO_INTERRUPTED)
-		       ? EXIT_INTERRUPTED
-		       : 0;
+	if (rc != CONVO_E_CANCELED && !(answer && answer->status == CONVO_INTERRUPTED))
+		return 0;
+	/* An answer that cannot be written is stopped, too. */
+	return term_flush() ? EXIT_INTERRUPTED : EXIT_FAILED;
 }
 
 static int turn_once(struct app *app, const char *text, size_t len,
