@@ -221,6 +221,19 @@ static void test_file__belongs_to_its_owner_alone(void **state)
 	umask(mask);
 }
 
+static void test_file__that_a_link_leads_to_belongs_to_its_owner_alone(void **state)
+{
+	const char *path = test_path(test_dir(), "behind.db");
+	const char *link = test_path(test_dir(), "link.db");
+	mode_t mask = umask(022);
+
+	(void)state;
+	must(symlink(path, link) == 0);
+	convo_store_close(store_open(link, NULL));
+	must_equal(0600, file_mode(path));
+	umask(mask);
+}
+
 static void test_file__is_found_again_after_chdir(void **state)
 {
 	const char *dir = test_dir();
@@ -333,6 +346,16 @@ static void test_url__that_makes_no_sense_is_refused(void **state)
 	must_fail_with(CONVO_E_INVALID, convo_store_open(&store, "sqlite::memory:", NULL, &err));
 	store_must_refuse(CONVO_E_IO, test_dir(), NULL, "cannot open");
 	store_must_refuse(CONVO_E_IO, "/dev/null/x.db", NULL, "directory");
+}
+
+static void test_file__that_is_a_device_is_left_alone(void **state)
+{
+	const char *path = test_path(test_dir(), "device");
+
+	(void)state;
+	must(symlink("/dev/null", path) == 0);
+	store_must_refuse(CONVO_E_IO, path, NULL, "no regular file");
+	must(access("/dev/null-journal", F_OK) < 0);
 }
 
 /* ---- rights ----------------------------------------------------------------------------- */
@@ -696,6 +719,8 @@ int main(void)
 {
 	const struct CMUnitTest sqlite[] = {
 		cmocka_unit_test(test_file__belongs_to_its_owner_alone),
+		cmocka_unit_test(test_file__that_a_link_leads_to_belongs_to_its_owner_alone),
+		cmocka_unit_test(test_file__that_is_a_device_is_left_alone),
 		cmocka_unit_test(test_file__is_found_again_after_chdir),
 		cmocka_unit_test(test_file__that_is_no_database_is_refused),
 		cmocka_unit_test(test_file__of_another_program_is_refused),

@@ -67,6 +67,17 @@ static int file_make_parents(struct sqlite_store *store, struct convo_err *err)
 	return number ? file_fail(store, "cannot make its directory", number, err) : 0;
 }
 
+/* A device is no place for sessions: SQLite would take it, and leave a journal beside it. */
+static int file_check(struct sqlite_store *store, struct convo_err *err)
+{
+	struct stat st;
+
+	if (stat(store->path, &st) == 0 && !S_ISREG(st.st_mode))
+		return convo_fail(err, CONVO_E_IO, "%s: cannot open: it is no regular file",
+				  store->base.where);
+	return 0;
+}
+
 /* Make the file, readable by its owner only. */
 static int file_make(struct sqlite_store *store, struct convo_err *err)
 {
@@ -77,10 +88,15 @@ static int file_make(struct sqlite_store *store, struct convo_err *err)
 
 	pthread_mutex_lock(&making);
 	fd = open(store->path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	/* A link to what is not there yet exists to O_EXCL. */
+	if (fd < 0 && errno == EEXIST && access(store->path, F_OK) < 0)
+		fd = open(store->path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
 	if (fd >= 0)
 		close(fd);
 	else if (errno != EEXIST)
 		rc = file_fail(store, "cannot make it", errno, err);
+	else
+		rc = file_check(store, err);
 	pthread_mutex_unlock(&making);
 	return rc;
 }
