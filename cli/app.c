@@ -16,14 +16,20 @@ struct convo_key app_key(const struct app *app, const char *session)
 	return key;
 }
 
-static const char *store_advice(int code)
+static const char *store_advice(const struct app *app, int code)
 {
+	bool file = !strncmp(app->settings.url.data, "sqlite:", 7);
+
 	switch (code) {
 	case CONVO_E_IO:
+		return file ? "check the file, and the room on its disk; SQLITE_PATH names another"
+			    : "is it running and reachable? convo -check tests it";
 	case CONVO_E_TIMEOUT:
-		return "is it running and reachable? convo -check tests it";
+		return file ? "another program may hold the file"
+			    : "is it running and reachable? convo -check tests it";
 	case CONVO_E_DENIED:
-		return "check user, password and rights";
+		return file ? "check who owns it and its directory; SQLITE_PATH names another"
+			    : "check user, password and rights";
 	case CONVO_E_VERSION:
 		return "use the newer convo, or another place";
 	case CONVO_E_TOOBIG:
@@ -37,9 +43,8 @@ static const char *store_advice(int code)
 
 int app_store_failed(const struct app *app, const char *what, const struct convo_err *err)
 {
-	const char *advice = store_advice(err->code);
+	const char *advice = store_advice(app, err->code);
 
-	(void)app;
 	term_error("%s%s%s%s%s", what, *what ? ": " : "", err->text, advice ? "; " : "",
 		   advice ? advice : "");
 	switch (err->code) {

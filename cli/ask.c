@@ -88,7 +88,7 @@ static bool ask_question(const struct app *app, struct text *question)
 		ok = text_adds(question, "\n\n");
 	if (ok && piped.len)
 		ok = text_add(question, piped.data, piped.len);
-	if (!ok && !signals_interrupted())
+	if (!ok && !signals_interrupted() && !signals_leaving())
 		term_error("the question is longer than %zu MiB", TEXT_MAX >> 20);
 	text_clear(&piped);
 	return ok;
@@ -119,10 +119,8 @@ int ask_run(struct app *app)
 	else if (app->last && app->last->answer && app->last->answer->text_len &&
 		 asked.last != '\n')
 		putchar('\n');
-	if (!term_flush()) {
-		term_error("the answer cannot be written to standard output");
+	if (!term_flush())
 		rc = EXIT_FAILED;
-	}
 out:
 	text_clear(&question);
 	return rc;

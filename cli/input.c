@@ -188,10 +188,8 @@ bool input_piped(struct text *out)
 	    !(S_ISFIFO(st.st_mode) || S_ISREG(st.st_mode) || S_ISSOCK(st.st_mode)))
 		return true;
 	while (input_fill()) {
-		if (!text_add(out, input.data + input.from, input.to - input.from)) {
-			term_error("standard input holds more than %zu MiB", TEXT_MAX >> 20);
+		if (!text_add(out, input.data + input.from, input.to - input.from))
 			return false;
-		}
 		input.from = input.to;
 	}
 	return input.over;

@@ -30,7 +30,7 @@ bool input_confirm(const char *question);
 /** On a live terminal, between pages of a list: whether to go on. */
 bool input_more(void);
 
-/** The whole of standard input, if it is a pipe or a file: for -p. @return false: too big, said. */
+/** The whole of standard input, if it is a pipe or a file: for -p. @return false: too big. */
 bool input_piped(struct text *out);
 
 #endif

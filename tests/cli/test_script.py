@@ -341,7 +341,7 @@ def the_last_session_is_continued(home):
 @case
 def an_unusable_store_is_3(home):
     (home.path / 'text').write_text('this is no database, ' * 100)
-    for path in ('text', '/dev/null/x.db', '.'):
+    for path in ('text', '/dev/null/x.db', '/dev/null', '.'):
         done = home.echo('-session', 'sqlite', '-p', 'x', SQLITE_PATH=path)
         equal((1, 3), (done.err.count('\n'), done.returncode))
     equal('this is no database, ' * 100, (home.path / 'text').read_text())
@@ -394,6 +394,7 @@ def the_answer_is_exact_with_one_newline(home):
     equal(b'two\n\nends\n', home.model('blank', '-p', 'x').stdout)
     equal('a\x1b[31mred\x07 b\u009bc d\u202ee\n', home.model('odd', '-p', 'x').out)
     equal(b'two\n\nends\n', home.model('blank', '-p', 'x', '-streaming=false').stdout)
+    equal(b'Hello from plain.\n', home.model('plain', '-p', 'x', '-color=always').stdout)
 
 
 @case
@@ -402,6 +403,9 @@ def piped_input_follows_after_a_blank_line(home):
     contains('user: sum up\n\nline 1\nline 2\n', done.out)
     contains('user: alone', home.echo('-p', '', text='alone').out)
     contains('user: x\n', home.echo('-p', 'x', stdin=subprocess.DEVNULL).out)
+    done = home.echo('-p', 'x', text='x' * (8 << 20))
+    equal(('', 'convo: the question is longer than 8 MiB\n', 1),
+          (done.out, done.err, done.returncode))
 
 
 @case
@@ -477,6 +481,15 @@ def the_context_can_be_limited(home):
     contains('left out', done.err)
 
 
+def shell(home, script):
+    """Run the program, "$0", in a shell. @return exit code, what came on stderr."""
+    (home.path / 'script').write_text('hi\n')
+    done = subprocess.run(['sh', '-c', script, CONVO], env=home.env, cwd=home.path, timeout=20,
+                          stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, check=False,
+                          stdin=subprocess.DEVNULL)
+    return done.returncode, done.stderr.decode()
+
+
 @case
 def a_closed_output_is_no_success(home):
     with subprocess.Popen([CONVO, '-model', 'slow', '-p', 'x'], stdin=subprocess.DEVNULL,
@@ -485,10 +498,21 @@ def a_closed_output_is_no_success(home):
         program.stdout.read(1)
         program.stdout.close()
         assert program.wait(10) != 0
-    with open('/dev/full', 'wb') as full:
-        done = subprocess.run([CONVO, '-model', 'echo', '-p', 'x'], env=home.env, stdout=full,
-                              stderr=subprocess.PIPE, stdin=subprocess.DEVNULL, check=False)
-    equal(1, done.returncode)
+    full = 'convo: cannot write the output: No space left on device\n'
+    for use in ('-p x', '-json -p x', '-check', '-help', '-version', 'schema sqlite', '<script'):
+        equal((1, full), shell(home, f'exec "$0" -model echo {use} >/dev/full'))
+    # Who closed a pipe knows.
+    equal((0, ''), shell(home, 'test "$( ("$0" -model echo -p x; echo $? >&3) 3>code | head -c1)" '
+                               '&& test "$(cat code)" -le 1'))
+
+
+@case
+def closed_descriptors_are_not_taken_by_others(home):
+    bad = 'convo: cannot write the output: Bad file descriptor\n'
+    equal((1, bad), shell(home, 'exec "$0" -model echo -session sqlite -p x >&-'))
+    equal((1, bad), shell(home, 'exec "$0" -model echo -session sqlite <script >&-'))
+    equal((0, ''), shell(home, 'exec "$0" -model echo -session sqlite -p x 2>&- <&- >out'))
+    equal((0, ''), shell(home, 'exec "$0" -model echo -session sqlite <&- >out'))
 
 
 def interrupted(home, sig, *args):
