@@ -39,6 +39,8 @@ struct bench_engine {
 
 extern const struct bench_engine bench_memory;
 extern const struct bench_engine bench_sqlite;
+extern const struct bench_engine bench_redis;
+extern const struct bench_engine bench_piped; /* the same with many appends in flight */
 
 /** Print a message and end the program. */
 void bench_die(const char *fmt, ...) __attribute__((noreturn, format(printf, 1, 2)));

@@ -33,6 +33,10 @@ static const struct bench_engine *const engines[] = {
 #ifdef CONVO_WITH_SQLITE
 	&bench_sqlite,
 #endif
+#ifdef CONVO_WITH_REDIS
+	&bench_redis,
+	&bench_piped,
+#endif
 };
 
 static struct {

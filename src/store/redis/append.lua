@@ -4,13 +4,17 @@
 -- Events are a hash of seq to packed event and of '#' and id to seq. A packed event begins with
 -- its time in ms as 16 digits and its id; see redis.c.
 
+--include common.lua
+--include state.lua
+
 local name, ttl, limit, now_ms = ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[7])
 local count = tonumber(ARGV[8])
 local AT = 9 -- the first event
 local TRIM = 10000 -- most events that go in one call
 
-local m = call('HMGET', session_key(name), 'generation', 'expires', 'first', 'last', 'time', 'biggest')
-local generation, first, last = m[1], tonumber(m[3]), tonumber(m[4])
+local m = call('HMGET', session_key(name), 'generation', 'expires', 'armed', 'first', 'last', 'time',
+	'biggest')
+local generation, first, last = m[1], tonumber(m[4]), tonumber(m[5])
 local events = generation and events_key(generation)
 
 -- The seq of each event that is stored already.
@@ -19,7 +23,7 @@ local function stored_seqs()
 	for from = 1, count, PIECE do
 		local ids = {}
 		for i = from, math.min(from + PIECE - 1, count) do
-			table.insert(ids, '#' .. ARGV[AT + 2 * (i - 1)])
+			ids[#ids + 1] = '#' .. ARGV[AT + 2 * (i - 1)]
 		end
 		for i, seq in ipairs(call('HMGET', events, unpack(ids))) do
 			seqs[from + i - 1] = seq and tonumber(seq) or nil
@@ -44,7 +48,7 @@ local function trim(from, keep)
 		end
 		call_pieces('HDEL', events, gone, 1)
 	end
-	return math.max(from, keep)
+	return keep
 end
 
 if not lasts(generation, m[2]) then
@@ -58,7 +62,7 @@ local fresh, skip = {}, {}
 for i = 1, count do
 	skip[i] = seqs[i] and true
 	if not seqs[i] then
-		table.insert(fresh, i)
+		fresh[#fresh + 1] = i
 	end
 end
 if #fresh == 0 then
@@ -73,8 +77,8 @@ if full then
 	return {TOOBIG, full}
 end
 
-local time, biggest, pairs_set = math.max(now_ms, tonumber(m[5])), tonumber(m[6]), {}
-local begin = last + 1
+local time, biggest, before = math.max(now_ms, tonumber(m[6])), tonumber(m[7]), last
+local add, set = {}, {}
 for _, i in ipairs(fresh) do
 	local id, packed = ARGV[AT + 2 * (i - 1)], ARGV[AT + 2 * (i - 1) + 1]
 	if time ~= now_ms then
@@ -83,16 +87,20 @@ for _, i in ipairs(fresh) do
 	last = last + 1
 	seqs[i] = last
 	biggest = math.max(biggest, #packed)
-	table.insert(pairs_set, last)
-	table.insert(pairs_set, packed)
-	table.insert(pairs_set, '#' .. id)
-	table.insert(pairs_set, last)
+	local seq, n = string.format('%.0f', last), #add
+	add[n + 1], add[n + 2], add[n + 3], add[n + 4] = seq, packed, '#' .. id, seq
+	set[1], set[2] = 'last', seq
 end
-call_pieces('HSET', events, pairs_set, 4)
-if limit > 0 then
-	first = trim(first, math.min(begin, last - limit + 1))
+call_pieces('HSET', events, add, 4)
+set[3], set[4] = 'time', time == now_ms and ARGV[7] or time
+if biggest ~= tonumber(m[7]) then
+	set[5], set[6] = 'biggest', biggest
+end
+local keep = math.min(before + 1, last - limit + 1)
+if limit > 0 and first < keep then
+	set[#set + 1] = 'first'
+	set[#set + 1] = trim(first, keep)
 end
 changes_apply(plans)
-touch(name, generation, tonumber(m[2]), ttl, 'first', first, 'last', last, 'time', time,
-	'biggest', biggest)
+touch(name, m, ttl, before == 0 or plans.s, set)
 return {0, unpack(seqs)}

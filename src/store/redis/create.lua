@@ -1,5 +1,9 @@
 -- ARGV: now, session, ttl, generation, title, changes
 
+--include common.lua
+--include state.lua
+--include trash.lua
+
 local name, ttl, generation = ARGV[2], tonumber(ARGV[3]), ARGV[4]
 local key = session_key(name)
 
@@ -41,8 +45,8 @@ if full then
 end
 discard(name, old[1])
 call('HSET', key, 'generation', generation, 'title', ARGV[5], 'created', now, 'first', 1,
-	'last', 0, 'time', 0, 'biggest', 1)
+	'last', 0, 'time', 0, 'biggest', 1, 'expires', 0, 'armed', 0)
 changes_apply(plans)
-touch(name, generation, 0, ttl)
+touch(name, {generation, 0, 0}, ttl, true, {})
 sweep()
 return {0}

@@ -1,5 +1,8 @@
 -- ARGV: now, session, trash time
 
+--include common.lua
+--include trash.lua
+
 local name, time = ARGV[2], tonumber(ARGV[3])
 local m = call('HMGET', session_key(name), 'generation', 'expires')
 local generation = m[1]

@@ -1,10 +1,9 @@
 #!/bin/sh
-# Turn Lua scripts into C: embed.sh OUT COMMON FILE...; each becomes the bytes of COMMON and its own,
-# without the lines of comment.
+# Turn Lua scripts into C: embed.sh OUT FILE... A line "--include FILE" stands for that file; other
+# lines of comment are left out.
 set -eu
 out=$1
-common=$2
-shift 2
+shift
 {
 	echo '/* Made by embed.sh from the scripts. */'
 	echo '#include <store/redis_link.h>'
@@ -12,7 +11,15 @@ shift 2
 		name=${file##*/}
 		echo
 		echo "static const char script_${name%.lua}[] = {"
-		sed '/^[[:space:]]*--/d' "$common" "$file" | od -An -v -tu1 | sed 's/[0-9][0-9]*/&,/g'
+		awk -v dir="${file%/*}" '
+			$1 == "--include" {
+				while ((getline line < (dir "/" $2)) > 0)
+					print line
+				close(dir "/" $2)
+				next
+			}
+			{ print }' "$file" | sed '/^[[:space:]]*--/d' | od -An -v -tu1 |
+			sed 's/[0-9][0-9]*/&,/g'
 		echo '};'
 	done
 	echo

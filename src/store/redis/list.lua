@@ -3,6 +3,9 @@
 -- Answers 0, whether these are all that were asked for, and the sessions. Entries of sessions that
 -- are over are skipped and removed, so that asking again gets further.
 
+--include common.lua
+--include trash.lua
+
 local is_live = ARGV[2] == 'live'
 local index = is_live and live or trash
 local n, steps = tonumber(ARGV[4]), tonumber(ARGV[5])

@@ -3,6 +3,8 @@
 -- Answers 0, the session, the state of the three scopes, the first and last seq of the window, the
 -- first seq that is not in this answer, and lists of packed events.
 
+--include common.lua
+
 local window, n, seq, limit = ARGV[3], tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[7])
 local budget = tonumber(ARGV[8])
 

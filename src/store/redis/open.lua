@@ -4,6 +4,8 @@
 -- Makes sure that the database is ours and that we may use every command that writes: a right that
 -- is missing must show here, not in the middle of a script. Answers 0 and the schema, '' for none.
 
+--include common.lua
+
 local schema, scratch = KEYS[1], KEYS[2]
 local found = call('GET', schema)
 if not found and ARGV[3] == '1' then

@@ -2,6 +2,9 @@
 --
 -- Answers 0 and whether there are more of the name.
 
+--include common.lua
+--include trash.lua
+
 local name, generation = ARGV[2], ARGV[3]
 if generation ~= '' then
 	if call('HGET', deleted_key(generation), 'session') == name then

@@ -1,5 +1,8 @@
 -- ARGV: now, session, ttl, generation or ''
 
+--include common.lua
+--include trash.lua
+
 local name, ttl = ARGV[2], tonumber(ARGV[3])
 local key, deaths = session_key(name), deaths_key(name)
 
@@ -16,6 +19,12 @@ local function newest()
 			return found
 		end
 		from = from + 1
+	end
+end
+
+local function keep_parts(generation)
+	for _, part in ipairs({key, events_key(generation), state_key(generation)}) do
+		call('PERSIST', part)
 	end
 end
 
@@ -41,9 +50,12 @@ discard(name, old[1])
 call('RENAME', deleted_key(generation), key)
 call('HDEL', key, 'session', 'deleted', 'until')
 leave_trash(name, generation)
-expire_parts(key, generation, expires)
+call('HSET', key, 'expires', expires, 'armed', 0, 'updated', now)
+index_add(live, front(live), name, expires)
 if expires > 0 then
+	expire_parts(key, generation, expires)
 	index_add(due, expires, 's:' .. name, expires)
+else
+	keep_parts(generation)
 end
-touch(name, generation, expires, 0)
 return {0}

@@ -2,6 +2,8 @@
 --
 -- Answers 0 and, for each scope asked for, its letter and its names and values.
 
+--include common.lua
+
 local keys = {u = base, a = app}
 if ARGV[2] ~= '' then
 	local m = call('HMGET', session_key(ARGV[2]), 'generation', 'expires')

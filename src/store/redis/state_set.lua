@@ -1,9 +1,12 @@
 -- ARGV: now, session or '', ttl, changes
 
+--include common.lua
+--include state.lua
+
 local name = ARGV[2]
 local m = {}
 if name ~= '' then
-	m = call('HMGET', session_key(name), 'generation', 'expires')
+	m = call('HMGET', session_key(name), 'generation', 'expires', 'armed')
 	if not lasts(m[1], m[2]) then
 		return {NOTFOUND}
 	end
@@ -15,6 +18,6 @@ if full then
 end
 changes_apply(plans)
 if name ~= '' then
-	touch(name, m[1], tonumber(m[2]), tonumber(ARGV[3]))
+	touch(name, m, tonumber(ARGV[3]), true, {})
 end
 return {0}

@@ -1,0 +1,67 @@
+-- What scripts share that change state.
+--
+-- A scope is a hash of name to JSON; its empty name holds the bytes of all names and values.
+
+-- Collect the changes at ARGV[at]: their number, and for each the event it came with, its scope,
+-- name and value, which is empty to remove the name. Those of events in `skip` do not count; of
+-- several for a name the last does.
+local function changes_read(at, generation, skip)
+	local keys = {s = generation and state_key(generation), u = base, a = app}
+	local plans = {}
+	if ARGV[at] == '0' then
+		return plans
+	end
+	for i = at + 1, at + 4 * tonumber(ARGV[at]), 4 do
+		local scope, name = ARGV[i + 1], ARGV[i + 2]
+		if not skip or not skip[tonumber(ARGV[i]) + 1] then
+			local plan = plans[scope]
+			if not plan then
+				plan = {key = keys[scope], names = {}, value = {}}
+				plans[scope] = plan
+			end
+			if not plan.value[name] then
+				table.insert(plan.names, name)
+			end
+			plan.value[name] = ARGV[i + 3]
+		end
+	end
+	return plans
+end
+
+-- Work out the bytes of each scope. Answers the scope that would be too big, if any; nothing is
+-- written yet.
+local function changes_overflow(plans)
+	for scope, plan in pairs(plans) do
+		local total = tonumber(call('HGET', plan.key, '') or 0)
+		for _, name in ipairs(plan.names) do
+			local old, new = call('HSTRLEN', plan.key, name), #plan.value[name]
+			total = total - (old > 0 and #name + old or 0) + (new > 0 and #name + new or 0)
+		end
+		plan.total = total
+		if total > MAX_STATE then
+			return scope
+		end
+	end
+	return nil
+end
+
+local function changes_apply(plans)
+	for _, plan in pairs(plans) do
+		local set, gone = {}, {}
+		for _, name in ipairs(plan.names) do
+			if plan.value[name] ~= '' then
+				table.insert(set, name)
+				table.insert(set, plan.value[name])
+			else
+				table.insert(gone, name)
+			end
+		end
+		call_pieces('HSET', plan.key, set, 2)
+		call_pieces('HDEL', plan.key, gone, 1)
+		if plan.total > 0 then
+			call('HSET', plan.key, '', plan.total)
+		else
+			call('UNLINK', plan.key)
+		end
+	end
+end
