@@ -169,6 +169,33 @@ static void test_group__who_came_during_a_round_shares_the_next(void **state)
 	convo_group_free(counter.group);
 }
 
+/* A round that waits for all others, and takes them in. */
+static void counter_round_joined(void *ctx, struct group_job **jobs, size_t count)
+{
+	struct counter *counter = ctx;
+
+	counter->running++;
+	while (counter->hold)
+		nap_ms(1);
+	count = convo_group_join(counter->group, jobs, count);
+	counter->running--;
+	counter_round(ctx, jobs, count);
+}
+
+static void test_group__who_came_during_a_round_may_join_it(void **state)
+{
+	struct counter counter;
+
+	(void)state;
+	counter_open(&counter, counter_round_joined, 1, 4, 1000);
+	counter.hold = true;
+	test_threads(THREADS, add_gathered, &counter);
+	must_equal(THREADS - 1, counter.sum);
+	must_equal(2, counter.rounds);
+	must_equal(4, counter.most_jobs);
+	convo_group_free(counter.group);
+}
+
 static void test_group__a_round_is_bounded_by_weight(void **state)
 {
 	struct counter counter;
@@ -269,6 +296,7 @@ int main(void)
 	const struct CMUnitTest group[] = {
 		cmocka_unit_test(test_group__every_job_is_done_once_and_gets_its_own_result),
 		cmocka_unit_test(test_group__who_came_during_a_round_shares_the_next),
+		cmocka_unit_test(test_group__who_came_during_a_round_may_join_it),
 		cmocka_unit_test(test_group__a_round_is_bounded_by_weight),
 		cmocka_unit_test(test_group__a_job_beyond_the_bound_goes_alone),
 		cmocka_unit_test(test_group__a_lone_job_does_not_wait),

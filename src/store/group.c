@@ -25,8 +25,9 @@ struct store_group {
 	pthread_condattr_t monotonic;
 	pthread_mutex_t lock; /* guards what follows, and next and state of every job */
 	struct group_job *first, **end;
-	int leading;              /* rounds that run now */
-	struct group_job ***free; /* one array of max_jobs for each round that does not run */
+	int leading; /* rounds that run now */
+	struct group_job **
+		*free; /* an array for each round that does not run; NULL ends the jobs */
 };
 
 int convo_group_new(struct store_group **out, group_round round, void *ctx, int leaders,
@@ -48,7 +49,7 @@ int convo_group_new(struct store_group **out, group_round round, void *ctx, int 
 	pthread_condattr_setclock(&group->monotonic, CLOCK_MONOTONIC);
 	group->free = convo_alloc((size_t)leaders, sizeof(struct group_job **));
 	for (i = 0; group->free && i < leaders; i++) {
-		group->free[i] = convo_alloc(max_jobs, sizeof(struct group_job *));
+		group->free[i] = convo_alloc(max_jobs + 1, sizeof(struct group_job *));
 		if (!group->free[i])
 			break;
 	}
@@ -94,11 +95,13 @@ static void group_withdraw(struct store_group *group, struct group_job *job)
 		group->end = at;
 }
 
-/* Move jobs from the front of the queue to `jobs`. */
-static size_t group_take(struct store_group *group, struct group_job **jobs)
+/* Move jobs from the front of the queue to those of a round. @return how many it has then */
+static size_t group_take(struct store_group *group, struct group_job **jobs, size_t count)
 {
-	size_t count = 0, bytes = 0;
+	size_t bytes = 0, i;
 
+	for (i = 0; i < count; i++)
+		bytes += jobs[i]->weight;
 	while (group->first && count < group->max_jobs) {
 		struct group_job *job = group->first;
 
@@ -109,6 +112,15 @@ static size_t group_take(struct store_group *group, struct group_job **jobs)
 		job->state = JOB_TAKEN;
 		jobs[count++] = job;
 	}
+	jobs[count] = NULL;
+	return count;
+}
+
+size_t convo_group_join(struct store_group *group, struct group_job **jobs, size_t count)
+{
+	pthread_mutex_lock(&group->lock);
+	count = group_take(group, jobs, count);
+	pthread_mutex_unlock(&group->lock);
 	return count;
 }
 
@@ -140,13 +152,17 @@ static void group_lead(struct store_group *group)
 {
 	struct group_job **jobs = group->free[group->leaders - ++group->leading];
 	struct group_job *done = NULL;
-	size_t count = group_take(group, jobs), i;
+	size_t count = group_take(group, jobs, 0);
 
 	group_wake_leader(group);
 	pthread_mutex_unlock(&group->lock);
 	group->round(group->ctx, jobs, count);
-	for (i = count; i-- > 0; done = jobs[i])
-		jobs[i]->next = done;
+	for (count = 0; jobs[count]; count++)
+		; /* others may have joined */
+	while (count-- > 0) {
+		jobs[count]->next = done;
+		done = jobs[count];
+	}
 	pthread_mutex_lock(&group->lock);
 	group->free[group->leaders - group->leading--] = jobs;
 	group_wake_leader(group);

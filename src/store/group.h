@@ -38,6 +38,16 @@ typedef void (*group_round)(void *ctx, struct group_job **jobs, size_t count);
 int convo_group_new(struct store_group **out, group_round round, void *ctx, int leaders,
 		    size_t max_jobs, size_t max_bytes, struct convo_err *err);
 
+/**
+ * For a round, in its thread: take what has queued up since it began, within the bounds, to do it
+ * with the rest. Waits for nobody.
+ *
+ * @param jobs  the round's jobs, as it got them
+ * @param count how many it has now
+ * @return how many it has then; the new ones are behind the others
+ */
+size_t convo_group_join(struct store_group *group, struct group_job **jobs, size_t count);
+
 /** Free it; no job may be in it. NULL is fine. */
 void convo_group_free(struct store_group *group);
 

@@ -21,10 +21,12 @@
 #define LOOK_STEPS 4000
 /* The log is written back from CHECKPOINT_PAGES on. Readers that overlap for ever would keep it from
  * beginning anew: from RESTART_PAGES on they are waited for, for RESTART_US, and again each
- * CHECKPOINT_PAGES. */
+ * CHECKPOINT_PAGES, for longer the longer it is. */
 #define CHECKPOINT_PAGES 1000
 #define RESTART_PAGES 4000
-#define RESTART_US 50000
+#define RESTART_US 100000
+#define RESTART_MAX_PAGES (10 * RESTART_PAGES)
+#define RESTART_MAX_US (10 * RESTART_US)
 #define LOG_BYTES "67108864"
 
 enum { OWN_BEGIN, OWN_BEGIN_WRITE, OWN_COMMIT, OWN_ROLLBACK, OWN_COUNT };
@@ -120,7 +122,7 @@ static int sqlite_look(void *ctx)
 static int sqlite_logged(void *ctx, sqlite3 *handle, const char *name, int pages)
 {
 	struct sqlite_db *db = ctx;
-	int64_t deadline_us = db->deadline_us;
+	int64_t deadline_us = db->deadline_us, wait_us;
 
 	if (pages < CHECKPOINT_PAGES)
 		return SQLITE_OK;
@@ -128,7 +130,8 @@ static int sqlite_logged(void *ctx, sqlite3 *handle, const char *name, int pages
 		sqlite3_wal_checkpoint_v2(handle, name, SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
 		return SQLITE_OK;
 	}
-	db->deadline_us = convo_clock_mono_us() + RESTART_US;
+	wait_us = pages < RESTART_MAX_PAGES ? pages / RESTART_PAGES * RESTART_US : RESTART_MAX_US;
+	db->deadline_us = convo_clock_mono_us() + wait_us;
 	if (sqlite3_wal_checkpoint_v2(handle, name, SQLITE_CHECKPOINT_RESTART, NULL, NULL) ==
 	    SQLITE_OK)
 		db->restart_pages = RESTART_PAGES;

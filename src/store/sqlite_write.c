@@ -57,22 +57,29 @@ static void round_job(struct sqlite_store *store, struct sqlite_job *job)
 	job->base.rc = rc;
 }
 
-/* Do the jobs in one transaction. @return false when nothing of it was kept, and why is in err */
-static bool round_try(struct sqlite_store *store, struct group_job **jobs, size_t count,
+/*
+ * Do the jobs in one transaction. Who comes while they are being done joins them.
+ *
+ * @param count how many; raised by those that join, if `join` lets them
+ * @return false when nothing of it was kept, and why is in err
+ */
+static bool round_try(struct sqlite_store *store, struct group_job **jobs, size_t *count, bool join,
 		      struct convo_err *err)
 {
 	struct sqlite_db *db = store->writer;
+	size_t done = 0;
 	int rc;
-	size_t i;
 
 	convo_sqlite_until(db, jobs[0]->deadline_us);
 	rc = convo_sqlite_begin(db, true, err);
-	for (i = 0; rc == 0 && i < count; i++) {
-		round_job(store, (struct sqlite_job *)jobs[i]);
+	while (rc == 0 && done < *count) {
+		round_job(store, (struct sqlite_job *)jobs[done]);
 		if (convo_sqlite_broken(db)) {
-			*err = jobs[i]->err;
-			rc = jobs[i]->rc;
+			*err = jobs[done]->err;
+			rc = jobs[done]->rc;
 		}
+		if (++done == *count && join)
+			*count = convo_group_join(store->group, jobs, *count);
 	}
 	if (rc == 0)
 		rc = convo_sqlite_commit(db, err);
@@ -84,12 +91,12 @@ void convo_sqlite_round(void *ctx, struct group_job **jobs, size_t count)
 {
 	struct sqlite_store *store = ctx;
 	struct convo_err err = {0};
-	size_t i;
+	size_t one = 1, i;
 
-	if (count > 1 && round_try(store, jobs, count, &err))
+	if (round_try(store, jobs, &count, true, &err))
 		return;
 	for (i = 0; i < count; i++) {
-		if (round_try(store, &jobs[i], 1, &err))
+		if (count > 1 && round_try(store, &jobs[i], &one, false, &err))
 			continue;
 		jobs[i]->rc = err.code;
 		jobs[i]->err = err;
