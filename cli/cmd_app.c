@@ -43,9 +43,23 @@ int cmd_system(struct app *app, char *arg)
 	return 0;
 }
 
+/* "24 h", "7 d": the largest unit that says it without a rest. */
+static void info_duration(char *out, size_t size, int64_t ms)
+{
+	static const struct {
+		int64_t ms;
+		const char *name;
+	} units[] = {{86400000, "d"}, {3600000, "h"}, {60000, "min"}, {1000, "s"}, {1, "ms"}};
+	size_t i = 0;
+
+	while (i < 4 && (ms < units[i].ms || ms % units[i].ms))
+		i++;
+	snprintf(out, size, "%lld %s", (long long)(ms / units[i].ms), units[i].name);
+}
+
 static void info_session(const struct convo_meta *meta)
 {
-	char line[96], age[32];
+	char line[96], age[48];
 
 	info_line("title", meta->title);
 	roster_age(age, sizeof(age), meta->created_ms);
@@ -53,8 +67,8 @@ static void info_session(const struct convo_meta *meta)
 	info_line("messages", line);
 	if (!meta->expires_ms)
 		return;
-	snprintf(line, sizeof(line), "%lld min after the last message",
-		 (long long)(meta->expires_ms - meta->updated_ms) / 60000);
+	info_duration(age, sizeof(age), meta->expires_ms - meta->updated_ms);
+	snprintf(line, sizeof(line), "%s after the last message", age);
 	info_line("expires", line);
 }
 

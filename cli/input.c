@@ -96,7 +96,10 @@ enum input_end input_next(struct text *out)
 	if (term_is_live()) {
 		term_say("%s", input_prompt);
 		term_flush();
-		return input_line(out);
+		end = input_line(out);
+		if (end == INPUT_END && !signals_leaving())
+			term_say("\n");
+		return end;
 	}
 	/* The echo of a script is what makes its transcript readable. */
 	do {

@@ -178,11 +178,29 @@ static size_t paste_lines(const struct text *text)
 	return lines;
 }
 
+/* The oldest blocks go when all together are more than two messages. */
+static void paste_forget(size_t extra)
+{
+	size_t i, total = extra;
+
+	for (i = 0; i < PASTE_KEPT; i++)
+		total += line.pastes[i].text.len;
+	for (i = 0; i < PASTE_KEPT && total > 2 * TEXT_MAX; i++) {
+		struct paste *paste = &line.pastes[(line.pasted + i) % PASTE_KEPT];
+
+		total -= paste->text.len;
+		text_clear(&paste->text);
+		paste->label[0] = '\0';
+	}
+}
+
 /* Keeps a long block aside. @return what stands for it in the line. */
 static const char *paste_keep(struct text *block)
 {
-	struct paste *paste = &line.pastes[line.pasted++ % PASTE_KEPT];
+	struct paste *paste;
 
+	paste_forget(block->len);
+	paste = &line.pastes[line.pasted++ % PASTE_KEPT];
 	text_clear(&paste->text);
 	paste->text = *block;
 	*block = (struct text){0};

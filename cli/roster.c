@@ -273,6 +273,8 @@ static bool listing_visit(void *ctx, const struct convo_meta *meta)
 		list->seen_current = true;
 	if (!term_is_live()) {
 		list->stopped = !listing_keep(list, meta->session);
+		if (list->stopped)
+			term_error("out of memory: the list is not whole");
 		return !list->stopped;
 	}
 	if (list->shown && list->shown % rows == 0 && !input_more()) {

@@ -177,9 +177,10 @@ void settings_list_stores(const char *wanted)
 	size_t i, len = 0;
 
 	for (i = 0; i < BACKEND_TOTAL; i++) {
-		if (strcmp(backends[i].name, "postgres") && backend_is_built(backends[i].scheme))
-			len += (size_t)snprintf(list + len, sizeof(list) - len, "%s%s",
-						len ? ", " : "", backends[i].name);
+		if (!strcmp(backends[i].name, "postgres") || !backend_is_built(backends[i].scheme))
+			continue;
+		len += (size_t)snprintf(list + len, sizeof(list) - len, "%s%s", len ? ", " : "",
+					backends[i].name);
 	}
 	/* Of a URL the scheme alone: it may hold a password. */
 	if (settings_scheme(wanted))

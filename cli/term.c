@@ -35,19 +35,20 @@ static bool term_is_dumb(void)
 	return !name || !*name || !strcmp(name, "dumb");
 }
 
-static bool term_wants_color(int fd, int color)
+/* `fits`: a person looks at it. */
+static bool term_wants_color(bool fits, int color)
 {
 	const char *no = getenv("NO_COLOR");
 
 	if (color != COLOR_AUTO)
 		return color == COLOR_ALWAYS;
-	return isatty(fd) && !term_is_dumb() && !(no && *no);
+	return fits && !term_is_dumb() && !(no && *no);
 }
 
 void term_set_color(int color)
 {
-	term.color = term_wants_color(STDOUT_FILENO, color);
-	term.error_color = term_wants_color(STDERR_FILENO, color);
+	term.color = term_wants_color(term.live, color);
+	term.error_color = term_wants_color(isatty(STDERR_FILENO), color);
 }
 
 bool term_is_shown(void)

@@ -98,21 +98,19 @@ static void shown_end(struct shown *shown)
 void turn_figures(const struct app *app, char *out, size_t size)
 {
 	const struct convo_answer *answer = app->last ? app->last->answer : NULL;
-	char prompt[24] = "?", completion[24] = "?", first[48] = "";
+	char tokens[64] = "", first[48] = "";
 
 	out[0] = '\0';
 	if (!answer)
 		return;
-	if (answer->prompt_tokens >= 0)
-		snprintf(prompt, sizeof(prompt), "%lld", (long long)answer->prompt_tokens);
-	if (answer->completion_tokens >= 0)
-		snprintf(completion, sizeof(completion), "%lld",
-			 (long long)answer->completion_tokens);
+	if (answer->prompt_tokens >= 0 && answer->completion_tokens >= 0)
+		snprintf(tokens, sizeof(tokens), "%lld tokens in, %lld out · ",
+			 (long long)answer->prompt_tokens, (long long)answer->completion_tokens);
 	if (answer->first_ms >= 0)
 		snprintf(first, sizeof(first), "first token %lld ms, ",
 			 (long long)answer->first_ms);
-	snprintf(out, size, "%s tokens in, %s out · %stotal %lld ms%s", prompt, completion, first,
-		 (long long)answer->total_ms, answer->attempts > 1 ? ", retried" : "");
+	snprintf(out, size, "%s%stotal %lld ms%s", tokens, first, (long long)answer->total_ms,
+		 answer->attempts > 1 ? ", retried" : "");
 }
 
 /* What is worth telling beside the answer itself. */

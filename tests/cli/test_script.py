@@ -185,6 +185,7 @@ def a_title_can_be_given(home):
     done = talk(home, '/rename early', 'hi', '/rename My trip', '/info', '/exit')
     contains('no message yet', done.err)
     contains('title     My trip\n', done.rest)
+    contains('expires   1 d after the last message\n', done.rest)
 
 
 @case
