@@ -552,6 +552,28 @@ static void test_connection__is_used_again(void **state)
 	fake_llm_stop(server);
 }
 
+static void test_connection__one_that_has_gone_is_replaced(void **state)
+{
+	struct fake_reply replies[] = {reply_of(EVENT("one") DONE, FAKE_LEAVE),
+				       reply_of(EVENT("two") DONE, FAKE_LENGTH),
+				       reply_of("", FAKE_DROP),
+				       reply_of(EVENT("three") DONE, FAKE_LENGTH)};
+	struct fake_llm *server = fake_llm_start(replies, 4, 0);
+	struct convo_model_options opts = options_of(fake_llm_base(server));
+	convo_model *model = open_model(&opts);
+
+	(void)state;
+	must_answer(model, "one");
+	sleep_ms(30);
+	must_answer(model, "two");
+	must_equal(2, fake_llm_connections(server));
+	must_answer(model, "three"); /* it went while the question was on its way */
+	must_equal(3, fake_llm_connections(server));
+	must_equal(4, fake_llm_requests(server));
+	convo_model_close(model);
+	fake_llm_stop(server);
+}
+
 static void ask_in_thread(void *ctx, int index)
 {
 	(void)index;
@@ -1126,6 +1148,7 @@ int main(void)
 		cmocka_unit_test(test_request__thinking_stays_out_of_the_history),
 		cmocka_unit_test(test_request__a_large_one_is_sent_without_waiting),
 		cmocka_unit_test(test_connection__is_used_again),
+		cmocka_unit_test(test_connection__one_that_has_gone_is_replaced),
 		cmocka_unit_test(test_connection__many_threads_share_a_model),
 		cmocka_unit_test(test_connection__refused),
 		cmocka_unit_test(test_connection__unknown_host),

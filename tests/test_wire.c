@@ -84,8 +84,8 @@ static void begin_reply(struct wire_file *file, const char *status)
 
 static void set_end(struct wire_file *file, const char *name)
 {
-	static const char *const names[] = {"chunked", "length", "close", "cut",
-					    "hold",    "drop",   "hang"};
+	static const char *const names[] = {"chunked", "length", "close", "leave",
+					    "cut",     "hold",   "drop",  "hang"};
 
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
 		if (strcmp(name, names[i]) == 0) {

@@ -119,7 +119,7 @@ static bool fake_send_head(struct fake_connection *connection, const struct fake
 		       reply->headers ? reply->headers : "");
 	if (reply->end == FAKE_CHUNKED || reply->end == FAKE_HOLD)
 		convo_buf_adds(&head, "Transfer-Encoding: chunked\r\n");
-	if (reply->end == FAKE_LENGTH || reply->end == FAKE_CUT)
+	if (reply->end == FAKE_LENGTH || reply->end == FAKE_LEAVE || reply->end == FAKE_CUT)
 		convo_buf_addf(&head, "Content-Length: %zu\r\n",
 			       reply->body_len + (reply->end == FAKE_CUT ? 10 : 0));
 	if (reply->end == FAKE_CLOSE)

@@ -13,6 +13,7 @@ enum fake_end {
 	FAKE_CHUNKED = 0, /* chunked, each piece a chunk: so libcurl hands on pieces of that size */
 	FAKE_LENGTH,      /* by Content-Length */
 	FAKE_CLOSE,       /* by closing */
+	FAKE_LEAVE,       /* by Content-Length; then closed without a word */
 	FAKE_CUT,         /* it is not: closed before the length that was told */
 	FAKE_HOLD,        /* chunked, but neither ended nor closed until the client goes */
 	FAKE_DROP,        /* no reply at all: closed after the request was read */
