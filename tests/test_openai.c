@@ -975,6 +975,35 @@ static int tls_ask(const struct tls_server *server, struct convo_err *err)
 	return rc;
 }
 
+static void test_proxy__that_refuses_is_named(void **state)
+{
+	struct convo_model_options opts = {.base_url = "http://example.invalid/v1",
+					   .max_retries = -1};
+
+	(void)state;
+	setenv("http_proxy", "http://127.0.0.1:1", 1);
+	must(strstr(must_fail_to_ask(CONVO_E_IO, &opts),
+		    "cannot connect to 127.0.0.1 port 1: Connection refused") != NULL);
+	unsetenv("http_proxy");
+}
+
+static void test_proxy__with_a_broken_url_shows_no_password(void **state)
+{
+	static const char *const urls[] = {"://u:s3cret@x", "socks9://u:s3cret@127.0.0.1:1",
+					   "http://u:s3cret@127.0.0.1:999999"};
+	struct convo_model_options opts = {.base_url = "http://example.invalid/v1"};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(urls) / sizeof(urls[0]); i++) {
+		const char *text;
+
+		setenv("http_proxy", urls[i], 1);
+		text = must_fail_to_ask(CONVO_E_IO, &opts);
+		must(!strstr(text, "s3cret") && strstr(text, "the proxy's URL is none"));
+	}
+	unsetenv("http_proxy");
+}
+
 static void test_tls__an_unknown_authority_is_refused(void **state)
 {
 	struct tls_server server;
@@ -1154,6 +1183,8 @@ int main(void)
 		cmocka_unit_test(test_connection__unknown_host),
 		cmocka_unit_test(test_connection__not_an_http_server),
 		cmocka_unit_test(test_proxy__of_the_environment_is_used),
+		cmocka_unit_test(test_proxy__that_refuses_is_named),
+		cmocka_unit_test(test_proxy__with_a_broken_url_shows_no_password),
 		cmocka_unit_test(test_timeout__of_connecting),
 		cmocka_unit_test(test_timeout__of_a_server_that_hangs),
 		cmocka_unit_test(test_timeout__in_the_middle_keeps_what_came),

@@ -12,6 +12,7 @@
 #include <poll.h>
 #include <pthread.h>
 #include <stdatomic.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -316,13 +317,36 @@ static int openai_drive(struct openai_call *call)
 
 /* ---- one attempt ---------------------------------------------------------------------- */
 
+/* Whether the URL of the proxy cannot be read. libcurl then repeats all of it, the password too. */
+static bool openai_is_nonsense(const struct openai_call *call)
+{
+	return strncmp(call->why, "Unsupported proxy", 17) == 0 ||
+	       (call->result == CURLE_COULDNT_RESOLVE_PROXY &&
+		strncmp(call->why, "Could not resolve", 17) != 0);
+}
+
+/* libcurl's words alone tell which machine it was: with a proxy, not that of the URL. */
+static int openai_fail_connect(struct openai_call *call, const char *why)
+{
+	char host[128] = "";
+	int port = 0;
+	long number = 0;
+
+	curl_easy_getinfo(call->easy, CURLINFO_OS_ERRNO, &number);
+	if (!number || sscanf(why, "Failed to connect to %127s port %d", host, &port) != 2)
+		return convo_fail(call->err, CONVO_E_IO, "%s: cannot connect: %s",
+				  call->self->shown, number ? strerror((int)number) : why);
+	return convo_fail(call->err, CONVO_E_IO, "%s: cannot connect to %s port %d: %s",
+			  call->self->shown, host, port, strerror((int)number));
+}
+
 static int openai_fail_reach(struct openai_call *call)
 {
 	const char *why = *call->why ? call->why : curl_easy_strerror(call->result);
 	const char *base = call->self->shown;
-	long number = 0;
 
-	curl_easy_getinfo(call->easy, CURLINFO_OS_ERRNO, &number);
+	if (openai_is_nonsense(call))
+		return convo_fail(call->err, CONVO_E_IO, "%s: the proxy's URL is none", base);
 	switch (call->result) {
 	case CURLE_OUT_OF_MEMORY:
 		return convo_fail_nomem(call->err);
@@ -330,8 +354,7 @@ static int openai_fail_reach(struct openai_call *call)
 		return convo_fail(call->err, CONVO_E_TIMEOUT, "%s: no connection within %d ms",
 				  base, call->self->connect_ms);
 	case CURLE_COULDNT_CONNECT:
-		return convo_fail(call->err, CONVO_E_IO, "%s: cannot connect: %s", base,
-				  number ? strerror((int)number) : why);
+		return openai_fail_connect(call, why);
 	case CURLE_UNSUPPORTED_PROTOCOL:
 	case CURLE_WEIRD_SERVER_REPLY:
 		return convo_fail(call->err, CONVO_E_REFUSED, "%s: not an HTTP server: %s", base,
@@ -412,7 +435,7 @@ struct openai_ask {
 
 static bool openai_is_broken(const struct openai_call *call)
 {
-	if (!call->over || call->reply.started)
+	if (!call->over || call->reply.started || openai_is_nonsense(call))
 		return false;
 	switch (call->result) {
 	case CURLE_COULDNT_RESOLVE_PROXY:
