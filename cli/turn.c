@@ -124,6 +124,9 @@ static void turn_notes(const struct app *app)
 		term_note("(%s)", turn->left_out_why);
 	if (answer && answer->note)
 		term_note("(%s)", answer->note);
+	else if (answer && answer->status == CONVO_COMPLETE && !answer->text_len)
+		term_note("(the answer holds no text; the model ended with: %s)",
+			  answer->finish_reason ? answer->finish_reason : "nothing");
 	if (answer && answer->status == CONVO_INTERRUPTED && term_flush())
 		term_note("(interrupted; %s)",
 			  turn->answer_seq ? "what came is stored" : "what came is not stored");

@@ -64,6 +64,12 @@ class Handler(BaseHTTPRequestHandler):
     def stream(self, model, messages):
         if model == 'late':
             time.sleep(2.5)
+        if model == 'tool':
+            self.delta(tool_calls=[{'index': 0, 'id': 'c1', 'type': 'function',
+                                    'function': {'name': 'f', 'arguments': '{}'}}])
+            self.delta(finish='tool_calls')
+            self.chunk('[DONE]')
+            return
         if model == 'think':
             self.delta(reasoning_content='let me see')
         if model == 'slow':

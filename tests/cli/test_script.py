@@ -429,6 +429,13 @@ def thinking_is_not_the_answer(home):
 
 
 @case
+def an_answer_without_text_is_said(home):
+    done = home.model('tool', '-p', 'x')
+    equal(('', '(the answer holds no text; the model ended with: tool_calls)\n', 0),
+          (done.out, done.err, done.returncode))
+
+
+@case
 def the_token_limit_is_said(home):
     done = home.model('length', '-p', 'x')
     contains('token limit', done.err)
