@@ -1,0 +1,499 @@
+/*
+ * Buffers, arenas, text, ids, the ordered set and the clock.
+ */
+#include <support/test.h>
+
+#include <stdio.h>
+
+#include <base/alloc.h>
+#include <base/arena.h>
+#include <base/buf.h>
+#include <base/clock.h>
+#include <base/order.h>
+#include <base/utf8.h>
+#include <base/uuid.h>
+
+/* ---- alloc ------------------------------------------------------------------------------ */
+
+static void test_alloc__sizes_that_overflow_are_refused(void **state)
+{
+	size_t product = 7, cap = 0;
+	void *array = NULL;
+
+	(void)state;
+	must(convo_mul(3, 5, &product) && product == 15);
+	must(convo_mul(0, SIZE_MAX, &product) && product == 0);
+	must(convo_mul(SIZE_MAX, 1, &product) && product == SIZE_MAX);
+	must(!convo_mul(SIZE_MAX / 2 + 1, 2, &product));
+	must(!convo_mul(SIZE_MAX, SIZE_MAX, &product));
+	must(convo_alloc(SIZE_MAX / 2, 3) == NULL);
+	must(!convo_grow(&array, &cap, SIZE_MAX / 2, 4));
+	must(array == NULL && cap == 0);
+}
+
+static void test_alloc__arrays_grow_and_keep_what_they_hold(void **state)
+{
+	int *array = NULL;
+	size_t cap = 0, grown = 0;
+
+	(void)state;
+	for (size_t i = 0; i < 1000; i++) {
+		size_t before = cap;
+
+		must(convo_grow((void **)&array, &cap, i + 1, sizeof(*array)));
+		must(cap > i);
+		grown += cap != before;
+		array[i] = (int)i;
+	}
+	for (int i = 0; i < 1000; i++)
+		must_equal(i, array[i]);
+	must(grown < 12); /* at least doubling */
+	free(array);
+}
+
+/* ---- buf -------------------------------------------------------------------------------- */
+
+static void test_buf__grows_and_ends_with_nul(void **state)
+{
+	struct convo_buf buf = {0};
+
+	(void)state;
+	must_equal_str("", convo_buf_str(&buf));
+	must_equal(0, convo_buf_adds(&buf, "ab"));
+	must_equal(0, convo_buf_addc(&buf, 'c'));
+	must_equal(0, convo_buf_addf(&buf, "%d-%s", 42, "x"));
+	must_equal(0, convo_buf_add(&buf, "\0y", 2));
+	must_equal(9, buf.len);
+	must(memcmp(buf.data, "abc42-x\0y", 10) == 0);
+	convo_buf_shift(&buf, 3);
+	must(memcmp(buf.data, "42-x\0y", 7) == 0);
+	convo_buf_reset(&buf);
+	must_equal_str("", convo_buf_str(&buf));
+	convo_buf_clear(&buf);
+	must(buf.data == NULL && buf.len == 0);
+	must_equal(0, convo_buf_adds(&buf, "again"));
+	convo_buf_clear(&buf);
+}
+
+static void test_buf__does_not_pass_its_ceiling(void **state)
+{
+	struct convo_buf buf = {.max = 10};
+	struct convo_err err;
+
+	(void)state;
+	must_equal(0, convo_buf_adds(&buf, "12345678"));
+	must_equal(CONVO_E_TOOBIG, convo_buf_adds(&buf, "abc"));
+	must_equal_str("12345678", convo_buf_str(&buf)); /* unchanged */
+	must_equal(CONVO_E_TOOBIG, convo_buf_addf(&buf, "%s", "abc"));
+	must_equal_str("12345678", convo_buf_str(&buf));
+	must(convo_buf_room(&buf, 3) == NULL);
+	must_equal(0, convo_buf_adds(&buf, "9"));
+	must_equal(0, convo_buf_addc(&buf, 'a'));
+	must_equal(CONVO_E_TOOBIG, convo_buf_addc(&buf, 'b'));
+	must_equal(0, convo_buf_add(&buf, "", 0));
+	must_equal(CONVO_E_TOOBIG, convo_buf_add(&buf, "x", SIZE_MAX));
+	must_equal_str("123456789a", convo_buf_str(&buf));
+	must_fail_with(CONVO_E_TOOBIG, convo_buf_fail(&err, CONVO_E_TOOBIG));
+	must_fail_with(CONVO_E_NOMEM, convo_buf_fail(&err, CONVO_E_NOMEM));
+	convo_buf_clear(&buf);
+}
+
+static void test_buf__room_is_where_bytes_go(void **state)
+{
+	struct convo_buf buf = {.max = 8};
+	char *room;
+
+	(void)state;
+	must_equal(0, convo_buf_adds(&buf, "abc"));
+	room = convo_buf_room(&buf, 5);
+	must(room == buf.data + 3);
+	memcpy(room, "defgh", 5);
+	buf.len += 5;
+	must(convo_buf_room(&buf, 1) == NULL);
+	must(memcmp(buf.data, "abcdefgh", 8) == 0);
+	convo_buf_clear(&buf);
+}
+
+static void test_buf__take_gives_the_string_away(void **state)
+{
+	struct convo_buf buf = {0};
+	char *taken;
+
+	(void)state;
+	must_equal(0, convo_buf_adds(&buf, "mine"));
+	taken = convo_buf_take(&buf);
+	must_equal_str("mine", taken);
+	must(buf.data == NULL && buf.len == 0);
+	free(taken);
+	taken = convo_buf_take(&buf); /* of nothing: a string all the same */
+	must_equal_str("", taken);
+	free(taken);
+	convo_buf_clear(&buf);
+}
+
+/* ---- arena ------------------------------------------------------------------------------ */
+
+static void test_arena__memory_is_aligned_and_apart(void **state)
+{
+	struct convo_arena arena = {0};
+	unsigned char *blocks[200];
+	struct test_rng rng;
+	size_t sizes[200];
+
+	(void)state;
+	test_rng_init(&rng);
+	for (int round = 0; round < 2; round++) {
+		for (int i = 0; i < 200; i++) {
+			sizes[i] = test_rng_below(&rng, i % 20 == 0 ? 100000 : 100);
+			blocks[i] = convo_arena_alloc(&arena, sizes[i]);
+			must(blocks[i] != NULL);
+			must_equal(0, (uintptr_t)blocks[i] % _Alignof(max_align_t));
+			memset(blocks[i], i, sizes[i]);
+		}
+		for (int i = 0; i < 200; i++)
+			for (size_t k = 0; k < sizes[i]; k++)
+				must(blocks[i][k] == i);
+		must_equal_str("abc", convo_arena_dup(&arena, "abcdef", 3));
+		must_equal_str("", convo_arena_dup(&arena, "", 0));
+		must(convo_arena_alloc(&arena, SIZE_MAX - 8) == NULL);
+		convo_arena_clear(&arena);
+	}
+}
+
+/* ---- UTF-8 ------------------------------------------------------------------------------ */
+
+/* By the table of well-formed byte sequences (Unicode 3.9, D92): independent of the decoder. */
+static size_t reference_next(const unsigned char *p, size_t len)
+{
+	static const struct {
+		unsigned char first[2], second[2];
+		size_t len;
+	} rows[] = {
+		{{0x00, 0x7f}, {0, 0}, 1},       {{0xc2, 0xdf}, {0x80, 0xbf}, 2},
+		{{0xe0, 0xe0}, {0xa0, 0xbf}, 3}, {{0xe1, 0xec}, {0x80, 0xbf}, 3},
+		{{0xed, 0xed}, {0x80, 0x9f}, 3}, {{0xee, 0xef}, {0x80, 0xbf}, 3},
+		{{0xf0, 0xf0}, {0x90, 0xbf}, 4}, {{0xf1, 0xf3}, {0x80, 0xbf}, 4},
+		{{0xf4, 0xf4}, {0x80, 0x8f}, 4},
+	};
+
+	for (size_t i = 0; len && i < sizeof(rows) / sizeof(rows[0]); i++) {
+		if (p[0] < rows[i].first[0] || p[0] > rows[i].first[1])
+			continue;
+		if (len < rows[i].len)
+			return 0;
+		if (rows[i].len > 1 && (p[1] < rows[i].second[0] || p[1] > rows[i].second[1]))
+			return 0;
+		for (size_t k = 2; k < rows[i].len; k++)
+			if (p[k] < 0x80 || p[k] > 0xbf)
+				return 0;
+		return rows[i].len;
+	}
+	return 0;
+}
+
+static void test_utf8__knows_every_sequence_of_two_and_three_bytes(void **state)
+{
+	(void)state;
+	for (unsigned v = 0; v < 1u << 24; v++) {
+		unsigned char text[3] = {(unsigned char)(v >> 16), (unsigned char)(v >> 8),
+					 (unsigned char)v};
+
+		if (convo_utf8_next((char *)text, 3, NULL) != reference_next(text, 3))
+			must_not_reach("%06x", v);
+		if (v % 251 == 0 &&
+		    convo_utf8_next((char *)text, 2, NULL) != reference_next(text, 2))
+			must_not_reach("%06x cut", v);
+	}
+}
+
+static void test_utf8__knows_sequences_of_four_bytes(void **state)
+{
+	static const unsigned char edges[] = {0x00, 0x7f, 0x80, 0x8f, 0x90, 0xbf, 0xc0, 0xff};
+
+	(void)state;
+	for (unsigned first = 0xef; first <= 0xff; first++)
+		for (unsigned second = 0; second < 256; second++)
+			for (size_t k = 0; k < 64; k++) {
+				unsigned char text[4] = {(unsigned char)first,
+							 (unsigned char)second, edges[k % 8],
+							 edges[k / 8]};
+
+				must_equal(reference_next(text, 4),
+					   convo_utf8_next((char *)text, 4, NULL));
+			}
+}
+
+static void test_utf8__gives_the_code_point(void **state)
+{
+	uint32_t cp = 0;
+
+	(void)state;
+	must_equal(1, convo_utf8_next("a", 1, &cp));
+	must_equal('a', cp);
+	must_equal(1, convo_utf8_next("", 1, &cp));
+	must_equal(0, cp);
+	must_equal(2, convo_utf8_next("\xc3\xa9", 2, &cp));
+	must_equal(0xe9, cp);
+	must_equal(3, convo_utf8_next("\xe2\x82\xac", 3, &cp));
+	must_equal(0x20ac, cp);
+	must_equal(4, convo_utf8_next("\xf4\x8f\xbf\xbf", 4, &cp));
+	must_equal(0x10ffff, cp);
+	must_equal(0, convo_utf8_next("a", 0, &cp));
+}
+
+/* The cases of Unicode 3.9, tables 3-8 to 3-11, and U+0000. */
+static void test_utf8__repair_replaces_maximal_subparts(void **state)
+{
+#define R "\xef\xbf\xbd"
+	static const struct {
+		const char *from;
+		size_t len;
+		const char *to;
+	} cases[] = {
+		{"plain", 5, "plain"},
+		{"\xc0\xaf\xe0\x80\xbf\xf0\x81\x82\x41", 9, R R R R R R R R "A"},
+		{"\xed\xa0\x80\xed\xbf\xbf\xed\xaf\x41", 9, R R R R R R R R "A"},
+		{"\xf4\x91\x92\x93\xff\x41\x80\xbf\x42", 9, R R R R R "A" R R "B"},
+		{"\xe1\x80\xe2\xf0\x91\x92\xf1\xbf\x41", 9, R R R R "A"},
+		{"a\0b", 3, "a" R "b"},
+		{"\xf0\x9f\x98", 3, R},
+		{"\xf0\x9f\x98\x80", 4, "\xf0\x9f\x98\x80"},
+		{"\x80", 1, R},
+		{"", 0, ""},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct convo_buf out = {0};
+
+		must_equal(0, convo_utf8_repair(&out, cases[i].from, cases[i].len));
+		must_equal_str(cases[i].to, convo_buf_str(&out));
+		convo_buf_clear(&out);
+	}
+#undef R
+}
+
+/* What is repaired is valid, and stays as it is when it was valid and held no U+0000. */
+static void test_utf8__repair_of_anything_is_valid(void **state)
+{
+	static const unsigned char favourites[] = {0x00, 0x41, 0x7f, 0x80, 0x9f, 0xa0, 0xbf,
+						   0xc2, 0xe0, 0xed, 0xef, 0xf0, 0xf4, 0xff};
+	struct test_rng rng;
+
+	(void)state;
+	test_rng_init(&rng);
+	for (int i = 0; i < 20000; i++) {
+		struct convo_buf out = {0};
+		char text[16];
+		size_t len = test_rng_below(&rng, sizeof(text));
+
+		for (size_t k = 0; k < len; k++)
+			text[k] = (char)favourites[test_rng_below(&rng, sizeof(favourites))];
+		must_equal(0, convo_utf8_repair(&out, text, len));
+		must(convo_utf8_valid(convo_buf_str(&out), out.len));
+		must(!memchr(convo_buf_str(&out), 0, out.len));
+		if (convo_utf8_valid(text, len) && !memchr(text, 0, len))
+			must(out.len == len && memcmp(convo_buf_str(&out), text, len) == 0);
+		convo_buf_clear(&out);
+	}
+}
+
+static void test_utf8__tail_is_what_more_bytes_could_complete(void **state)
+{
+	(void)state;
+	must_equal(0, convo_utf8_tail("abc", 3));
+	must_equal(0, convo_utf8_tail("", 0));
+	must_equal(1, convo_utf8_tail("a\xc3", 2));
+	must_equal(2, convo_utf8_tail("a\xe2\x82", 3));
+	must_equal(3, convo_utf8_tail("\xf0\x9f\x98", 3));
+	must_equal(0, convo_utf8_tail("\xf0\x9f\x98\x80", 4));
+	must_equal(0, convo_utf8_tail("\xe2\x82\xac", 3));
+	must_equal(0, convo_utf8_tail("a\x80", 2)); /* nothing completes it */
+	must_equal(0, convo_utf8_tail("\xc0", 1));
+	must_equal(0, convo_utf8_tail("\xed\xa0", 2)); /* would be a surrogate */
+	must_equal(0, convo_utf8_tail("\xf4\x90", 2)); /* past U+10FFFF */
+	must_equal(0, convo_utf8_tail("\xff", 1));
+}
+
+/* ---- ids -------------------------------------------------------------------------------- */
+
+static void test_uuid__formats_what_it_parses(void **state)
+{
+	static const char text[] = "0191e2a4-7b2c-7abc-8def-0123456789ab";
+	unsigned char uuid[UUID_BYTES];
+	char back[CONVO_UUID_SIZE];
+
+	(void)state;
+	must(convo_uuid_parse(uuid, text));
+	must(uuid[0] == 0x01 && uuid[1] == 0x91 && uuid[15] == 0xab);
+	convo_uuid_format(back, uuid);
+	must_equal_str(text, back);
+	must(convo_uuid_parse(uuid, "0191E2A4-7B2C-7ABC-8DEF-0123456789AB"));
+	convo_uuid_format(back, uuid);
+	must_equal_str(text, back);
+	must(!convo_uuid_parse(uuid, ""));
+	must(!convo_uuid_parse(uuid, "0191e2a4-7b2c-7abc-8def-0123456789a"));
+	must(!convo_uuid_parse(uuid, "0191e2a4-7b2c-7abc-8def-0123456789abc"));
+	must(!convo_uuid_parse(uuid, "0191e2a4-7b2c-7abc-8def-0123456789ag"));
+	must(!convo_uuid_parse(uuid, "0191e2a47-b2c-7abc-8def-0123456789ab"));
+	must(!convo_uuid_parse(uuid, "0191e2a4-7b2c-7abc-8def_0123456789ab"));
+}
+
+static void uuid_run(void *ctx, int index)
+{
+	unsigned char(*uuids)[UUID_BYTES] = ctx;
+
+	for (int i = 0; i < 500; i++)
+		convo_uuid_new(uuids[index * 500 + i]);
+	for (int i = 1; i < 500; i++)
+		must(memcmp(uuids[index * 500 + i - 1], uuids[index * 500 + i], UUID_BYTES) < 0);
+}
+
+static int uuid_compare(const void *a, const void *b)
+{
+	return memcmp(a, b, UUID_BYTES);
+}
+
+static void test_uuid__fresh_ones_are_in_order_and_differ(void **state)
+{
+	unsigned char(*uuids)[UUID_BYTES] = calloc(4 * 500, UUID_BYTES), other[UUID_BYTES];
+
+	(void)state;
+	must(uuids != NULL);
+	test_threads(4, uuid_run, uuids);
+	qsort(uuids, 2000, UUID_BYTES, uuid_compare);
+	for (int i = 0; i < 2000; i++) {
+		must_equal(7, uuids[i][6] >> 4);
+		must_equal(2, uuids[i][8] >> 6);
+		must(i == 0 || memcmp(uuids[i - 1], uuids[i], UUID_BYTES) != 0);
+	}
+	convo_uuid_random(uuids[0]);
+	convo_uuid_random(other);
+	must_equal(4, other[6] >> 4);
+	must_equal(2, other[8] >> 6);
+	must(memcmp(uuids[0], other, UUID_BYTES) != 0);
+	free(uuids);
+}
+
+/* A child must not go on with its parent's random numbers. */
+static void uuid_fork(void *ctx, int index)
+{
+	convo_uuid_random(((unsigned char(*)[UUID_BYTES])ctx)[2 * index]);
+	convo_uuid_new(((unsigned char(*)[UUID_BYTES])ctx)[2 * index + 1]);
+}
+
+static void test_uuid__processes_make_different_ones(void **state)
+{
+	unsigned char(*uuids)[UUID_BYTES] = test_shared(16 * UUID_BYTES);
+	unsigned char first[UUID_BYTES];
+
+	(void)state;
+	convo_uuid_new(first); /* whatever is set up once is set up before the fork */
+	convo_uuid_random(first);
+	test_processes(8, uuid_fork, uuids);
+	qsort(uuids, 16, UUID_BYTES, uuid_compare);
+	for (int i = 1; i < 16; i++)
+		must(memcmp(uuids[i - 1], uuids[i], UUID_BYTES) != 0);
+	test_shared_free(uuids, 16 * UUID_BYTES);
+}
+
+/* ---- order ------------------------------------------------------------------------------ */
+
+#define NODES 300
+
+/* The greatest key below another by looking at all that are in. */
+static struct order_node *reference_below(struct order_node *nodes, const bool *in, int64_t major,
+					  int64_t minor)
+{
+	struct order_node *best = NULL;
+
+	for (int i = 0; i < NODES; i++) {
+		struct order_node *n = &nodes[i];
+
+		if (!in[i] || n->major > major || (n->major == major && n->minor >= minor))
+			continue;
+		if (!best || n->major > best->major ||
+		    (n->major == best->major && n->minor > best->minor))
+			best = n;
+	}
+	return best;
+}
+
+static void test_order__finds_what_a_plain_search_finds(void **state)
+{
+	static struct order_node nodes[NODES];
+	static bool in[NODES];
+	struct order_node *root = NULL;
+	struct test_rng rng;
+
+	(void)state;
+	test_rng_init(&rng);
+	for (int i = 0; i < 6000; i++) {
+		size_t k = test_rng_below(&rng, NODES);
+		int64_t major = (int64_t)test_rng_below(&rng, 12) - 1;
+		int64_t minor = (int64_t)test_rng_below(&rng, NODES + 2) - 1;
+
+		if (in[k]) {
+			convo_order_remove(&root, &nodes[k]);
+		} else {
+			nodes[k] = (struct order_node){.major = (int64_t)test_rng_below(&rng, 10),
+						       .minor = (int64_t)k};
+			convo_order_insert(&root, &nodes[k]);
+		}
+		in[k] = !in[k];
+		must(convo_order_below(root, major, minor) ==
+		     reference_below(nodes, in, major, minor));
+		must(convo_order_below(root, INT64_MAX, INT64_MAX) ==
+		     reference_below(nodes, in, INT64_MAX, INT64_MAX));
+		must(!convo_order_least(root) ||
+		     !convo_order_below(root, convo_order_least(root)->major,
+					convo_order_least(root)->minor));
+	}
+}
+
+/* ---- clock ------------------------------------------------------------------------------ */
+
+static void test_clock__every_reading_is_larger(void **state)
+{
+	int64_t before = convo_clock_us(), mono = convo_clock_mono_us();
+
+	(void)state;
+	for (int i = 0; i < 10000; i++) {
+		int64_t now = convo_clock_us();
+
+		must(now > before);
+		before = now;
+	}
+	convo_clock_shift_us(INT64_C(3600000000));
+	must(convo_clock_us() >= before + INT64_C(3600000000) - 1000000);
+	convo_clock_shift_us(0);
+	must(convo_clock_us() < before + INT64_C(60000000)); /* set back: followed */
+	must(convo_clock_mono_us() >= mono);
+	must(convo_clock_mono_us() - mono < INT64_C(60000000)); /* not shifted */
+}
+
+int main(void)
+{
+	const struct CMUnitTest base[] = {
+		cmocka_unit_test(test_alloc__sizes_that_overflow_are_refused),
+		cmocka_unit_test(test_alloc__arrays_grow_and_keep_what_they_hold),
+		cmocka_unit_test(test_buf__grows_and_ends_with_nul),
+		cmocka_unit_test(test_buf__does_not_pass_its_ceiling),
+		cmocka_unit_test(test_buf__room_is_where_bytes_go),
+		cmocka_unit_test(test_buf__take_gives_the_string_away),
+		cmocka_unit_test(test_arena__memory_is_aligned_and_apart),
+		cmocka_unit_test(test_utf8__knows_every_sequence_of_two_and_three_bytes),
+		cmocka_unit_test(test_utf8__knows_sequences_of_four_bytes),
+		cmocka_unit_test(test_utf8__gives_the_code_point),
+		cmocka_unit_test(test_utf8__repair_replaces_maximal_subparts),
+		cmocka_unit_test(test_utf8__repair_of_anything_is_valid),
+		cmocka_unit_test(test_utf8__tail_is_what_more_bytes_could_complete),
+		cmocka_unit_test(test_uuid__formats_what_it_parses),
+		cmocka_unit_test(test_uuid__fresh_ones_are_in_order_and_differ),
+		cmocka_unit_test(test_uuid__processes_make_different_ones),
+		cmocka_unit_test(test_order__finds_what_a_plain_search_finds),
+		cmocka_unit_test(test_clock__every_reading_is_larger),
+	};
+
+	return TEST_RUN(base);
+}
