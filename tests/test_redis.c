@@ -12,6 +12,7 @@
 
 #include <base/clock.h>
 #include <support/fake_redis.h>
+#include <support/oom.h>
 #include <support/proxy.h>
 #include <support/servers.h>
 
@@ -674,6 +675,88 @@ static void test_L5_evicted_keys_are_told(void **state)
 	convo_store_close(store);
 }
 
+/* ---- memory ----------------------------------------------------------------------------- */
+
+static int oom_open(convo_store *store, struct convo_err *err)
+{
+	convo_store *other = NULL;
+	int rc = convo_store_open(&other, redis->url, &quiet, err);
+
+	(void)store;
+	must(rc < 0 ? !other : other != NULL);
+	convo_store_close(other);
+	return rc;
+}
+
+static int oom_append(convo_store *store, struct convo_err *err)
+{
+	return say(store, &key, err);
+}
+
+static int oom_load(convo_store *store, struct convo_err *err)
+{
+	convo_session *session = NULL;
+	int rc = convo_store_load(&session, store, &key, NULL, err);
+
+	convo_session_free(session);
+	return rc;
+}
+
+static int oom_set(convo_store *store, struct convo_err *err)
+{
+	const struct convo_item item = {.name = "user:n", .json = "1"};
+
+	return convo_store_state_set(store, &key, &item, 1, err);
+}
+
+static int oom_get(convo_store *store, struct convo_err *err)
+{
+	char *json = NULL;
+	int rc = convo_store_state_get(&json, store, &key, "user:n", err);
+
+	free(json);
+	return rc;
+}
+
+static int oom_list(convo_store *store, struct convo_err *err)
+{
+	convo_cursor *cursor = NULL;
+	const struct convo_meta *metas;
+	size_t count;
+	int rc = convo_cursor_new(&cursor, "app", "user", CONVO_LIST_LIVE, err);
+
+	if (rc >= 0)
+		rc = convo_store_list(store, cursor, 10, &metas, &count, err);
+	convo_cursor_free(cursor);
+	return rc;
+}
+
+/* Memory that runs out while an answer is read costs the connection, and the certainty. */
+static void test_A8_each_allocation_failing_is_an_error(void **state)
+{
+	int (*const calls[])(convo_store *, struct convo_err *) = {oom_open, oom_append, oom_load,
+								   oom_set,  oom_get,    oom_list};
+	convo_store *store;
+
+	(void)state;
+	redis_needed();
+	store = store_open(redis->url, NULL);
+	create(store, &key);
+	for (size_t i = 0; i < sizeof(calls) / sizeof(calls[0]); i++) {
+		for (size_t n = 1; test_oom_at(n); n++) {
+			struct convo_err err = {0};
+			int rc = calls[i](store, &err);
+			bool hit = test_oom_end();
+
+			if (hit ? rc != CONVO_E_NOMEM && !(rc == CONVO_E_IO && err.maybe) : rc != 0)
+				must_not_reach("call %zu, allocation %zu: %d %s", i, n, rc,
+					       err.text);
+			must_equal(0, calls[i](store, &err));
+		}
+	}
+	convo_store_close(store);
+}
+
 #define REDIS_TEST(name) cmocka_unit_test_setup(name, redis_setup)
 
 int main(void)
@@ -704,6 +787,7 @@ int main(void)
 		REDIS_TEST(test_L1_a_newer_store_is_refused_and_left_alone),
 		REDIS_TEST(test_L1_stores_with_other_prefixes_are_others),
 		REDIS_TEST(test_L5_evicted_keys_are_told),
+		REDIS_TEST(test_A8_each_allocation_failing_is_an_error),
 	};
 	int rc;
 
