@@ -17,6 +17,10 @@
 #include "signals.h"
 #include "term.h"
 
+/* Keys nobody has, for what line_up() and line_down() leave to libedit. */
+#define HISTORY_BACK L"\033\020\020"
+#define HISTORY_ON L"\033\016\016"
+
 /* What is pasted and no longer than this is put into the line itself. */
 enum { PASTE_SHOWN_LINES = 8, PASTE_SHOWN_BYTES = 2000, PASTE_KEPT = 16 };
 
@@ -37,6 +41,7 @@ static struct {
 	struct text typed; /* what stood in the line when it was interrupted */
 	struct paste pastes[PASTE_KEPT];
 	size_t pasted; /* so far */
+	int back;      /* how many steps back in the history the line is */
 } line;
 
 /* ---- characters ----------------------------------------------------------------------- */
@@ -272,12 +277,15 @@ static unsigned char line_up(EditLine *el, wint_t key)
 {
 	const LineInfoW *info = el_wline(el);
 	const wchar_t *start = info->cursor, *up, *at;
+	HistEventW event;
 
 	(void)key;
 	while (start > info->buffer && start[-1] != L'\n')
 		start--;
 	if (start == info->buffer) {
-		el_wpush(el, L"\020"); /* Ctrl-P */
+		if (history_w(line.history, &event, H_GETSIZE) == 0 && line.back < event.num)
+			line.back++;
+		el_wpush(el, HISTORY_BACK);
 		return CC_NORM;
 	}
 	for (up = start - 1; up > info->buffer && up[-1] != L'\n'; up--)
@@ -300,7 +308,11 @@ static unsigned char line_down(EditLine *el, wint_t key)
 	while (down < info->lastchar && *down != L'\n')
 		down++;
 	if (down == info->lastchar) {
-		el_wpush(el, L"\016"); /* Ctrl-N */
+		/* libedit would put an empty line in the place of one that is not from the history. */
+		if (!line.back)
+			return CC_ERROR;
+		line.back--;
+		el_wpush(el, HISTORY_ON);
 		return CC_NORM;
 	}
 	at = ++down + (info->cursor - start);
@@ -364,16 +376,30 @@ out:
 static void line_bind(void)
 {
 	static const wchar_t *const keys[][2] = {
-		{L"\033[200~", L"convo-paste"},  {L"^I", L"convo-complete"},
-		{L"^J", L"convo-newline"},       {L"\033\r", L"convo-newline"},
-		{L"\033[A", L"convo-up"},        {L"\033OA", L"convo-up"},
-		{L"\033[B", L"convo-down"},      {L"\033OB", L"convo-down"},
-		{L"^R", L"em-inc-search-prev"},  {L"^W", L"ed-delete-prev-word"},
-		{L"^U", L"vi-kill-line-prev"},   {L"\033[3~", L"ed-delete-next-char"},
-		{L"\033[1~", L"ed-move-to-beg"}, {L"\033[H", L"ed-move-to-beg"},
-		{L"\033OH", L"ed-move-to-beg"},  {L"\033[4~", L"ed-move-to-end"},
-		{L"\033[F", L"ed-move-to-end"},  {L"\033OF", L"ed-move-to-end"},
-		{L"\033[1;5D", L"ed-prev-word"}, {L"\033[1;5C", L"em-next-word"},
+		{L"\033[200~", L"convo-paste"},
+		{L"^I", L"convo-complete"},
+		{L"^J", L"convo-newline"},
+		{L"\033\r", L"convo-newline"},
+		{L"\033[A", L"convo-up"},
+		{L"\033OA", L"convo-up"},
+		{L"\033[B", L"convo-down"},
+		{L"\033OB", L"convo-down"},
+		{L"^P", L"convo-up"},
+		{L"^N", L"convo-down"},
+		{HISTORY_BACK, L"ed-prev-history"},
+		{HISTORY_ON, L"ed-next-history"},
+		{L"^R", L"em-inc-search-prev"},
+		{L"^W", L"ed-delete-prev-word"},
+		{L"^U", L"vi-kill-line-prev"},
+		{L"\033[3~", L"ed-delete-next-char"},
+		{L"\033[1~", L"ed-move-to-beg"},
+		{L"\033[H", L"ed-move-to-beg"},
+		{L"\033OH", L"ed-move-to-beg"},
+		{L"\033[4~", L"ed-move-to-end"},
+		{L"\033[F", L"ed-move-to-end"},
+		{L"\033OF", L"ed-move-to-end"},
+		{L"\033[1;5D", L"ed-prev-word"},
+		{L"\033[1;5C", L"em-next-word"},
 	};
 	size_t i;
 
@@ -407,6 +433,15 @@ static void line_remember(void *ctx, const char *entry, size_t len)
 	free(wide);
 }
 
+/* An entry that is taller than the window could not be edited: it stays on disk alone. */
+static void line_load(void *ctx, const char *entry, size_t len)
+{
+	const struct text text = {.data = (char *)entry, .len = len};
+
+	if (paste_lines(&text) + 3 <= term_rows())
+		line_remember(ctx, entry, len);
+}
+
 bool line_open(const struct app *app)
 {
 	HistEventW event;
@@ -419,7 +454,7 @@ bool line_open(const struct app *app)
 		return false;
 	history_w(line.history, &event, H_SETSIZE, 1000);
 	history_w(line.history, &event, H_SETUNIQUE, 1);
-	history_load(line_remember, NULL);
+	history_load(line_load, NULL);
 	el_wset(line.el, EL_SIGNAL, 0);
 	el_wset(line.el, EL_EDITOR, L"emacs");
 	el_wset(line.el, EL_HIST, history_w, line.history);
@@ -483,6 +518,7 @@ enum input_end line_edit(const char *prompt, struct text *out)
 		wcsncpy(line.prompt, wide, sizeof(line.prompt) / sizeof(line.prompt[0]) - 1);
 	free(wide);
 	line.interrupted = line.failed = false;
+	line.back = 0;
 	term_flush();
 	got = el_wgets(line.el, &count);
 	if (line.interrupted)

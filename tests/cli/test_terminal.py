@@ -192,6 +192,16 @@ def ctrl_j_begins_a_line(home):
 
 
 @case
+def arrows_never_lose_the_line(home):
+    with Terminal(home) as term:
+        term.start()
+        term.ask('earlier')
+        term.keys('one', 'C-j', 'two', 'Down', 'Down', 'Up', 'Up', 'Up')
+        term.ask('Down', 'Down', 'Down', '!')
+    contains('#3 👤 You: one\ntwo!\n', log(home))
+
+
+@case
 def wide_and_combining_characters_are_edited_right(home):
     with Terminal(home) as term:
         term.start()
