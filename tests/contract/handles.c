@@ -1,7 +1,7 @@
 /*
  * T3, L1, L5, P3: several handles on one database, opening, what is told, and rest. L2 to L4 and L6
- * need a server that misbehaves and are in the tests of the servers' backends; P1 and P2 are
- * counted and measured by the benchmarks.
+ * need a server that misbehaves and are in the tests of the servers' backends; P1 needs one that
+ * counts.
  */
 #include "contract.h"
 
