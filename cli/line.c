@@ -523,11 +523,11 @@ enum input_end line_edit(const char *prompt, struct text *out)
 	got = el_wgets(line.el, &count);
 	if (line.interrupted)
 		return line_interrupted(out);
-	if (!got || count <= 0) {
+	if (!got || count <= 0 || line.failed)
 		term_say("\n");
+	if ((!got || count <= 0) && !line.failed)
 		return INPUT_END;
-	}
-	if (got[count - 1] == L'\n' || got[count - 1] == L'\r')
+	if (count > 0 && (got[count - 1] == L'\n' || got[count - 1] == L'\r'))
 		count--;
 	ok = !line.failed && line_narrow(&typed, got, got + count) && paste_expand(out, &typed);
 	if (ok)

@@ -335,7 +335,7 @@ static void recall_print(const convo_session *session)
 		term_show_line(meta->title, term_columns() > 40 ? term_columns() - 36 : 4);
 		term_say(" · ");
 	}
-	term_say("%s · %lld messages\n", age, (long long)meta->count);
+	term_say("%s · %lld message%s\n", age, (long long)meta->count, meta->count == 1 ? "" : "s");
 	n = convo_session_conversation(session, found);
 	from = n;
 	/* The last exchange begins at the last thing the user said. */

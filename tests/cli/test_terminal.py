@@ -174,6 +174,15 @@ def a_huge_paste_is_one_message(home):
 
 
 @case
+def a_paste_too_big_is_refused_and_the_next_line_works(home):
+    with Terminal(home) as term:
+        term.start('count')
+        term.paste('x' * ((8 << 20) + 1))
+        term.wait('more than 8 MiB: not sent', 30)
+        contains('2 messages, 5 characters', term.ask('after'))
+
+
+@case
 def a_short_paste_can_be_edited(home):
     with Terminal(home) as term:
         term.start()
