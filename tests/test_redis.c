@@ -391,6 +391,62 @@ static void test_L4_a_pool_of_one_serves_eight_threads(void **state)
 	convo_store_close(store);
 }
 
+/* ---- calls, one each -------------------------------------------------------------------- */
+
+static int call_open(convo_store *store, struct convo_err *err)
+{
+	convo_store *other = NULL;
+	int rc = convo_store_open(&other, redis->url, &quiet, err);
+
+	(void)store;
+	must(rc < 0 ? !other : other != NULL);
+	convo_store_close(other);
+	return rc;
+}
+
+static int call_append(convo_store *store, struct convo_err *err)
+{
+	return say(store, &key, err);
+}
+
+static int call_load(convo_store *store, struct convo_err *err)
+{
+	convo_session *session = NULL;
+	int rc = convo_store_load(&session, store, &key, NULL, err);
+
+	convo_session_free(session);
+	return rc;
+}
+
+static int call_set(convo_store *store, struct convo_err *err)
+{
+	const struct convo_item item = {.name = "user:n", .json = "1"};
+
+	return convo_store_state_set(store, &key, &item, 1, err);
+}
+
+static int call_get(convo_store *store, struct convo_err *err)
+{
+	char *json = NULL;
+	int rc = convo_store_state_get(&json, store, &key, "user:n", err);
+
+	free(json);
+	return rc;
+}
+
+static int call_list(convo_store *store, struct convo_err *err)
+{
+	convo_cursor *cursor = NULL;
+	const struct convo_meta *metas;
+	size_t count;
+	int rc = convo_cursor_new(&cursor, "app", "user", CONVO_LIST_LIVE, err);
+
+	if (rc >= 0)
+		rc = convo_store_list(store, cursor, 10, &metas, &count, err);
+	convo_cursor_free(cursor);
+	return rc;
+}
+
 /* ---- who may ---------------------------------------------------------------------------- */
 
 static void test_L5_a_password_and_a_user_are_used_and_never_told(void **state)
@@ -417,6 +473,53 @@ static void test_L5_a_password_and_a_user_are_used_and_never_told(void **state)
 			  "may not use");
 	server_ask(server, "ACL SETUSER %s -zadd", server->user);
 	store_must_refuse(CONVO_E_DENIED, server->url, NULL, "may not use");
+	server_end(server);
+}
+
+/* Every operation once. */
+static void do_everything(convo_store *store)
+{
+	const struct convo_item item = {.name = "a", .json = "1"}, none = {.name = "a"};
+	struct convo_err err;
+
+	create(store, &key);
+	must_pass(say(store, &key, &err));
+	must_pass(say(store, &key, &err));
+	must_have_events(store, &key, 1);
+	must_pass(convo_store_rename(store, &key, "title", &err));
+	must_pass(convo_store_state_set(store, &key, &item, 1, &err));
+	must_pass(convo_store_state_set(store, &key, &none, 1, &err));
+	must_pass(call_set(store, &err));
+	must_pass(call_get(store, &err));
+	must_pass(convo_store_delete(store, &key, &err));
+	must_pass(convo_store_restore(store, &key, NULL, &err));
+	must_pass(convo_store_delete(store, &key, &err));
+	must_pass(call_list(store, &err));
+	create(store, &key);
+	must_pass(convo_store_purge(store, &key, NULL, &err));
+	must_pass(call_list(store, &err));
+}
+
+static void test_the_rights_in_the_docs_are_enough(void **state)
+{
+	struct server *server = server_start(SERVER_REDIS_AUTH, SERVER_FAST);
+	const char *url;
+	convo_store *store;
+
+	(void)state;
+	if (!server)
+		test_skip("no redis-server to test with");
+	server_ask(server,
+		   "ACL SETUSER small on \">password\" \"~convo:*\" resetchannels -@all "
+		   "+ping +select +info +eval +evalsha +get +set +exists +rename +unlink "
+		   "+persist +pexpire +pttl +hset +hget +hmget +hgetall +hdel +hstrlen +zadd "
+		   "+zrem +zrange +zrevrange +zrangebyscore +zrevrangebyscore");
+	url = test_text("redis://small:password@127.0.0.1:%d?limit=1&ttl=1h", server->port);
+	store = store_open(url, NULL);
+	do_everything(store);
+	convo_store_close(store);
+	server_ask(server, "ACL SETUSER small -info");
+	convo_store_close(store_open(url, NULL));
 	server_end(server);
 }
 
@@ -677,65 +780,11 @@ static void test_L5_evicted_keys_are_told(void **state)
 
 /* ---- memory ----------------------------------------------------------------------------- */
 
-static int oom_open(convo_store *store, struct convo_err *err)
-{
-	convo_store *other = NULL;
-	int rc = convo_store_open(&other, redis->url, &quiet, err);
-
-	(void)store;
-	must(rc < 0 ? !other : other != NULL);
-	convo_store_close(other);
-	return rc;
-}
-
-static int oom_append(convo_store *store, struct convo_err *err)
-{
-	return say(store, &key, err);
-}
-
-static int oom_load(convo_store *store, struct convo_err *err)
-{
-	convo_session *session = NULL;
-	int rc = convo_store_load(&session, store, &key, NULL, err);
-
-	convo_session_free(session);
-	return rc;
-}
-
-static int oom_set(convo_store *store, struct convo_err *err)
-{
-	const struct convo_item item = {.name = "user:n", .json = "1"};
-
-	return convo_store_state_set(store, &key, &item, 1, err);
-}
-
-static int oom_get(convo_store *store, struct convo_err *err)
-{
-	char *json = NULL;
-	int rc = convo_store_state_get(&json, store, &key, "user:n", err);
-
-	free(json);
-	return rc;
-}
-
-static int oom_list(convo_store *store, struct convo_err *err)
-{
-	convo_cursor *cursor = NULL;
-	const struct convo_meta *metas;
-	size_t count;
-	int rc = convo_cursor_new(&cursor, "app", "user", CONVO_LIST_LIVE, err);
-
-	if (rc >= 0)
-		rc = convo_store_list(store, cursor, 10, &metas, &count, err);
-	convo_cursor_free(cursor);
-	return rc;
-}
-
 /* Memory that runs out while an answer is read costs the connection, and the certainty. */
 static void test_A8_each_allocation_failing_is_an_error(void **state)
 {
-	int (*const calls[])(convo_store *, struct convo_err *) = {oom_open, oom_append, oom_load,
-								   oom_set,  oom_get,    oom_list};
+	int (*const calls[])(convo_store *, struct convo_err *) = {
+		call_open, call_append, call_load, call_set, call_get, call_list};
 	convo_store *store;
 
 	(void)state;
@@ -775,6 +824,7 @@ int main(void)
 		REDIS_TEST(test_P1_create_append_and_load_take_one_round_trip),
 		REDIS_TEST(test_L4_a_pool_of_one_serves_eight_threads),
 		REDIS_TEST(test_L5_a_password_and_a_user_are_used_and_never_told),
+		REDIS_TEST(test_the_rights_in_the_docs_are_enough),
 		REDIS_TEST(test_L5_TLS_is_verified),
 		REDIS_TEST(test_unix_sockets_and_databases),
 		REDIS_TEST(test_L2_nobody_listens),
