@@ -40,7 +40,8 @@ static void on_interrupt(int sig)
 	(void)sig;
 	strikes = interrupt_is_second() ? strikes + 1 : 1;
 	interrupted = 1;
-	if (strikes >= 2)
+	/* A script has nobody to go on with. */
+	if (strikes >= 2 || !term_is_live())
 		leaving = 1;
 	if (strikes >= 4) {
 		/* Something hangs that should not: the user's patience is over. */

@@ -85,6 +85,16 @@ def a_script_holds_no_escapes(home):
 
 
 @case
+def odd_bytes_are_stored_as_replacements(home):
+    with open(home.path / 'script', 'wb') as script:
+        script.write(b'a\0b\xff\xc3\n/log\n')
+    with open(home.path / 'script', 'rb') as script:
+        done = home.echo(stdin=script)
+    contains('👤 You: a^@b<FF><C3>\n', done.out)
+    contains('#1 👤 You: a\ufffdb\ufffd\ufffd\n', done.out)
+
+
+@case
 def history_asks_the_model(home):
     done = talk(home, 'first thing', '/history', '/exit')
     contains('👤 You: /history\n🤖 Assistant: ', done.rest)
@@ -549,12 +559,26 @@ def interrupted(home, sig, *args):
 @case
 def a_signal_stores_what_came(home):
     for sig, args in ((signal.SIGINT, ['-p', 'tell me']), (signal.SIGTERM, ['-p', 'tell me']),
-                      (signal.SIGTERM, []), (signal.SIGHUP, [])):
+                      (signal.SIGINT, []), (signal.SIGTERM, []), (signal.SIGHUP, [])):
         code, out = interrupted(home, sig, *args)
         equal(130, code)
         assert out.endswith('\n') and 'never said' not in out
         done = talk(home, '/log', store='sqlite', args=['-c'])
         contains('#1 👤 You: tell me\n#2 🤖 Assistant (interrupted): word0 word1', done.rest)
+
+
+@case
+def a_signal_ends_a_script_that_waits(home):
+    for sig in (signal.SIGINT, signal.SIGTERM):
+        with subprocess.Popen([CONVO, '-model', 'echo'], env=home.env, stdin=subprocess.PIPE,
+                              stdout=subprocess.PIPE) as program:
+            program.stdin.write(b'hi\n')
+            program.stdin.flush()
+            got = b''
+            while b'user: hi\n' not in got:
+                got += os.read(program.stdout.fileno(), 4096)
+            program.send_signal(sig)
+            equal(130, program.wait(5))
 
 
 @case
