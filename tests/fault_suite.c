@@ -9,6 +9,7 @@
 #include <convo/store.h>
 
 #include <base/clock.h>
+#include <support/json_same.h>
 #include <support/proxy.h>
 #include <support/test.h>
 
@@ -52,6 +53,16 @@ static convo_store *fault_open(const char *url)
 	return store;
 }
 
+/* Make the schema, which may take longer than the calls of the tests have time for. */
+static void fault_prepare(void)
+{
+	convo_store *store = NULL;
+	struct convo_err err;
+
+	must_pass(convo_store_open(&store, fault_server->url, NULL, &err));
+	convo_store_close(store);
+}
+
 static int fault_setup(void **state)
 {
 	static int number;
@@ -60,6 +71,8 @@ static int fault_setup(void **state)
 
 	if (!fault_server)
 		return 0;
+	if (!number)
+		fault_prepare();
 	fault = calloc(1, sizeof(*fault));
 	must(fault);
 	fault->key.app = "faults";
@@ -143,7 +156,8 @@ static void fault_walk(struct fault *fault, enum proxy_fault kind, enum proxy_wa
 		fault_settle(fault);
 		proxy_arm(fault->proxy, kind, way, at);
 		call(fault, kind);
-		if (!proxy_fired(fault->proxy))
+		/* Of the farewell of a connection it may not see all bytes each time. */
+		if (!proxy_fired(fault->proxy) && proxy_passed(fault->proxy, way) > at)
 			must_not_reach("%s at byte %zu of %zu of the %s did not happen",
 				       fault_names[kind], at, length, way_names[way]);
 	}
@@ -193,7 +207,7 @@ static bool events_are_there(struct fault *fault, const struct convo_event *even
 		must_equal(fault->stored, n);
 	for (size_t i = 0; there && i < count; i++) {
 		must_equal_str(events[i].id, found[(size_t)fault->stored + i].id);
-		must_equal_str(events[i].message, found[(size_t)fault->stored + i].message);
+		must(json_same(events[i].message, found[(size_t)fault->stored + i].message));
 	}
 	convo_session_free(session);
 	return there;

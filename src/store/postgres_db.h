@@ -46,7 +46,7 @@ void convo_pg_plan_clear(struct pg_plan *plan);
 /** Connect, to the first of the hosts that takes us, or NULL with `err` filled. */
 struct pg_db *convo_pg_open(const struct pg_plan *plan, int64_t deadline_us, struct convo_err *err);
 
-/** Close it without a word to the server. NULL is fine. */
+/** Close it without waiting for anything. NULL is fine. */
 void convo_pg_close(struct pg_db *db);
 
 /** Whether it still looks usable; neither blocks nor asks. */
