@@ -1,529 +1,22 @@
 /*
  * The memory store: the reference for every other backend, and what programs use that need no
- * conversations tomorrow. Events are in memory_log.c, state in memory_state.c; here is who may
- * touch what when.
- *
- *     names      sessions by name, in shards: live ones and those in the trash
- *     owner      a user, or an app: its state, and for a user the lists of its sessions
- *     timer      sessions that expire, or whose trash time ends, by when that may first be
- *
- * Locks are taken in this order: a shard, a session, an owner's state (the user's, then the app's);
- * or an owner's lists, then a session. Readers share all of them. An append takes its session's
- * lock alone, unless it changes a user's or an app's state.
- *
- * Lists are in the order of activity, but an append does not touch them: it notes its session on
- * the owner's heap of moved ones, once, and the next reader of the list puts those in place.
+ * conversations tomorrow. Who is there, and under which locks, is memory_dir.c's; events are in
+ * memory_log.c and state in memory_state.c. Here are the operations.
  */
-#include <store/backend.h>
+#include <store/memory_dir.h>
 
-#include <pthread.h>
-#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include <base/alloc.h>
 #include <base/clock.h>
 #include <base/fail.h>
-#include <base/order.h>
-#include <store/memory_log.h>
-#include <store/memory_state.h>
 
-#define SHARDS 64
-#define FIRST_BUCKETS 16u
 #define CLEAN_STEP 100
-
-#define CONTAINER(ptr, type, member) ((type *)(void *)((char *)(ptr)-offsetof(type, member)))
-
-enum memory_life { LIFE_LIVE, LIFE_TRASH, LIFE_GONE };
-
-struct memory_owner {
-	struct memory_owner *next;
-	uint64_t hash;
-	size_t refs;              /* guarded by the store's owners_lock */
-	struct memory_owner *app; /* NULL for an app */
-
-	pthread_rwlock_t state_lock; /* guards state */
-	struct state_table state;
-
-	pthread_mutex_t list_lock; /* guards live, trash */
-	struct order_node *live, *trash;
-	_Atomic(struct memory_session *) moved; /* live ones that stand too far back */
-
-	size_t app_len;
-	char name[]; /* app NUL user NUL; without the second for an app */
-};
-
-struct memory_session {
-	struct memory_session *next; /* in its shard; guarded by its lock */
-	uint64_t hash;
-	struct memory_owner *owner;
-	_Atomic size_t refs;
-	int64_t number;
-
-	pthread_rwlock_t lock; /* guards the following */
-	enum memory_life life;
-	unsigned char generation[UUID_BYTES];
-	char *title;
-	int64_t created_us, updated_us, expires_us, deleted_us, purge_us;
-	struct memory_log log;
-	struct state_table state;
-
-	_Atomic int64_t position;
-	atomic_bool is_moved;              /* on the owner's heap of moved ones */
-	struct memory_session *moved_next; /* whoever takes the heap owns it */
-	struct order_node listed;          /* guarded by the owner's list_lock, like the next */
-	enum memory_life listed_in;        /* LIFE_GONE: in neither list */
-	struct order_node timed;           /* in the timer; its timer_lock */
-	bool is_timed;
-
-	size_t id_len;
-	char id[];
-};
-
-struct memory_shard {
-	pthread_rwlock_t lock; /* guards bucket and what hangs on it */
-	struct memory_session **bucket;
-	size_t buckets, count;
-};
-
-struct memory_store {
-	struct convo_store base;
-	uint64_t seed;
-	struct memory_shard shard[SHARDS];
-	_Atomic int64_t last_position, last_number;
-
-	pthread_mutex_t owners_lock; /* guards owner and the refs of all owners */
-	struct memory_owner **owner;
-	size_t owner_buckets, owner_count;
-
-	pthread_mutex_t timer_lock; /* guards timer */
-	struct order_node *timer;
-};
 
 static struct memory_store *memory_of(struct convo_store *store)
 {
 	return (struct memory_store *)store;
-}
-
-/* ---- hashing ---------------------------------------------------------------------------- */
-
-static uint64_t hash_add(uint64_t hash, const char *data, size_t len)
-{
-	uint64_t word;
-
-	for (; len >= 8; data += 8, len -= 8) {
-		memcpy(&word, data, 8);
-		hash = (hash ^ word) * UINT64_C(0x9e3779b97f4a7c15);
-		hash ^= hash >> 32;
-	}
-	word = len;
-	memcpy((char *)&word + 1, data, len);
-	hash = (hash ^ word) * UINT64_C(0xd6e8feb86659fd93);
-	return hash ^ (hash >> 32);
-}
-
-static uint64_t hash_names(const struct memory_store *mem, const char *app, const char *user,
-			   const char *session)
-{
-	uint64_t hash = hash_add(mem->seed, app, strlen(app));
-
-	if (user)
-		hash = hash_add(hash, user, strlen(user));
-	if (session)
-		hash = hash_add(hash, session, strlen(session));
-	return hash;
-}
-
-/* ---- owners ----------------------------------------------------------------------------- */
-
-static bool owner_is(const struct memory_owner *owner, uint64_t hash, const char *app,
-		     const char *user)
-{
-	return owner->hash == hash && !owner->app == !user && strcmp(owner->name, app) == 0 &&
-	       (!user || strcmp(owner->name + owner->app_len + 1, user) == 0);
-}
-
-static struct memory_owner *owner_new(uint64_t hash, const char *app, const char *user)
-{
-	size_t app_len = strlen(app), user_len = user ? strlen(user) : 0;
-	struct memory_owner *owner = convo_alloc(1, sizeof(*owner) + app_len + 1 + user_len + 1);
-
-	if (!owner)
-		return NULL;
-	owner->hash = hash;
-	owner->app_len = app_len;
-	memcpy(owner->name, app, app_len);
-	if (user)
-		memcpy(owner->name + app_len + 1, user, user_len);
-	pthread_rwlock_init(&owner->state_lock, NULL);
-	pthread_mutex_init(&owner->list_lock, NULL);
-	return owner;
-}
-
-static void owner_free(struct memory_owner *owner)
-{
-	convo_table_clear(&owner->state);
-	pthread_rwlock_destroy(&owner->state_lock);
-	pthread_mutex_destroy(&owner->list_lock);
-	free(owner);
-}
-
-static bool owners_grow(struct memory_store *mem)
-{
-	size_t buckets = mem->owner_buckets ? mem->owner_buckets * 2 : FIRST_BUCKETS, i;
-	struct memory_owner **bucket;
-
-	if (mem->owner_count < mem->owner_buckets)
-		return true;
-	bucket = convo_alloc(buckets, sizeof(struct memory_owner *));
-	if (!bucket)
-		return mem->owner_buckets;
-	for (i = 0; i < mem->owner_buckets; i++) {
-		struct memory_owner *owner = mem->owner[i], *next;
-
-		for (; owner; owner = next) {
-			next = owner->next;
-			owner->next = bucket[owner->hash & (buckets - 1)];
-			bucket[owner->hash & (buckets - 1)] = owner;
-		}
-	}
-	free(mem->owner);
-	mem->owner = bucket;
-	mem->owner_buckets = buckets;
-	return true;
-}
-
-/* With owners_lock held: find an owner and count a use of it; with `make`, make it if need be. */
-static struct memory_owner *owner_use(struct memory_store *mem, const char *app, const char *user,
-				      bool make)
-{
-	uint64_t hash = hash_names(mem, app, user, NULL);
-	struct memory_owner *owner = NULL, *parent = NULL;
-
-	if (mem->owner_buckets)
-		owner = mem->owner[hash & (mem->owner_buckets - 1)];
-	while (owner && !owner_is(owner, hash, app, user))
-		owner = owner->next;
-	if (owner || !make) {
-		if (owner)
-			owner->refs++;
-		return owner;
-	}
-	if (!owners_grow(mem))
-		return NULL;
-	owner = owner_new(hash, app, user);
-	if (!owner)
-		return NULL;
-	if (user) {
-		parent = owner_use(mem, app, NULL, true);
-		if (!parent) {
-			owner_free(owner);
-			return NULL;
-		}
-	}
-	owner->app = parent;
-	owner->refs = 1;
-	owner->next = mem->owner[hash & (mem->owner_buckets - 1)];
-	mem->owner[hash & (mem->owner_buckets - 1)] = owner;
-	mem->owner_count++;
-	return owner;
-}
-
-static struct memory_owner *owner_get(struct memory_store *mem, const char *app, const char *user,
-				      bool make)
-{
-	struct memory_owner *owner;
-
-	pthread_mutex_lock(&mem->owners_lock);
-	owner = owner_use(mem, app, user, make);
-	pthread_mutex_unlock(&mem->owners_lock);
-	return owner;
-}
-
-/* One use less; an owner that nobody uses and that has no state is forgotten. */
-static void owner_put(struct memory_store *mem, struct memory_owner *owner)
-{
-	pthread_mutex_lock(&mem->owners_lock);
-	while (owner && --owner->refs == 0 && owner->state.count == 0) {
-		struct memory_owner **place = &mem->owner[owner->hash & (mem->owner_buckets - 1)];
-		struct memory_owner *app = owner->app;
-
-		while (*place != owner)
-			place = &(*place)->next;
-		*place = owner->next;
-		mem->owner_count--;
-		owner_free(owner);
-		owner = app;
-	}
-	pthread_mutex_unlock(&mem->owners_lock);
-}
-
-/* ---- sessions --------------------------------------------------------------------------- */
-
-static void session_free(struct memory_session *session)
-{
-	convo_log_clear(&session->log);
-	convo_table_clear(&session->state);
-	pthread_rwlock_destroy(&session->lock);
-	free(session->title);
-	free(session);
-}
-
-static void session_put(struct memory_store *mem, struct memory_session *session)
-{
-	struct memory_owner *owner = session->owner;
-
-	if (atomic_fetch_sub(&session->refs, 1) != 1)
-		return;
-	session_free(session);
-	owner_put(mem, owner);
-}
-
-static struct memory_session *session_new(struct memory_store *mem, const struct convo_key *key,
-					  uint64_t hash, const struct store_create *create)
-{
-	size_t id_len = strlen(key->session);
-	struct memory_session *session = convo_alloc(1, sizeof(*session) + id_len + 1);
-	pthread_rwlockattr_t attr;
-
-	if (!session)
-		return NULL;
-	session->title = convo_memdup(create->title.data, create->title.len);
-	session->owner = owner_get(mem, key->app, key->user, true);
-	if (!session->title || !session->owner) {
-		if (session->owner)
-			owner_put(mem, session->owner);
-		free(session->title);
-		free(session);
-		return NULL;
-	}
-	/* A stream of readers must not keep a writer waiting for ever (L2). */
-	pthread_rwlockattr_init(&attr);
-	pthread_rwlockattr_setkind_np(&attr, PTHREAD_RWLOCK_PREFER_WRITER_NONRECURSIVE_NP);
-	pthread_rwlock_init(&session->lock, &attr);
-	pthread_rwlockattr_destroy(&attr);
-	memcpy(session->generation, create->generation, UUID_BYTES);
-	memcpy(session->id, key->session, id_len);
-	session->id_len = id_len;
-	session->hash = hash;
-	session->refs = 1;
-	session->number = atomic_fetch_add(&mem->last_number, 1) + 1;
-	session->log.first_seq = 1;
-	session->log.seed = mem->seed;
-	return session;
-}
-
-static bool session_is(const struct memory_session *session, uint64_t hash,
-		       const struct convo_key *key)
-{
-	const struct memory_owner *owner = session->owner;
-
-	return session->hash == hash && strcmp(session->id, key->session) == 0 &&
-	       owner_is(owner, owner->hash, key->app, key->user);
-}
-
-/* With the session's lock held: whether calls at this moment see it (T2). */
-static bool session_lives(const struct memory_session *session, int64_t now_us)
-{
-	return session->life == LIFE_LIVE && (!session->expires_us || session->expires_us > now_us);
-}
-
-static bool session_in_trash(const struct memory_session *session, int64_t now_us)
-{
-	return session->life == LIFE_TRASH && session->purge_us > now_us;
-}
-
-/* ---- shards ----------------------------------------------------------------------------- */
-
-static struct memory_shard *shard_of(struct memory_store *mem, uint64_t hash)
-{
-	return &mem->shard[hash >> 58 & (SHARDS - 1)];
-}
-
-/* With the shard's lock held: the place of the live session of a name, or of the end. */
-static struct memory_session **shard_find_live(struct memory_shard *shard, uint64_t hash,
-					       const struct convo_key *key)
-{
-	struct memory_session **place = &shard->bucket[hash & (shard->buckets - 1)];
-
-	/* Only calls that hold the shard's lock for writing make a session live or end that. */
-	while (*place && !((*place)->life == LIFE_LIVE && session_is(*place, hash, key)))
-		place = &(*place)->next;
-	return place;
-}
-
-static bool shard_grow(struct memory_shard *shard)
-{
-	size_t buckets = shard->buckets ? shard->buckets * 2 : FIRST_BUCKETS, i;
-	struct memory_session **bucket;
-
-	if (shard->count < shard->buckets)
-		return true;
-	bucket = convo_alloc(buckets, sizeof(struct memory_session *));
-	if (!bucket)
-		return shard->buckets;
-	for (i = 0; i < shard->buckets; i++) {
-		struct memory_session *session = shard->bucket[i], *next;
-
-		for (; session; session = next) {
-			next = session->next;
-			session->next = bucket[session->hash & (buckets - 1)];
-			bucket[session->hash & (buckets - 1)] = session;
-		}
-	}
-	free(shard->bucket);
-	shard->bucket = bucket;
-	shard->buckets = buckets;
-	return true;
-}
-
-/* The live session of a name with a use counted, or NULL. It may expire or go any moment. */
-static struct memory_session *session_get(struct memory_store *mem, const struct convo_key *key)
-{
-	uint64_t hash = hash_names(mem, key->app, key->user, key->session);
-	struct memory_shard *shard = shard_of(mem, hash);
-	struct memory_session *session = NULL;
-
-	pthread_rwlock_rdlock(&shard->lock);
-	if (shard->buckets)
-		session = *shard_find_live(shard, hash, key);
-	if (session)
-		atomic_fetch_add(&session->refs, 1);
-	pthread_rwlock_unlock(&shard->lock);
-	return session;
-}
-
-/* ---- lists and the timer ---------------------------------------------------------------- */
-
-/* A position in front of all others (S3). */
-static int64_t next_position(struct memory_store *mem, int64_t now_us)
-{
-	int64_t last = atomic_load(&mem->last_position), next;
-
-	do
-		next = now_us > last ? now_us : last + 1;
-	while (!atomic_compare_exchange_weak(&mem->last_position, &last, next));
-	return next;
-}
-
-/* Note that a session belongs further to the front of its list. */
-static void session_touch(struct memory_store *mem, struct memory_session *session, int64_t now_us)
-{
-	struct memory_owner *owner = session->owner;
-	struct memory_session *top;
-
-	atomic_store(&session->position, next_position(mem, now_us));
-	if (atomic_exchange(&session->is_moved, true))
-		return;
-	atomic_fetch_add(&session->refs, 1);
-	top = atomic_load(&owner->moved);
-	do
-		session->moved_next = top;
-	while (!atomic_compare_exchange_weak(&owner->moved, &top, session));
-}
-
-/* With the owner's list_lock held: put a session into the list of a life, and out of the other. */
-static void list_move(struct memory_session *session, enum memory_life life, int64_t position)
-{
-	struct memory_owner *owner = session->owner;
-
-	if (session->listed_in == LIFE_LIVE)
-		convo_order_remove(&owner->live, &session->listed);
-	if (session->listed_in == LIFE_TRASH)
-		convo_order_remove(&owner->trash, &session->listed);
-	session->listed_in = life;
-	session->listed.major = position;
-	session->listed.minor = session->number;
-	if (life == LIFE_LIVE)
-		convo_order_insert(&owner->live, &session->listed);
-	if (life == LIFE_TRASH)
-		convo_order_insert(&owner->trash, &session->listed);
-}
-
-/* With the owner's list_lock held: put every session that moved where it belongs. */
-static void list_settle(struct memory_store *mem, struct memory_owner *owner)
-{
-	struct memory_session *session = atomic_exchange(&owner->moved, NULL), *next;
-
-	for (; session; session = next) {
-		next = session->moved_next;
-		atomic_store(&session->is_moved, false);
-		if (session->listed_in == LIFE_LIVE)
-			list_move(session, LIFE_LIVE, atomic_load(&session->position));
-		session_put(mem, session);
-	}
-}
-
-/* Plan to look at a session again at this moment, or not at all for 0. */
-static void timer_set(struct memory_store *mem, struct memory_session *session, int64_t due_us)
-{
-	pthread_mutex_lock(&mem->timer_lock);
-	if (session->is_timed)
-		convo_order_remove(&mem->timer, &session->timed);
-	session->is_timed = due_us != 0;
-	if (session->is_timed) {
-		session->timed.major = due_us;
-		session->timed.minor = session->number;
-		convo_order_insert(&mem->timer, &session->timed);
-	}
-	pthread_mutex_unlock(&mem->timer_lock);
-}
-
-/* ---- lives ------------------------------------------------------------------------------ */
-
-/*
- * With the shard's lock held for writing, which makes changes of life one after the other: give a
- * session another life, and look at it again when that may end.
- */
-static void session_turn(struct memory_store *mem, struct memory_session *session,
-			 enum memory_life life, int64_t position, int64_t due_us)
-{
-	struct memory_owner *owner = session->owner;
-
-	pthread_mutex_lock(&owner->list_lock);
-	list_settle(mem, owner); /* or a session that is gone would wait there for a reader */
-	list_move(session, life, position);
-	pthread_mutex_unlock(&owner->list_lock);
-	timer_set(mem, session, due_us);
-}
-
-/* With the shard's lock held for writing: the end of a session. */
-static void session_retire(struct memory_store *mem, struct memory_shard *shard,
-			   struct memory_session *session)
-{
-	struct memory_session **place = &shard->bucket[session->hash & (shard->buckets - 1)];
-
-	while (*place != session)
-		place = &(*place)->next;
-	*place = session->next;
-	shard->count--;
-	pthread_rwlock_wrlock(&session->lock);
-	session->life = LIFE_GONE;
-	pthread_rwlock_unlock(&session->lock);
-	session_turn(mem, session, LIFE_GONE, 0, 0);
-	session_put(mem, session);
-}
-
-/*
- * With the shard's lock held for writing: whether a live session has the name. One that has
- * expired makes way.
- */
-static bool shard_is_taken(struct memory_store *mem, struct memory_shard *shard, uint64_t hash,
-			   const struct convo_key *key, int64_t now_us)
-{
-	struct memory_session *session = NULL;
-	bool lives;
-
-	if (shard->buckets)
-		session = *shard_find_live(shard, hash, key);
-	if (!session)
-		return false;
-	pthread_rwlock_rdlock(&session->lock);
-	lives = session_lives(session, now_us);
-	pthread_rwlock_unlock(&session->lock);
-	if (!lives)
-		session_retire(mem, shard, session);
-	return lives;
 }
 
 /* ---- writing ---------------------------------------------------------------------------- */
@@ -596,7 +89,7 @@ static void session_written(struct memory_store *mem, struct memory_session *ses
 	session->updated_us = now_us > session->updated_us ? now_us : session->updated_us;
 	if (mem->base.opts.ttl_ms)
 		session->expires_us = now_us + mem->base.opts.ttl_ms * 1000;
-	session_touch(mem, session, now_us);
+	convo_mem_touch(mem, session, now_us);
 }
 
 /* ---- the functions of the backend ------------------------------------------------------- */
@@ -604,17 +97,8 @@ static void session_written(struct memory_store *mem, struct memory_session *ses
 static int memory_open(struct convo_store *store, const struct store_call *call,
 		       const struct convo_url *url, struct convo_err *err)
 {
-	struct memory_store *mem = memory_of(store);
-	unsigned char random[UUID_BYTES];
-	int i;
-
 	(void)call;
-	for (i = 0; i < SHARDS; i++)
-		pthread_rwlock_init(&mem->shard[i].lock, NULL);
-	pthread_mutex_init(&mem->owners_lock, NULL);
-	pthread_mutex_init(&mem->timer_lock, NULL);
-	convo_uuid_random(random);
-	memcpy(&mem->seed, random, sizeof(mem->seed));
+	convo_mem_init(memory_of(store));
 	memcpy(store->where, "in-memory", sizeof("in-memory"));
 	if (url->host || url->path)
 		return convo_fail(err, CONVO_E_INVALID, "memory: has no place; write just memory:");
@@ -623,30 +107,7 @@ static int memory_open(struct convo_store *store, const struct store_call *call,
 
 static void memory_close(struct convo_store *store)
 {
-	struct memory_store *mem = memory_of(store);
-	size_t i, j;
-
-	for (i = 0; i < SHARDS; i++) {
-		struct memory_shard *shard = &mem->shard[i];
-
-		for (j = 0; j < shard->buckets; j++) {
-			while (shard->bucket[j])
-				session_retire(mem, shard, shard->bucket[j]);
-		}
-		free(shard->bucket);
-		pthread_rwlock_destroy(&shard->lock);
-	}
-	for (i = 0; i < mem->owner_buckets; i++) {
-		while (mem->owner[i]) {
-			struct memory_owner *owner = mem->owner[i];
-
-			mem->owner[i] = owner->next;
-			owner_free(owner);
-		}
-	}
-	free(mem->owner);
-	pthread_mutex_destroy(&mem->owners_lock);
-	pthread_mutex_destroy(&mem->timer_lock);
+	convo_mem_clear(memory_of(store));
 }
 
 /* With the shard's lock held for writing. */
@@ -658,9 +119,9 @@ static int create_locked(struct memory_store *mem, struct memory_shard *shard,
 	int64_t now_us = step->now_us;
 	int rc;
 
-	if (shard_is_taken(mem, shard, session->hash, key, now_us))
+	if (convo_mem_is_taken(mem, shard, session->chain.hash, key, now_us))
 		return convo_refuse_exists(err, key);
-	if (!shard_grow(shard))
+	if (!convo_chain_reserve(&shard->sessions, 1))
 		return convo_fail_nomem(err);
 	rc = step_take(step, err);
 	if (rc < 0)
@@ -668,11 +129,9 @@ static int create_locked(struct memory_store *mem, struct memory_shard *shard,
 	session->created_us = session->updated_us = now_us;
 	if (mem->base.opts.ttl_ms)
 		session->expires_us = now_us + mem->base.opts.ttl_ms * 1000;
-	atomic_store(&session->position, next_position(mem, now_us));
-	session->next = shard->bucket[session->hash & (shard->buckets - 1)];
-	shard->bucket[session->hash & (shard->buckets - 1)] = session;
-	shard->count++;
-	session_turn(mem, session, LIFE_LIVE, session->position, session->expires_us);
+	atomic_store(&session->position, convo_mem_position(mem, now_us));
+	convo_chain_add(&shard->sessions, &session->chain);
+	convo_mem_turn(mem, session, LIFE_LIVE, session->position, session->expires_us);
 	return 0;
 }
 
@@ -681,12 +140,12 @@ static int memory_create(struct convo_store *store, const struct store_call *cal
 			 struct convo_err *err)
 {
 	struct memory_store *mem = memory_of(store);
-	uint64_t hash = hash_names(mem, key->app, key->user, key->session);
-	struct memory_shard *shard = shard_of(mem, hash);
+	uint64_t hash = convo_mem_hash(mem, key->app, key->user, key->session);
+	struct memory_shard *shard = convo_mem_shard(mem, hash);
 	struct memory_step step = {.now_us = call->now_us};
 	int rc;
 
-	step.session = session_new(mem, key, hash, create);
+	step.session = convo_mem_new(mem, key, hash, create);
 	if (!step.session)
 		return convo_fail_nomem(err);
 	step.session->listed_in = LIFE_GONE;
@@ -700,7 +159,7 @@ static int memory_create(struct convo_store *store, const struct store_call *cal
 	}
 	convo_plan_clear(&step.plan);
 	if (rc < 0)
-		session_put(mem, step.session);
+		convo_mem_put(mem, step.session);
 	return rc;
 }
 
@@ -784,19 +243,19 @@ static int memory_load(struct convo_store *store, const struct store_call *call,
 		       struct convo_err *err)
 {
 	struct memory_store *mem = memory_of(store);
-	struct memory_session *session = session_get(mem, key);
+	struct memory_session *session = convo_mem_get(mem, key);
 	int rc;
 
 	convo_session_reset(into);
 	if (!session)
 		return convo_refuse_notfound(err, key);
 	pthread_rwlock_rdlock(&session->lock);
-	if (session_lives(session, call->now_us))
+	if (convo_mem_lives(session, call->now_us))
 		rc = load_locked(store, session, window, around, into, err);
 	else
 		rc = convo_refuse_notfound(err, key);
 	pthread_rwlock_unlock(&session->lock);
-	session_put(mem, session);
+	convo_mem_put(mem, session);
 	return rc;
 }
 
@@ -822,7 +281,7 @@ static int append_locked(struct memory_store *mem, struct memory_step *step,
 	int64_t limit = mem->base.opts.event_limit, before = log->last_seq;
 	int rc;
 
-	if (!session_lives(session, step->now_us))
+	if (!convo_mem_lives(session, step->now_us))
 		return convo_refuse_notfound(err, key);
 	if (append->generation && memcmp(append->generation, session->generation, UUID_BYTES) != 0)
 		return convo_refuse_generation(err, key, before);
@@ -849,7 +308,7 @@ static int memory_append(struct convo_store *store, const struct store_call *cal
 			 struct convo_err *err)
 {
 	struct memory_store *mem = memory_of(store);
-	struct memory_session *session = session_get(mem, key);
+	struct memory_session *session = convo_mem_get(mem, key);
 	struct memory_step step = {.events = append->events, .count = append->count};
 	int rc;
 
@@ -863,7 +322,7 @@ static int memory_append(struct convo_store *store, const struct store_call *cal
 	rc = append_locked(mem, &step, key, append, err);
 	pthread_rwlock_unlock(&session->lock);
 	convo_plan_clear(&step.plan);
-	session_put(mem, session);
+	convo_mem_put(mem, session);
 	return rc;
 }
 
@@ -878,13 +337,13 @@ static int memory_rename(struct convo_store *store, const struct store_call *cal
 
 	if (!copy)
 		return convo_fail_nomem(err);
-	session = session_get(mem, key);
+	session = convo_mem_get(mem, key);
 	if (!session) {
 		free(copy);
 		return convo_refuse_notfound(err, key);
 	}
 	pthread_rwlock_wrlock(&session->lock);
-	if (session_lives(session, call->now_us)) {
+	if (convo_mem_lives(session, call->now_us)) {
 		old = session->title;
 		session->title = copy;
 		session_written(mem, session, call->now_us);
@@ -892,7 +351,7 @@ static int memory_rename(struct convo_store *store, const struct store_call *cal
 		rc = convo_refuse_notfound(err, key);
 	}
 	pthread_rwlock_unlock(&session->lock);
-	session_put(mem, session);
+	convo_mem_put(mem, session);
 	free(old);
 	return rc;
 }
@@ -905,7 +364,7 @@ static int list_add(struct memory_session *session, bool trash, int64_t now_us,
 	int rc = 0;
 
 	pthread_rwlock_rdlock(&session->lock);
-	if (trash ? session_in_trash(session, now_us) : session_lives(session, now_us)) {
+	if (trash ? convo_mem_in_trash(session, now_us) : convo_mem_lives(session, now_us)) {
 		session_meta(session, &meta);
 		rc = convo_page_add(into, &meta, err);
 		++*count;
@@ -919,7 +378,7 @@ static int memory_list(struct convo_store *store, const struct store_call *call,
 		       struct store_page *into, struct convo_err *err)
 {
 	struct memory_store *mem = memory_of(store);
-	struct memory_owner *owner = owner_get(mem, app, user, false);
+	struct memory_owner *owner = convo_mem_owner_get(mem, app, user, false);
 	struct order_node *node;
 	size_t count = 0;
 	int rc = 0;
@@ -928,7 +387,7 @@ static int memory_list(struct convo_store *store, const struct store_call *call,
 	if (!owner)
 		return 0;
 	pthread_mutex_lock(&owner->list_lock);
-	list_settle(mem, owner);
+	convo_mem_settle(mem, owner);
 	node = convo_order_below(trash ? owner->trash : owner->live, place->position,
 				 place->number);
 	while (node && rc >= 0 && count < n) {
@@ -938,7 +397,7 @@ static int memory_list(struct convo_store *store, const struct store_call *call,
 					 node->minor);
 	}
 	pthread_mutex_unlock(&owner->list_lock);
-	owner_put(mem, owner);
+	convo_mem_owner_put(mem, owner);
 	return rc;
 }
 
@@ -950,7 +409,7 @@ static void delete_locked(struct memory_store *mem, struct memory_shard *shard,
 	bool lives;
 
 	pthread_rwlock_wrlock(&session->lock);
-	lives = session_lives(session, now_us);
+	lives = convo_mem_lives(session, now_us);
 	if (lives && trash_us) {
 		session->life = LIFE_TRASH;
 		session->deleted_us = now_us;
@@ -958,49 +417,27 @@ static void delete_locked(struct memory_store *mem, struct memory_shard *shard,
 	}
 	pthread_rwlock_unlock(&session->lock);
 	if (lives && trash_us)
-		session_turn(mem, session, LIFE_TRASH, next_position(mem, now_us),
-			     now_us + trash_us);
+		convo_mem_turn(mem, session, LIFE_TRASH, convo_mem_position(mem, now_us),
+			       now_us + trash_us);
 	else
-		session_retire(mem, shard, session);
+		convo_mem_retire(mem, shard, session);
 }
 
 static int memory_delete(struct convo_store *store, const struct store_call *call,
 			 const struct convo_key *key, struct convo_err *err)
 {
 	struct memory_store *mem = memory_of(store);
-	uint64_t hash = hash_names(mem, key->app, key->user, key->session);
-	struct memory_shard *shard = shard_of(mem, hash);
-	struct memory_session *session = NULL;
+	uint64_t hash = convo_mem_hash(mem, key->app, key->user, key->session);
+	struct memory_shard *shard = convo_mem_shard(mem, hash);
+	struct memory_session *session;
 
 	(void)err;
 	pthread_rwlock_wrlock(&shard->lock);
-	if (shard->buckets)
-		session = *shard_find_live(shard, hash, key);
+	session = convo_mem_find_live(shard, hash, key);
 	if (session)
 		delete_locked(mem, shard, session, call->now_us);
 	pthread_rwlock_unlock(&shard->lock);
 	return 0;
-}
-
-/* With the shard's lock held: the last deleted session of a name, or that generation of it. */
-static struct memory_session *shard_find_trash(struct memory_shard *shard, uint64_t hash,
-					       const struct convo_key *key,
-					       const unsigned char *generation, int64_t now_us)
-{
-	struct memory_session *found = NULL, *session = NULL;
-
-	if (shard->buckets)
-		session = shard->bucket[hash & (shard->buckets - 1)];
-	for (; session; session = session->next) {
-		/* A session in the trash changes only under the shard's lock. */
-		if (!session_is(session, hash, key) || !session_in_trash(session, now_us))
-			continue;
-		if (generation && memcmp(session->generation, generation, UUID_BYTES) != 0)
-			continue;
-		if (!found || session->deleted_us > found->deleted_us)
-			found = session;
-	}
-	return found;
 }
 
 /* With the shard's lock held for writing. */
@@ -1017,9 +454,9 @@ static void restore_locked(struct memory_store *mem, struct memory_session *sess
 	session->life = LIFE_LIVE;
 	session->deleted_us = session->purge_us = 0;
 	session->updated_us = now_us > session->updated_us ? now_us : session->updated_us;
-	atomic_store(&session->position, next_position(mem, now_us));
+	atomic_store(&session->position, convo_mem_position(mem, now_us));
 	pthread_rwlock_unlock(&session->lock);
-	session_turn(mem, session, LIFE_LIVE, atomic_load(&session->position), expires_us);
+	convo_mem_turn(mem, session, LIFE_LIVE, atomic_load(&session->position), expires_us);
 }
 
 static int memory_restore(struct convo_store *store, const struct store_call *call,
@@ -1027,14 +464,14 @@ static int memory_restore(struct convo_store *store, const struct store_call *ca
 			  struct convo_err *err)
 {
 	struct memory_store *mem = memory_of(store);
-	uint64_t hash = hash_names(mem, key->app, key->user, key->session);
-	struct memory_shard *shard = shard_of(mem, hash);
+	uint64_t hash = convo_mem_hash(mem, key->app, key->user, key->session);
+	struct memory_shard *shard = convo_mem_shard(mem, hash);
 	struct memory_session *session;
 	int rc = 0;
 
 	pthread_rwlock_wrlock(&shard->lock);
-	session = shard_find_trash(shard, hash, key, generation, call->now_us);
-	if (shard_is_taken(mem, shard, hash, key, call->now_us))
+	session = convo_mem_find_trash(shard, hash, key, generation, call->now_us);
+	if (convo_mem_is_taken(mem, shard, hash, key, call->now_us))
 		rc = convo_refuse_exists(err, key);
 	else if (!session)
 		rc = convo_fail(err, CONVO_E_NOTFOUND, "no session '%s' in the trash",
@@ -1050,14 +487,14 @@ static int memory_purge(struct convo_store *store, const struct store_call *call
 			struct convo_err *err)
 {
 	struct memory_store *mem = memory_of(store);
-	uint64_t hash = hash_names(mem, key->app, key->user, key->session);
-	struct memory_shard *shard = shard_of(mem, hash);
+	uint64_t hash = convo_mem_hash(mem, key->app, key->user, key->session);
+	struct memory_shard *shard = convo_mem_shard(mem, hash);
 	struct memory_session *session;
 
 	(void)err;
 	pthread_rwlock_wrlock(&shard->lock);
-	while ((session = shard_find_trash(shard, hash, key, generation, call->now_us)))
-		session_retire(mem, shard, session);
+	while ((session = convo_mem_find_trash(shard, hash, key, generation, call->now_us)))
+		convo_mem_retire(mem, shard, session);
 	pthread_rwlock_unlock(&shard->lock);
 	return 0;
 }
@@ -1068,7 +505,7 @@ static int state_set_locked(struct memory_store *mem, struct memory_step *step,
 {
 	int rc;
 
-	if (step->session && !session_lives(step->session, step->now_us))
+	if (step->session && !convo_mem_lives(step->session, step->now_us))
 		return convo_refuse_notfound(err, key);
 	rc = step_take(step, err);
 	if (rc >= 0 && step->session)
@@ -1082,7 +519,7 @@ static int state_set_owned(struct memory_store *mem, struct memory_step *step,
 	int rc;
 
 	if (step->plan.scopes & CONVO_SCOPE_SESSION) {
-		step->session = session_get(mem, key);
+		step->session = convo_mem_get(mem, key);
 		if (!step->session)
 			return convo_refuse_notfound(err, key);
 		pthread_rwlock_wrlock(&step->session->lock);
@@ -1090,7 +527,7 @@ static int state_set_owned(struct memory_store *mem, struct memory_step *step,
 	rc = state_set_locked(mem, step, key, err);
 	if (step->session) {
 		pthread_rwlock_unlock(&step->session->lock);
-		session_put(mem, step->session);
+		convo_mem_put(mem, step->session);
 	}
 	return rc;
 }
@@ -1107,7 +544,7 @@ static int memory_state_set(struct convo_store *store, const struct store_call *
 	if (rc >= 0 && step.plan.scopes & (CONVO_SCOPE_USER | CONVO_SCOPE_APP)) {
 		bool of_user = step.plan.scopes & CONVO_SCOPE_USER;
 
-		owner = owner_get(mem, key->app, of_user ? key->user : NULL, true);
+		owner = convo_mem_owner_get(mem, key->app, of_user ? key->user : NULL, true);
 		step.user = of_user ? owner : NULL;
 		step.app = of_user && owner ? owner->app : owner;
 		if (!owner)
@@ -1116,7 +553,7 @@ static int memory_state_set(struct convo_store *store, const struct store_call *
 	if (rc >= 0)
 		rc = state_set_owned(mem, &step, key, err);
 	if (owner)
-		owner_put(mem, owner);
+		convo_mem_owner_put(mem, owner);
 	convo_plan_clear(&step.plan);
 	return rc;
 }
@@ -1161,7 +598,7 @@ static int view_list(const struct state_view *view, const struct store_call *cal
 	int rc = 0;
 
 	if (view->session) {
-		if (!session_lives(view->session, call->now_us))
+		if (!convo_mem_lives(view->session, call->now_us))
 			return convo_refuse_notfound(err, key);
 		rc = convo_table_each(&view->session->state, CONVO_SCOPE_SESSION, name, add_to_list,
 				      into, err);
@@ -1186,46 +623,30 @@ static int memory_state_list(struct convo_store *store, const struct store_call 
 
 	convo_state_reset(into);
 	if (scopes & CONVO_SCOPE_SESSION) {
-		view.session = session_get(mem, key);
+		view.session = convo_mem_get(mem, key);
 		if (!view.session)
 			return convo_refuse_notfound(err, key);
 	}
 	if (scopes & CONVO_SCOPE_USER)
-		view.user = owner_get(mem, key->app, key->user, false);
+		view.user = convo_mem_owner_get(mem, key->app, key->user, false);
 	if (scopes & CONVO_SCOPE_APP)
-		view.app = owner_get(mem, key->app, NULL, false);
+		view.app = convo_mem_owner_get(mem, key->app, NULL, false);
 	view_lock(&view);
 	rc = view_list(&view, call, key, name, into, err);
 	view_unlock(&view);
 	if (view.app)
-		owner_put(mem, view.app);
+		convo_mem_owner_put(mem, view.app);
 	if (view.user)
-		owner_put(mem, view.user);
+		convo_mem_owner_put(mem, view.user);
 	if (view.session)
-		session_put(mem, view.session);
+		convo_mem_put(mem, view.session);
 	return rc;
-}
-
-/* The session that the timer names first, with a use counted, if its moment has come. */
-static struct memory_session *timer_take(struct memory_store *mem, int64_t now_us)
-{
-	struct memory_session *session = NULL;
-	struct order_node *node;
-
-	pthread_mutex_lock(&mem->timer_lock);
-	node = convo_order_least(mem->timer);
-	if (node && node->major <= now_us) {
-		session = CONTAINER(node, struct memory_session, timed);
-		atomic_fetch_add(&session->refs, 1);
-	}
-	pthread_mutex_unlock(&mem->timer_lock);
-	return session;
 }
 
 /* Remove a session if its time is over; otherwise look again when it may be. */
 static bool clean_one(struct memory_store *mem, struct memory_session *session, int64_t now_us)
 {
-	struct memory_shard *shard = shard_of(mem, session->hash);
+	struct memory_shard *shard = convo_mem_shard(mem, session->chain.hash);
 	enum memory_life life;
 	int64_t ends_us;
 	bool over;
@@ -1237,9 +658,9 @@ static bool clean_one(struct memory_store *mem, struct memory_session *session, 
 	pthread_rwlock_unlock(&session->lock);
 	over = life != LIFE_GONE && ends_us && ends_us <= now_us;
 	if (over)
-		session_retire(mem, shard, session);
+		convo_mem_retire(mem, shard, session);
 	else if (life != LIFE_GONE)
-		timer_set(mem, session, ends_us);
+		convo_mem_watch(mem, session, ends_us);
 	pthread_rwlock_unlock(&shard->lock);
 	return over;
 }
@@ -1253,14 +674,14 @@ static int memory_clean(struct convo_store *store, const struct store_call *call
 	(void)err;
 	*more = true;
 	for (i = 0; i < CLEAN_STEP; i++) {
-		struct memory_session *session = timer_take(mem, call->now_us);
+		struct memory_session *session = convo_mem_due(mem, call->now_us);
 
 		if (!session) {
 			*more = false;
 			break;
 		}
 		*removed += clean_one(mem, session, call->now_us);
-		session_put(mem, session);
+		convo_mem_put(mem, session);
 	}
 	return 0;
 }

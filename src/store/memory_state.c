@@ -10,11 +10,9 @@
 #include <base/fail.h>
 #include <store/prepare.h>
 
-#define FIRST_BUCKETS 16u
-
+/* One name and its value, in one block. */
 struct state_node {
-	struct state_node *next;
-	uint64_t hash;
+	struct chain_node chain; /* first */
 	uint32_t name_len, value_len;
 	char data[]; /* the name, then the value */
 };
@@ -42,45 +40,19 @@ static size_t node_bytes(const struct state_node *node)
 	return (size_t)node->name_len + node->value_len;
 }
 
-/* Where the pointer to a name's node is, or to where it would go. */
-static struct state_node **table_find(const struct state_table *table, struct convo_text name,
-				      uint64_t hash)
+static struct state_node *table_find(const struct state_table *table, struct convo_text name,
+				     uint64_t hash)
 {
-	struct state_node **place = &table->bucket[hash & (table->buckets - 1)];
+	struct chain_node *at = convo_chain_first(&table->names, hash);
 
-	for (; *place; place = &(*place)->next) {
-		const struct state_node *node = *place;
+	for (; at; at = at->next) {
+		struct state_node *node = (struct state_node *)at;
 
-		if (node->hash == hash && node->name_len == name.len &&
+		if (at->hash == hash && node->name_len == name.len &&
 		    memcmp(node->data, name.data, name.len) == 0)
-			break;
+			return node;
 	}
-	return place;
-}
-
-/* More buckets when there are many names; going without is slower, not wrong. */
-static void table_grow(struct state_table *table)
-{
-	size_t buckets = table->buckets * 2, i;
-	struct state_node **bucket;
-
-	if (table->count <= table->buckets)
-		return;
-	bucket = convo_alloc(buckets, sizeof(struct state_node *));
-	if (!bucket)
-		return;
-	for (i = 0; i < table->buckets; i++) {
-		struct state_node *node = table->bucket[i], *next;
-
-		for (; node; node = next) {
-			next = node->next;
-			node->next = bucket[node->hash & (buckets - 1)];
-			bucket[node->hash & (buckets - 1)] = node;
-		}
-	}
-	free(table->bucket);
-	table->bucket = bucket;
-	table->buckets = buckets;
+	return NULL;
 }
 
 static int node_add(const struct state_node *node, enum convo_scope scope, state_add_fn add,
@@ -99,18 +71,16 @@ int convo_table_each(const struct state_table *table, enum convo_scope scope,
 	size_t i;
 	int rc = 0;
 
-	if (!table->count)
-		return 0;
 	if (name) {
-		const struct state_node *node = *table_find(table, *name, name_hash(*name));
+		const struct state_node *node = table_find(table, *name, name_hash(*name));
 
 		return node ? node_add(node, scope, add, into, err) : 0;
 	}
-	for (i = 0; rc >= 0 && i < table->buckets; i++) {
-		const struct state_node *node = table->bucket[i];
+	for (i = 0; rc >= 0 && i < table->names.buckets; i++) {
+		const struct chain_node *at = table->names.bucket[i];
 
-		for (; rc >= 0 && node; node = node->next)
-			rc = node_add(node, scope, add, into, err);
+		for (; rc >= 0 && at; at = at->next)
+			rc = node_add((const struct state_node *)at, scope, add, into, err);
 	}
 	return rc;
 }
@@ -119,16 +89,16 @@ void convo_table_clear(struct state_table *table)
 {
 	size_t i;
 
-	for (i = 0; i < table->buckets; i++) {
-		while (table->bucket[i]) {
-			struct state_node *node = table->bucket[i];
+	for (i = 0; i < table->names.buckets; i++) {
+		struct chain_node *at = table->names.bucket[i], *next;
 
-			table->bucket[i] = node->next;
-			free(node);
+		for (; at; at = next) {
+			next = at->next;
+			free(at);
 		}
 	}
-	free(table->bucket);
-	memset(table, 0, sizeof(*table));
+	convo_chain_clear(&table->names);
+	table->bytes = 0;
 }
 
 /* ---- plans ------------------------------------------------------------------------------ */
@@ -139,8 +109,7 @@ static struct state_node *node_make(const struct store_change *change)
 
 	if (!node)
 		return NULL;
-	node->next = NULL;
-	node->hash = name_hash(change->name);
+	node->chain.hash = name_hash(change->name);
 	node->name_len = (uint32_t)change->name.len;
 	node->value_len = (uint32_t)change->value.len;
 	memcpy(node->data, change->name.data, change->name.len);
@@ -214,20 +183,15 @@ int convo_plan_check(const struct state_plan *plan, enum convo_scope scope,
 
 	if (!(plan->scopes & scope))
 		return 0;
-	if (!table->buckets) {
-		table->bucket = convo_alloc(FIRST_BUCKETS, sizeof(struct state_node *));
-		if (!table->bucket)
-			return convo_fail_nomem(err);
-		table->buckets = FIRST_BUCKETS;
-	}
-
+	if (!convo_chain_reserve(&table->names, plan->count))
+		return convo_fail_nomem(err);
 	for (i = 0; i < plan->count; i++) {
 		const struct store_change *change = plan->step[i].change;
 		const struct state_node *old;
 
 		if (change->scope != scope)
 			continue;
-		old = *table_find(table, change->name, name_hash(change->name));
+		old = table_find(table, change->name, name_hash(change->name));
 		bytes -= old ? node_bytes(old) : 0;
 		bytes += store_change_bytes(change);
 	}
@@ -237,21 +201,17 @@ int convo_plan_check(const struct state_plan *plan, enum convo_scope scope,
 static void table_put(struct state_table *table, struct state_step *step)
 {
 	struct convo_text name = step->change->name;
-	struct state_node **place, *old;
+	uint64_t hash = step->node ? step->node->chain.hash : name_hash(name);
+	struct state_node *old = table_find(table, name, hash);
 
-	place = table_find(table, name, step->node ? step->node->hash : name_hash(name));
-	old = *place;
 	if (old) {
-		*place = old->next;
+		convo_chain_remove(&table->names, &old->chain);
 		table->bytes -= node_bytes(old);
-		table->count--;
 		free(old);
 	}
 	if (step->node) {
-		step->node->next = *place;
-		*place = step->node;
+		convo_chain_add(&table->names, &step->node->chain);
 		table->bytes += node_bytes(step->node);
-		table->count++;
 		step->node = NULL;
 	}
 }
@@ -264,7 +224,6 @@ void convo_plan_apply(struct state_plan *plan, enum convo_scope scope, struct st
 		if (plan->step[i].change->scope == scope)
 			table_put(table, &plan->step[i]);
 	}
-	table_grow(table);
 }
 
 void convo_plan_clear(struct state_plan *plan)

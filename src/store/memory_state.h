@@ -7,12 +7,11 @@
 
 #include <store/backend.h>
 
-struct state_node; /* one name and its value, in one block */
+#include <base/chain.h>
 
 /** All-zero is a valid empty table. */
 struct state_table {
-	struct state_node **bucket;
-	size_t buckets, count;
+	struct convo_chain names;
 	size_t bytes; /* of names and values; what CONVO_MAX_STATE bounds */
 };
 
