@@ -70,6 +70,41 @@ static bool line_narrow(struct text *out, const wchar_t *from, const wchar_t *to
 	return ok;
 }
 
+/* How many rows below the prompt's the cursor is, on a terminal that has wrapped the line anew. */
+static size_t line_rows_above(void)
+{
+	const LineInfoW *info = el_wline(line.el);
+	size_t cols = term_columns(), rows = 0, at = 0;
+	const wchar_t *c;
+
+	for (c = line.prompt; *c; c++)
+		at += (size_t)(wcwidth(*c) > 0 ? wcwidth(*c) : 0);
+	for (c = info->buffer; c < info->cursor; c++) {
+		if (*c == L'\n') {
+			rows += at / cols + 1;
+			at = 0;
+		} else {
+			at += (size_t)(wcwidth(*c) > 0 ? wcwidth(*c) : 0);
+		}
+	}
+	return rows + at / cols;
+}
+
+/* Draws the line anew: over what the terminal made of it when it took another size, or, the
+ * cursor being elsewhere now, where that is. */
+static void line_redraw(bool elsewhere)
+{
+	size_t rows = elsewhere ? 0 : line_rows_above();
+
+	if (rows)
+		term_say("\033[%zuA", rows);
+	if (!elsewhere)
+		term_say("\r\033[J");
+	term_flush();
+	el_resize(line.el);
+	el_wset(line.el, EL_REFRESH);
+}
+
 /* Reads more from the terminal. @return false at its end, or when a signal wants the line to end. */
 static bool line_fill(void)
 {
@@ -79,14 +114,14 @@ static bool line_fill(void)
 	line.to -= line.from;
 	line.from = 0;
 	while (!signals_wait(STDIN_FILENO)) {
+		bool elsewhere;
+
 		if (signals_interrupted() || signals_leaving()) {
 			line.interrupted = true;
 			return false;
 		}
-		if (signals_redraw()) {
-			el_resize(line.el);
-			el_wset(line.el, EL_REFRESH);
-		}
+		if (signals_redraw(&elsewhere))
+			line_redraw(elsewhere);
 	}
 	n = read(STDIN_FILENO, line.raw + line.to, sizeof(line.raw) - line.to);
 	if (n < 0 && errno == EINTR)

@@ -16,7 +16,7 @@
 #include "term.h"
 
 static convo_cancel *signal_cancel;
-static volatile sig_atomic_t interrupted, leaving, redraw, strikes;
+static volatile sig_atomic_t interrupted, leaving, redraw, resumed, strikes;
 static volatile time_t last_second;
 static volatile long last_nano;
 
@@ -81,7 +81,7 @@ static void on_suspend(int sig)
 	sigprocmask(SIG_UNBLOCK, &set, NULL); /* stops here, until SIGCONT */
 	sigaction(sig, &old, NULL);
 	term_resume();
-	redraw = 1;
+	redraw = resumed = 1;
 	errno = saved;
 }
 
@@ -123,11 +123,12 @@ bool signals_leaving(void)
 	return leaving;
 }
 
-bool signals_redraw(void)
+bool signals_redraw(bool *elsewhere)
 {
 	bool was = redraw;
 
-	redraw = 0;
+	*elsewhere = resumed;
+	redraw = resumed = 0;
 	return was;
 }
 

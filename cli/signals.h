@@ -17,8 +17,12 @@ bool signals_interrupted(void);
 /** The program shall end: SIGTERM, SIGHUP, or Ctrl-C twice in a second. */
 bool signals_leaving(void);
 
-/** The window has another size, or the program was resumed, since the last call. */
-bool signals_redraw(void);
+/**
+ * The window has another size, or the program was resumed, since the last call.
+ *
+ * @param elsewhere set to whether it was resumed: others have written, and moved the cursor
+ */
+bool signals_redraw(bool *elsewhere);
 
 /** Forget an interruption that was dealt with, and make the cancel ready again. */
 void signals_clear(void);

@@ -485,6 +485,9 @@ def a_window_can_change_its_size(home):
         term.wait('a' * 60)
         term.tmux('resize-window', '-x', '40', '-y', '20')
         time.sleep(0.3)
+        # No row of the line is left where it was drawn before.
+        contains(f'\n\n{PROMPT} {"a" * 32}\n{"a" * 28}', term.screen())
+        equal(1, term.screen().count(PROMPT))
         term.ask('C-a', 'X')
     contains('#1 👤 You: X' + 'a' * 60 + '\n', log(home))
 
