@@ -2,7 +2,7 @@
  * Line editing with libedit; see line.h. This is the one file that knows it.
  *
  * Bytes are read here, so that a signal ends the wait and a pasted block is taken whole instead of
- * key by key. A long block stands in the line as "[paste 1: 200 lines]" until it is sent.
+ * key by key.
  */
 #include "line.h"
 
@@ -14,21 +14,13 @@
 
 #include "complete.h"
 #include "history.h"
+#include "paste.h"
 #include "signals.h"
 #include "term.h"
 
 /* Keys nobody has, for what line_up() and line_down() leave to libedit. */
 #define HISTORY_BACK L"\033\020\020"
 #define HISTORY_ON L"\033\016\016"
-
-/* What is pasted and no longer than this is put into the line itself. */
-enum { PASTE_SHOWN_LINES = 8, PASTE_SHOWN_BYTES = 2000, PASTE_KEPT = 16 };
-
-/* A pasted block, and how it stands in the line. */
-struct paste {
-	char label[64];
-	struct text text;
-};
 
 static struct {
 	const struct app *app;
@@ -39,9 +31,7 @@ static struct {
 	size_t from, to;
 	bool over, interrupted, failed;
 	struct text typed; /* what stood in the line when it was interrupted */
-	struct paste pastes[PASTE_KEPT];
-	size_t pasted; /* so far */
-	int back;      /* how many steps back in the history the line is */
+	int back;          /* how many steps back in the history the line is */
 } line;
 
 /* ---- characters ----------------------------------------------------------------------- */
@@ -161,29 +151,12 @@ static int line_getc(EditLine *el, wchar_t *out)
 
 /* ---- pasting -------------------------------------------------------------------------- */
 
-static const char paste_end[] = "\033[201~";
-
-/* Terminals send the line ends of what is pasted as CR. */
-static bool paste_add(struct text *out, const char *data, size_t len)
-{
-	size_t i;
-	bool ok = true;
-
-	for (i = 0; ok && i < len; i++) {
-		bool after_cr = out->len && out->data[out->len - 1] == '\r';
-
-		if (after_cr)
-			out->data[out->len - 1] = '\n';
-		if (!(after_cr && data[i] == '\n'))
-			ok = text_add(out, &data[i], 1);
-	}
-	return ok;
-}
+static const char paste_mark[] = "\033[201~";
 
 /* Takes bytes up to the mark that ends the block. @return whether all of it fits. */
 static bool paste_read(struct text *out)
 {
-	const size_t mark = sizeof(paste_end) - 1;
+	const size_t mark = sizeof(paste_mark) - 1;
 	bool fits = text_add(out, "", 0);
 
 	for (;;) {
@@ -194,9 +167,9 @@ static bool paste_read(struct text *out)
 		fits = fits && paste_add(out, line.raw + line.from, take);
 		line.from += take;
 		have -= take;
-		if (have >= mark && !memcmp(line.raw + line.from, paste_end, mark))
+		if (have >= mark && !memcmp(line.raw + line.from, paste_mark, mark))
 			break;
-		if (have >= mark || (have && memcmp(line.raw + line.from, paste_end, have) != 0)) {
+		if (have >= mark || (have && memcmp(line.raw + line.from, paste_mark, have) != 0)) {
 			fits = fits && paste_add(out, line.raw + line.from, 1);
 			line.from++;
 		} else if (!line_fill()) {
@@ -204,49 +177,8 @@ static bool paste_read(struct text *out)
 		}
 	}
 	line.from += mark;
-	if (out->len && out->data[out->len - 1] == '\r')
-		out->data[out->len - 1] = '\n';
+	paste_end(out);
 	return fits;
-}
-
-static size_t paste_lines(const struct text *text)
-{
-	size_t i, lines = 1;
-
-	for (i = 0; i + 1 < text->len; i++)
-		lines += text->data[i] == '\n';
-	return lines;
-}
-
-/* The oldest blocks go when all together are more than two messages. */
-static void paste_forget(size_t extra)
-{
-	size_t i, total = extra;
-
-	for (i = 0; i < PASTE_KEPT; i++)
-		total += line.pastes[i].text.len;
-	for (i = 0; i < PASTE_KEPT && total > 2 * TEXT_MAX; i++) {
-		struct paste *paste = &line.pastes[(line.pasted + i) % PASTE_KEPT];
-
-		total -= paste->text.len;
-		text_clear(&paste->text);
-		paste->label[0] = '\0';
-	}
-}
-
-/* Keeps a long block aside. @return what stands for it in the line. */
-static const char *paste_keep(struct text *block)
-{
-	struct paste *paste;
-
-	paste_forget(block->len);
-	paste = &line.pastes[line.pasted++ % PASTE_KEPT];
-	text_clear(&paste->text);
-	paste->text = *block;
-	*block = (struct text){0};
-	snprintf(paste->label, sizeof(paste->label), "[paste %zu: %zu lines, %zu bytes]",
-		 line.pasted, paste_lines(&paste->text), paste->text.len);
-	return paste->label;
 }
 
 static unsigned char line_paste(EditLine *el, wint_t key)
@@ -262,7 +194,7 @@ static unsigned char line_paste(EditLine *el, wint_t key)
 		text_clear(&block);
 		return CC_NEWLINE;
 	}
-	if (paste_lines(&block) > PASTE_SHOWN_LINES || block.len > PASTE_SHOWN_BYTES)
+	if (paste_is_long(&block))
 		shown = paste_keep(&block);
 	else
 		shown = block.data;
@@ -272,31 +204,6 @@ static unsigned char line_paste(EditLine *el, wint_t key)
 	free(wide);
 	text_clear(&block);
 	return CC_REFRESH;
-}
-
-/* Puts the pasted blocks where their labels stand. */
-static bool paste_expand(struct text *out, const struct text *typed)
-{
-	size_t i = 0, k;
-	bool ok = text_add(out, "", 0);
-
-	while (ok && i < typed->len) {
-		size_t len = 0;
-
-		for (k = 0; typed->data[i] == '[' && k < PASTE_KEPT && !len; k++) {
-			const struct paste *paste = &line.pastes[k];
-
-			len = strlen(paste->label);
-			if (len && !strncmp(typed->data + i, paste->label, len))
-				ok = text_add(out, paste->text.data, paste->text.len);
-			else
-				len = 0;
-		}
-		if (!len)
-			ok = text_add(out, typed->data + i, len = 1);
-		i += len;
-	}
-	return ok;
 }
 
 /* ---- keys ----------------------------------------------------------------------------- */
@@ -506,11 +413,8 @@ bool line_open(const struct app *app)
 
 void line_close(void)
 {
-	size_t i;
-
 	term_paste_marks(false);
-	for (i = 0; i < PASTE_KEPT; i++)
-		text_clear(&line.pastes[i].text);
+	paste_clear();
 	text_clear(&line.typed);
 	history_close();
 	if (line.history)
