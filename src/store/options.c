@@ -19,42 +19,18 @@
 
 /* ---- backends --------------------------------------------------------------------------- */
 
+#define BACKEND(name) &convo_backend_##name,
 static const struct convo_backend *const backends[] = {
-	&convo_backend_memory,
-#ifdef CONVO_WITH_SQLITE
-	&convo_backend_sqlite,
-#endif
-#ifdef CONVO_WITH_REDIS
-	&convo_backend_redis,
-#endif
-#ifdef CONVO_WITH_POSTGRES
-	&convo_backend_postgres,
-#endif
-#ifdef CONVO_WITH_MYSQL
-	&convo_backend_mysql,
-#endif
+#include <store/backends.inc>
 };
+#undef BACKEND
 
+#define BACKEND(name) #name,
 static const char *const backend_names[] = {
-	"memory",
-#ifdef CONVO_WITH_SQLITE
-	"sqlite",
-#endif
-#ifdef CONVO_WITH_REDIS
-	"redis",
-#endif
-#ifdef CONVO_WITH_POSTGRES
-	"postgres",
-#endif
-#ifdef CONVO_WITH_MYSQL
-	"mysql",
-#endif
+#include <store/backends.inc>
 	NULL,
 };
-
-/* What could have been built, for a better message. */
-static const char *const all_schemes[] = {"sqlite",   "redis",      "rediss", "valkey",
-					  "postgres", "postgresql", "mysql",  "mariadb"};
+#undef BACKEND
 
 const char *const *convo_store_backends(void)
 {
@@ -85,15 +61,9 @@ const struct convo_backend *convo_backend_find(const char *scheme, struct convo_
 		len += (size_t)snprintf(known + len, sizeof(known) - len, "%s%s", i ? ", " : "",
 					backends[i]->scheme);
 	}
-	for (i = 0; i < sizeof(all_schemes) / sizeof(all_schemes[0]); i++) {
-		if (strcmp(all_schemes[i], scheme) == 0) {
-			convo_fail(err, CONVO_E_UNSUPPORTED,
-				   "the %s store is not in this build, which has: %s", scheme,
-				   known);
-			return NULL;
-		}
-	}
-	convo_fail(err, CONVO_E_UNSUPPORTED, "unknown store '%.40s'; there is: %s", scheme, known);
+	convo_fail(err, CONVO_E_UNSUPPORTED,
+		   "the store '%.40s' is unknown or not in this build, which has: %s", scheme,
+		   known);
 	return NULL;
 }
 

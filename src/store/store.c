@@ -19,6 +19,9 @@
 
 #define MAX_PAGE 1000
 
+/* Longest cleaning that a purge does by itself. */
+#define SWEEP_US 50000
+
 const char *convo_version(void)
 {
 	return CONVO_VERSION;
@@ -239,12 +242,28 @@ int convo_store_list(convo_store *store, convo_cursor *cursor, size_t n,
 
 /* ---- trash ------------------------------------------------------------------------------ */
 
+/*
+ * What is gone for good is only marked by the backends, so that it costs nothing there. Most of it
+ * is small enough to remove at once; the rest, and what fails here, waits for the next cleaning.
+ */
+static void store_sweep(convo_store *store, const struct store_call *call)
+{
+	int64_t until = convo_clock_mono_us() + SWEEP_US, removed;
+
+	convo_clean_all(store, until < call->deadline_us ? until : call->deadline_us, &removed,
+			NULL);
+}
+
 int convo_store_delete(convo_store *store, const struct convo_key *key, struct convo_err *err)
 {
 	struct store_call call = store_begin(store);
 	int rc = convo_prepare_key(key, CONVO_SCOPE_SESSION, err);
 
-	return rc < 0 ? rc : store->be->delete (store, &call, key, err);
+	if (rc >= 0)
+		rc = store->be->delete (store, &call, key, err);
+	if (rc >= 0 && !store->opts.trash_ms)
+		store_sweep(store, &call);
+	return rc;
 }
 
 /* Check a key and an optional generation; *parsed is NULL without one. */
@@ -279,7 +298,11 @@ int convo_store_purge(convo_store *store, const struct convo_key *key, const cha
 	const unsigned char *parsed;
 	int rc = prepare_life(&parsed, uuid, key, generation, err);
 
-	return rc < 0 ? rc : store->be->purge(store, &call, key, parsed, err);
+	if (rc >= 0)
+		rc = store->be->purge(store, &call, key, parsed, err);
+	if (rc >= 0)
+		store_sweep(store, &call);
+	return rc;
 }
 
 /* ---- appending -------------------------------------------------------------------------- */
