@@ -4,6 +4,9 @@
 #include <support/test.h>
 
 #include <stdio.h>
+#include <stdlib.h>
+
+#include <convo/event.h>
 
 #include <base/alloc.h>
 #include <base/arena.h>
@@ -472,6 +475,23 @@ static void test_clock__every_reading_is_larger(void **state)
 	must(convo_clock_mono_us() - mono < INT64_C(60000000)); /* not shifted */
 }
 
+/* ---- messages --------------------------------------------------------------------------- */
+
+static void test_message__what_is_missing_is_refused(void **state)
+{
+	struct convo_err err;
+	char *out = NULL;
+
+	(void)state;
+	must_fail_with(CONVO_E_INVALID, convo_message_make(&out, NULL, "x", 1, &err));
+	must_fail_with(CONVO_E_INVALID, convo_message_make(&out, "user", NULL, 1, &err));
+	must_fail_with(CONVO_E_INVALID, convo_message_text(&out, NULL, 0, &err));
+	must(!out);
+	must_pass(convo_message_make(&out, "user", NULL, 0, &err));
+	must_equal_str("{\"role\":\"user\",\"content\":\"\"}", out);
+	free(out);
+}
+
 int main(void)
 {
 	const struct CMUnitTest base[] = {
@@ -493,6 +513,7 @@ int main(void)
 		cmocka_unit_test(test_uuid__processes_make_different_ones),
 		cmocka_unit_test(test_order__finds_what_a_plain_search_finds),
 		cmocka_unit_test(test_clock__every_reading_is_larger),
+		cmocka_unit_test(test_message__what_is_missing_is_refused),
 	};
 
 	return TEST_RUN(base);

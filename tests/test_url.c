@@ -209,6 +209,7 @@ static void test_duration__refuses_everything_else(void **state)
 		int64_t ms = -1;
 
 		must_fail_with(CONVO_E_INVALID, convo_duration_parse(&ms, bad[i], &err));
+		must_fail_with(CONVO_E_INVALID, convo_duration_parse(&ms, NULL, &err));
 		must_equal(-1, ms);
 	}
 }

@@ -92,7 +92,7 @@ CONVO_API int convo_message_text(char **out, const char *message, size_t len,
  * @param role "system", "user", "assistant" ...
  * @param text any bytes
  * @param len  their number
- * @return 0, CONVO_E_NOMEM
+ * @return 0, CONVO_E_INVALID when role or text is missing, CONVO_E_NOMEM
  *
  * Thread-safe. Does not block.
  */

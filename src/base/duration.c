@@ -41,6 +41,8 @@ int convo_duration_parse(int64_t *out_ms, const char *text, struct convo_err *er
 	size_t unit = 0, len;
 	int64_t total = 0;
 
+	if (!text)
+		return convo_fail(err, CONVO_E_INVALID, "the duration is missing");
 	if (strcmp(text, "0") == 0) {
 		*out_ms = 0;
 		return 0;

@@ -12,8 +12,11 @@ int convo_message_make(char **out, const char *role, const char *text, size_t le
 {
 	struct convo_buf buf = {0};
 	char *made = NULL;
-	int rc = convo_buf_adds(&buf, "{\"role\":");
+	int rc;
 
+	if (!role || (!text && len))
+		return convo_fail(err, CONVO_E_INVALID, "the message's role or text is missing");
+	rc = convo_buf_adds(&buf, "{\"role\":");
 	if (rc == 0)
 		rc = convo_json_quote_to(&buf, role, strlen(role));
 	if (rc == 0)
@@ -57,9 +60,12 @@ int convo_message_text(char **out, const char *message, size_t len, struct convo
 {
 	struct convo_text json = {message, len}, content;
 	struct convo_buf text = {0};
-	int rc = convo_json_check(json, "message", err);
 	char *taken = NULL;
+	int rc;
 
+	if (!message)
+		return convo_fail(err, CONVO_E_INVALID, "the message is missing");
+	rc = convo_json_check(json, "message", err);
 	if (rc < 0)
 		return rc;
 	if (rc != JSON_KIND_OBJECT)
