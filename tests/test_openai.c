@@ -933,6 +933,7 @@ static void tls_start(struct tls_server *server, const char *name)
 	fflush(NULL);
 	server->pid = fork();
 	if (server->pid == 0) {
+		setpgid(0, 0); /* before exec(), or the parent may come too late */
 		execl("/bin/sh", "sh", "-c",
 		      test_text(
 			      "(printf 'HTTP/1.1 200 OK\\r\\nContent-Type: text/event-stream\\r\\n"
