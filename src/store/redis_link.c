@@ -22,7 +22,7 @@
 #define PAUSE_MAX_US 50000
 #define GROUP_JOBS 256
 #define GROUP_BYTES (1u << 20)
-#define GROUP_LEADERS 2
+#define GROUP_LEADERS 1 /* the server does one thing at a time; more only make rounds smaller */
 
 /* ---- requests --------------------------------------------------------------------------- */
 
