@@ -59,6 +59,13 @@ static void store_must_refuse(int code, const char *url, const struct convo_stor
 		must_not_reach("'%s' does not say '%s'", err.text, text);
 }
 
+static void nap_ms(int ms)
+{
+	struct timespec ts = {0, ms * 1000000L};
+
+	nanosleep(&ts, NULL);
+}
+
 static void create(convo_store *store, const struct convo_key *name)
 {
 	struct convo_err err;
@@ -196,6 +203,25 @@ static void test_T3_a_handle_without_ttl_keeps_the_index_for_its_own(void **stat
 	convo_store_close(store);
 }
 
+static void test_T4_what_ends_is_known_for_as_long_as_it_lives(void **state)
+{
+	const struct convo_store_options brief = {.ttl_ms = 1000, .clean_interval_ms = -1},
+					 lasting = {.ttl_ms = 3600000, .clean_interval_ms = -1};
+	struct convo_err err;
+	convo_store *store;
+
+	(void)state;
+	redis_needed();
+	store = store_open(redis->url, &brief);
+	create(store, &key);
+	convo_store_close(store);
+	store = store_open(redis->url, &lasting);
+	must_pass(say(store, &key, &err));
+	/* The schema, the session, its events, live and due. */
+	must_equal(5, keys_beyond(3600000));
+	convo_store_close(store);
+}
+
 static void test_T4_new_sessions_push_out_those_that_are_over(void **state)
 {
 	const struct convo_store_options ttl = {.ttl_ms = 60000, .clean_interval_ms = -1};
@@ -263,27 +289,82 @@ static void test_A5_trimmed_events_leave_no_ids(void **state)
 	convo_store_close(store);
 }
 
+/* Append events of 300 kB, so that some of them are more than one answer. */
+static void say_large(convo_store *store, size_t count)
+{
+	const size_t size = 300000;
+	char *message = malloc(size + 64);
+	const struct convo_event event = {.message = message};
+	struct convo_err err;
+
+	must(message);
+	strcpy(message, "{\"role\":\"user\",\"content\":\"");
+	memset(message + 26, 'x', size);
+	strcpy(message + 26 + size, "\"}");
+	for (size_t i = 0; i < count; i++)
+		must_pass(convo_store_append(store, &key, NULL, &event, 1, NULL, &err));
+	free(message);
+}
+
 static void test_S2_windows_larger_than_an_answer_are_read_in_pieces(void **state)
 {
-	const size_t size = 300000, count = 100;
-	char *message = malloc(size + 64);
-	struct convo_event event = {.message = message};
-	struct convo_err err;
 	convo_store *store;
 
 	(void)state;
 	redis_needed();
-	must(message);
-	strcpy(message, "{\"role\":\"user\",\"content\":\"");
-	memset(message + strlen(message), 'x', size);
-	strcpy(message + 26 + size, "\"}");
 	store = store_open(redis->url, NULL);
 	create(store, &key);
-	for (size_t i = 0; i < count; i++)
-		must_pass(convo_store_append(store, &key, NULL, &event, 1, NULL, &err));
-	must_have_events(store, &key, count);
+	say_large(store, 100);
+	must_have_events(store, &key, 100);
 	convo_store_close(store);
-	free(message);
+}
+
+/* A view is of one moment: a row of events that ends with the last, and as many as it says. */
+static void load_thread(void *ctx, int index)
+{
+	const struct convo_store_options trimming = {.event_limit = 5, .clean_interval_ms = -1};
+	convo_session *session = NULL;
+	struct convo_err err;
+
+	if (index == 0) {
+		convo_store *trimmer = store_open(redis->url, &trimming);
+
+		nap_ms(20);
+		must_pass(say(trimmer, &key, &err));
+		convo_store_close(trimmer);
+		return;
+	}
+	for (int i = 0; i < 4; i++) {
+		const struct convo_event *events;
+		const struct convo_meta *meta;
+		size_t n;
+
+		must_pass(convo_store_load(&session, ctx, &key, NULL, &err));
+		events = convo_session_events(session, &n);
+		meta = convo_session_meta(session);
+		must_equal(meta->count, n);
+		for (size_t k = 0; k < n; k++)
+			must_equal(meta->last_seq - (int64_t)(n - 1 - k), events[k].seq);
+		convo_session_free(session);
+	}
+}
+
+static void test_S2_a_large_view_holds_while_events_are_removed(void **state)
+{
+	convo_store *store;
+	struct convo_err err;
+
+	(void)state;
+	redis_needed();
+	store = store_open(redis->url, NULL);
+	for (int i = 0; i < 3; i++) {
+		create(store, &key);
+		say_large(store, 60);
+		test_threads(3, load_thread, store);
+		must_have_events(store, &key, 5);
+		must_pass(convo_store_delete(store, &key, &err));
+	}
+	convo_store_close(store);
 }
 
 /* ---- scripts and round trips ------------------------------------------------------------ */
@@ -815,10 +896,12 @@ int main(void)
 		REDIS_TEST(test_keys_of_a_user_share_a_slot),
 		REDIS_TEST(test_T2_all_keys_of_a_session_go_by_themselves),
 		REDIS_TEST(test_T3_a_handle_without_ttl_keeps_the_index_for_its_own),
+		REDIS_TEST(test_T4_what_ends_is_known_for_as_long_as_it_lives),
 		REDIS_TEST(test_T4_new_sessions_push_out_those_that_are_over),
 		REDIS_TEST(test_S4_nothing_is_left_of_what_is_purged),
 		REDIS_TEST(test_A5_trimmed_events_leave_no_ids),
 		REDIS_TEST(test_S2_windows_larger_than_an_answer_are_read_in_pieces),
+		REDIS_TEST(test_S2_a_large_view_holds_while_events_are_removed),
 		REDIS_TEST(test_L6_scripts_may_be_forgotten_at_any_time),
 		REDIS_TEST(test_L6_scripts_may_be_forgotten_under_load),
 		REDIS_TEST(test_P1_create_append_and_load_take_one_round_trip),

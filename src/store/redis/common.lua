@@ -109,8 +109,6 @@ local function touch(name, m, ttl, fresh, set)
 	index_add(live, at, name, ends)
 	if ends > 0 then
 		expire_parts(key, m[1], ends)
-	end
-	if ends > 0 and expires == 0 then
 		index_add(base .. ':due', ends, 's:' .. name, ends)
 	end
 end

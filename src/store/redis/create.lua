@@ -22,7 +22,7 @@ local function sweep()
 				discard_deleted(found[3], id)
 			end
 		elseif tonumber(found[2]) > 0 then
-			call('ZADD', due, found[2], member)
+			index_add(due, found[2], member, tonumber(found[2]))
 		else
 			call('ZREM', due, member)
 		end
