@@ -104,8 +104,11 @@ int convo_my_plan_init(struct my_plan *plan, const struct convo_url *url, char *
 	    !my_plan_dup(&plan->cert, convo_url_param(url, "cert")) ||
 	    !my_plan_dup(&plan->key, convo_url_param(url, "key")))
 		return convo_fail_nomem(err);
-	snprintf(where, size, "%s:%u/%s", plan->host, plan->port ? plan->port : MYSQL_PORT,
-		 plan->database);
+	if (plan->socket)
+		snprintf(where, size, "%s/%s", plan->socket, plan->database);
+	else
+		snprintf(where, size, "%s:%u/%s", plan->host, plan->port ? plan->port : MYSQL_PORT,
+			 plan->database);
 	return 0;
 }
 
@@ -332,12 +335,15 @@ static int my_set_options(struct my_db *db, struct convo_err *err)
 {
 	const struct my_plan *plan = db->plan;
 	const my_bool on = 1;
-	const unsigned off = 0;
+	const unsigned off = 0, tcp = MYSQL_PROTOCOL_TCP;
 	int bad = mysql_options(db->my, MYSQL_OPT_NONBLOCK, NULL);
 
 	bad |= mysql_options(db->my, MYSQL_SET_CHARSET_NAME, "utf8mb4");
 	/* A server must not be able to ask for files. */
 	bad |= mysql_options(db->my, MYSQL_OPT_LOCAL_INFILE, &off);
+	/* The library would take "localhost" for a socket that nobody has named. */
+	if (!plan->socket)
+		bad |= mysql_options(db->my, MYSQL_OPT_PROTOCOL, &tcp);
 	if (plan->tls) {
 		bad |= mysql_options(db->my, MYSQL_OPT_SSL_ENFORCE, &on);
 		bad |= mysql_ssl_set(db->my, plan->key, plan->cert, plan->ca, NULL, NULL);

@@ -86,7 +86,7 @@ struct my_query {
 int convo_my_run(struct my_db *db, struct my_query *query, int64_t deadline_us,
 		 enum pool_fate *fate, struct convo_err *err);
 
-/** Bring the schema up to date; see convo_sql_migrate(). `lock` names what is locked meanwhile. */
+/** Bring the schema up to date; see convo_sql_migrate(). */
 int convo_my_migrate(struct my_db *db, const struct sql_dialect *dialect, const char *prefix,
 		     bool check, int64_t deadline_us, enum pool_fate *fate, struct convo_err *err);
 

@@ -83,34 +83,43 @@ static int pg_plan_option(struct pg_plan *plan, const char *name, const char *va
 	return rc;
 }
 
-/* One "host", "host:port", "[v6]:port" or "/directory". */
+/* Where ":port" begins in "host:port", "[v6]:port" or "/directory:port"; NULL without one. */
+static const char *pg_port_of(const char *text, size_t len)
+{
+	size_t at = len;
+
+	while (at > 0 && text[at - 1] >= '0' && text[at - 1] <= '9')
+		at--;
+	if (at < 2 || at == len || text[at - 1] != ':')
+		return NULL;
+	/* An address without brackets has colons of its own. */
+	if (text[at - 2] == ']' || *text == '/' || !memchr(text, ':', at - 1))
+		return text + at - 1;
+	return NULL;
+}
+
 static int pg_plan_host(struct pg_plan *plan, const char *text, size_t len, int port)
 {
 	struct pg_host *host = &plan->host[plan->host_count];
-	const char *colon = memchr(text, ':', len), *end = text + len;
+	const char *colon = pg_port_of(text, len);
+	size_t name = colon ? (size_t)(colon - text) : len;
 	char number[16];
 	int rc = 0;
 
 	if (plan->host_count == PG_PLAN_HOSTS)
 		return CONVO_E_TOOBIG;
-	if (len && *text == '[' && memchr(text, ']', len)) {
-		end = memchr(text++, ']', len);
-		colon = end + 1 < text + len - 1 && end[1] == ':' ? end + 1 : NULL;
-	} else if (colon && *text != '/' && !memchr(colon + 1, ':', (size_t)(end - colon - 1))) {
-		end = colon;
-	} else {
-		colon = NULL;
-	}
-	host->host = pg_keep(plan, text, (size_t)(end - text), &rc);
 	host->port = PG_NONE;
 	if (colon) {
-		const char *stop = colon + 1 + strspn(colon + 1, "0123456789");
-
-		host->port = pg_keep(plan, colon + 1, (size_t)(stop - colon - 1), &rc);
+		host->port = pg_keep(plan, colon + 1, len - name - 1, &rc);
 	} else if (port) {
 		snprintf(number, sizeof(number), "%d", port);
 		host->port = pg_keep(plan, number, strlen(number), &rc);
 	}
+	if (name > 1 && *text == '[' && text[name - 1] == ']') {
+		text++;
+		name -= 2;
+	}
+	host->host = pg_keep(plan, text, name, &rc);
 	plan->host_count++;
 	return rc;
 }
@@ -442,6 +451,8 @@ static int pg_connect_failed(const struct pg_plan *plan, const PGconn *pg, char 
 		state[5] = '\0';
 		cause = fatal + 10;
 	}
+	if (PQconnectionNeedsPassword(pg))
+		return convo_fail(err, CONVO_E_DENIED, "%s: it wants a password", plan->where);
 	return convo_fail(err, *state ? pg_refusal_of(state)->code : CONVO_E_IO, "%s: %.*s",
 			  plan->where, (int)strcspn(cause, "\n"), cause);
 }

@@ -78,7 +78,8 @@ struct pg_query {
 int convo_pg_run(struct pg_db *db, struct pg_query *queries, size_t count, int64_t deadline_us,
 		 enum pool_fate *fate, struct convo_err *err);
 
-/** Bring the schema up to date; see convo_sql_migrate(). */
+/** Bring the schema up to date; see convo_sql_migrate(). `lock` is the statement that shuts out other
+ * migrations until the transaction ends. */
 int convo_pg_migrate(struct pg_db *db, const struct sql_dialect *dialect, const char *lock,
 		     const char *prefix, bool check, int64_t deadline_us, enum pool_fate *fate,
 		     struct convo_err *err);
