@@ -319,52 +319,79 @@ static void test_S2_windows_larger_than_an_answer_are_read_in_pieces(void **stat
 	convo_store_close(store);
 }
 
-/* A view is of one moment: a row of events that ends with the last, and as many as it says. */
-static void load_thread(void *ctx, int index)
+struct view {
+	struct proxy *proxy;
+	convo_store *through, *trimming;
+};
+
+/* A view is of one moment: events in a row up to the last, as many as it says. */
+static void view_load(convo_store *store)
 {
-	const struct convo_store_options trimming = {.event_limit = 5, .clean_interval_ms = -1};
 	convo_session *session = NULL;
+	const struct convo_event *events;
+	const struct convo_meta *meta;
+	struct convo_err err;
+	size_t n;
+
+	must_pass(convo_store_load(&session, store, &key, NULL, &err));
+	events = convo_session_events(session, &n);
+	meta = convo_session_meta(session);
+	must_equal(meta->count, n);
+	for (size_t i = 0; i < n; i++)
+		must_equal(meta->last_seq - (int64_t)(n - 1 - i), events[i].seq);
+	convo_session_free(session);
+}
+
+/* One loads; the other removes events while the request for the rest of them is held up. */
+static void view_thread(void *ctx, int index)
+{
+	struct view *view = ctx;
 	struct convo_err err;
 
 	if (index == 0) {
-		convo_store *trimmer = store_open(redis->url, &trimming);
-
-		nap_ms(20);
-		must_pass(say(trimmer, &key, &err));
-		convo_store_close(trimmer);
+		view_load(view->through);
 		return;
 	}
-	for (int i = 0; i < 4; i++) {
-		const struct convo_event *events;
-		const struct convo_meta *meta;
-		size_t n;
-
-		must_pass(convo_store_load(&session, ctx, &key, NULL, &err));
-		events = convo_session_events(session, &n);
-		meta = convo_session_meta(session);
-		must_equal(meta->count, n);
-		for (size_t k = 0; k < n; k++)
-			must_equal(meta->last_seq - (int64_t)(n - 1 - k), events[k].seq);
-		convo_session_free(session);
-	}
+	while (!proxy_fired(view->proxy))
+		nap_ms(1);
+	must_pass(say(view->trimming, &key, &err));
 }
 
 static void test_S2_a_large_view_holds_while_events_are_removed(void **state)
 {
-	convo_store *store;
+	const struct convo_store_options trimming = {.event_limit = 5, .clean_interval_ms = -1};
+	const struct convo_window none = {.kind = CONVO_WINDOW_NONE};
+	struct view view = {NULL, NULL, NULL};
+	convo_session *session = NULL;
 	struct convo_err err;
+	size_t turns = 0;
 
 	(void)state;
 	redis_needed();
-	store = store_open(redis->url, NULL);
-	for (int i = 0; i < 3; i++) {
-		create(store, &key);
-		say_large(store, 60);
-		test_threads(3, load_thread, store);
-		must_have_events(store, &key, 5);
-		must_pass(convo_store_delete(store, &key, &err));
+	view.proxy = proxy_start(redis->host, redis->port);
+	view.through =
+		store_open(test_text("redis://127.0.0.1:%d?pool=1", proxy_port(view.proxy)), NULL);
+	view.trimming = store_open(redis->url, &trimming);
+	/* Three turns: a first part, a second that is gone, and all again in one. */
+	for (int i = 0; i < 20 && turns < 3; i++) {
+		create(view.through, &key);
+		say_large(view.through, 30);
+		for (int k = 0; k < 2; k++) {
+			proxy_arm(view.proxy, PROXY_NONE, PROXY_REQUEST, 0);
+			must_pass(convo_store_load(&session, view.through, &key, &none, &err));
+			convo_session_free(session);
+		}
+		/* The request for a part is as long as that for nothing. */
+		proxy_arm(view.proxy, PROXY_DELAY, PROXY_REQUEST,
+			  proxy_passed(view.proxy, PROXY_REQUEST));
+		test_threads(2, view_thread, &view);
+		turns = proxy_turns(view.proxy);
+		must_pass(convo_store_delete(view.through, &key, &err));
 	}
-	convo_store_close(store);
+	must_equal(3, turns);
+	convo_store_close(view.trimming);
+	convo_store_close(view.through);
+	proxy_end(view.proxy);
 }
 
 /* ---- scripts and round trips ------------------------------------------------------------ */
