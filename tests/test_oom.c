@@ -222,6 +222,8 @@ static int op_clean(convo_store *store, struct convo_err *err)
 static const struct op {
 	const char *name;
 	int (*run)(convo_store *store, struct convo_err *err);
+	/* After its work it removes what that left, and leaves what fails there to cleaning. */
+	bool sweeps;
 } ops[] = {
 	{"create", op_create},
 	{"create with an id", op_create_many},
@@ -241,7 +243,7 @@ static const struct op {
 	{"delete", op_delete},
 	{"restore", op_restore},
 	{"delete again", op_delete},
-	{"purge", op_purge},
+	{"purge", op_purge, .sweeps = true},
 	{"create again", op_create},
 	{"append to the new", op_append},
 	{"clean", op_clean},
@@ -264,6 +266,10 @@ static size_t op_try(convo_store *store, const struct op *op)
 		}
 		rc = op->run(store, &err);
 		hit = test_oom_end();
+		if (hit && rc == 0 && op->sweeps) {
+			free(before);
+			return failed;
+		}
 		if (hit ? rc != CONVO_E_NOMEM || err.code != rc : rc != 0)
 			must_not_reach("%s, allocation %zu: %d: %s", op->name, n, rc, err.text);
 		after = note_store(store);

@@ -22,7 +22,9 @@
 
 #include <base/alloc.h>
 #include <base/clock.h>
+#include <base/dl.h>
 #include <base/uuid.h>
+#include <model/endpoint.h>
 #include <model/reply.h>
 #include <model/retry.h>
 
@@ -35,6 +37,48 @@
 #define GRACE_MS 20    /* how long to wait for the end of the transfer after [DONE] */
 #define LARGEST_LIST (8u << 20)
 
+/* ---- libcurl, loaded with the first question ------------------------------------------ */
+
+/* clang-format off */
+#define CURL_CALLS(X) \
+	X(easy_cleanup) \
+	X(easy_getinfo) \
+	X(easy_header) \
+	X(easy_init) \
+	X(easy_reset) \
+	X(easy_setopt) \
+	X(easy_strerror) \
+	X(getdate) \
+	X(global_init) \
+	X(multi_add_handle) \
+	X(multi_cleanup) \
+	X(multi_info_read) \
+	X(multi_init) \
+	X(multi_perform) \
+	X(multi_poll) \
+	X(multi_remove_handle) \
+	X(slist_append) \
+	X(slist_free_all)
+
+#define CURL_POINTER(name) __typeof__(curl_##name) *name;
+#define CURL_SYMBOL(name) {"curl_" #name, (void **)&curl.name},
+
+static struct {
+	CURL_CALLS(CURL_POINTER)
+} curl;
+/* clang-format on */
+
+static struct convo_err curl_missing; /* code 0: it is there */
+
+static void openai_load_curl(void)
+{
+	static const struct convo_symbol symbols[] = {CURL_CALLS(CURL_SYMBOL)};
+
+	if (convo_dl_load("libcurl.so.4", symbols, sizeof(symbols) / sizeof(symbols[0]),
+			  &curl_missing) == 0)
+		curl.global_init(CURL_GLOBAL_DEFAULT);
+}
+
 struct openai_link {
 	CURLM *multi;
 	CURL *easy;
@@ -43,9 +87,7 @@ struct openai_link {
 
 struct openai {
 	struct convo_model base;
-	char *shown; /* the base URL without user, password and query */
-	char *chat_url, *chat_shown;
-	char *list_url, *list_shown;
+	struct endpoint url;
 	char *key, *authorization; /* the header; NULL without a key */
 	int connect_ms, idle_ms, retries;
 	atomic_bool no_usage; /* the server knows no stream_options */
@@ -62,9 +104,9 @@ static void openai_link_free(struct openai_link *link)
 	if (!link)
 		return;
 	if (link->easy)
-		curl_easy_cleanup(link->easy);
+		curl.easy_cleanup(link->easy);
 	if (link->multi)
-		curl_multi_cleanup(link->multi);
+		curl.multi_cleanup(link->multi);
 	free(link);
 }
 
@@ -74,25 +116,23 @@ static struct openai_link *openai_link_new(void)
 
 	if (!link)
 		return NULL;
-	link->multi = curl_multi_init();
-	link->easy = curl_easy_init();
+	link->multi = curl.multi_init();
+	link->easy = curl.easy_init();
 	if (link->multi && link->easy)
 		return link;
 	openai_link_free(link);
 	return NULL;
 }
 
-static void openai_global_init(void)
-{
-	curl_global_init(CURL_GLOBAL_DEFAULT);
-}
-
-static struct openai_link *openai_borrow(struct openai *self)
+/* A link that waits, or a new one. */
+static int openai_borrow(struct openai *self, struct openai_link **out, struct convo_err *err)
 {
 	static pthread_once_t once = PTHREAD_ONCE_INIT;
 	struct openai_link *link;
 
-	pthread_once(&once, openai_global_init);
+	pthread_once(&once, openai_load_curl);
+	if (curl_missing.code)
+		return convo_fail(err, curl_missing.code, "%s", curl_missing.text);
 	pthread_mutex_lock(&self->lock);
 	link = self->idle;
 	if (link) {
@@ -100,7 +140,10 @@ static struct openai_link *openai_borrow(struct openai *self)
 		self->idle_count--;
 	}
 	pthread_mutex_unlock(&self->lock);
-	return link ? link : openai_link_new();
+	if (!link)
+		link = openai_link_new();
+	*out = link;
+	return link ? 0 : convo_fail_nomem(err);
 }
 
 static void openai_return(struct openai *self, struct openai_link *link)
@@ -147,7 +190,7 @@ static const char *openai_header(CURL *easy, const char *name)
 {
 	struct curl_header *header;
 
-	return curl_easy_header(easy, name, 0, CURLH_HEADER, -1, &header) == CURLHE_OK
+	return curl.easy_header(easy, name, 0, CURLH_HEADER, -1, &header) == CURLHE_OK
 		       ? header->value
 		       : NULL;
 }
@@ -160,8 +203,8 @@ static void openai_begin_reply(struct openai_call *call)
 
 	if (call->begun)
 		return;
-	curl_easy_getinfo(call->easy, CURLINFO_RESPONSE_CODE, &status);
-	curl_easy_getinfo(call->easy, CURLINFO_CONTENT_TYPE, &type);
+	curl.easy_getinfo(call->easy, CURLINFO_RESPONSE_CODE, &status);
+	curl.easy_getinfo(call->easy, CURLINFO_CONTENT_TYPE, &type);
 	call->begun = true;
 	call->reply.status = (int)status;
 	call->reply.says_events = type && strncasecmp(type, "text/event-stream", 17) == 0;
@@ -184,7 +227,7 @@ static size_t openai_write(char *bytes, size_t size, size_t count, void *ctx)
 
 static int openai_add_header(struct openai_call *call, const char *line)
 {
-	struct curl_slist *longer = curl_slist_append(call->headers, line);
+	struct curl_slist *longer = curl.slist_append(call->headers, line);
 
 	if (!longer)
 		return CONVO_E_NOMEM;
@@ -214,26 +257,26 @@ static bool openai_set_options(struct openai_call *call, const char *url)
 	CURL *easy = call->easy;
 	bool ok = true;
 
-	curl_easy_reset(easy);
-	ok = ok && curl_easy_setopt(easy, CURLOPT_URL, url) == CURLE_OK;
-	ok = ok && curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https") == CURLE_OK;
-	ok = ok && curl_easy_setopt(easy, CURLOPT_HTTPHEADER, call->headers) == CURLE_OK;
-	ok = ok && curl_easy_setopt(easy, CURLOPT_USERAGENT, "convo/" CONVO_VERSION) == CURLE_OK;
-	ok = ok && curl_easy_setopt(easy, CURLOPT_ACCEPT_ENCODING, "identity") == CURLE_OK;
-	ok = ok && curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L) == CURLE_OK;
-	ok = ok && curl_easy_setopt(easy, CURLOPT_QUICK_EXIT, 1L) == CURLE_OK;
-	ok = ok && curl_easy_setopt(easy, CURLOPT_TCP_KEEPALIVE, 1L) == CURLE_OK;
-	ok = ok && curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS,
+	curl.easy_reset(easy);
+	ok = ok && curl.easy_setopt(easy, CURLOPT_URL, url) == CURLE_OK;
+	ok = ok && curl.easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https") == CURLE_OK;
+	ok = ok && curl.easy_setopt(easy, CURLOPT_HTTPHEADER, call->headers) == CURLE_OK;
+	ok = ok && curl.easy_setopt(easy, CURLOPT_USERAGENT, "convo/" CONVO_VERSION) == CURLE_OK;
+	ok = ok && curl.easy_setopt(easy, CURLOPT_ACCEPT_ENCODING, "identity") == CURLE_OK;
+	ok = ok && curl.easy_setopt(easy, CURLOPT_NOSIGNAL, 1L) == CURLE_OK;
+	ok = ok && curl.easy_setopt(easy, CURLOPT_QUICK_EXIT, 1L) == CURLE_OK;
+	ok = ok && curl.easy_setopt(easy, CURLOPT_TCP_KEEPALIVE, 1L) == CURLE_OK;
+	ok = ok && curl.easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS,
 				    (long)call->self->connect_ms) == CURLE_OK;
-	ok = ok && curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, call->why) == CURLE_OK;
-	ok = ok && curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, openai_write) == CURLE_OK;
-	ok = ok && curl_easy_setopt(easy, CURLOPT_WRITEDATA, call) == CURLE_OK;
+	ok = ok && curl.easy_setopt(easy, CURLOPT_ERRORBUFFER, call->why) == CURLE_OK;
+	ok = ok && curl.easy_setopt(easy, CURLOPT_WRITEFUNCTION, openai_write) == CURLE_OK;
+	ok = ok && curl.easy_setopt(easy, CURLOPT_WRITEDATA, call) == CURLE_OK;
 	if (ca && *ca)
-		ok = ok && curl_easy_setopt(easy, CURLOPT_CAINFO, ca) == CURLE_OK;
+		ok = ok && curl.easy_setopt(easy, CURLOPT_CAINFO, ca) == CURLE_OK;
 	if (call->body.data) {
-		ok = ok && curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE,
+		ok = ok && curl.easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE,
 					    (curl_off_t)call->body.len) == CURLE_OK;
-		ok = ok && curl_easy_setopt(easy, CURLOPT_POSTFIELDS, call->body.data) == CURLE_OK;
+		ok = ok && curl.easy_setopt(easy, CURLOPT_POSTFIELDS, call->body.data) == CURLE_OK;
 	}
 	return ok;
 }
@@ -245,10 +288,10 @@ static void openai_watch(struct openai_call *call, int64_t now_us)
 	long headers = 0;
 	int64_t bytes;
 
-	curl_easy_getinfo(call->easy, CURLINFO_PRETRANSFER_TIME_T, &ready);
-	curl_easy_getinfo(call->easy, CURLINFO_SIZE_UPLOAD_T, &up);
-	curl_easy_getinfo(call->easy, CURLINFO_SIZE_DOWNLOAD_T, &down);
-	curl_easy_getinfo(call->easy, CURLINFO_HEADER_SIZE, &headers);
+	curl.easy_getinfo(call->easy, CURLINFO_PRETRANSFER_TIME_T, &ready);
+	curl.easy_getinfo(call->easy, CURLINFO_SIZE_UPLOAD_T, &up);
+	curl.easy_getinfo(call->easy, CURLINFO_SIZE_DOWNLOAD_T, &down);
+	curl.easy_getinfo(call->easy, CURLINFO_HEADER_SIZE, &headers);
 	bytes = up + down + headers;
 	if (ready == 0 || bytes != call->bytes)
 		call->moved_us = now_us;
@@ -276,7 +319,7 @@ static void openai_collect(struct openai_call *call)
 	int left;
 	CURLMsg *message;
 
-	while ((message = curl_multi_info_read(call->multi, &left))) {
+	while ((message = curl.multi_info_read(call->multi, &left))) {
 		if (message->msg == CURLMSG_DONE) {
 			call->over = true;
 			call->result = message->data.result;
@@ -297,7 +340,7 @@ static int openai_drive(struct openai_call *call)
 		int64_t now_us;
 		int patience;
 
-		if (curl_multi_perform(call->multi, &running) != CURLM_OK)
+		if (curl.multi_perform(call->multi, &running) != CURLM_OK)
 			return convo_fail_nomem(call->err);
 		openai_collect(call);
 		if (call->over || call->rc < 0)
@@ -311,7 +354,7 @@ static int openai_drive(struct openai_call *call)
 			call->timed_out = !call->finish_us;
 			return 0;
 		}
-		curl_multi_poll(call->multi, &wake, wakes, patience, NULL);
+		curl.multi_poll(call->multi, &wake, wakes, patience, NULL);
 	}
 }
 
@@ -332,18 +375,18 @@ static int openai_fail_connect(struct openai_call *call, const char *why)
 	int port = 0;
 	long number = 0;
 
-	curl_easy_getinfo(call->easy, CURLINFO_OS_ERRNO, &number);
+	curl.easy_getinfo(call->easy, CURLINFO_OS_ERRNO, &number);
 	if (!number || sscanf(why, "Failed to connect to %127s port %d", host, &port) != 2)
 		return convo_fail(call->err, CONVO_E_IO, "%s: cannot connect: %s",
-				  call->self->shown, number ? strerror((int)number) : why);
+				  call->self->url.shown, number ? strerror((int)number) : why);
 	return convo_fail(call->err, CONVO_E_IO, "%s: cannot connect to %s port %d: %s",
-			  call->self->shown, host, port, strerror((int)number));
+			  call->self->url.shown, host, port, strerror((int)number));
 }
 
 static int openai_fail_reach(struct openai_call *call)
 {
-	const char *why = *call->why ? call->why : curl_easy_strerror(call->result);
-	const char *base = call->self->shown;
+	const char *why = *call->why ? call->why : curl.easy_strerror(call->result);
+	const char *base = call->self->url.shown;
 
 	if (openai_is_nonsense(call))
 		return convo_fail(call->err, CONVO_E_IO, "%s: the proxy's URL is none", base);
@@ -373,14 +416,14 @@ static int openai_verdict(struct openai_call *call)
 	if (call->over && call->result != CURLE_OK) {
 		if (!call->begun && call->result != CURLE_PARTIAL_FILE)
 			return openai_fail_reach(call);
-		cut = *call->why ? call->why : curl_easy_strerror(call->result);
+		cut = *call->why ? call->why : curl.easy_strerror(call->result);
 	}
 	if (call->timed_out && !reply->started)
 		return convo_fail(call->err, CONVO_E_TIMEOUT, "%s: no answer for %d ms",
-				  call->self->shown, call->self->idle_ms);
+				  call->self->url.shown, call->self->idle_ms);
 	if (call->timed_out)
 		return convo_fail(call->err, CONVO_E_TIMEOUT, "%s: silent for %d ms",
-				  call->self->shown, call->self->idle_ms);
+				  call->self->url.shown, call->self->idle_ms);
 	openai_begin_reply(call);
 	return convo_reply_end(reply, cut);
 }
@@ -391,7 +434,7 @@ static int openai_transfer(struct openai_call *call, const char *url, const char
 
 	if (rc < 0 || !openai_set_options(call, url))
 		return convo_fail_nomem(call->err);
-	if (curl_multi_add_handle(call->multi, call->easy) != CURLM_OK)
+	if (curl.multi_add_handle(call->multi, call->easy) != CURLM_OK)
 		return convo_fail_nomem(call->err);
 	return openai_drive(call);
 }
@@ -406,15 +449,15 @@ static void openai_call_init(struct openai_call *call, struct openai *self,
 	call->cancel = cancel;
 	call->err = err;
 	call->reply.err = err;
-	call->reply.base = self->shown;
+	call->reply.base = self->url.shown;
 	call->reply.wire.secret = self->key;
 }
 
 /* Leaves the link ready for the next call; an unfinished transfer's connection is closed. */
 static void openai_call_clear(struct openai_call *call)
 {
-	curl_multi_remove_handle(call->multi, call->easy);
-	curl_slist_free_all(call->headers);
+	curl.multi_remove_handle(call->multi, call->easy);
+	curl.slist_free_all(call->headers);
 	convo_buf_clear(&call->body);
 	convo_reply_clear(&call->reply);
 }
@@ -491,7 +534,7 @@ static int openai_plan_retry(const struct openai_ask *ask, const struct openai_c
 	if (!facts.broken && !facts.status)
 		return -1;
 	if (facts.after)
-		facts.after_date = (int64_t)curl_getdate(facts.after, NULL);
+		facts.after_date = (int64_t)curl.getdate(facts.after, NULL);
 	convo_uuid_random(random);
 	memcpy(&facts.dice, random, sizeof(facts.dice));
 	return convo_retry_wait(&facts);
@@ -508,12 +551,12 @@ static int openai_attempt(struct openai_ask *ask)
 
 	openai_call_init(&call, self, ask->link, ask->cancel, ask->err);
 	call.reply.wire.answer = ask->into;
-	call.reply.url = self->chat_shown;
+	call.reply.url = self->url.chat_shown;
 	call.reply.max = self->base.max_answer * 2 + (64u << 10);
 	ask->wait_ms = -1;
 	rc = convo_wire_request(&call.body, self->base.name, ask->request, usage, ask->err);
 	if (rc == 0)
-		rc = openai_transfer(&call, self->chat_url, accept);
+		rc = openai_transfer(&call, self->url.chat_url, accept);
 	if (rc == 0)
 		rc = openai_verdict(&call);
 	if (rc < 0 && rc != CONVO_E_CANCELED && rc != CONVO_E_NOMEM &&
@@ -555,11 +598,10 @@ static int openai_ask(convo_model *model, const struct convo_request *request, s
 	struct openai *self = (struct openai *)model;
 	struct openai_ask ask = {
 		.self = self, .request = request, .into = into, .cancel = cancel, .err = err};
-	int rc;
+	int rc = openai_borrow(self, &ask.link, err);
 
-	ask.link = openai_borrow(self);
-	if (!ask.link)
-		return convo_fail_nomem(err);
+	if (rc < 0)
+		return rc;
 	for (ask.attempt = 1;; ask.attempt++) {
 		into->pub.attempts = ask.attempt;
 		rc = openai_attempt(&ask);
@@ -589,23 +631,23 @@ static int openai_read_list(struct openai_call *call)
 	if (rc < 0 || convo_wire_has_model(body, name) != 0)
 		return rc;
 	return convo_fail(call->err, CONVO_E_NOTFOUND, "%s: it has no model '%s'",
-			  call->self->shown, name);
+			  call->self->url.shown, name);
 }
 
 static int openai_check(convo_model *model, convo_cancel *cancel, struct convo_err *err)
 {
 	struct openai *self = (struct openai *)model;
-	struct openai_link *link = openai_borrow(self);
+	struct openai_link *link;
 	struct openai_call call;
-	int rc;
+	int rc = openai_borrow(self, &link, err);
 
-	if (!link)
-		return convo_fail_nomem(err);
+	if (rc < 0)
+		return rc;
 	openai_call_init(&call, self, link, cancel, err);
 	call.reply.collect = true;
-	call.reply.url = self->list_shown;
+	call.reply.url = self->url.list_shown;
 	call.reply.max = LARGEST_LIST;
-	rc = openai_transfer(&call, self->list_url, "Accept: application/json");
+	rc = openai_transfer(&call, self->url.list_url, "Accept: application/json");
 	if (rc == 0 && call.over && call.result == CURLE_OK)
 		openai_begin_reply(&call); /* the body may be empty */
 	if (rc == 0)
@@ -628,11 +670,7 @@ static void openai_close(convo_model *model)
 		self->idle = next;
 	}
 	pthread_mutex_destroy(&self->lock);
-	free(self->shown);
-	free(self->chat_url);
-	free(self->chat_shown);
-	free(self->list_url);
-	free(self->list_shown);
+	convo_endpoint_clear(&self->url);
 	free(self->key);
 	free(self->authorization);
 	free(self);
@@ -643,90 +681,6 @@ static const struct model_kind openai_kind = {
 	.check = openai_check,
 	.close = openai_close,
 };
-
-/* The base's path without what people leave at its end: slashes, or the whole path of a chat. */
-static char *openai_base_path(CURLU *url)
-{
-	static const char chat[] = "/chat/completions";
-	char *path = NULL, *copy;
-	size_t len;
-
-	if (curl_url_get(url, CURLUPART_PATH, &path, 0) != CURLUE_OK)
-		return NULL;
-	len = strlen(path);
-	while (len && path[len - 1] == '/')
-		len--;
-	if (len >= sizeof(chat) - 1 &&
-	    memcmp(path + len - (sizeof(chat) - 1), chat, sizeof(chat) - 1) == 0)
-		len -= sizeof(chat) - 1;
-	while (len && path[len - 1] == '/')
-		len--;
-	copy = convo_memdup(path, len);
-	curl_free(path);
-	return copy;
-}
-
-/* The URL with another path, and the same as it may be shown. */
-static bool openai_join(CURLU *url, const char *base_path, const char *path, char **full,
-			char **shown)
-{
-	struct convo_buf joined = {0};
-	CURLU *bare = NULL;
-	char *text = NULL, *bare_text = NULL;
-	bool ok = convo_buf_addf(&joined, "%s%s", base_path, path) == 0;
-
-	ok = ok &&
-	     curl_url_set(url, CURLUPART_PATH, joined.len ? joined.data : "/", 0) == CURLUE_OK;
-	ok = ok && curl_url_get(url, CURLUPART_URL, &text, 0) == CURLUE_OK;
-	bare = ok ? curl_url_dup(url) : NULL;
-	ok = bare && curl_url_set(bare, CURLUPART_USER, NULL, 0) == CURLUE_OK &&
-	     curl_url_set(bare, CURLUPART_PASSWORD, NULL, 0) == CURLUE_OK &&
-	     curl_url_set(bare, CURLUPART_QUERY, NULL, 0) == CURLUE_OK &&
-	     curl_url_set(bare, CURLUPART_FRAGMENT, NULL, 0) == CURLUE_OK &&
-	     curl_url_get(bare, CURLUPART_URL, &bare_text, 0) == CURLUE_OK;
-	if (ok && full)
-		ok = (*full = convo_memdup(text, strlen(text))) != NULL;
-	if (ok)
-		ok = (*shown = convo_memdup(bare_text, strlen(bare_text))) != NULL;
-	curl_free(text);
-	curl_free(bare_text);
-	curl_url_cleanup(bare);
-	convo_buf_clear(&joined);
-	return ok;
-}
-
-static int openai_set_url(struct openai *self, const char *base, struct convo_err *err)
-{
-	CURLU *url = curl_url();
-	char *scheme = NULL, *path = NULL;
-	int rc = 0;
-	CURLUcode why;
-
-	if (!url)
-		return convo_fail_nomem(err);
-	why = curl_url_set(url, CURLUPART_URL, base, 0);
-	if (why == CURLUE_OK)
-		why = curl_url_get(url, CURLUPART_SCHEME, &scheme, 0);
-	if (why == CURLUE_OUT_OF_MEMORY) {
-		rc = convo_fail_nomem(err);
-	} else if (why != CURLUE_OK ||
-		   (strcmp(scheme, "http") != 0 && strcmp(scheme, "https") != 0)) {
-		rc = convo_fail(err, CONVO_E_INVALID,
-				"the base URL is none: it begins with http:// or https:// and "
-				"ends with the version path");
-	} else {
-		path = openai_base_path(url);
-		if (!path || !openai_join(url, path, "", NULL, &self->shown) ||
-		    !openai_join(url, path, "/chat/completions", &self->chat_url,
-				 &self->chat_shown) ||
-		    !openai_join(url, path, "/models", &self->list_url, &self->list_shown))
-			rc = convo_fail_nomem(err);
-	}
-	curl_free(scheme);
-	free(path);
-	curl_url_cleanup(url);
-	return rc;
-}
 
 static int openai_set_key(struct openai *self, const char *key, struct convo_err *err)
 {
@@ -762,7 +716,7 @@ int convo_openai_open(convo_model **out, const struct convo_model_options *opts,
 	self->retries = opts->max_retries ? opts->max_retries : DEFAULT_RETRIES;
 	atomic_init(&self->no_usage, false);
 	pthread_mutex_init(&self->lock, NULL);
-	rc = openai_set_url(self, base, err);
+	rc = convo_endpoint_init(&self->url, base, err);
 	if (rc == 0)
 		rc = openai_set_key(self, opts->api_key, err);
 	if (rc < 0) {

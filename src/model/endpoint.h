@@ -1,0 +1,26 @@
+/*
+ * The URLs of an endpoint, made from the base URL that a person wrote. Nothing is asked, and
+ * nothing but what people leave at a base's end by mistake is changed in it.
+ */
+#ifndef MODEL_ENDPOINT_H
+#define MODEL_ENDPOINT_H
+
+#include <base/fail.h>
+
+struct endpoint {
+	char *shown; /* the base, without user, password and query, like the others that are shown */
+	char *chat_url, *chat_shown; /* BASE/chat/completions */
+	char *list_url, *list_shown; /* BASE/models */
+};
+
+/**
+ * Read a base URL: http or https, a host, a path, and perhaps a query, which is kept behind every
+ * path.
+ *
+ * @return 0, CONVO_E_INVALID, CONVO_E_NOMEM; clear it in any case
+ */
+int convo_endpoint_init(struct endpoint *out, const char *base, struct convo_err *err);
+
+void convo_endpoint_clear(struct endpoint *endpoint);
+
+#endif
