@@ -5,6 +5,7 @@
  *     bench_store [-engine memory,sqlite] [-op append,load] [-events 100,10000,1000000]
  *                 [-callers 1,8,64] [-turns 5] [-ms 200] [-dir DIR] [-url URL] [-side store|bare]
  *
+ * Of servers the engines are redis and piped (Redis with many requests in flight), with -url.
  * CPU is in microseconds for one operation, all threads together.
  * The lengths of sessions are measured with one caller, the numbers of callers with the first
  * length, each caller on a session of its own.
