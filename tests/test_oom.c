@@ -222,8 +222,6 @@ static int op_clean(convo_store *store, struct convo_err *err)
 static const struct op {
 	const char *name;
 	int (*run)(convo_store *store, struct convo_err *err);
-	/* After its work it removes what that left, and leaves what fails there to cleaning. */
-	bool sweeps;
 } ops[] = {
 	{"create", op_create},
 	{"create with an id", op_create_many},
@@ -243,7 +241,7 @@ static const struct op {
 	{"delete", op_delete},
 	{"restore", op_restore},
 	{"delete again", op_delete},
-	{"purge", op_purge, .sweeps = true},
+	{"purge", op_purge},
 	{"create again", op_create},
 	{"append to the new", op_append},
 	{"clean", op_clean},
@@ -266,7 +264,8 @@ static size_t op_try(convo_store *store, const struct op *op)
 		}
 		rc = op->run(store, &err);
 		hit = test_oom_end();
-		if (hit && rc == 0 && op->sweeps) {
+		/* Its work done, a purge removes what that left; what fails there waits for cleaning. */
+		if (hit && rc == 0 && op->run == op_purge) {
 			free(before);
 			return failed;
 		}
