@@ -5,20 +5,36 @@
 
 #include <dlfcn.h>
 
-int convo_dl_load(const char *file, const struct convo_symbol *symbols, size_t count,
-		  struct convo_err *err)
+static int dl_load(const struct convo_library *library, struct convo_err *err)
 {
-	void *library = dlopen(file, RTLD_NOW | RTLD_LOCAL);
+	void *handle = dlopen(library->file, RTLD_NOW | RTLD_LOCAL);
 	size_t i;
 
-	if (!library)
-		return convo_fail(err, CONVO_E_UNSUPPORTED, "%s cannot be loaded: %s", file,
-				  dlerror());
-	for (i = 0; i < count; i++) {
-		*symbols[i].slot = dlsym(library, symbols[i].name);
-		if (!*symbols[i].slot)
-			return convo_fail(err, CONVO_E_UNSUPPORTED, "%s has no %s", file,
-					  symbols[i].name);
+	if (!handle)
+		return convo_fail(err, CONVO_E_UNSUPPORTED, "%s cannot be loaded: %s",
+				  library->file, dlerror());
+	for (i = 0; i < library->count; i++) {
+		const struct convo_symbol *symbol = &library->symbols[i];
+
+		*symbol->slot = dlsym(handle, symbol->name);
+		if (!*symbol->slot)
+			return convo_fail(err, CONVO_E_UNSUPPORTED, "%s has no %s", library->file,
+					  symbol->name);
 	}
 	return 0;
+}
+
+int convo_dl_need(struct convo_library *library, void (*init)(void), struct convo_err *err)
+{
+	int rc = 0;
+
+	pthread_mutex_lock(&library->lock);
+	if (!library->loaded) {
+		rc = dl_load(library, err);
+		library->loaded = rc >= 0;
+		if (library->loaded && init)
+			init();
+	}
+	pthread_mutex_unlock(&library->lock);
+	return rc;
 }

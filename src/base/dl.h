@@ -5,13 +5,17 @@
  * The one file that uses such a library includes its header, lists the functions it calls, and
  * calls them through a struct of pointers of the same types:
  *
- *     #define CALLS(X) X(easy_init) X(easy_cleanup)
- *     #define POINTER(name) __typeof__(curl_##name) *name;
- *     static struct { CALLS(POINTER) } curl;
+ *     #define CURL_CALLS(X) X(easy_init) X(easy_cleanup)
+ *     #define CURL_POINTER(name) __typeof__(curl_##name) *name;
+ *     #define CURL_SYMBOL(name) {"curl_" #name, (void **)&curl.name},
+ *     static struct { CURL_CALLS(CURL_POINTER) } curl;
+ *     static const struct convo_symbol symbols[] = {CURL_CALLS(CURL_SYMBOL)};
+ *     static struct convo_library library = CONVO_LIBRARY("libcurl.so.4", symbols);
  */
 #ifndef BASE_DL_H
 #define BASE_DL_H
 
+#include <pthread.h>
 #include <stddef.h>
 
 #include <base/fail.h>
@@ -21,14 +25,26 @@ struct convo_symbol {
 	void **slot; /* of the pointer to the function */
 };
 
+struct convo_library {
+	const char *file; /* its soname */
+	const struct convo_symbol *symbols;
+	size_t count;
+	pthread_mutex_t lock; /* guards loaded and the slots; they stay as they are once loaded */
+	bool loaded;
+};
+
+#define CONVO_LIBRARY(file, symbols)                                       \
+	{                                                                  \
+		(file), (symbols), sizeof(symbols) / sizeof((symbols)[0]), \
+			PTHREAD_MUTEX_INITIALIZER, false                   \
+	}
+
 /**
- * Load a library and find its functions. It stays loaded. To be called once for a library; call it
- * under pthread_once(), or again after a failure, with a lock.
+ * Load a library if it is not loaded, and then call `init`, which may be NULL. It stays loaded.
+ * Thread-safe.
  *
- * @param file its soname: "libcurl.so.4"
  * @return 0, CONVO_E_UNSUPPORTED when it or a function of it is not there
  */
-int convo_dl_load(const char *file, const struct convo_symbol *symbols, size_t count,
-		  struct convo_err *err);
+int convo_dl_need(struct convo_library *library, void (*init)(void), struct convo_err *err);
 
 #endif

@@ -68,15 +68,12 @@ static struct {
 } curl;
 /* clang-format on */
 
-static struct convo_err curl_missing; /* code 0: it is there */
+static const struct convo_symbol curl_symbols[] = {CURL_CALLS(CURL_SYMBOL)};
+static struct convo_library curl_library = CONVO_LIBRARY("libcurl.so.4", curl_symbols);
 
-static void openai_load_curl(void)
+static void openai_init_curl(void)
 {
-	static const struct convo_symbol symbols[] = {CURL_CALLS(CURL_SYMBOL)};
-
-	if (convo_dl_load("libcurl.so.4", symbols, sizeof(symbols) / sizeof(symbols[0]),
-			  &curl_missing) == 0)
-		curl.global_init(CURL_GLOBAL_DEFAULT);
+	curl.global_init(CURL_GLOBAL_DEFAULT);
 }
 
 struct openai_link {
@@ -127,12 +124,11 @@ static struct openai_link *openai_link_new(void)
 /* A link that waits, or a new one. */
 static int openai_borrow(struct openai *self, struct openai_link **out, struct convo_err *err)
 {
-	static pthread_once_t once = PTHREAD_ONCE_INIT;
+	int rc = convo_dl_need(&curl_library, openai_init_curl, err);
 	struct openai_link *link;
 
-	pthread_once(&once, openai_load_curl);
-	if (curl_missing.code)
-		return convo_fail(err, curl_missing.code, "%s", curl_missing.text);
+	if (rc < 0)
+		return rc;
 	pthread_mutex_lock(&self->lock);
 	link = self->idle;
 	if (link) {

@@ -13,6 +13,7 @@
 
 #include <base/alloc.h>
 #include <base/clock.h>
+#include <base/dl.h>
 #include <base/fail.h>
 
 #define PG_OLDEST 120000 /* of the servers that we know */
@@ -24,6 +25,54 @@ struct pg_db {
 	const char *where;
 	bool stale; /* not to be used again, though the server still answers */
 };
+
+/* ---- libpq, loaded with the first connection ------------------------------------------ */
+
+/* clang-format off */
+#define PQ_CALLS(X) \
+	X(clear) \
+	X(cmdTuples) \
+	X(connectPoll) \
+	X(connectStartParams) \
+	X(connectionNeedsPassword) \
+	X(consumeInput) \
+	X(enterPipelineMode) \
+	X(errorMessage) \
+	X(escapeIdentifier) \
+	X(finish) \
+	X(flush) \
+	X(freemem) \
+	X(getResult) \
+	X(getisnull) \
+	X(getlength) \
+	X(getvalue) \
+	X(isBusy) \
+	X(nfields) \
+	X(ntuples) \
+	X(parameterStatus) \
+	X(pipelineSync) \
+	X(resultErrorField) \
+	X(resultStatus) \
+	X(sendQuery) \
+	X(sendQueryParams) \
+	X(serverVersion) \
+	X(setErrorVerbosity) \
+	X(setNoticeReceiver) \
+	X(setSingleRowMode) \
+	X(setnonblocking) \
+	X(socket) \
+	X(status)
+
+#define PQ_POINTER(name) __typeof__(PQ##name) *name;
+#define PQ_SYMBOL(name) {"PQ" #name, (void **)&pq.name},
+
+static struct {
+	PQ_CALLS(PQ_POINTER)
+} pq;
+/* clang-format on */
+
+static const struct convo_symbol pq_symbols[] = {PQ_CALLS(PQ_SYMBOL)};
+static struct convo_library pq_library = CONVO_LIBRARY("libpq.so.5", pq_symbols);
 
 /* ---- the plan ------------------------------------------------------------------------- */
 
@@ -211,7 +260,7 @@ void convo_pg_plan_clear(struct pg_plan *plan)
 /* Wait for the socket. @return 1 when it is ready, 0 at the deadline */
 static int pg_poll(const PGconn *pg, short events, int64_t deadline_us)
 {
-	struct pollfd fd = {.fd = PQsocket(pg), .events = events};
+	struct pollfd fd = {.fd = pq.socket(pg), .events = events};
 	int n;
 
 	do {
@@ -267,9 +316,9 @@ static int pg_timeout(const struct pg_db *db, struct convo_err *err)
 static int pg_refused(struct pg_db *db, const PGresult *res, int64_t *detail, enum pool_fate *fate,
 		      struct convo_err *err)
 {
-	const char *state = PQresultErrorField(res, PG_DIAG_SQLSTATE);
-	const char *text = PQresultErrorField(res, PG_DIAG_MESSAGE_PRIMARY);
-	const char *more = PQresultErrorField(res, PG_DIAG_MESSAGE_DETAIL);
+	const char *state = pq.resultErrorField(res, PG_DIAG_SQLSTATE);
+	const char *text = pq.resultErrorField(res, PG_DIAG_MESSAGE_PRIMARY);
+	const char *more = pq.resultErrorField(res, PG_DIAG_MESSAGE_DETAIL);
 	const struct pg_refusal *refusal;
 
 	if (!state)
@@ -299,8 +348,8 @@ static int pg_lost(struct pg_db *db, enum pool_fate *fate, struct convo_err *err
 static int pg_next(struct pg_db *db, int64_t deadline_us, PGresult **res, enum pool_fate *fate,
 		   struct convo_err *err)
 {
-	while (PQisBusy(db->pg)) {
-		int unsent = PQflush(db->pg);
+	while (pq.isBusy(db->pg)) {
+		int unsent = pq.flush(db->pg);
 
 		if (unsent < 0)
 			return pg_lost(db, fate, err);
@@ -308,12 +357,12 @@ static int pg_next(struct pg_db *db, int64_t deadline_us, PGresult **res, enum p
 			*fate = POOL_LOST;
 			return pg_timeout(db, err);
 		}
-		if (!PQconsumeInput(db->pg))
+		if (!pq.consumeInput(db->pg))
 			return pg_lost(db, fate, err);
 	}
-	*res = PQgetResult(db->pg);
-	if (PQstatus(db->pg) == CONNECTION_BAD) {
-		PQclear(*res);
+	*res = pq.getResult(db->pg);
+	if (pq.status(db->pg) == CONNECTION_BAD) {
+		pq.clear(*res);
 		return pg_lost(db, fate, err);
 	}
 	return 0;
@@ -322,15 +371,16 @@ static int pg_next(struct pg_db *db, int64_t deadline_us, PGresult **res, enum p
 static int pg_rows(struct pg_query *query, const PGresult *res, struct convo_err *err)
 {
 	struct convo_text column[PG_COLUMNS];
-	int columns = PQnfields(res), row, i, rc = 0;
+	int columns = pq.nfields(res), row, i, rc = 0;
 
-	for (row = 0; rc == 0 && row < PQntuples(res); row++) {
+	for (row = 0; rc == 0 && row < pq.ntuples(res); row++) {
 		query->count++;
 		if (!query->row)
 			continue;
 		for (i = 0; i < columns && i < PG_COLUMNS; i++) {
-			column[i].data = PQgetisnull(res, row, i) ? NULL : PQgetvalue(res, row, i);
-			column[i].len = (size_t)PQgetlength(res, row, i);
+			column[i].data =
+				pq.getisnull(res, row, i) ? NULL : pq.getvalue(res, row, i);
+			column[i].len = (size_t)pq.getlength(res, row, i);
 		}
 		rc = query->row(query->ctx, column, err);
 	}
@@ -351,9 +401,9 @@ static int pg_take(struct pg_db *db, struct pg_query *query, int64_t deadline_us
 			return rc ? rc : lost;
 		if (!res)
 			return rc;
-		switch (PQresultStatus(res)) {
+		switch (pq.resultStatus(res)) {
 		case PGRES_COMMAND_OK:
-			query->count = strtoll(PQcmdTuples(res), NULL, 10);
+			query->count = strtoll(pq.cmdTuples(res), NULL, 10);
 			break;
 		case PGRES_TUPLES_OK:
 		case PGRES_SINGLE_TUPLE:
@@ -365,7 +415,7 @@ static int pg_take(struct pg_db *db, struct pg_query *query, int64_t deadline_us
 				rc = pg_refused(db, res, &query->detail, fate, err);
 			break;
 		}
-		PQclear(res);
+		pq.clear(res);
 	}
 }
 
@@ -382,10 +432,10 @@ static int pg_take_end(struct pg_db *db, int64_t deadline_us, int rc, enum pool_
 		lost = pg_next(db, deadline_us, &res, fate, rc ? NULL : err);
 		if (lost < 0)
 			return rc ? rc : lost;
-		status = PQresultStatus(res);
+		status = pq.resultStatus(res);
 		if (res && status != PGRES_PIPELINE_SYNC && !rc)
 			rc = pg_refused(db, res, &detail, fate, err);
-		PQclear(res);
+		pq.clear(res);
 	}
 	return rc;
 }
@@ -395,14 +445,14 @@ static int pg_send(struct pg_db *db, const struct pg_query *query)
 	static const struct pg_args none;
 	const struct pg_args *args = query->args ? query->args : &none;
 
-	return PQsendQueryParams(db->pg, query->sql, args->count, args->type, args->value,
-				 args->length, args->format, 1);
+	return pq.sendQueryParams(db->pg, query->sql, args->count, args->type, args->value,
+				  args->length, args->format, 1);
 }
 
 int convo_pg_run(struct pg_db *db, struct pg_query *queries, size_t count, int64_t deadline_us,
 		 enum pool_fate *fate, struct convo_err *err)
 {
-	int ok = PQenterPipelineMode(db->pg), rc = 0;
+	int ok = pq.enterPipelineMode(db->pg), rc = 0;
 	size_t i;
 
 	for (i = 0; ok && i < count; i++) {
@@ -412,13 +462,13 @@ int convo_pg_run(struct pg_db *db, struct pg_query *queries, size_t count, int64
 		ok = pg_send(db, &queries[i]);
 	}
 	/* Before its end has been sent, nothing of a pipeline can take effect. */
-	if (!ok || !PQpipelineSync(db->pg)) {
+	if (!ok || !pq.pipelineSync(db->pg)) {
 		*fate = POOL_UNSENT;
 		return convo_fail(err, CONVO_E_IO, "%s: cannot send", db->where);
 	}
 	/* Row by row, so that a long history is not held twice. */
 	if (count == 1)
-		PQsetSingleRowMode(db->pg);
+		pq.setSingleRowMode(db->pg);
 	for (i = 0; *fate == POOL_KEEP && i < count; i++)
 		rc = pg_take(db, &queries[i], deadline_us, rc, fate, err);
 	if (*fate == POOL_KEEP)
@@ -439,7 +489,7 @@ static void pg_quiet(void *ctx, const PGresult *res)
 static int pg_connect_failed(const struct pg_plan *plan, const PGconn *pg, char state[6],
 			     struct convo_err *err)
 {
-	const char *text = PQerrorMessage(pg), *cause = strstr(text, " failed: ");
+	const char *text = pq.errorMessage(pg), *cause = strstr(text, " failed: ");
 	const char *fatal;
 
 	cause = cause ? cause + strlen(" failed: ") : text;
@@ -451,7 +501,7 @@ static int pg_connect_failed(const struct pg_plan *plan, const PGconn *pg, char 
 		state[5] = '\0';
 		cause = fatal + 10;
 	}
-	if (PQconnectionNeedsPassword(pg))
+	if (pq.connectionNeedsPassword(pg))
 		return convo_fail(err, CONVO_E_DENIED, "%s: it wants a password", plan->where);
 	return convo_fail(err, *state ? pg_refusal_of(state)->code : CONVO_E_IO, "%s: %.*s",
 			  plan->where, (int)strcspn(cause, "\n"), cause);
@@ -460,16 +510,16 @@ static int pg_connect_failed(const struct pg_plan *plan, const PGconn *pg, char 
 /* Whether a connection is to a server that we can work with. */
 static int pg_connect_check(const struct pg_plan *plan, PGconn *pg, struct convo_err *err)
 {
-	const char *encoding = PQparameterStatus(pg, "server_encoding");
+	const char *encoding = pq.parameterStatus(pg, "server_encoding");
 
-	if (PQserverVersion(pg) < PG_OLDEST)
+	if (pq.serverVersion(pg) < PG_OLDEST)
 		return convo_fail(err, CONVO_E_UNSUPPORTED, "%s: PostgreSQL 12 or later is needed",
 				  plan->where);
 	if (encoding && strcmp(encoding, "UTF8") != 0)
 		return convo_fail(err, CONVO_E_UNSUPPORTED,
 				  "%s: the database has the encoding %s, and convo needs UTF8",
 				  plan->where, encoding);
-	if (PQsetnonblocking(pg, 1) != 0)
+	if (pq.setnonblocking(pg, 1) != 0)
 		return convo_fail_nomem(err);
 	return 0;
 }
@@ -480,12 +530,12 @@ static int pg_connect_wait(const struct pg_plan *plan, PGconn *pg, int64_t deadl
 	PostgresPollingStatusType next = PGRES_POLLING_WRITING;
 
 	while (next != PGRES_POLLING_OK) {
-		if (PQstatus(pg) == CONNECTION_BAD || next == PGRES_POLLING_FAILED)
+		if (pq.status(pg) == CONNECTION_BAD || next == PGRES_POLLING_FAILED)
 			return pg_connect_failed(plan, pg, state, err);
 		if (!pg_poll(pg, next == PGRES_POLLING_READING ? POLLIN : POLLOUT, deadline_us))
 			return convo_fail(err, CONVO_E_TIMEOUT, "%s: cannot connect in time",
 					  plan->where);
-		next = PQconnectPoll(pg);
+		next = pq.connectPoll(pg);
 	}
 	return pg_connect_check(plan, pg, err);
 }
@@ -515,14 +565,14 @@ static int pg_connect_host(const struct pg_plan *plan, const struct pg_host *hos
 	PG_SET("client_encoding", "UTF8");
 	PG_SET(NULL, NULL);
 #undef PG_SET
-	pg = PQconnectStartParams(name, value, 0);
+	pg = pq.connectStartParams(name, value, 0);
 	if (!pg)
 		return convo_fail_nomem(err);
-	PQsetErrorVerbosity(pg, PQERRORS_VERBOSE); /* with the SQLSTATE */
-	PQsetNoticeReceiver(pg, pg_quiet, NULL);
+	pq.setErrorVerbosity(pg, PQERRORS_VERBOSE); /* with the SQLSTATE */
+	pq.setNoticeReceiver(pg, pg_quiet, NULL);
 	rc = pg_connect_wait(plan, pg, deadline_us, state, err);
 	if (rc < 0)
-		PQfinish(pg);
+		pq.finish(pg);
 	else
 		*out = pg;
 	return rc;
@@ -532,9 +582,11 @@ static int pg_connect_host(const struct pg_plan *plan, const struct pg_host *hos
 static int pg_connect(const struct pg_plan *plan, const char *database, int64_t deadline_us,
 		      PGconn **out, char state[6], struct convo_err *err)
 {
+	int rc = convo_dl_need(&pq_library, NULL, err);
 	size_t i;
-	int rc = 0;
 
+	if (rc < 0)
+		return rc;
 	for (i = 0; i < plan->host_count; i++) {
 		int64_t now_us = convo_clock_mono_us();
 		int64_t share_us = (deadline_us - now_us) / (int64_t)(plan->host_count - i);
@@ -553,7 +605,7 @@ static struct pg_db *pg_wrap(const struct pg_plan *plan, PGconn *pg, struct conv
 	struct pg_db *db = convo_alloc(1, sizeof(*db));
 
 	if (!db) {
-		PQfinish(pg);
+		pq.finish(pg);
 		convo_fail_nomem(err);
 		return NULL;
 	}
@@ -574,22 +626,22 @@ static int pg_plain(struct pg_db *db, const char *sql, int64_t deadline_us, int6
 	int rc = 0, lost;
 
 	state[0] = '\0';
-	if (!PQsendQuery(db->pg, sql))
+	if (!pq.sendQuery(db->pg, sql))
 		return pg_lost(db, fate, err);
 	for (;;) {
 		lost = pg_next(db, deadline_us, &res, fate, rc ? NULL : err);
 		if (lost < 0 || !res)
 			return rc ? rc : lost;
-		if (PQresultStatus(res) == PGRES_FATAL_ERROR && !rc) {
-			const char *s = PQresultErrorField(res, PG_DIAG_SQLSTATE);
+		if (pq.resultStatus(res) == PGRES_FATAL_ERROR && !rc) {
+			const char *s = pq.resultErrorField(res, PG_DIAG_SQLSTATE);
 
 			snprintf(state, 6, "%s", s ? s : "");
 			rc = pg_refused(db, res, &detail, fate, err);
-		} else if (value && PQntuples(res) > 0) {
+		} else if (value && pq.ntuples(res) > 0) {
 			*found = true;
-			*value = strtoll(PQgetvalue(res, 0, 0), NULL, 10);
+			*value = strtoll(pq.getvalue(res, 0, 0), NULL, 10);
 		}
-		PQclear(res);
+		pq.clear(res);
 	}
 }
 
@@ -613,8 +665,8 @@ static int pg_create_database(const struct pg_plan *plan, int64_t deadline_us,
 	}
 	if (rc < 0)
 		goto out;
-	name = PQescapeIdentifier(pg, plan->text.data + plan->database,
-				  strlen(plan->text.data + plan->database));
+	name = pq.escapeIdentifier(pg, plan->text.data + plan->database,
+				   strlen(plan->text.data + plan->database));
 	rc = name ? convo_buf_addf(&sql,
 				   "CREATE DATABASE %s ENCODING 'UTF8' LC_COLLATE 'C' LC_CTYPE 'C' "
 				   "TEMPLATE template0",
@@ -628,7 +680,7 @@ static int pg_create_database(const struct pg_plan *plan, int64_t deadline_us,
 	if (rc < 0 && (strcmp(state, "42P04") == 0 || strcmp(state, "23505") == 0))
 		rc = 0;
 out:
-	PQfreemem(name);
+	pq.freemem(name);
 	convo_buf_clear(&sql);
 	convo_pg_close(db);
 	return rc;
@@ -653,16 +705,16 @@ void convo_pg_close(struct pg_db *db)
 {
 	if (!db)
 		return;
-	PQfinish(db->pg);
+	pq.finish(db->pg);
 	free(db);
 }
 
 bool convo_pg_usable(const struct pg_db *db)
 {
-	struct pollfd fd = {.fd = PQsocket(db->pg), .events = POLLIN};
+	struct pollfd fd = {.fd = pq.socket(db->pg), .events = POLLIN};
 
 	/* An idle server says nothing; what there is to read is its farewell. */
-	return !db->stale && PQstatus(db->pg) == CONNECTION_OK && poll(&fd, 1, 0) == 0;
+	return !db->stale && pq.status(db->pg) == CONNECTION_OK && poll(&fd, 1, 0) == 0;
 }
 
 /* ---- migrations ----------------------------------------------------------------------- */
