@@ -17,7 +17,10 @@ bool convo_mul(size_t a, size_t b, size_t *out)
 
 void *convo_alloc(size_t count, size_t size)
 {
-	return calloc(count ? count : 1, size);
+	size_t bytes;
+
+	/* calloc() looks too, but a sanitizer takes that for a mistake of the caller. */
+	return convo_mul(count, size, &bytes) ? calloc(count ? count : 1, size) : NULL;
 }
 
 bool convo_grow(void **array, size_t *cap, size_t need, size_t size)

@@ -351,8 +351,9 @@ enum json_kind convo_json_kind(struct convo_text text)
 
 int convo_json_check(struct convo_text text, const char *what, struct convo_err *err)
 {
-	struct scan s = {.start = text.data, .pos = text.data, .end = text.data + text.len};
+	struct scan s = {.start = text.data, .pos = text.data};
 
+	s.end = text.data ? text.data + text.len : NULL;
 	scan_blanks(&s);
 	if (scan_value(&s)) {
 		scan_blanks(&s);
@@ -604,7 +605,9 @@ int convo_json_quote_to(struct convo_buf *out, const char *data, size_t len)
 	struct convo_buf clean = {.max = out->max};
 	int rc;
 
-	if (convo_utf8_valid(data, len) && (!len || !memchr(data, 0, len)))
+	if (!len) /* when data may be NULL */
+		return convo_buf_adds(out, "\"\"");
+	if (convo_utf8_valid(data, len) && !memchr(data, 0, len))
 		return quote_valid(out, data, len);
 	rc = convo_utf8_repair(&clean, data, len);
 	if (rc >= 0)

@@ -66,8 +66,8 @@ static const char *const my_texts[MY_TEXT_COUNT] = {
 		"UPDATE {p}sessions SET life = ?, position = ?, deleted_us = ?, purge_us = ?, "
 		"due_us = ? WHERE " THE_LIVE_ONE,
 	[MY_RESTORE] = "CALL {p}restore(?, ?, ?, ?, ?, ?)",
-	[MY_PURGE] = "UPDATE {p}sessions SET life = 2, due_us = 1 WHERE app = ? AND user = ? "
-		     "AND session = ? AND life = 1 AND (? IS NULL OR generation = ?)",
+	[MY_PURGE] = ("UPDATE {p}sessions SET life = 2, due_us = 1 WHERE app = ? AND user = ? "
+		      "AND session = ? AND life = 1 AND (? IS NULL OR generation = ?)"),
 	[MY_STATE_SET] = "CALL {p}state_set(?, ?, ?, ?, ?, ?, ?, ?, ?)",
 	[MY_STATE_LIST] = "CALL {p}state_list(?, ?, ?, ?, ?, ?)",
 	[MY_CLEAN] = "CALL {p}clean(?, ?)",
