@@ -26,6 +26,7 @@ void roster_enter(struct app *app, const char *session, bool stored)
 {
 	snprintf(app->session, sizeof(app->session), "%s", session);
 	app->generated = false;
+	app->stored = stored;
 	if (!stored || !app->last)
 		return;
 	convo_turn_free(app->last);

@@ -120,6 +120,8 @@ static void turn_notes(const struct app *app)
 	const struct convo_answer *answer = turn->answer;
 	char line[160];
 
+	if (app->renewed)
+		term_note("(the session was gone, deleted or expired: it begins anew here)");
 	if (turn->left_out && turn->left_out_why && (app->flags->debug || !app->flags->ask))
 		term_note("(%s)", turn->left_out_why);
 	if (answer && answer->note)
@@ -202,8 +204,11 @@ static int turn_start(struct app *app, const char *text, size_t len,
 		spin_stop();
 		term_note("(that id was taken meanwhile: this is session %s)", app->session);
 	}
-	if (app->last && app->last->question_seq)
+	app->renewed = app->stored && app->last && app->last->created;
+	if (app->last && app->last->question_seq) {
 		app->generated = false;
+		app->stored = true;
+	}
 	app->error = *err;
 	return rc;
 }

@@ -391,6 +391,22 @@ def the_schema_is_printed(home):
 
 
 @case
+def a_session_that_expired_begins_anew_and_that_is_said(home):
+    with subprocess.Popen([CONVO, '-model', 'echo', '-session-ttl', '100ms'], env=home.env,
+                          stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                          stderr=subprocess.PIPE) as program:
+        program.stdin.write(b'one\n')
+        program.stdin.flush()
+        got = b''
+        while b'user: one' not in got:
+            got += os.read(program.stdout.fileno(), 4096)
+        time.sleep(0.3)
+        out, err = program.communicate(b'two\n', timeout=20)
+    contains('I was sent 2 messages', out.decode())
+    equal('(the session was gone, deleted or expired: it begins anew here)\n', err.decode())
+
+
+@case
 def the_event_limit_is_kept(home):
     done = talk(home, 'a', 'b', 'c', '/log 50', args=['-event-limit', '3'])
     contains('/log 50\n#4', done.rest.replace('… 0 earlier', ''))
