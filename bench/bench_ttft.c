@@ -30,7 +30,7 @@ static const char stream[] =
 	"data: {\"choices\":[{\"delta\":{},\"finish_reason\":\"stop\"}]}\n\n"
 	"data: [DONE]\n\n";
 
-static void bench_die(const char *what)
+_Noreturn static void bench_die(const char *what)
 {
 	fprintf(stderr, "bench_ttft: %s\n", what);
 	exit(1);
@@ -217,7 +217,9 @@ static int figure_compare(const void *a, const void *b)
 
 static double figure_ms(const int64_t *sorted, size_t count, unsigned percent)
 {
-	return (double)sorted[(count - 1) * percent / 100] / 1000;
+	size_t at = (count - 1) * percent / 100;
+
+	return (double)sorted[at] / 1000;
 }
 
 int main(int argc, char **argv)

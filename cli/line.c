@@ -466,7 +466,7 @@ enum input_end line_edit(const char *prompt, struct text *out)
 		term_say("\n");
 	if ((!got || count <= 0) && !line.failed)
 		return INPUT_END;
-	if (count > 0 && (got[count - 1] == L'\n' || got[count - 1] == L'\r'))
+	if (got && count > 0 && (got[count - 1] == L'\n' || got[count - 1] == L'\r'))
 		count--;
 	ok = !line.failed && line_narrow(&typed, got, got + count) && paste_expand(out, &typed);
 	if (ok)
