@@ -6,6 +6,7 @@
 #include <arpa/inet.h>
 #include <netdb.h>
 #include <netinet/in.h>
+#include <time.h>
 
 #include <base/clock.h>
 #include <base/resolve.h>
@@ -54,21 +55,22 @@ static void test_L2_a_name_that_takes_too_long_is_given_up(void **state)
 {
 	struct addrinfo *list = NULL;
 	struct convo_err err;
-	int given_up = 0;
 
 	(void)state;
-	/* Now and then the answer is there before anybody waits. */
-	for (int i = 0; i < 50; i++) {
-		int rc = convo_resolve(&list, "localhost", 1, in_ms(-1), &err);
+	must_fail_with(CONVO_E_TIMEOUT, convo_resolve(&list, "localhost", 1, in_ms(-1), &err));
+	must(list == NULL);
+	/* Whoever is first, the answer or the deadline, nothing is lost or freed twice. */
+	for (int us = 0; us < 400; us += 4) {
+		int rc = convo_resolve(&list, "localhost", 1, convo_clock_mono_us() + us, &err);
 
 		must_equal(rc == 0 ? 0 : CONVO_E_TIMEOUT, rc);
 		must(rc == 0 ? list != NULL : !list);
-		given_up += rc < 0;
 		if (list)
 			freeaddrinfo(list);
 		list = NULL;
 	}
-	must(given_up > 0);
+	/* Those who still ask must be done before the program ends, for checkers of memory. */
+	nanosleep(&(struct timespec){0, 300000000L}, NULL);
 	/* An address needs nobody to ask. */
 	must_pass(convo_resolve(&list, "127.0.0.1", 1, in_ms(-1), &err));
 	freeaddrinfo(list);

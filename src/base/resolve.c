@@ -15,6 +15,7 @@
 #include <time.h>
 
 #include <base/alloc.h>
+#include <base/clock.h>
 
 /* A question on its way. Whoever comes second, the asker that gave up or the answer, frees it. */
 struct resolve {
@@ -132,6 +133,8 @@ int convo_resolve(struct addrinfo **out, const char *host, int port, int64_t dea
 	snprintf(number, sizeof(number), "%d", port);
 	if (resolve_ask(host, number, AI_NUMERICHOST, out) == 0)
 		return 0;
+	if (convo_clock_mono_us() >= deadline_us)
+		return convo_fail(err, CONVO_E_TIMEOUT, "host name: no time to ask");
 	ask = resolve_new(host, number);
 	if (!ask)
 		return convo_fail_nomem(err);
