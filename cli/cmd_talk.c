@@ -34,8 +34,8 @@ static void log_event(const struct convo_event *event, bool counts)
 
 	if (convo_message_text(&text, event->message, event->message_len, NULL) < 0)
 		return;
-	/* What takes turns back is a message without text: it shows in what it took back. */
-	if (*text || counts) {
+	/* What takes turns back shows in what it took back. */
+	if ((*text || counts) && strcmp(event->role, "control") != 0) {
 		term_style(STYLE_DIM);
 		term_say("#%lld ", (long long)event->seq);
 		if (counts)
@@ -74,7 +74,7 @@ int cmd_log(struct app *app, char *arg)
 	struct convo_err err = {0};
 	size_t count = 0;
 
-	if (*arg)
+	if (*arg >= '0' && *arg <= '9')
 		window.n = strtoul(arg, &arg, 10);
 	if (*arg || !window.n) {
 		term_error("/log wants a number of messages");

@@ -208,6 +208,15 @@ def undo_and_retry_take_back(home):
 
 
 @case
+def the_log_shows_what_was_taken_back_and_not_how(home):
+    done = talk(home, 'one', '/undo', '/log', '/log -1')
+    contains('👤 You: /log\n#1 👤 You (taken back): one\n'
+             '#2 🤖 Assistant (taken back): I am echo, a stand-in and no language model. '
+             'I was sent 2 messages. The last one:\nuser: one\n\n', done.rest)
+    contains('convo: /log wants a number of messages\n', done.err)
+
+
+@case
 def model_and_instruction_can_change(home):
     done = home.model('plain', text='/model\n/model count\nhi\n/system Be brief\n/system\n/exit\n')
     contains('👤 You: /model\nModel: plain\n\n👤 You: /model count\nModel: count\n', done.out)
