@@ -118,6 +118,11 @@ int cmd_retry(struct app *app, char *arg)
 	(void)arg;
 	if (rc)
 		return rc;
+	if (!*text) {
+		term_error("the question is no longer stored (-event-limit): ask it once more");
+		free(text);
+		return EXIT_FAILED;
+	}
 	term_style(STYLE_DIM);
 	term_say("↩ Asking again: ");
 	term_show_line(text, term_columns() > 30 ? term_columns() - 18 : 12);

@@ -217,6 +217,12 @@ def the_log_shows_what_was_taken_back_and_not_how(home):
 
 
 @case
+def a_question_that_is_no_longer_stored_cannot_be_retried(home):
+    done = talk(home, 'one', '/retry', args=['-event-limit', '1'])
+    equal('convo: the question is no longer stored (-event-limit): ask it once more\n', done.err)
+
+
+@case
 def model_and_instruction_can_change(home):
     done = home.model('plain', text='/model\n/model count\nhi\n/system Be brief\n/system\n/exit\n')
     contains('👤 You: /model\nModel: plain\n\n👤 You: /model count\nModel: count\n', done.out)
