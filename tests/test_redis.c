@@ -722,6 +722,36 @@ static void test_L2_a_server_that_hangs_ends_in_a_timeout(void **state)
 	convo_store_close(store);
 }
 
+static void hang_thread(void *ctx, int index)
+{
+	struct convo_err err;
+	int64_t begin_us, took_us;
+
+	nap_ms(index * 40);
+	begin_us = convo_clock_mono_us();
+	must_fail_with(CONVO_E_TIMEOUT, say(ctx, &key, &err));
+	took_us = convo_clock_mono_us() - begin_us;
+	if (took_us > 450000)
+		must_not_reach("caller %d waited %d ms", index, (int)(took_us / 1000));
+}
+
+static void test_L2_none_waits_for_those_with_more_time(void **state)
+{
+	const struct convo_store_options opts = {.timeout_ms = 300, .clean_interval_ms = -1};
+	struct convo_err err;
+	convo_store *store;
+
+	(void)state;
+	redis_needed();
+	store = store_open(redis->url, &opts);
+	create(store, &key);
+	server_pause(redis);
+	test_threads(12, hang_thread, store);
+	server_resume(redis);
+	must_pass(say(store, &key, &err));
+	convo_store_close(store);
+}
+
 static void test_A8_a_server_out_of_memory_stores_nothing(void **state)
 {
 	struct convo_err err;
@@ -939,6 +969,7 @@ int main(void)
 		REDIS_TEST(test_unix_sockets_and_databases),
 		REDIS_TEST(test_L2_nobody_listens),
 		REDIS_TEST(test_L2_a_server_that_hangs_ends_in_a_timeout),
+		REDIS_TEST(test_L2_none_waits_for_those_with_more_time),
 		REDIS_TEST(test_A8_a_server_out_of_memory_stores_nothing),
 		REDIS_TEST(test_A8_a_replica_is_read_only),
 		REDIS_TEST(test_L3_a_busy_server_is_waited_for),

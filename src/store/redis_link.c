@@ -20,6 +20,7 @@
 #define HEAD_ROOM 96 /* "*<n> $7 EVALSHA $40 <sha1>" with its line ends, or less */
 #define PAUSE_US 1000
 #define PAUSE_MAX_US 50000
+#define LATE_US 100000 /* the pool gives up this much before a deadline, or less */
 #define GROUP_JOBS 256
 #define GROUP_BYTES (1u << 20)
 #define GROUP_LEADERS 1 /* the server does one thing at a time; more only make rounds smaller */
@@ -401,54 +402,44 @@ int convo_ask_run(struct redis_store *redis, const struct store_call *call, stru
 	return ask->job.rc;
 }
 
-int convo_ask_run_grouped(struct redis_store *redis, const struct store_call *call,
-			  struct redis_ask *ask, struct convo_err *err)
-{
-	if (ask->broken)
-		return convo_fail_nomem(err);
-	ask_prepare(redis, ask, call);
-	return convo_group_run(redis->group, &ask->job, err);
-}
-
-/* Drop from the batch what is done or out of time; the first deadline of the rest, 0 for none. */
-static int64_t batch_keep_in_time(struct redis_batch *batch, int64_t now_us)
-{
-	int64_t first_us = 0;
-	size_t kept = 0, i;
-
-	for (i = 0; i < batch->count; i++) {
-		struct redis_ask *ask = batch->ask[i];
-		int64_t deadline_us = ask->job.deadline_us;
-
-		if (ask->done || deadline_us <= now_us)
-			continue;
-		batch->ask[kept++] = ask;
-		if (!first_us || deadline_us < first_us)
-			first_us = deadline_us;
-	}
-	batch->count = kept;
-	return first_us;
-}
-
-/* A round of the group. A deadline that comes ends the call it belongs to, not the others. */
+/* A round of the group ends with the first deadline of its calls, so that none is held up by those
+ * that have more time: they queue again. */
 static void redis_round(void *ctx, struct group_job **jobs, size_t count)
 {
 	struct redis_ask *ask[GROUP_JOBS];
 	struct redis_batch batch = {.redis = ctx, .ask = ask, .count = count};
-	int64_t deadline_us;
+	int64_t deadline_us = jobs[0]->deadline_us;
 	size_t i;
 
 	for (i = 0; i < count; i++) {
 		ask[i] = (struct redis_ask *)jobs[i];
-		ask[i]->job.rc = convo_fail(&ask[i]->job.err, CONVO_E_TIMEOUT,
-					    "%s: no time left to ask", batch.redis->name);
+		if (jobs[i]->deadline_us < deadline_us)
+			deadline_us = jobs[i]->deadline_us;
 	}
-	while ((deadline_us = batch_keep_in_time(&batch, convo_clock_mono_us()))) {
-		batch_run(&batch, deadline_us);
-		if (batch_pending(&batch) && batch.ask[0]->job.rc != CONVO_E_TIMEOUT)
-			break;
-	}
+	batch_run(&batch, deadline_us);
+	for (i = 0; i < count; i++)
+		ask[i]->again = !ask[i]->done && convo_clock_mono_us() + LATE_US >= deadline_us;
 	convo_buf_clear(&batch.out);
+}
+
+int convo_ask_run_grouped(struct redis_store *redis, const struct store_call *call,
+			  struct redis_ask *ask, struct convo_err *err)
+{
+	struct convo_err why = {0};
+	int rc;
+
+	if (ask->broken)
+		return convo_fail_nomem(err);
+	ask_prepare(redis, ask, call);
+	do {
+		ask->again = false;
+		rc = convo_group_run(redis->group, &ask->job, &why);
+	} while (ask->again && convo_clock_mono_us() < call->deadline_us);
+	if (rc == CONVO_E_TIMEOUT || rc == CONVO_E_IO)
+		why.maybe = why.maybe || ask->unknown;
+	if (rc < 0 && err)
+		*err = why;
+	return rc;
 }
 
 /* ---- connecting -------------------------------------------------------------------------- */

@@ -79,6 +79,7 @@ struct redis_ask {
 	bool sent, done;   /* on this connection; for good */
 	bool unknown;      /* was sent on a connection that was lost */
 	bool with_source;  /* the server does not know the script */
+	bool again;        /* the round ended early for this one */
 	const char *waits; /* why the server would not do it yet */
 };
 
