@@ -41,6 +41,9 @@ extern const struct bench_engine bench_memory;
 extern const struct bench_engine bench_sqlite;
 extern const struct bench_engine bench_redis;
 extern const struct bench_engine bench_piped; /* the same with many appends in flight */
+extern const struct bench_engine bench_postgres;
+extern const struct bench_engine bench_pgbatch; /* the same with many appends in one pipeline */
+extern const struct bench_engine bench_mysql;
 
 /** Print a message and end the program. */
 void bench_die(const char *fmt, ...) __attribute__((noreturn, format(printf, 1, 2)));

@@ -38,6 +38,13 @@ static const struct bench_engine *const engines[] = {
 	&bench_redis,
 	&bench_piped,
 #endif
+#ifdef CONVO_WITH_POSTGRES
+	&bench_postgres,
+	&bench_pgbatch,
+#endif
+#ifdef CONVO_WITH_MYSQL
+	&bench_mysql,
+#endif
 };
 
 static struct {

@@ -19,8 +19,11 @@
 
 #define PG_CLEAN_ROWS 5000
 
+/* A window of more events is taken from the connection row by row. */
+#define PG_LARGE 1000
+
 /* Appends that travel together: rounds at a time, and how much in one. */
-#define PG_ROUNDS 2
+#define PG_ROUNDS 4
 #define PG_ROUND_JOBS 64
 #define PG_ROUND_BYTES ((size_t)1 << 20)
 
@@ -246,7 +249,8 @@ static int pg_open(struct convo_store *store, const struct store_call *call,
 {
 	struct pg_store *pg = pg_of(store);
 	char place[sizeof(store->where) - sizeof("PostgreSQL ()")] = "";
-	int rounds = store->opts.max_connections < PG_ROUNDS ? 1 : PG_ROUNDS;
+	/* Half of the connections are left to others. */
+	int rounds = (store->opts.max_connections + 1) / 2;
 	int rc = convo_pg_plan_init(&pg->plan, url, place, sizeof(place), err);
 
 	snprintf(store->where, sizeof(store->where), "PostgreSQL (%s)", place);
@@ -257,7 +261,8 @@ static int pg_open(struct convo_store *store, const struct store_call *call,
 	if (rc == 0)
 		rc = convo_pool_new(&pg->pool, store, &pg_driver, err);
 	if (rc == 0)
-		rc = convo_group_new(&pg->appends, pg_append_round, pg, rounds, PG_ROUND_JOBS,
+		rc = convo_group_new(&pg->appends, pg_append_round, pg,
+				     rounds < PG_ROUNDS ? rounds : PG_ROUNDS, PG_ROUND_JOBS,
 				     PG_ROUND_BYTES, err);
 	if (rc == 0)
 		rc = convo_pool_run(pg->pool, call, true, pg_migrate_op, NULL, err);
@@ -397,7 +402,12 @@ static int pg_load(struct convo_store *store, const struct store_call *call,
 	struct pg_store *pg = pg_of(store);
 	struct pg_load load = {into, key, false};
 	struct pg_query query = {
-		.sql = pg->sql[PG_LOAD], .begin = pg_load_begin, .row = pg_load_row, .ctx = &load};
+		.sql = pg->sql[PG_LOAD],
+		.begin = pg_load_begin,
+		.row = pg_load_row,
+		.ctx = &load,
+		.large = window->n > PG_LARGE,
+	};
 	struct pg_args args = {0};
 	int64_t n = window->n > INT64_MAX / 4 ? INT64_MAX / 4 : (int64_t)window->n;
 	int64_t seq = window->seq > INT64_MAX / 4 ? INT64_MAX / 4 : window->seq;

@@ -466,8 +466,7 @@ int convo_pg_run(struct pg_db *db, struct pg_query *queries, size_t count, int64
 		*fate = POOL_UNSENT;
 		return convo_fail(err, CONVO_E_IO, "%s: cannot send", db->where);
 	}
-	/* Row by row, so that a long history is not held twice. */
-	if (count == 1)
+	if (count == 1 && queries->large)
 		pq.setSingleRowMode(db->pg);
 	for (i = 0; *fate == POOL_KEEP && i < count; i++)
 		rc = pg_take(db, &queries[i], deadline_us, rc, fate, err);

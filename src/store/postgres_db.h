@@ -62,6 +62,7 @@ struct pg_query {
 	void (*begin)(void *ctx);   /* called before each try: forget earlier rows; may be NULL */
 	pg_row row;                 /* NULL: rows do not matter */
 	void *ctx;
+	bool large;     /* take row by row what is not to be held twice; costs more for each */
 	int64_t count;  /* set: rows returned or changed */
 	int64_t detail; /* set with CONVO_E_TOOBIG: what raised it */
 };
