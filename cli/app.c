@@ -95,10 +95,6 @@ int app_open_store(struct app *app)
 
 	if (convo_store_open(&app->store, app->settings.url.data, &app->settings.store, &err) == 0)
 		return 0;
-	if (err.code == CONVO_E_UNSUPPORTED && strchr(app->flags->session, ':')) {
-		settings_list_stores(app->flags->session);
-		return EXIT_USAGE;
-	}
 	return app_store_failed(app, "", &err);
 }
 

@@ -171,7 +171,8 @@ static bool backend_is_built(const char *scheme)
 	return false;
 }
 
-void settings_list_stores(const char *wanted)
+/* One line that says which stores there are. */
+static void settings_list_stores(const char *wanted)
 {
 	char list[128] = "";
 	size_t i, len = 0;
@@ -182,12 +183,10 @@ void settings_list_stores(const char *wanted)
 		len += (size_t)snprintf(list + len, sizeof(list) - len, "%s%s", len ? ", " : "",
 					backends[i].name);
 	}
-	/* Of a URL the scheme alone: it may hold a password. */
 	if (settings_scheme(wanted))
 		term_error("-session %s: not in this build, which has: %s", wanted, list);
 	else
-		term_error("-session %.*s: no such store; there are: %s", (int)strcspn(wanted, ":"),
-			   wanted, list);
+		term_error("-session %s: no such store; there are: %s", wanted, list);
 }
 
 static int settings_store(struct settings *settings, const struct flags *flags)

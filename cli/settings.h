@@ -30,9 +30,6 @@ bool settings_can_ask(const struct settings *settings, const char *model);
 /** The three lines for who has set neither key nor URL, on stderr. */
 void settings_explain_key(void);
 
-/** Say on stderr which stores this build knows. */
-void settings_list_stores(const char *wanted);
-
 /**
  * Where a file of ours goes: $`variable`/convo/`name`, else ~/`fallback`/convo/`name`. The folder is
  * made, for its owner alone, if it is missing. @return false when there is no such place.

@@ -279,7 +279,7 @@ WRONG = [
     (['hello'], "unexpected 'hello'; to ask once: convo -p"),
     (['-streaming', 'false'], 'written -x=false'),
     (['-session', 'oracle'], 'no such store; there are: inmemory'),
-    (['-session', 'oracle://me:secret@host/db'], '-session oracle: no such store'),
+    (['-session', 'oracle://me:secret@host/db'], "the store 'oracle' is unknown or not in this build, which has: memory"),
     (['-json'], '-json goes with -p'),
     (['-user', ''], '-user: a name has 1 to 255 bytes'),
     (['-table-prefix', "x'; drop", '-session', 'sqlite'], 'prefix'),
