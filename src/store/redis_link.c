@@ -23,7 +23,7 @@
 #define LATE_US 100000 /* the pool gives up this much before a deadline, or less */
 #define GROUP_JOBS 256
 #define GROUP_BYTES (1u << 20)
-#define GROUP_LEADERS 1 /* the server does one thing at a time; more only make rounds smaller */
+#define GROUP_LEADERS 2 /* more gain while the server flushes, and cost while it computes */
 
 /* ---- requests --------------------------------------------------------------------------- */
 
