@@ -6,6 +6,7 @@
 #include <stdio.h>
 
 #include <base/clock.h>
+#include <support/oom.h>
 #include <support/proxy.h>
 
 #define HELLO "{\"role\":\"user\",\"content\":\"hello\"}"
@@ -366,4 +367,106 @@ void test_P1_round_trips_are_few(void **state)
 	}
 	convo_store_close(store);
 	proxy_end(proxy);
+}
+
+/* ---- memory --------------------------------------------------------------------------------- */
+
+struct oom {
+	convo_store *store;
+	const char *url;
+};
+
+static int oom_open(struct oom *oom, struct convo_err *err)
+{
+	const struct convo_store_options opts = {.clean_interval_ms = -1};
+	convo_store *store = NULL;
+	int rc = convo_store_open(&store, oom->url, &opts, err);
+
+	must(rc < 0 ? !store : store != NULL);
+	convo_store_close(store);
+	return rc;
+}
+
+static int oom_create(struct oom *oom, struct convo_err *err)
+{
+	const struct convo_item item = {.name = "user:n", .json = "[1]"};
+	const struct convo_create create = {.title = "t", .state = &item, .state_count = 1};
+	const struct convo_key key = {"app", "user", ""};
+
+	return convo_store_create(oom->store, &key, &create, NULL, err);
+}
+
+static int oom_append(struct oom *oom, struct convo_err *err)
+{
+	const struct convo_event events[2] = {{.message = HELLO, .state = "{\"n\":1}"},
+					      {.message = HELLO, .state = "{\"app:n\":1}"}};
+	const struct convo_key key = sql_key("s");
+
+	return convo_store_append(oom->store, &key, NULL, events, 2, NULL, err);
+}
+
+static int oom_load(struct oom *oom, struct convo_err *err)
+{
+	const struct convo_key key = sql_key("s");
+	convo_session *session = NULL;
+	int rc = convo_store_load(&session, oom->store, &key, NULL, err);
+
+	must(rc < 0 ? !session : session != NULL);
+	convo_session_free(session);
+	return rc;
+}
+
+static int oom_list(struct oom *oom, struct convo_err *err)
+{
+	const struct convo_meta *metas;
+	convo_cursor *cursor = NULL;
+	size_t count;
+	int rc = convo_cursor_new(&cursor, "app", "user", CONVO_LIST_LIVE, err);
+
+	if (rc >= 0)
+		rc = convo_store_list(oom->store, cursor, 10, &metas, &count, err);
+	convo_cursor_free(cursor);
+	return rc;
+}
+
+static int oom_state(struct oom *oom, struct convo_err *err)
+{
+	const struct convo_item item = {.name = "n", .json = "[2]"};
+	const struct convo_key key = sql_key("s");
+	char *value = NULL;
+	int rc = convo_store_state_set(oom->store, &key, &item, 1, err);
+
+	if (rc >= 0)
+		rc = convo_store_state_get(&value, oom->store, &key, "n", err);
+	free(value);
+	return rc;
+}
+
+void test_each_allocation_may_fail(void **state)
+{
+	static int (*const calls[])(struct oom *, struct convo_err *) = {
+		oom_open, oom_create, oom_append, oom_load, oom_list, oom_state};
+	struct convo_err err = {0};
+	struct oom oom;
+
+	(void)state;
+	sql_needed();
+	oom.url = sql_url(NULL, "prefix=oom_");
+	oom.store = sql_open(oom.url);
+	sql_create(oom.store, "s");
+	for (size_t i = 0; i < sizeof(calls) / sizeof(calls[0]); i++) {
+		size_t n;
+
+		must_equal(0, calls[i](&oom, &err));
+		for (n = 1; test_oom_at(n); n++) {
+			int rc = calls[i](&oom, &err);
+
+			if (test_oom_end())
+				must_equal(CONVO_E_NOMEM, rc);
+			else if (rc < 0)
+				must_not_reach("call %zu: %s", i, err.text);
+		}
+		must(n > 2);
+	}
+	convo_store_close(oom.store);
 }

@@ -39,6 +39,7 @@ void test_L3_a_restart_of_the_server_needs_none_of_ours(void **state);
 void test_L4_one_connection_serves_eight_threads(void **state);
 void test_L5_a_wrong_password_is_told_without_it(void **state);
 void test_P1_round_trips_are_few(void **state);
+void test_each_allocation_may_fail(void **state);
 
 #define SQL_SUITE                                                                            \
 	cmocka_unit_test(test_L1_tables_of_others_are_left_alone),                           \
@@ -49,6 +50,7 @@ void test_P1_round_trips_are_few(void **state);
 		cmocka_unit_test(test_L2_a_server_that_hangs_costs_the_timeout_and_no_more), \
 		cmocka_unit_test(test_L3_a_restart_of_the_server_needs_none_of_ours),        \
 		cmocka_unit_test(test_L4_one_connection_serves_eight_threads),               \
-		cmocka_unit_test(test_P1_round_trips_are_few)
+		cmocka_unit_test(test_P1_round_trips_are_few),                               \
+		cmocka_unit_test(test_each_allocation_may_fail)
 
 #endif
