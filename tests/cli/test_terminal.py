@@ -359,6 +359,7 @@ def suspending_gives_the_terminal_back(home):
         before = term.settings()
         term.start()
         term.type('half')
+        term.wait('half')  # Ctrl-Z makes the terminal forget what is not read yet
         term.keys('C-z')
         term.wait('Stopped')
         term.enter('fg')
