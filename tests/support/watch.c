@@ -54,6 +54,23 @@ static pid_t watcher_parent_of(pid_t pid)
 	return parent;
 }
 
+/* The state letter of a thread; 'X' when it is gone. */
+static char watcher_state_of(pid_t pid, const char *task)
+{
+	char path[320], line[512], state = 'X';
+	char *end;
+	FILE *f;
+
+	snprintf(path, sizeof(path), "/proc/%d/task/%s/stat", (int)pid, task);
+	f = fopen(path, "re");
+	if (!f)
+		return state;
+	if (fgets(line, sizeof(line), f) && (end = strrchr(line, ')')) != NULL)
+		sscanf(end + 1, " %c", &state);
+	fclose(f);
+	return state;
+}
+
 static bool watcher_descends(pid_t pid, pid_t from)
 {
 	for (int depth = 0; pid > 1 && depth < 16; depth++) {
@@ -64,8 +81,8 @@ static bool watcher_descends(pid_t pid, pid_t from)
 	return false;
 }
 
-/* Signal everything that descends from the watcher. @return how many there were */
-static int watcher_signal_all(int sig)
+/* Visit everything that descends from the watcher. @return for how many it gave true */
+static int watcher_visit_all(bool (*visit)(pid_t pid, int arg), int arg)
 {
 	DIR *proc = opendir("/proc");
 	struct dirent *entry;
@@ -76,13 +93,49 @@ static int watcher_signal_all(int sig)
 	while ((entry = readdir(proc)) != NULL) {
 		pid_t pid = (pid_t)atoi(entry->d_name);
 
-		if (pid > 1 && watcher_descends(pid, getpid())) {
-			kill(pid, sig);
+		if (pid > 1 && watcher_descends(pid, getpid()) && visit(pid, arg))
 			count++;
-		}
 	}
 	closedir(proc);
 	return count;
+}
+
+static bool watcher_signal(pid_t pid, int sig)
+{
+	return kill(pid, sig) == 0;
+}
+
+static int watcher_signal_all(int sig)
+{
+	return watcher_visit_all(watcher_signal, sig);
+}
+
+/* Whether a thread of it still runs: a stop reaches one after the other. */
+static bool watcher_runs(pid_t pid, int unused)
+{
+	char path[64];
+	struct dirent *entry;
+	DIR *tasks;
+	bool runs = false;
+
+	(void)unused;
+	snprintf(path, sizeof(path), "/proc/%d/task", (int)pid);
+	tasks = opendir(path);
+	while (tasks && (entry = readdir(tasks)) != NULL) {
+		char state = entry->d_name[0] == '.' ? 'T' : watcher_state_of(pid, entry->d_name);
+
+		runs = runs || !strchr("TtZX", state);
+	}
+	if (tasks)
+		closedir(tasks);
+	return runs;
+}
+
+static void watcher_pause_all(void)
+{
+	watcher_signal_all(SIGSTOP);
+	for (int ms = 0; ms < STOP_MS && watcher_visit_all(watcher_runs, 0) > 0; ms++)
+		watcher_pause_ms(1);
 }
 
 static void watcher_kill_all(void)
@@ -162,8 +215,10 @@ static void watcher_run(const struct watch_program *program, int command, int an
 		} else if (letter == 'K') {
 			watcher_kill_all();
 			server = 0;
+		} else if (letter == 'P') {
+			watcher_pause_all();
 		} else {
-			watcher_signal_all(letter == 'P' ? SIGSTOP : SIGCONT);
+			watcher_signal_all(SIGCONT);
 		}
 		if (write(answer, &server, sizeof(server)) < 0)
 			break;
