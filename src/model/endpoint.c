@@ -33,7 +33,7 @@ static struct convo_text parts_take(const char **pos, size_t len)
 /* host, host:port, [v6] or [v6]:port */
 static bool host_is_right(struct convo_text host)
 {
-	const char *end = host.data + host.len, *port = end;
+	const char *end = host.data + host.len, *port;
 	long number = 0;
 
 	if (host.len && *host.data == '[') {
