@@ -91,7 +91,7 @@ static size_t my_read(MYSQL_STMT *stmt)
 {
 	static _Thread_local char room[COLUMNS][4096];
 	unsigned columns = mysql_stmt_field_count(stmt), i;
-	unsigned long length[COLUMNS];
+	unsigned long length[COLUMNS] = {0};
 	MYSQL_BIND bind[COLUMNS];
 	size_t bytes = 0;
 	int rc;

@@ -95,7 +95,7 @@ static void append_args(struct append_args *args, const struct convo_key *key,
 static void pg_raw_append(struct raw *raw, const struct convo_key *key, const unsigned char *id,
 			  const char *message, size_t len)
 {
-	struct append_args args;
+	struct append_args args = {0};
 
 	append_args(&args, key, id, message, len);
 	pg_take(raw, PQexecParams(raw->pg, append_sql, 6, NULL, args.value, NULL, NULL, 1));
@@ -104,7 +104,7 @@ static void pg_raw_append(struct raw *raw, const struct convo_key *key, const un
 static void piped_raw_append(struct raw *raw, const struct convo_key *key, const unsigned char *id,
 			     const char *message, size_t len)
 {
-	struct append_args args;
+	struct append_args args = {0};
 
 	append_args(&args, key, id, message, len);
 	if (!PQenterPipelineMode(raw->pg) ||
