@@ -35,12 +35,10 @@ static const struct bench_engine *const engines[] = {
 	&bench_sqlite,
 #endif
 #ifdef CONVO_WITH_REDIS
-	&bench_redis,
-	&bench_piped,
+	&bench_redis,    &bench_piped,
 #endif
 #ifdef CONVO_WITH_POSTGRES
-	&bench_postgres,
-	&bench_pgbatch,
+	&bench_postgres, &bench_pgbatch,
 #endif
 #ifdef CONVO_WITH_MYSQL
 	&bench_mysql,
