@@ -135,8 +135,12 @@ bool signals_redraw(bool *elsewhere)
 void signals_clear(void)
 {
 	interrupted = 0;
-	if (!leaving)
-		convo_cancel_reset(signal_cancel);
+	if (leaving)
+		return;
+	convo_cancel_reset(signal_cancel);
+	/* One that came in between must not be forgotten. */
+	if (leaving || interrupted)
+		convo_cancel_request(signal_cancel);
 }
 
 bool signals_wait(int fd)

@@ -6,7 +6,7 @@
  * calls them through a struct of pointers of the same types:
  *
  *     #define CURL_CALLS(X) X(easy_init) X(easy_cleanup)
- *     #define CURL_POINTER(name) __typeof__(curl_##name) *name;
+ *     #define CURL_POINTER(name) __typeof__(curl_##name) *(name);
  *     #define CURL_SYMBOL(name) {"curl_" #name, (void **)&curl.name},
  *     static struct { CURL_CALLS(CURL_POINTER) } curl;
  *     static const struct convo_symbol symbols[] = {CURL_CALLS(CURL_SYMBOL)};

@@ -60,7 +60,7 @@
 	X(slist_append) \
 	X(slist_free_all)
 
-#define CURL_POINTER(name) __typeof__(curl_##name) *name;
+#define CURL_POINTER(name) __typeof__(curl_##name) *(name);
 #define CURL_SYMBOL(name) {"curl_" #name, (void **)&curl.name},
 
 static struct {

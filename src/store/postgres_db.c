@@ -63,7 +63,7 @@ struct pg_db {
 	X(socket) \
 	X(status)
 
-#define PQ_POINTER(name) __typeof__(PQ##name) *name; /* NOLINT(bugprone-macro-parentheses) */
+#define PQ_POINTER(name) __typeof__(PQ##name) *(name);
 #define PQ_SYMBOL(name) {"PQ" #name, (void **)&pq.name},
 
 static struct {

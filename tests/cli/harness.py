@@ -6,6 +6,7 @@ A test program registers functions with @case and ends with main(), which prints
 
 import os
 import re
+import signal
 import subprocess
 import sys
 import tempfile
@@ -16,6 +17,10 @@ CONVO = str(Path(sys.argv[1]).resolve())
 HERE = Path(__file__).resolve().parent
 KEY = 'sk-test-secret'
 cases = []
+
+# The program leaves alone what it was started to ignore, as by nohup.
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 class Skip(Exception):
