@@ -19,6 +19,7 @@ struct sqlite_job {
 	struct group_job base;
 	int (*run)(struct sqlite_store *store, struct sqlite_job *job, struct convo_err *err);
 	bool savepoint; /* can fail after its first change */
+	bool again;     /* its round had no time left, but it has */
 	const struct store_call *call;
 	const struct convo_key *key;
 
@@ -96,7 +97,11 @@ void convo_sqlite_round(void *ctx, struct group_job **jobs, size_t count)
 	if (round_try(store, jobs, &count, true, &err))
 		return;
 	for (i = 0; i < count; i++) {
-		if (count > 1 && round_try(store, &jobs[i], &one, false, &err))
+		/* The first waits for the others: who has more time than it asks again (L2). */
+		bool late = i > 0 && convo_clock_mono_us() >= jobs[0]->deadline_us;
+
+		((struct sqlite_job *)jobs[i])->again = late;
+		if (count > 1 && !late && round_try(store, &jobs[i], &one, false, &err))
 			continue;
 		jobs[i]->rc = err.code;
 		jobs[i]->err = err;
@@ -108,9 +113,18 @@ static int sqlite_write(struct convo_store *base, const struct store_call *call,
 {
 	struct sqlite_store *store = (struct sqlite_store *)base;
 
+	struct convo_err why = {0};
+	int rc;
+
 	job->call = call;
 	job->base.deadline_us = call->deadline_us;
-	return convo_group_run(store->group, &job->base, err);
+	do {
+		job->again = false;
+		rc = convo_group_run(store->group, &job->base, &why);
+	} while (job->again && convo_clock_mono_us() < call->deadline_us);
+	if (rc < 0 && err)
+		*err = why;
+	return rc;
 }
 
 /* ---- rows of sessions ------------------------------------------------------------------- */
