@@ -79,12 +79,15 @@ CREATE TABLE {p}scopes (
 );
 
 -- State by scope: 1 of a session, 2 of a user, 4 of an app. owner is the no of the session or scope.
+-- Values are not part of an index: SQLite reads a whole entry to compare its key.
 CREATE TABLE {p}state (
+	no INTEGER PRIMARY KEY,
 	scope INTEGER NOT NULL,
 	owner INTEGER NOT NULL,
 	name TEXT NOT NULL,
-	value TEXT NOT NULL,
-	PRIMARY KEY (scope, owner, name)
-) WITHOUT ROWID;
+	value TEXT NOT NULL
+);
+
+CREATE UNIQUE INDEX {p}state_name ON {p}state (scope, owner, name);
 
 INSERT INTO {p}meta (name, value) VALUES ('schema', '1');
