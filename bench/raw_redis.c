@@ -12,7 +12,7 @@
 
 #include <base/clock.h>
 #include <base/url.h>
-#include <store/redis_link.h>
+#include <store/redis/link.h>
 
 #define IN_FLIGHT 32
 #define MAX_ARGS 24
@@ -109,7 +109,7 @@ static void args_begin(struct args *args, const char *sha1, const struct convo_k
 	args_add_text(args, key->session);
 }
 
-/* The packed form of redis.c: role, author and message are set. */
+/* The packed form of store.c of Redis: role, author and message are set. */
 static size_t event_pack(char *to, const unsigned char *id, const char *message, size_t len)
 {
 	char *at = to + snprintf(to, 32, "%016lld", (long long)convo_clock_us() / 1000);

@@ -12,7 +12,7 @@
 #include <sqlite3.h>
 
 #include <base/clock.h>
-#include <store/sqlite_store.h>
+#include <store/sqlite/store.h>
 
 struct connection {
 	sqlite3 *db;

@@ -6,8 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "signals.h"
-#include "term.h"
+#include "term/signals.h"
+#include "term/term.h"
 
 struct convo_key app_key(const struct app *app, const char *session)
 {

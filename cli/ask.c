@@ -10,9 +10,9 @@
 #include <convo/text.h>
 
 #include "chat.h"
-#include "input.h"
-#include "signals.h"
-#include "term.h"
+#include "term/input.h"
+#include "term/signals.h"
+#include "term/term.h"
 #include "turn.h"
 
 struct asked {

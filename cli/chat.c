@@ -5,11 +5,11 @@
 
 #include <string.h>
 
-#include "command.h"
-#include "input.h"
+#include "command/command.h"
+#include "term/input.h"
 #include "roster.h"
-#include "signals.h"
-#include "term.h"
+#include "term/signals.h"
+#include "term/term.h"
 #include "turn.h"
 
 static const char chat_commands[] = "\n"

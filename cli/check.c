@@ -5,8 +5,8 @@
 
 #include <string.h>
 
-#include "signals.h"
-#include "term.h"
+#include "term/signals.h"
+#include "term/term.h"
 
 static void check_line(const char *what, const char *text)
 {

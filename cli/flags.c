@@ -11,8 +11,8 @@
 #include <convo/text.h>
 
 #include "exit.h"
-#include "term.h"
-#include "text.h"
+#include "term/term.h"
+#include "term/text.h"
 
 enum flag_kind {
 	FLAG_TEXT,

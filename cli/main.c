@@ -15,7 +15,7 @@
 #include "ask.h"
 #include "chat.h"
 #include "check.h"
-#include "term.h"
+#include "term/term.h"
 
 /* Widths and encoding are those of UTF-8, also where no locale was chosen. */
 static void set_locale(void)

@@ -7,9 +7,9 @@
 #include <string.h>
 #include <time.h>
 
-#include "input.h"
-#include "term.h"
-#include "text.h"
+#include "term/input.h"
+#include "term/term.h"
+#include "term/text.h"
 
 /* Many walks end within the first sessions. */
 enum { FIRST_PAGE = 50, NEXT_PAGE = 500 };

@@ -9,7 +9,7 @@
 #include <sys/stat.h>
 
 #include "exit.h"
-#include "term.h"
+#include "term/term.h"
 
 static const char default_instruction[] = "You are a helpful assistant.";
 

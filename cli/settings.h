@@ -8,7 +8,7 @@
 #include <convo/store.h>
 
 #include "flags.h"
-#include "text.h"
+#include "term/text.h"
 
 /** What to open. Strings are the environment's or the flags', but for `url`. */
 struct settings {

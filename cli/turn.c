@@ -6,11 +6,11 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "markdown.h"
+#include "term/markdown.h"
 #include "roster.h"
-#include "signals.h"
-#include "spin.h"
-#include "term.h"
+#include "term/signals.h"
+#include "term/spin.h"
+#include "term/term.h"
 
 static const char turn_lead[] = "🤖 Assistant: ";
 

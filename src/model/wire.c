@@ -1,6 +1,6 @@
 /*
  * Reading the OpenAI JSON; see wire.h, and request.c for writing it. The one file that uses jansson. The rules come
- * from what servers were seen to do; tests/wire holds an example of each.
+ * from what servers were seen to do; tests/model/wire holds an example of each.
  */
 #include <model/wire.h>
 

@@ -1,8 +1,8 @@
 /*
  * Inside the contract suite: what its tests are given and the steps they share.
  */
-#ifndef CONTRACT_CONTRACT_H
-#define CONTRACT_CONTRACT_H
+#ifndef TESTS_CONTRACT_CONTRACT_H
+#define TESTS_CONTRACT_CONTRACT_H
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -10,7 +10,7 @@
 
 #include <convo/store.h>
 
-#include "store_contract.h"
+#include "contract/store_contract.h"
 #include "support/json_same.h"
 #include "support/test.h"
 

@@ -3,8 +3,8 @@
  * with the next of the replies it was given, in pieces of any size, and keeps what it was asked.
  * It runs in threads of this process, on a free port of the loopback interface.
  */
-#ifndef SUPPORT_FAKE_LLM_H
-#define SUPPORT_FAKE_LLM_H
+#ifndef TESTS_SUPPORT_FAKE_LLM_H
+#define TESTS_SUPPORT_FAKE_LLM_H
 
 #include <stddef.h>
 

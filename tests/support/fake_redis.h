@@ -1,8 +1,8 @@
 /*
  * A Redis that says what a test wants: for states a real one cannot be brought into.
  */
-#ifndef SUPPORT_FAKE_REDIS_H
-#define SUPPORT_FAKE_REDIS_H
+#ifndef TESTS_SUPPORT_FAKE_REDIS_H
+#define TESTS_SUPPORT_FAKE_REDIS_H
 
 struct fake_redis;
 

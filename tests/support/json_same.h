@@ -1,8 +1,8 @@
 /*
  * Comparing JSON texts by their meaning: an oracle that shares no code with the library.
  */
-#ifndef SUPPORT_JSON_SAME_H
-#define SUPPORT_JSON_SAME_H
+#ifndef TESTS_SUPPORT_JSON_SAME_H
+#define TESTS_SUPPORT_JSON_SAME_H
 
 #include <stdbool.h>
 

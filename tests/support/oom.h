@@ -7,8 +7,8 @@
  *             if (test_oom_end()) must_equal(CONVO_E_NOMEM, rc);
  *     }
  */
-#ifndef SUPPORT_OOM_H
-#define SUPPORT_OOM_H
+#ifndef TESTS_SUPPORT_OOM_H
+#define TESTS_SUPPORT_OOM_H
 
 #include <stdbool.h>
 #include <stddef.h>

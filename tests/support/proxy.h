@@ -1,8 +1,8 @@
 /*
  * A TCP proxy in front of a server that breaks one connection at a chosen byte.
  */
-#ifndef SUPPORT_PROXY_H
-#define SUPPORT_PROXY_H
+#ifndef TESTS_SUPPORT_PROXY_H
+#define TESTS_SUPPORT_PROXY_H
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -2,8 +2,8 @@
  * Real servers, private to a test: in a directory of their own, on a free port of the loopback
  * interface, stopped when the test ends or crashes.
  */
-#ifndef SUPPORT_SERVERS_H
-#define SUPPORT_SERVERS_H
+#ifndef TESTS_SUPPORT_SERVERS_H
+#define TESTS_SUPPORT_SERVERS_H
 
 #include <stdbool.h>
 

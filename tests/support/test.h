@@ -3,8 +3,8 @@
  * and may be used in threads and forked processes too, threads and processes that start together,
  * directories and ports that are nobody else's, and random numbers that can be had again.
  */
-#ifndef SUPPORT_TEST_H
-#define SUPPORT_TEST_H
+#ifndef TESTS_SUPPORT_TEST_H
+#define TESTS_SUPPORT_TEST_H
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -2,8 +2,8 @@
  * A server process of a test: started, killed, paused and started again, and always stopped, also
  * when the test crashes. A watcher process between the two sees the test's end of a pipe close.
  */
-#ifndef SUPPORT_WATCH_H
-#define SUPPORT_WATCH_H
+#ifndef TESTS_SUPPORT_WATCH_H
+#define TESTS_SUPPORT_WATCH_H
 
 #include <sys/types.h>
 

@@ -1,0 +1,129 @@
+/*
+ * Commands on the program: /model /system /info /help /exit.
+ */
+#include "command/command.h"
+
+#include "roster.h"
+#include "term/term.h"
+#include "turn.h"
+
+int cmd_model(struct app *app, char *arg)
+{
+	int rc = *arg ? app_use_model(app, arg) : 0;
+
+	if (rc)
+		return rc;
+	term_say("Model: ");
+	term_show_line(convo_model_name(app->model), 0);
+	term_say("\n");
+	return 0;
+}
+
+static void info_line(const char *name, const char *value)
+{
+	term_say("   %-10s", name);
+	term_show_line(value, term_columns() > 40 && term_is_live() ? term_columns() - 14 : 0);
+	term_say("\n");
+}
+
+static const char *instruction_of(const struct app *app)
+{
+	return app->instruction ? app->instruction : app->settings.instruction;
+}
+
+int cmd_system(struct app *app, char *arg)
+{
+	int rc = *arg ? app_use_instruction(app, arg) : 0;
+
+	if (rc)
+		return rc;
+	term_say("Instruction: ");
+	term_show_line(instruction_of(app), 0);
+	term_say("\n");
+	return 0;
+}
+
+/* "24 h", "7 d": the largest unit that says it without a rest. */
+static void info_duration(char *out, size_t size, int64_t ms)
+{
+	static const struct {
+		int64_t ms;
+		const char *name;
+	} units[] = {{86400000, "d"}, {3600000, "h"}, {60000, "min"}, {1000, "s"}, {1, "ms"}};
+	size_t i = 0;
+
+	while (i < 4 && (ms < units[i].ms || ms % units[i].ms))
+		i++;
+	snprintf(out, size, "%lld %s", (long long)(ms / units[i].ms), units[i].name);
+}
+
+static void info_session(const struct convo_meta *meta)
+{
+	char line[96], age[48];
+
+	info_line("title", meta->title);
+	roster_age(age, sizeof(age), meta->created_ms);
+	snprintf(line, sizeof(line), "%lld, begun %s", (long long)meta->count, age);
+	info_line("messages", line);
+	if (!meta->expires_ms)
+		return;
+	info_duration(age, sizeof(age), meta->expires_ms - meta->updated_ms);
+	snprintf(line, sizeof(line), "%s after the last message", age);
+	info_line("expires", line);
+}
+
+int cmd_info(struct app *app, char *arg)
+{
+	struct convo_window none = {.kind = CONVO_WINDOW_NONE};
+	struct convo_key key = app_key(app, app->session);
+	convo_session *session = NULL;
+	struct convo_err err = {0};
+	char line[160];
+
+	(void)arg;
+	info_line("session", app->session);
+	if (convo_store_load(&session, app->store, &key, &none, &err) == 0)
+		info_session(convo_session_meta(session));
+	else if (err.code == CONVO_E_NOTFOUND)
+		info_line("messages", "0, nothing is stored yet");
+	else
+		return app_store_failed(app, "", &err);
+	convo_session_free(session);
+	info_line("store", convo_store_describe(app->store));
+	info_line("user", app->flags->user);
+	info_line("app", app->flags->app);
+	info_line("model", convo_model_name(app->model));
+	info_line("system", instruction_of(app));
+	turn_figures(app, line, sizeof(line));
+	if (line[0])
+		info_line("answer", line);
+	return 0;
+}
+
+int cmd_help(struct app *app, char *arg)
+{
+	const struct command *cmd;
+
+	(void)app;
+	(void)arg;
+	term_say("💡 Session commands:\n");
+	for (cmd = command_table; cmd->name; cmd++) {
+		char head[32];
+
+		snprintf(head, sizeof(head), "%s%s%s", cmd->name, *cmd->args ? " " : "", cmd->args);
+		term_say("   %-18s - %s\n", head, cmd->help);
+	}
+	term_say("   %-18s - %s\n", "//text", "send text that begins with a slash");
+	term_say("   Ids may be shortened as long as one session alone begins so.\n");
+	if (term_can_edit())
+		term_say("   Ctrl-J: new line · Ctrl-C: stop the answer · Ctrl-R: search · Tab: "
+			 "complete\n");
+	return 0;
+}
+
+int cmd_exit(struct app *app, char *arg)
+{
+	(void)arg;
+	app->leave = true;
+	return 0;
+}

@@ -1,0 +1,199 @@
+/*
+ * What is said to the program; see input.h. Editing is line.c's.
+ */
+#include "term/input.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "term/line.h"
+#include "term/signals.h"
+#include "term/term.h"
+
+static const char input_prompt[] = "👤 You: ";
+
+/* Bytes read from standard input and not yet given out. */
+static struct {
+	char data[1 << 16];
+	size_t from, to;
+	bool over;
+	bool editing;
+} input;
+
+bool input_open(const struct app *app)
+{
+	input.editing = term_can_edit();
+	return !input.editing || line_open(app);
+}
+
+void input_close(void)
+{
+	if (input.editing)
+		line_close();
+	input.editing = false;
+}
+
+/* Makes sure there is a byte to give out. @return false at the end, or when interrupted. */
+static bool input_fill(void)
+{
+	ssize_t n;
+
+	while (input.from == input.to && !input.over) {
+		if (!signals_wait(STDIN_FILENO))
+			return false;
+		n = read(STDIN_FILENO, input.data, sizeof(input.data));
+		if (n < 0 && errno == EINTR)
+			continue;
+		input.over = n <= 0;
+		input.from = 0;
+		input.to = n > 0 ? (size_t)n : 0;
+	}
+	return input.from < input.to;
+}
+
+/* A line of a script, or of a terminal that cannot edit. */
+static enum input_end input_line(struct text *out)
+{
+	bool whole = false, fits = true;
+	size_t seen = 0;
+
+	while (!whole && input_fill()) {
+		const char *start = input.data + input.from, *end;
+		size_t len = input.to - input.from;
+
+		end = memchr(start, '\n', len);
+		whole = end != NULL;
+		if (whole)
+			len = (size_t)(end - start);
+		fits = fits && text_add(out, start, len);
+		seen += len + whole;
+		input.from += len + whole;
+	}
+	if (!input.over && !whole) {
+		term_say("\n");
+		return signals_leaving() ? INPUT_END : INPUT_INTERRUPT;
+	}
+	if (!seen)
+		return INPUT_END;
+	if (!fits) {
+		term_error("a message of more than %zu MiB: not sent", TEXT_MAX >> 20);
+		return INPUT_TOOBIG;
+	}
+	if (out->len && out->data[out->len - 1] == '\r')
+		out->data[--out->len] = '\0';
+	return INPUT_TEXT;
+}
+
+enum input_end input_next(struct text *out)
+{
+	enum input_end end;
+
+	text_clear(out);
+	if (input.editing)
+		return line_edit(input_prompt, out);
+	if (term_is_live()) {
+		term_say("%s", input_prompt);
+		term_flush();
+		end = input_line(out);
+		if (end == INPUT_END && !signals_leaving())
+			term_say("\n");
+		return end;
+	}
+	/* The echo of a script is what makes its transcript readable. */
+	do {
+		text_clear(out);
+		end = input_line(out);
+	} while (end == INPUT_TEXT && !out->data[strspn(out->data, " \t")]);
+	if (end == INPUT_TEXT) {
+		term_say("%s", input_prompt);
+		term_show(out->data, out->len);
+		term_say("\n");
+		term_flush();
+	}
+	return end;
+}
+
+static bool input_is_yes(const char *word)
+{
+	return !strcmp(word, "y") || !strcmp(word, "Y") || !strcmp(word, "yes");
+}
+
+/* Whether the next line of a script is an answer. Looks only at what fits the buffer at once. */
+static bool input_answers(void)
+{
+	static const char *const words[] = {"y\n", "Y\n", "yes\n", "n\n", "N\n", "no\n"};
+	size_t i;
+
+	if (!input_fill())
+		return false;
+	for (i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
+		size_t len = strlen(words[i]), have = input.to - input.from;
+		bool last = have == len - 1; /* the file may end without a newline */
+
+		if ((have >= len || last) &&
+		    !memcmp(input.data + input.from, words[i], last ? have : len))
+			return true;
+	}
+	return false;
+}
+
+bool input_confirm(const char *question)
+{
+	struct text answer = {0};
+	enum input_end end = INPUT_END;
+	bool yes;
+
+	term_show_line(question, 0);
+	term_say(" [y/N] ");
+	term_flush();
+	if (term_is_live()) {
+		term_hold_keys(false);
+		end = input_line(&answer);
+		term_hold_keys(input.editing);
+	} else if (input_answers()) {
+		end = input_line(&answer);
+		term_say("%s", answer.data);
+	}
+	if (end == INPUT_END || !term_is_live())
+		term_say("\n");
+	yes = end == INPUT_TEXT && input_is_yes(text_trim(answer.data));
+	text_clear(&answer);
+	if (end == INPUT_INTERRUPT)
+		signals_clear();
+	return yes;
+}
+
+bool input_more(void)
+{
+	struct text answer = {0};
+	bool more;
+
+	term_style(STYLE_DIM);
+	term_say("   … more: Enter goes on, q stops ");
+	term_style(STYLE_PLAIN);
+	term_flush();
+	term_hold_keys(false);
+	more = input_line(&answer) == INPUT_TEXT && !strchr(answer.data, 'q');
+	term_hold_keys(input.editing);
+	if (!more && signals_interrupted())
+		signals_clear();
+	text_clear(&answer);
+	return more;
+}
+
+bool input_piped(struct text *out)
+{
+	struct stat st;
+
+	if (fstat(STDIN_FILENO, &st) < 0 ||
+	    !(S_ISFIFO(st.st_mode) || S_ISREG(st.st_mode) || S_ISSOCK(st.st_mode)))
+		return true;
+	while (input_fill()) {
+		if (!text_add(out, input.data + input.from, input.to - input.from))
+			return false;
+		input.from = input.to;
+	}
+	return input.over;
+}

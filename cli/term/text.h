@@ -1,0 +1,60 @@
+/*
+ * Text for the program: a growing string, safe display, widths, nearest names.
+ */
+#ifndef CLI_TERM_TEXT_H
+#define CLI_TERM_TEXT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+/** Most bytes of one message: typed, pasted or read from a script. */
+#define TEXT_MAX ((size_t)8 << 20)
+
+/** A growing string; all-zero is valid. `data` is NUL-terminated once anything was added. */
+struct text {
+	char *data;
+	size_t len, cap;
+	size_t max; /* ceiling in bytes; 0: TEXT_MAX */
+};
+
+/** Append. @return false when memory or the ceiling ends. */
+bool text_add(struct text *text, const char *data, size_t len);
+bool text_adds(struct text *text, const char *s);
+bool text_addf(struct text *text, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+
+/** Append one character as UTF-8; what is none becomes U+FFFD. */
+bool text_add_char(struct text *text, uint32_t cp);
+
+/** Free it; ready for use again. */
+void text_clear(struct text *text);
+
+/** Decode one character; a broken byte gives itself with *bad set. @return its length, at least 1. */
+size_t text_decode(const char *s, size_t len, uint32_t *cp, bool *bad);
+
+/**
+ * Write text so that nothing in it can steer a terminal: control characters as ^X, others that
+ * steer or reorder as <U+202E>. Newlines and tabs stay. @return false when writing failed.
+ */
+bool text_show(FILE *out, const char *s, size_t len);
+
+/** The same for one line: newlines are shown as spaces. Cut to `cols` columns when not 0. */
+bool text_show_line(FILE *out, const char *s, size_t cols);
+
+/** Columns that text_show() takes for one line of text. */
+size_t text_width(const char *s, size_t len);
+
+/** How different two words are: insertions, deletions, changes, swaps of neighbours. */
+size_t text_distance(const char *a, const char *b);
+
+/** Percent-encode what is not unreserved in a URL (RFC 3986); `keep` names more to keep. */
+bool text_add_encoded(struct text *text, const char *s, const char *keep);
+
+/** Whether `part` occurs in `s`, ASCII letters compared without case. */
+bool text_contains(const char *s, const char *part);
+
+/** Remove white space from both ends, in place. @return the new start. */
+char *text_trim(char *s);
+
+#endif

@@ -1,0 +1,144 @@
+/*
+ * The cleaning thread; see cleaner.h. It sleeps on a condition between cleanings, so that a store
+ * without work uses no CPU (P3), and blocks all signals, which belong to the program.
+ */
+#include <store/front/cleaner.h>
+
+#include <pthread.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <time.h>
+
+#include <base/alloc.h>
+#include <base/clock.h>
+#include <base/fail.h>
+
+struct store_cleaner {
+	struct convo_store *store;
+	pthread_t thread;
+	pthread_mutex_t lock; /* guards stop */
+	pthread_cond_t wake;
+	bool stop;
+};
+
+/* Longest single cleaning by the thread: it must not keep close() waiting. */
+#define SLICE_US 1000000
+
+static bool cleaner_stopping(struct convo_store *store)
+{
+	struct store_cleaner *cleaner = store->cleaner;
+	bool stop;
+
+	if (!cleaner)
+		return false;
+	pthread_mutex_lock(&cleaner->lock);
+	stop = cleaner->stop;
+	pthread_mutex_unlock(&cleaner->lock);
+	return stop;
+}
+
+int convo_clean_all(struct convo_store *store, int64_t deadline_us, int64_t *removed,
+		    struct convo_err *err)
+{
+	bool more = true;
+
+	*removed = 0;
+	if (!store->be->clean)
+		return 0;
+	while (more && !cleaner_stopping(store)) {
+		struct store_call call = {.now_us = convo_clock_us(), .deadline_us = deadline_us};
+		int rc = store->be->clean(store, &call, removed, &more, err);
+
+		if (rc < 0)
+			return rc;
+		if (more && convo_clock_mono_us() >= deadline_us)
+			return convo_fail(err, CONVO_E_TIMEOUT,
+					  "%s: cleaning is not done yet; call again", store->where);
+	}
+	return 0;
+}
+
+/* Sleep for one interval. @return false to stop */
+static bool cleaner_sleep(struct store_cleaner *cleaner)
+{
+	int64_t until = convo_clock_mono_us() + cleaner->store->opts.clean_interval_ms * 1000;
+	struct timespec ts = {.tv_sec = until / 1000000, .tv_nsec = until % 1000000 * 1000};
+	bool go;
+
+	pthread_mutex_lock(&cleaner->lock);
+	while (!cleaner->stop && convo_clock_mono_us() < until)
+		pthread_cond_timedwait(&cleaner->wake, &cleaner->lock, &ts);
+	go = !cleaner->stop;
+	pthread_mutex_unlock(&cleaner->lock);
+	return go;
+}
+
+static void *cleaner_main(void *ctx)
+{
+	struct store_cleaner *cleaner = ctx;
+	int64_t removed;
+
+	/* Failures are not reported: the next interval tries again. */
+	while (cleaner_sleep(cleaner)) {
+		while (convo_clean_all(cleaner->store, convo_clock_mono_us() + SLICE_US, &removed,
+				       NULL) == CONVO_E_TIMEOUT &&
+		       removed)
+			;
+	}
+	return NULL;
+}
+
+static int cleaner_create(struct store_cleaner *cleaner)
+{
+	pthread_condattr_t attr;
+	sigset_t all, old;
+	int rc;
+
+	pthread_mutex_init(&cleaner->lock, NULL);
+	pthread_condattr_init(&attr);
+	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+	pthread_cond_init(&cleaner->wake, &attr);
+	pthread_condattr_destroy(&attr);
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &old);
+	rc = pthread_create(&cleaner->thread, NULL, cleaner_main, cleaner);
+	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	return rc;
+}
+
+int convo_cleaner_start(struct convo_store *store, struct convo_err *err)
+{
+	struct store_cleaner *cleaner;
+
+	if (!store->be->clean || !store->opts.clean_interval_ms ||
+	    (!store->opts.ttl_ms && !store->opts.trash_ms))
+		return 0;
+	cleaner = convo_alloc(1, sizeof(*cleaner));
+	if (!cleaner)
+		return convo_fail_nomem(err);
+	cleaner->store = store;
+	store->cleaner = cleaner;
+	if (cleaner_create(cleaner) != 0) {
+		store->cleaner = NULL;
+		free(cleaner);
+		return convo_fail(err, CONVO_E_NOMEM, "no thread for cleaning");
+	}
+	return 0;
+}
+
+void convo_cleaner_stop(struct convo_store *store)
+{
+	struct store_cleaner *cleaner = store->cleaner;
+
+	if (!cleaner)
+		return;
+	pthread_mutex_lock(&cleaner->lock);
+	cleaner->stop = true;
+	pthread_cond_signal(&cleaner->wake);
+	pthread_mutex_unlock(&cleaner->lock);
+	pthread_join(cleaner->thread, NULL);
+	pthread_cond_destroy(&cleaner->wake);
+	pthread_mutex_destroy(&cleaner->lock);
+	store->cleaner = NULL;
+	free(cleaner);
+}

@@ -1,0 +1,217 @@
+/*
+ * Walks over a user's sessions (S3).
+ *
+ * A list is in the order of activity, and an append moves its session to the front while somebody
+ * walks. A walk therefore goes from the front to the end once, remembers what it has returned, and
+ * then looks at the front again, as far down as anything can have moved since, for sessions that
+ * it has not returned yet; and again, until it has seen all that moved in one atomic page.
+ */
+#include <store/front/cursor.h>
+
+#include <stdlib.h>
+#include <string.h>
+
+#include <base/alloc.h>
+#include <base/clock.h>
+#include <base/fail.h>
+#include <store/front/prepare.h>
+#include <store/front/session.h>
+
+/*
+ * Positions are times of the writers' clocks, and a write may be seen as late as its timeout: the
+ * second look goes this much further down than the moment the first began.
+ */
+#define MARGIN_US (INT64_C(60) * 1000000)
+
+#define MAX_PAGE 1000
+
+struct convo_cursor {
+	char *app, *user;
+	bool trash;
+
+	struct store_place place; /* what has been fetched ends here */
+	int64_t floor;            /* this pass ends below it */
+	int64_t began_us;         /* when this pass began; 0: not yet */
+	int pass;                 /* 0: the walk itself */
+	int fetches;              /* of this pass */
+	bool over;                /* nothing is left to fetch */
+
+	struct store_page page; /* fetched; the first `next` entries are done with */
+	size_t next;
+	struct convo_meta *meta; /* what the last call returned */
+	size_t meta_cap;
+
+	unsigned char (*seen)[UUID_BYTES]; /* open addressing; all-zero is free */
+	size_t seen_count, seen_cap;
+};
+
+int convo_cursor_new(convo_cursor **out, const char *app, const char *user,
+		     enum convo_list_what what, struct convo_err *err)
+{
+	const struct convo_key key = {.app = app, .user = user};
+	int rc = convo_prepare_key(&key, CONVO_SCOPE_USER, err);
+	convo_cursor *cursor;
+
+	if (rc < 0)
+		return rc;
+	if (what != CONVO_LIST_LIVE && what != CONVO_LIST_TRASH)
+		return convo_fail(err, CONVO_E_INVALID, "a cursor is for the live or the trash");
+	cursor = convo_alloc(1, sizeof(*cursor));
+	if (!cursor)
+		return convo_fail_nomem(err);
+	cursor->app = convo_memdup(app, strlen(app));
+	cursor->user = convo_memdup(user, strlen(user));
+	if (!cursor->app || !cursor->user) {
+		convo_cursor_free(cursor);
+		return convo_fail_nomem(err);
+	}
+	cursor->trash = what == CONVO_LIST_TRASH;
+	cursor->place = (struct store_place){INT64_MAX, INT64_MAX};
+	cursor->floor = INT64_MIN;
+	*out = cursor;
+	return 0;
+}
+
+void convo_cursor_free(convo_cursor *cursor)
+{
+	if (!cursor)
+		return;
+	convo_page_clear(&cursor->page);
+	free(cursor->meta);
+	free(cursor->seen);
+	free(cursor->app);
+	free(cursor->user);
+	free(cursor);
+}
+
+/* ---- what was returned ------------------------------------------------------------------ */
+
+static unsigned char *seen_slot(const convo_cursor *cursor, const unsigned char *generation)
+{
+	static const unsigned char none[UUID_BYTES];
+	size_t slot;
+
+	memcpy(&slot, generation, sizeof(slot));
+	for (;; slot++) {
+		unsigned char *found = cursor->seen[slot & (cursor->seen_cap - 1)];
+
+		if (memcmp(found, generation, UUID_BYTES) == 0 ||
+		    memcmp(found, none, UUID_BYTES) == 0)
+			return found;
+	}
+}
+
+static bool seen_has(const convo_cursor *cursor, const unsigned char *generation)
+{
+	return cursor->seen_cap &&
+	       memcmp(seen_slot(cursor, generation), generation, UUID_BYTES) == 0;
+}
+
+static bool seen_reserve(convo_cursor *cursor, size_t extra)
+{
+	size_t old_cap = cursor->seen_cap, cap = old_cap ? old_cap : 64, i;
+	unsigned char(*old)[UUID_BYTES] = cursor->seen;
+
+	while (cap < (cursor->seen_count + extra) * 2)
+		cap *= 2;
+	if (cap == old_cap)
+		return true;
+	cursor->seen = convo_alloc(cap, UUID_BYTES);
+	if (!cursor->seen) {
+		cursor->seen = old;
+		return false;
+	}
+	cursor->seen_cap = cap;
+	for (i = 0; i < old_cap; i++) {
+		unsigned char *slot = seen_slot(cursor, old[i]);
+
+		memcpy(slot, old[i], UUID_BYTES);
+	}
+	free(old);
+	return true;
+}
+
+/* ---- passes ----------------------------------------------------------------------------- */
+
+/*
+ * Pages of the second look and later ones. More may have moved lately than a page holds, and move
+ * on: larger and larger pages come to hold all of it at one moment, or the walk would never end.
+ */
+static size_t pass_page(int pass)
+{
+	return (size_t)MAX_PAGE << (pass <= 10 ? pass - 1 : 10);
+}
+
+static int cursor_fetch(convo_cursor *cursor, struct convo_store *store,
+			const struct store_call *call, size_t n, struct convo_err *err)
+{
+	int rc;
+
+	if (cursor->pass)
+		n = pass_page(cursor->pass);
+	cursor->next = cursor->page.count;
+	rc = store->be->list(store, call, cursor->app, cursor->user, cursor->trash, &cursor->place,
+			     n, &cursor->page, err);
+	if (rc < 0) {
+		cursor->page.count = cursor->next = 0;
+		return rc;
+	}
+	cursor->next = 0;
+	if (!cursor->fetches++)
+		cursor->began_us = call->now_us;
+	if (cursor->page.count)
+		cursor->place = cursor->page.entry[cursor->page.count - 1].place;
+	if (cursor->page.count < n || cursor->place.position < cursor->floor) {
+		/* The end of a pass. One that took a single page saw everything at one moment. */
+		cursor->over = cursor->fetches == 1 || cursor->trash;
+		cursor->floor = cursor->began_us - MARGIN_US;
+		cursor->place = (struct store_place){INT64_MAX, INT64_MAX};
+		cursor->fetches = 0;
+		cursor->pass++;
+	}
+	return 0;
+}
+
+/* Move entries that were not returned before from the page to `meta`. */
+static size_t cursor_gather(convo_cursor *cursor, size_t n, int64_t event_limit)
+{
+	size_t count = 0;
+
+	for (; count < n && cursor->next < cursor->page.count; cursor->next++) {
+		const struct page_entry *entry = &cursor->page.entry[cursor->next];
+
+		if (seen_has(cursor, entry->generation))
+			continue;
+		memcpy(seen_slot(cursor, entry->generation), entry->generation, UUID_BYTES);
+		cursor->seen_count++;
+		cursor->meta[count] = entry->meta;
+		if (event_limit && entry->meta.count > event_limit)
+			cursor->meta[count].count = event_limit;
+		count++;
+	}
+	return count;
+}
+
+int convo_cursor_next(convo_cursor *cursor, struct convo_store *store,
+		      const struct store_call *call, size_t n, const struct convo_meta **metas,
+		      size_t *count, struct convo_err *err)
+{
+	size_t found = 0;
+
+	if (!seen_reserve(cursor, n) ||
+	    !convo_grow((void **)&cursor->meta, &cursor->meta_cap, n, sizeof(*cursor->meta)))
+		return convo_fail_nomem(err);
+	for (;;) {
+		int rc;
+
+		found = cursor_gather(cursor, n, store->opts.event_limit);
+		if (found || cursor->over)
+			break;
+		rc = cursor_fetch(cursor, store, call, n, err);
+		if (rc < 0)
+			return rc;
+	}
+	*metas = cursor->meta;
+	*count = found;
+	return 0;
+}

@@ -1,0 +1,14 @@
+/*
+ * The walk behind convo_store_list().
+ */
+#ifndef STORE_FRONT_CURSOR_H
+#define STORE_FRONT_CURSOR_H
+
+#include <store/backend.h>
+
+/** As convo_store_list(), with the arguments checked. */
+int convo_cursor_next(convo_cursor *cursor, struct convo_store *store,
+		      const struct store_call *call, size_t n, const struct convo_meta **metas,
+		      size_t *count, struct convo_err *err);
+
+#endif

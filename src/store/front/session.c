@@ -1,0 +1,283 @@
+/*
+ * What the store hands out: loaded sessions, state lists, pages of metas. Each owns one arena and
+ * is freed at once; backends fill them through the functions of backend.h.
+ */
+#include <store/front/session.h>
+
+#include <stdlib.h>
+#include <string.h>
+
+#include <base/alloc.h>
+#include <base/fail.h>
+
+/* ---- copying ---------------------------------------------------------------------------- */
+
+/* A copy of a text, NULL for an absent one. */
+static bool arena_text(struct convo_arena *arena, const char **out, struct convo_text text)
+{
+	*out = text.data ? convo_arena_dup(arena, text.data, text.len) : NULL;
+	return *out || !text.data;
+}
+
+static bool arena_uuid(struct convo_arena *arena, const char **out, const unsigned char *uuid)
+{
+	char text[CONVO_UUID_SIZE];
+
+	convo_uuid_format(text, uuid);
+	*out = convo_arena_dup(arena, text, sizeof(text) - 1);
+	return *out;
+}
+
+static bool meta_copy(struct convo_arena *arena, struct convo_meta *out,
+		      const struct store_meta *meta)
+{
+	*out = (struct convo_meta){
+		.created_ms = meta->created_us / 1000,
+		.updated_ms = meta->updated_us / 1000,
+		.expires_ms = meta->expires_us / 1000,
+		.deleted_ms = meta->deleted_us / 1000,
+		.count = meta->last_seq - meta->first_seq + 1,
+		.last_seq = meta->last_seq,
+	};
+	return arena_text(arena, &out->session, meta->session) &&
+	       arena_text(arena, &out->title, meta->title) &&
+	       arena_uuid(arena, &out->generation, meta->generation);
+}
+
+/* ---- state lists ------------------------------------------------------------------------ */
+
+static const char *scope_prefix(enum convo_scope scope)
+{
+	switch (scope) {
+	case CONVO_SCOPE_USER:
+		return "user:";
+	case CONVO_SCOPE_APP:
+		return "app:";
+	case CONVO_SCOPE_SESSION:
+		break;
+	}
+	return "";
+}
+
+static void items_reset(struct item_list *list)
+{
+	list->count = 0;
+}
+
+static int items_add(struct item_list *list, struct convo_arena *arena, enum convo_scope scope,
+		     struct convo_text name, struct convo_text value, struct convo_err *err)
+{
+	const char *prefix = scope_prefix(scope);
+	size_t prefix_len = strlen(prefix);
+	struct convo_item *item;
+	char *full;
+
+	if (!convo_grow((void **)&list->item, &list->cap, list->count + 1, sizeof(*list->item)))
+		return convo_fail_nomem(err);
+	item = &list->item[list->count];
+	full = convo_arena_alloc(arena, prefix_len + name.len + 1);
+	item->json = convo_arena_dup(arena, value.data, value.len);
+	if (!full || !item->json)
+		return convo_fail_nomem(err);
+	memcpy(full, prefix, prefix_len);
+	memcpy(full + prefix_len, name.data, name.len);
+	full[prefix_len + name.len] = '\0';
+	item->name = full;
+	item->json_len = value.len;
+	list->count++;
+	return 0;
+}
+
+static int item_compare(const void *a, const void *b)
+{
+	return strcmp(((const struct convo_item *)a)->name, ((const struct convo_item *)b)->name);
+}
+
+static void items_sort(struct item_list *list)
+{
+	if (list->count > 1)
+		qsort(list->item, list->count, sizeof(*list->item), item_compare);
+}
+
+void convo_state_reset(struct convo_state *into)
+{
+	convo_arena_clear(&into->arena);
+	items_reset(&into->items);
+}
+
+int convo_state_add(struct convo_state *into, enum convo_scope scope, struct convo_text name,
+		    struct convo_text value, struct convo_err *err)
+{
+	return items_add(&into->items, &into->arena, scope, name, value, err);
+}
+
+void convo_state_finish(struct convo_state *state)
+{
+	items_sort(&state->items);
+}
+
+const struct convo_item *convo_state_items(const convo_state *state, size_t *count)
+{
+	if (count)
+		*count = state->items.count;
+	return state->items.item;
+}
+
+void convo_state_free(convo_state *state)
+{
+	if (!state)
+		return;
+	convo_arena_clear(&state->arena);
+	free(state->items.item);
+	free(state);
+}
+
+/* ---- sessions --------------------------------------------------------------------------- */
+
+void convo_session_reset(struct convo_session *into)
+{
+	convo_arena_clear(&into->arena);
+	items_reset(&into->state);
+	into->event_count = 0;
+	memset(&into->meta, 0, sizeof(into->meta));
+}
+
+int convo_session_set_meta(struct convo_session *into, const struct store_meta *meta,
+			   struct convo_err *err)
+{
+	if (!meta_copy(&into->arena, &into->meta, meta))
+		return convo_fail_nomem(err);
+	return 0;
+}
+
+int convo_session_add_event(struct convo_session *into, const struct store_event *event,
+			    struct convo_err *err)
+{
+	const struct convo_text *field = event->field;
+	struct convo_arena *arena = &into->arena;
+	struct convo_event *out;
+
+	if (!convo_grow((void **)&into->event, &into->event_cap, into->event_count + 1,
+			sizeof(*into->event)))
+		return convo_fail_nomem(err);
+	out = &into->event[into->event_count];
+	*out = (struct convo_event){
+		.seq = event->seq,
+		.time_ms = event->time_ms,
+		.status = (enum convo_status)event->status,
+		.message_len = field[FIELD_MESSAGE].len,
+	};
+	if (!arena_uuid(arena, &out->id, event->id) ||
+	    !arena_text(arena, &out->role, field[FIELD_ROLE]) ||
+	    !arena_text(arena, &out->author, field[FIELD_AUTHOR]) ||
+	    !arena_text(arena, &out->turn, field[FIELD_TURN]) ||
+	    !arena_text(arena, &out->model, field[FIELD_MODEL]) ||
+	    !arena_text(arena, &out->finish_reason, field[FIELD_FINISH_REASON]) ||
+	    !arena_text(arena, &out->error, field[FIELD_ERROR]) ||
+	    !arena_text(arena, &out->message, field[FIELD_MESSAGE]) ||
+	    !arena_text(arena, &out->usage, field[FIELD_USAGE]) ||
+	    !arena_text(arena, &out->state, field[FIELD_STATE]) ||
+	    !arena_text(arena, &out->extra, field[FIELD_EXTRA]))
+		return convo_fail_nomem(err);
+	into->event_count++;
+	return 0;
+}
+
+int convo_session_add_state(struct convo_session *into, enum convo_scope scope,
+			    struct convo_text name, struct convo_text value, struct convo_err *err)
+{
+	return items_add(&into->state, &into->arena, scope, name, value, err);
+}
+
+static int event_compare(const void *a, const void *b)
+{
+	int64_t left = ((const struct convo_event *)a)->seq;
+	int64_t right = ((const struct convo_event *)b)->seq;
+
+	return left < right ? -1 : left > right;
+}
+
+void convo_session_finish(struct convo_session *session, int64_t event_limit)
+{
+	size_t i;
+
+	for (i = 1; i < session->event_count; i++) {
+		if (session->event[i].seq < session->event[i - 1].seq) {
+			qsort(session->event, session->event_count, sizeof(*session->event),
+			      event_compare);
+			break;
+		}
+	}
+	items_sort(&session->state);
+	if (event_limit && session->meta.count > event_limit)
+		session->meta.count = event_limit;
+}
+
+const struct convo_meta *convo_session_meta(const convo_session *session)
+{
+	return &session->meta;
+}
+
+const struct convo_event *convo_session_events(const convo_session *session, size_t *count)
+{
+	if (count)
+		*count = session->event_count;
+	return session->event;
+}
+
+const struct convo_item *convo_session_state(const convo_session *session, size_t *count)
+{
+	if (count)
+		*count = session->state.count;
+	return session->state.item;
+}
+
+const struct convo_item *convo_session_state_get(const convo_session *session, const char *name)
+{
+	struct convo_item wanted = {.name = name};
+
+	if (!session->state.count)
+		return NULL;
+	return bsearch(&wanted, session->state.item, session->state.count, sizeof(wanted),
+		       item_compare);
+}
+
+void convo_session_free(convo_session *session)
+{
+	if (!session)
+		return;
+	convo_arena_clear(&session->arena);
+	free(session->event);
+	free(session->state.item);
+	free(session);
+}
+
+/* ---- pages ------------------------------------------------------------------------------ */
+
+void convo_page_reset(struct store_page *into)
+{
+	convo_arena_clear(&into->arena);
+	into->count = 0;
+}
+
+int convo_page_add(struct store_page *into, const struct store_meta *meta, struct convo_err *err)
+{
+	struct page_entry *entry;
+
+	if (!convo_grow((void **)&into->entry, &into->cap, into->count + 1, sizeof(*into->entry)))
+		return convo_fail_nomem(err);
+	entry = &into->entry[into->count];
+	entry->place = (struct store_place){meta->position, meta->number};
+	memcpy(entry->generation, meta->generation, UUID_BYTES);
+	if (!meta_copy(&into->arena, &entry->meta, meta))
+		return convo_fail_nomem(err);
+	into->count++;
+	return 0;
+}
+
+void convo_page_clear(struct store_page *page)
+{
+	convo_arena_clear(&page->arena);
+	free(page->entry);
+	memset(page, 0, sizeof(*page));
+}

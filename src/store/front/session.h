@@ -1,0 +1,50 @@
+/*
+ * The insides of what the store hands out, for the front; a backend uses the functions of
+ * backend.h.
+ */
+#ifndef STORE_FRONT_SESSION_H
+#define STORE_FRONT_SESSION_H
+
+#include <store/backend.h>
+
+#include <base/arena.h>
+
+struct item_list {
+	struct convo_item *item;
+	size_t count, cap;
+};
+
+struct convo_session {
+	struct convo_arena arena; /* holds every string */
+	struct convo_meta meta;
+	struct convo_event *event;
+	size_t event_count, event_cap;
+	struct item_list state;
+};
+
+struct convo_state {
+	struct convo_arena arena;
+	struct item_list items;
+};
+
+struct page_entry {
+	struct convo_meta meta;
+	struct store_place place;
+	unsigned char generation[UUID_BYTES];
+};
+
+struct store_page {
+	struct convo_arena arena;
+	struct page_entry *entry;
+	size_t count, cap;
+};
+
+/** Sort what a backend has added, and hide from the count what the limit hides. */
+void convo_session_finish(struct convo_session *session, int64_t event_limit);
+
+void convo_state_finish(struct convo_state *state);
+
+/** Free what a page holds. */
+void convo_page_clear(struct store_page *page);
+
+#endif

@@ -1,0 +1,885 @@
+/*
+ * The PostgreSQL store. An operation is one statement, mostly the call of a function that the
+ * migration has made: 0001.sql keeps the rules of the contract, db.c talks
+ * to the server, and this file carries parameters there and rows back. Appends of many threads
+ * travel together, as one pipeline that is one transaction. Statements are unnamed and nothing is
+ * set on a connection, so that PgBouncer may stand between.
+ */
+#include <store/backend.h>
+
+#include <assert.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include <base/alloc.h>
+#include <base/clock.h>
+#include <base/fail.h>
+#include <store/shared/group.h>
+#include <store/postgres/db.h>
+
+#define PG_CLEAN_ROWS 5000
+
+/* A window of more events is taken from the connection row by row. */
+#define PG_LARGE 1000
+
+/* Appends that travel together: rounds at a time, and how much in one. */
+#define PG_ROUNDS 4
+#define PG_ROUND_JOBS 64
+#define PG_ROUND_BYTES ((size_t)1 << 20)
+
+/* ---- statements ----------------------------------------------------------------------- */
+
+#define THE_LIVE_ONE                                                    \
+	"app = $1 AND \"user\" = $2 AND session = $3 AND life = 0 AND " \
+	"(expires_us = 0 OR expires_us > $4)"
+#define META                                                                                 \
+	"session, title, generation, ARRAY[created_us, updated_us, expires_us, deleted_us, " \
+	"first_seq, last_seq, position, no]"
+
+enum {
+	PG_CREATE,
+	PG_LOAD,
+	PG_APPEND,
+	PG_RENAME,
+	PG_LIST,
+	PG_LIST_TRASH,
+	PG_DELETE,
+	PG_RESTORE,
+	PG_PURGE,
+	PG_STATE_SET,
+	PG_STATE_LIST,
+	PG_CLEAN,
+	PG_LOCK, /* shuts out other migrations */
+	PG_TEXTS
+};
+
+static const char *const pg_texts[PG_TEXTS] = {
+	[PG_CREATE] = "SELECT {p}create($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
+	[PG_LOAD] = "SELECT * FROM {p}load($1, $2, $3, $4, $5, $6::integer, $7, $8, $9)",
+	[PG_APPEND] = "SELECT * FROM {p}append($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, "
+		      "$13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $25)",
+	[PG_RENAME] = "UPDATE {p}sessions SET title = $6, position = greatest(position, $4), "
+		      "updated_us = greatest(updated_us, $4), "
+		      "expires_us = CASE WHEN $5 > 0 THEN $4 + $5 ELSE expires_us END, "
+		      "due_us = CASE WHEN $5 > 0 AND (due_us = 0 OR due_us > $4 + $5) "
+		      "THEN $4 + $5 ELSE due_us END WHERE " THE_LIVE_ONE,
+	[PG_LIST] = "SELECT " META " FROM {p}sessions WHERE app = $1 AND \"user\" = $2 "
+		    "AND life = 0 AND (position, no) < ($4, $5) "
+		    "AND (expires_us = 0 OR expires_us > $3) "
+		    "ORDER BY position DESC, no DESC LIMIT $6",
+	[PG_LIST_TRASH] = "SELECT " META " FROM {p}sessions WHERE app = $1 AND \"user\" = $2 "
+			  "AND life = 1 AND (position, no) < ($4, $5) AND purge_us > $3 "
+			  "ORDER BY position DESC, no DESC LIMIT $6",
+	[PG_DELETE] = "UPDATE {p}sessions SET life = CASE WHEN $5 > 0 THEN 1 ELSE 2 END, "
+		      "position = $4, deleted_us = $4, purge_us = $4 + $5, "
+		      "due_us = CASE WHEN $5 > 0 THEN $4 + $5 ELSE 1 END WHERE " THE_LIVE_ONE,
+	[PG_RESTORE] = "SELECT {p}restore($1, $2, $3, $4, $5, $6)",
+	[PG_PURGE] = "UPDATE {p}sessions SET life = 2, due_us = 1 WHERE app = $1 AND \"user\" = $2 "
+		     "AND session = $3 AND life = 1 AND ($4 IS NULL OR generation = $4)",
+	[PG_STATE_SET] = "SELECT {p}state_set($1, $2, $3, $4, $5, $6, $7, $8, $9)",
+	[PG_STATE_LIST] = "SELECT * FROM {p}state_list($1, $2, $3, $4, $5::integer, $6)",
+	[PG_CLEAN] = "SELECT * FROM {p}clean($1, $2)",
+	[PG_LOCK] = "SELECT pg_advisory_xact_lock(1668183663, hashtext(lower('{p}')))",
+};
+
+static const struct sql_dialect pg_dialect = {
+	.scheme = "postgres",
+	.quote = '"',
+	.migrations = convo_sql_postgres,
+	/* Opening a catalog is what makes a session hear of tables that others made while it waited
+	 * for the lock; to_regclass() alone would answer from its cache. */
+	.count_tables = "SELECT count(*) FROM pg_class WHERE oid IN (to_regclass('{p}meta'), "
+			"to_regclass('{p}sessions'), to_regclass('{p}events'), "
+			"to_regclass('{p}scopes'), to_regclass('{p}state'))",
+	.count_meta = "SELECT count(*) FROM pg_attribute WHERE attrelid = to_regclass('{p}meta') "
+		      "AND attname IN ('name', 'value') AND NOT attisdropped",
+};
+
+/* ---- the store ------------------------------------------------------------------------ */
+
+struct pg_store {
+	struct convo_store base;
+	struct pg_plan plan;
+	struct store_pool *pool;
+	struct store_group *appends;
+	char *sql[PG_TEXTS];
+};
+
+static struct pg_store *pg_of(struct convo_store *store)
+{
+	assert(store->be == &convo_backend_postgres);
+	return (struct pg_store *)store;
+}
+
+static void *pg_connect(struct convo_store *store, int64_t deadline_us, struct convo_err *err)
+{
+	return convo_pg_open(&pg_of(store)->plan, deadline_us, err);
+}
+
+static void pg_disconnect(void *conn)
+{
+	convo_pg_close(conn);
+}
+
+static bool pg_usable(void *conn)
+{
+	return convo_pg_usable(conn);
+}
+
+static const struct pool_driver pg_driver = {
+	.connect = pg_connect,
+	.disconnect = pg_disconnect,
+	.usable = pg_usable,
+};
+
+/* ---- running -------------------------------------------------------------------------- */
+
+/* One or more statements that are run as one transaction. */
+struct pg_work {
+	struct pg_query *query;
+	size_t count;
+	bool refused; /* by the server, which still answers */
+};
+
+static int pg_work_op(struct convo_store *store, void *conn, const struct store_call *call,
+		      void *ctx, enum pool_fate *fate, struct convo_err *err)
+{
+	struct pg_work *work = ctx;
+	int rc;
+
+	do
+		rc = convo_pg_run(conn, work->query, work->count, call->deadline_us, fate, err);
+	while (rc == PG_AGAIN && *fate == POOL_KEEP && convo_clock_mono_us() < call->deadline_us);
+	if (rc == PG_AGAIN)
+		rc = convo_fail(err, CONVO_E_TIMEOUT, "%s: other transactions were in the way",
+				store->where);
+	work->refused = rc < 0 && *fate == POOL_KEEP;
+	return rc;
+}
+
+/* Run one statement. `repeat` as for convo_pool_run(). */
+static int pg_run(struct pg_store *pg, const struct store_call *call, bool repeat,
+		  struct pg_query *query, struct pg_args *args, struct convo_err *err)
+{
+	struct pg_work work = {query, 1, false};
+	int rc = convo_pg_args_finish(args, err);
+
+	query->args = args;
+	if (rc == 0)
+		rc = convo_pool_run(pg->pool, call, repeat, pg_work_op, &work, err);
+	convo_pg_args_clear(args);
+	return rc;
+}
+
+static void pg_args_key(struct pg_args *args, const struct convo_key *key)
+{
+	convo_pg_args_text(args, convo_text_of(key->app));
+	convo_pg_args_text(args, convo_text_of(key->user ? key->user : ""));
+	convo_pg_args_text(args, convo_text_of(key->session ? key->session : ""));
+}
+
+/* The scopes, names and values of changes. */
+static void pg_args_changes(struct pg_args *args, const struct store_change *changes, size_t count)
+{
+	size_t i;
+
+	convo_pg_args_array(args, PG_INT2, count);
+	for (i = 0; i < count; i++)
+		convo_pg_item_int(args, PG_INT2, changes[i].scope);
+	convo_pg_args_array(args, PG_TEXT, count);
+	for (i = 0; i < count; i++)
+		convo_pg_item_bytes(args, PG_TEXT, changes[i].name);
+	convo_pg_args_array(args, PG_TEXT, count);
+	for (i = 0; i < count; i++)
+		convo_pg_item_bytes(args, PG_TEXT, changes[i].value);
+}
+
+static int64_t pg_ttl_us(const struct pg_store *pg)
+{
+	return pg->base.opts.ttl_ms * 1000;
+}
+
+/* Say which scope is full; other codes have said it all. */
+static int pg_tell(int rc, const struct pg_query *query, struct convo_err *err)
+{
+	if (rc == CONVO_E_TOOBIG && query->detail)
+		return convo_refuse_state(err, (enum convo_scope)query->detail);
+	return rc;
+}
+
+/* A row of one number, the code that a function of ours returns. */
+static int pg_row_int(void *ctx, const struct convo_text *column, struct convo_err *err)
+{
+	int64_t *value = ctx;
+
+	(void)err;
+	*value = convo_pg_int(column[0]);
+	return 0;
+}
+
+/* ---- opening -------------------------------------------------------------------------- */
+
+static int pg_migrate_op(struct convo_store *store, void *conn, const struct store_call *call,
+			 void *ctx, enum pool_fate *fate, struct convo_err *err)
+{
+	(void)ctx;
+	return convo_pg_migrate(conn, &pg_dialect, pg_of(store)->sql[PG_LOCK], store->prefix,
+				store->opts.check_schema, call->deadline_us, fate, err);
+}
+
+static int pg_expand(struct pg_store *pg, struct convo_err *err)
+{
+	int i, rc = 0;
+
+	for (i = 0; rc == 0 && i < PG_TEXTS; i++) {
+		struct convo_buf sql = {0};
+
+		rc = convo_sql_expand(&sql, &pg_dialect, pg->base.prefix, pg_texts[i], err);
+		if (rc == 0 && !(pg->sql[i] = convo_buf_take(&sql)))
+			rc = convo_fail_nomem(err);
+		convo_buf_clear(&sql);
+	}
+	return rc;
+}
+
+static void pg_append_round(void *ctx, struct group_job **jobs, size_t count);
+
+static int pg_open(struct convo_store *store, const struct store_call *call,
+		   const struct convo_url *url, struct convo_err *err)
+{
+	struct pg_store *pg = pg_of(store);
+	char place[sizeof(store->where) - sizeof("PostgreSQL ()")] = "";
+	/* Half of the connections are left to others. */
+	int rounds = (store->opts.max_connections + 1) / 2;
+	int rc = convo_pg_plan_init(&pg->plan, url, place, sizeof(place), err);
+
+	snprintf(store->where, sizeof(store->where), "PostgreSQL (%s)", place);
+	pg->plan.where = store->where;
+	pg->plan.create_database = !store->opts.check_schema;
+	if (rc == 0)
+		rc = pg_expand(pg, err);
+	if (rc == 0)
+		rc = convo_pool_new(&pg->pool, store, &pg_driver, err);
+	if (rc == 0)
+		rc = convo_group_new(&pg->appends, pg_append_round, pg,
+				     rounds < PG_ROUNDS ? rounds : PG_ROUNDS, PG_ROUND_JOBS,
+				     PG_ROUND_BYTES, err);
+	if (rc == 0)
+		rc = convo_pool_run(pg->pool, call, true, pg_migrate_op, NULL, err);
+	/* A database that disappears later was not meant to be made again. */
+	pg->plan.create_database = false;
+	return rc;
+}
+
+static void pg_close(struct convo_store *store)
+{
+	struct pg_store *pg = pg_of(store);
+	int i;
+
+	convo_group_free(pg->appends);
+	convo_pool_free(pg->pool);
+	convo_pg_plan_clear(&pg->plan);
+	for (i = 0; i < PG_TEXTS; i++)
+		free(pg->sql[i]);
+}
+
+static int pg_schema(struct convo_buf *out, const char *prefix, struct convo_err *err)
+{
+	return convo_sql_schema(out, &pg_dialect, prefix, err);
+}
+
+/* ---- creating and loading ------------------------------------------------------------- */
+
+static int pg_create(struct convo_store *store, const struct store_call *call,
+		     const struct convo_key *key, const struct store_create *create,
+		     struct convo_err *err)
+{
+	struct pg_store *pg = pg_of(store);
+	struct pg_args args = {0};
+	int64_t code = 0;
+	struct pg_query query = {.sql = pg->sql[PG_CREATE], .row = pg_row_int, .ctx = &code};
+	int rc;
+
+	pg_args_key(&args, key);
+	convo_pg_args_int(&args, call->now_us);
+	convo_pg_args_int(&args, pg_ttl_us(pg));
+	convo_pg_args_int(&args, CONVO_MAX_STATE);
+	convo_pg_args_uuid(&args, create->generation);
+	convo_pg_args_text(&args, create->title);
+	pg_args_changes(&args, create->changes, create->change_count);
+	/* Its generation tells a repeat from another creator. */
+	rc = pg_run(pg, call, true, &query, &args, err);
+	if (rc == 0 && code < 0)
+		return convo_refuse_exists(err, key);
+	return pg_tell(rc, &query, err);
+}
+
+static void pg_row_meta(struct store_meta *meta, struct convo_text generation,
+			struct convo_text numbers)
+{
+	if (generation.len == UUID_BYTES)
+		memcpy(meta->generation, generation.data, UUID_BYTES);
+	meta->created_us = convo_pg_int_at(numbers, 0);
+	meta->updated_us = convo_pg_int_at(numbers, 1);
+	meta->expires_us = convo_pg_int_at(numbers, 2);
+	meta->deleted_us = convo_pg_int_at(numbers, 3);
+	meta->first_seq = convo_pg_int_at(numbers, 4);
+	meta->last_seq = convo_pg_int_at(numbers, 5);
+	meta->position = convo_pg_int_at(numbers, 6);
+	meta->number = convo_pg_int_at(numbers, 7);
+}
+
+/* The columns of {p}load(). */
+enum { LOAD_PART, LOAD_NUMBERS, LOAD_SEQ, LOAD_TIME, LOAD_ID, LOAD_STATUS, LOAD_FIELDS };
+
+struct pg_load {
+	struct convo_session *into;
+	const struct convo_key *key;
+	bool found;
+};
+
+static void pg_load_begin(void *ctx)
+{
+	struct pg_load *load = ctx;
+
+	load->found = false;
+	convo_session_reset(load->into);
+}
+
+static int pg_load_meta(struct pg_load *load, const struct convo_text *column,
+			struct convo_err *err)
+{
+	struct store_meta meta = {.session = convo_text_of(load->key->session),
+				  .title = column[LOAD_FIELDS + FIELD_AUTHOR]};
+
+	pg_row_meta(&meta, column[LOAD_ID], column[LOAD_NUMBERS]);
+	load->found = true;
+	return convo_session_set_meta(load->into, &meta, err);
+}
+
+static int pg_load_event(struct pg_load *load, const struct convo_text *column,
+			 struct convo_err *err)
+{
+	struct store_event event = {
+		.seq = convo_pg_int(column[LOAD_SEQ]),
+		.time_ms = convo_pg_int(column[LOAD_TIME]),
+		.status = (int)convo_pg_int(column[LOAD_STATUS]),
+	};
+	int i;
+
+	if (column[LOAD_ID].len == UUID_BYTES)
+		memcpy(event.id, column[LOAD_ID].data, UUID_BYTES);
+	for (i = 0; i < FIELD_COUNT; i++) {
+		event.field[i] = column[LOAD_FIELDS + i];
+		if (event_field_is_json((enum event_field)i))
+			event.field[i] = convo_pg_json(event.field[i]);
+	}
+	return convo_session_add_event(load->into, &event, err);
+}
+
+static int pg_load_row(void *ctx, const struct convo_text *column, struct convo_err *err)
+{
+	struct pg_load *load = ctx;
+
+	switch (convo_pg_int(column[LOAD_PART])) {
+	case 0:
+		return pg_load_meta(load, column, err);
+	case 1:
+		return convo_session_add_state(load->into,
+					       (enum convo_scope)convo_pg_int(column[LOAD_STATUS]),
+					       column[LOAD_FIELDS + FIELD_AUTHOR],
+					       convo_pg_json(column[LOAD_FIELDS + FIELD_MESSAGE]),
+					       err);
+	default:
+		return pg_load_event(load, column, err);
+	}
+}
+
+static int pg_load(struct convo_store *store, const struct store_call *call,
+		   const struct convo_key *key, const struct convo_window *window,
+		   const unsigned char *around, struct convo_session *into, struct convo_err *err)
+{
+	struct pg_store *pg = pg_of(store);
+	struct pg_load load = {into, key, false};
+	struct pg_query query = {
+		.sql = pg->sql[PG_LOAD],
+		.begin = pg_load_begin,
+		.row = pg_load_row,
+		.ctx = &load,
+		.large = window->n > PG_LARGE,
+	};
+	struct pg_args args = {0};
+	int64_t n = window->n > INT64_MAX / 4 ? INT64_MAX / 4 : (int64_t)window->n;
+	int64_t seq = window->seq > INT64_MAX / 4 ? INT64_MAX / 4 : window->seq;
+	int rc;
+
+	pg_args_key(&args, key);
+	convo_pg_args_int(&args, call->now_us);
+	convo_pg_args_int(&args, store->opts.event_limit);
+	convo_pg_args_int(&args, window->kind);
+	convo_pg_args_int(&args, n);
+	convo_pg_args_int(&args, seq);
+	convo_pg_args_uuid(&args, window->kind == CONVO_WINDOW_AROUND ? around : NULL);
+	rc = pg_run(pg, call, true, &query, &args, err);
+	return rc == 0 && !load.found ? convo_refuse_notfound(err, key) : rc;
+}
+
+/* ---- appending ------------------------------------------------------------------------ */
+
+/* One caller's append. */
+struct pg_append {
+	struct group_job job;
+	const struct convo_key *key;
+	int64_t now_us;
+	struct store_append *append;
+	struct pg_args args;
+	/* What came back, believed only once the transaction took effect. */
+	int64_t code, last_seq;
+};
+
+static void pg_append_events(struct pg_args *args, const struct store_append *append)
+{
+	size_t i;
+	int field;
+
+	convo_pg_args_array(args, PG_UUID, append->count);
+	for (i = 0; i < append->count; i++)
+		convo_pg_item_bytes(args, PG_UUID,
+				    (struct convo_text){(const char *)append->events[i].id,
+							UUID_BYTES});
+	convo_pg_args_array(args, PG_INT2, append->count);
+	for (i = 0; i < append->count; i++)
+		convo_pg_item_int(args, PG_INT2, append->events[i].status);
+	for (field = 0; field < FIELD_COUNT; field++) {
+		enum pg_type type =
+			event_field_is_json((enum event_field)field) ? PG_JSONB : PG_TEXT;
+
+		convo_pg_args_array(args, type, append->count);
+		for (i = 0; i < append->count; i++)
+			convo_pg_item_bytes(args, type, append->events[i].field[field]);
+	}
+}
+
+static int pg_append_args(struct pg_store *pg, struct pg_append *self, struct convo_err *err)
+{
+	const struct store_append *append = self->append;
+	struct pg_args *args = &self->args;
+	size_t i;
+
+	pg_args_key(args, self->key);
+	convo_pg_args_int(args, self->now_us);
+	convo_pg_args_int(args, pg_ttl_us(pg));
+	convo_pg_args_int(args, CONVO_MAX_STATE);
+	convo_pg_args_int(args, pg->base.opts.event_limit);
+	convo_pg_args_uuid(args, append->generation);
+	convo_pg_args_int(args, append->check_seq ? append->after_seq : -1);
+	pg_append_events(args, append);
+	convo_pg_args_array(args, PG_INT4, append->change_count);
+	for (i = 0; i < append->change_count; i++)
+		convo_pg_item_int(args, PG_INT4, (int64_t)append->changes[i].event);
+	pg_args_changes(args, append->changes, append->change_count);
+	self->job.weight = args->bytes.len;
+	return convo_pg_args_finish(args, err);
+}
+
+static int pg_append_row(void *ctx, const struct convo_text *column, struct convo_err *err)
+{
+	struct pg_append *self = ctx;
+	size_t i, count = self->append->count;
+
+	(void)err;
+	self->code = convo_pg_int(column[0]);
+	self->last_seq = convo_pg_int(column[1]);
+	for (i = 0; self->code == 0 && i < count; i++)
+		self->append->events[i].seq = column[2].data
+						      ? convo_pg_int_at(column[2], i)
+						      : self->last_seq - (int64_t)(count - 1 - i);
+	return 0;
+}
+
+/* What became of an append whose transaction took effect. */
+static int pg_append_result(const struct pg_append *self, struct convo_err *err)
+{
+	switch (self->code) {
+	case 0:
+		return 0;
+	case CONVO_E_NOTFOUND:
+		return convo_refuse_notfound(err, self->key);
+	case CONVO_E_CONFLICT:
+		return convo_refuse_conflict(err, self->key, self->last_seq);
+	default:
+		return convo_refuse_generation(err, self->key, self->last_seq);
+	}
+}
+
+static int pg_append_together(struct pg_store *pg, struct group_job **jobs, size_t count,
+			      int64_t deadline_us, bool *refused, struct convo_err *err)
+{
+	struct store_call call = {.deadline_us = deadline_us};
+	struct pg_query query[PG_ROUND_JOBS];
+	struct pg_work work = {query, count, false};
+	size_t i;
+	int rc;
+
+	assert(count <= PG_ROUND_JOBS);
+	for (i = 0; i < count; i++) {
+		struct pg_append *one = (struct pg_append *)jobs[i];
+
+		query[i] = (struct pg_query){.sql = pg->sql[PG_APPEND],
+					     .args = &one->args,
+					     .row = pg_append_row,
+					     .ctx = one};
+	}
+	rc = convo_pool_run(pg->pool, &call, true, pg_work_op, &work, err);
+	*refused = work.refused;
+	if (count == 1)
+		rc = pg_tell(rc, &query[0], err);
+	return rc;
+}
+
+static void pg_append_fail(struct group_job *job, const struct convo_err *why)
+{
+	/* An earlier try may have been carried out. */
+	bool maybe = job->err.maybe || why->maybe;
+
+	job->rc = why->code;
+	job->err = *why;
+	job->err.maybe = maybe;
+}
+
+/* Fail all, but let those go on who still have time when others had none. @return how many those
+ * are, now at the front of `jobs` */
+static size_t pg_append_left(struct group_job **jobs, size_t count, const struct convo_err *why)
+{
+	int64_t now_us = convo_clock_mono_us();
+	size_t i, left = 0;
+
+	for (i = 0; i < count; i++) {
+		struct group_job *job = jobs[i];
+
+		pg_append_fail(job, why);
+		if (why->code == CONVO_E_TIMEOUT && job->deadline_us > now_us) {
+			jobs[i] = jobs[left];
+			jobs[left++] = job;
+		}
+	}
+	return left;
+}
+
+/* Rounds lock their sessions in one order, so that two of them do not wait for each other. */
+static int pg_append_order(const void *a, const void *b)
+{
+	const struct convo_key *one = (*(struct pg_append *const *)a)->key;
+	const struct convo_key *two = (*(struct pg_append *const *)b)->key;
+	int order = strcmp(one->app, two->app);
+
+	if (!order)
+		order = strcmp(one->user, two->user);
+	return order ? order : strcmp(one->session, two->session);
+}
+
+static void pg_append_round(void *ctx, struct group_job **jobs, size_t count)
+{
+	struct convo_err why;
+	bool refused;
+	size_t i;
+
+	qsort(jobs, count, sizeof(struct group_job *), pg_append_order);
+	while (count) {
+		int64_t deadline_us = INT64_MAX;
+
+		for (i = 0; i < count; i++) {
+			if (jobs[i]->deadline_us < deadline_us)
+				deadline_us = jobs[i]->deadline_us;
+		}
+		memset(&why, 0, sizeof(why));
+		if (pg_append_together(ctx, jobs, count, deadline_us, &refused, &why) == 0)
+			break;
+		if (refused && count > 1) {
+			/* One of them failed all; each by itself gets what is its own. */
+			for (i = 0; i < count; i++)
+				pg_append_round(ctx, &jobs[i], 1);
+			return;
+		}
+		count = pg_append_left(jobs, count, &why);
+	}
+	for (i = 0; i < count; i++)
+		jobs[i]->rc = pg_append_result((struct pg_append *)jobs[i], &jobs[i]->err);
+}
+
+static int pg_append(struct convo_store *store, const struct store_call *call,
+		     const struct convo_key *key, struct store_append *append,
+		     struct convo_err *err)
+{
+	struct pg_store *pg = pg_of(store);
+	struct pg_append self = {.job.deadline_us = call->deadline_us,
+				 .key = key,
+				 .now_us = call->now_us,
+				 .append = append};
+	struct group_job *job = &self.job;
+	bool shares = false;
+	size_t i;
+	int rc;
+
+	for (i = 0; i < append->change_count; i++)
+		shares = shares || append->changes[i].scope != CONVO_SCOPE_SESSION;
+	rc = pg_append_args(pg, &self, err);
+	if (rc == 0 && shares) {
+		/* It locks what sessions share, which must not wait for other sessions. */
+		pg_append_round(pg, &job, 1);
+		rc = job->rc;
+		if (rc < 0 && err)
+			*err = job->err;
+	} else if (rc == 0) {
+		rc = convo_group_run(pg->appends, job, err);
+	}
+	convo_pg_args_clear(&self.args);
+	return rc;
+}
+
+/* ---- other writes --------------------------------------------------------------------- */
+
+static int pg_rename(struct convo_store *store, const struct store_call *call,
+		     const struct convo_key *key, struct convo_text title, struct convo_err *err)
+{
+	struct pg_store *pg = pg_of(store);
+	struct pg_query query = {.sql = pg->sql[PG_RENAME]};
+	struct pg_args args = {0};
+	int rc;
+
+	pg_args_key(&args, key);
+	convo_pg_args_int(&args, call->now_us);
+	convo_pg_args_int(&args, pg_ttl_us(pg));
+	convo_pg_args_text(&args, title);
+	rc = pg_run(pg, call, false, &query, &args, err);
+	return rc == 0 && query.count == 0 ? convo_refuse_notfound(err, key) : rc;
+}
+
+struct pg_clean {
+	int64_t removed;
+	bool more;
+};
+
+static int pg_clean_row(void *ctx, const struct convo_text *column, struct convo_err *err)
+{
+	struct pg_clean *clean = ctx;
+
+	(void)err;
+	clean->removed = convo_pg_int(column[0]);
+	clean->more = column[1].len && column[1].data[0];
+	return 0;
+}
+
+static int pg_clean(struct convo_store *store, const struct store_call *call, int64_t *removed,
+		    bool *more, struct convo_err *err)
+{
+	struct pg_store *pg = pg_of(store);
+	struct pg_clean clean = {0, false};
+	struct pg_query query = {.sql = pg->sql[PG_CLEAN], .row = pg_clean_row, .ctx = &clean};
+	struct pg_args args = {0};
+	int rc;
+
+	convo_pg_args_int(&args, call->now_us);
+	convo_pg_args_int(&args, PG_CLEAN_ROWS);
+	rc = pg_run(pg, call, true, &query, &args, err);
+	if (rc == 0) {
+		*removed += clean.removed;
+		*more = clean.more;
+	}
+	return rc;
+}
+
+/* Begin to remove what was just given up. What is left, and a failure, is for the next cleaning. */
+static void pg_sweep(struct convo_store *store, const struct store_call *call)
+{
+	int64_t removed = 0;
+	bool more;
+
+	pg_clean(store, call, &removed, &more, NULL);
+}
+
+static int pg_delete(struct convo_store *store, const struct store_call *call,
+		     const struct convo_key *key, struct convo_err *err)
+{
+	struct pg_store *pg = pg_of(store);
+	struct pg_query query = {.sql = pg->sql[PG_DELETE]};
+	struct pg_args args = {0};
+	int rc;
+
+	pg_args_key(&args, key);
+	convo_pg_args_int(&args, call->now_us);
+	convo_pg_args_int(&args, store->opts.trash_ms * 1000);
+	rc = pg_run(pg, call, false, &query, &args, err);
+	if (rc == 0 && query.count && !store->opts.trash_ms)
+		pg_sweep(store, call);
+	return rc;
+}
+
+static int pg_restore(struct convo_store *store, const struct store_call *call,
+		      const struct convo_key *key, const unsigned char *generation,
+		      struct convo_err *err)
+{
+	struct pg_store *pg = pg_of(store);
+	int64_t code = 0;
+	struct pg_query query = {.sql = pg->sql[PG_RESTORE], .row = pg_row_int, .ctx = &code};
+	struct pg_args args = {0};
+	int rc;
+
+	pg_args_key(&args, key);
+	convo_pg_args_int(&args, call->now_us);
+	convo_pg_args_int(&args, pg_ttl_us(pg));
+	convo_pg_args_uuid(&args, generation);
+	rc = pg_run(pg, call, false, &query, &args, err);
+	if (rc == 0 && code == CONVO_E_EXISTS)
+		return convo_refuse_exists(err, key);
+	if (rc == 0 && code < 0)
+		return convo_fail(err, CONVO_E_NOTFOUND, "no session '%s' in the trash",
+				  key->session);
+	return rc;
+}
+
+static int pg_purge(struct convo_store *store, const struct store_call *call,
+		    const struct convo_key *key, const unsigned char *generation,
+		    struct convo_err *err)
+{
+	struct pg_store *pg = pg_of(store);
+	struct pg_query query = {.sql = pg->sql[PG_PURGE]};
+	struct pg_args args = {0};
+	int rc;
+
+	pg_args_key(&args, key);
+	convo_pg_args_uuid(&args, generation);
+	rc = pg_run(pg, call, false, &query, &args, err);
+	if (rc == 0 && query.count)
+		pg_sweep(store, call);
+	return rc;
+}
+
+/* ---- lists and state ------------------------------------------------------------------ */
+
+static int pg_list_row(void *ctx, const struct convo_text *column, struct convo_err *err)
+{
+	struct store_meta meta = {.session = column[0], .title = column[1]};
+
+	pg_row_meta(&meta, column[2], column[3]);
+	return convo_page_add(ctx, &meta, err);
+}
+
+static void pg_list_begin(void *ctx)
+{
+	convo_page_reset(ctx);
+}
+
+static int pg_list(struct convo_store *store, const struct store_call *call, const char *app,
+		   const char *user, bool trash, const struct store_place *place, size_t n,
+		   struct store_page *into, struct convo_err *err)
+{
+	struct pg_store *pg = pg_of(store);
+	struct pg_query query = {
+		.sql = pg->sql[trash ? PG_LIST_TRASH : PG_LIST],
+		.begin = pg_list_begin,
+		.row = pg_list_row,
+		.ctx = into,
+	};
+	struct pg_args args = {0};
+
+	convo_pg_args_text(&args, convo_text_of(app));
+	convo_pg_args_text(&args, convo_text_of(user));
+	convo_pg_args_int(&args, call->now_us);
+	convo_pg_args_int(&args, place->position);
+	convo_pg_args_int(&args, place->number);
+	convo_pg_args_int(&args, (int64_t)n);
+	return pg_run(pg, call, true, &query, &args, err);
+}
+
+static int pg_state_set(struct convo_store *store, const struct store_call *call,
+			const struct convo_key *key, const struct store_change *changes,
+			size_t count, struct convo_err *err)
+{
+	struct pg_store *pg = pg_of(store);
+	int64_t code = 0;
+	struct pg_query query = {.sql = pg->sql[PG_STATE_SET], .row = pg_row_int, .ctx = &code};
+	struct pg_args args = {0};
+	int rc;
+
+	pg_args_key(&args, key);
+	convo_pg_args_int(&args, call->now_us);
+	convo_pg_args_int(&args, pg_ttl_us(pg));
+	convo_pg_args_int(&args, CONVO_MAX_STATE);
+	pg_args_changes(&args, changes, count);
+	rc = pg_run(pg, call, false, &query, &args, err);
+	if (rc == 0 && code < 0)
+		return convo_refuse_notfound(err, key);
+	return pg_tell(rc, &query, err);
+}
+
+struct pg_state {
+	struct convo_state *into;
+	bool found;
+};
+
+static void pg_state_begin(void *ctx)
+{
+	struct pg_state *state = ctx;
+
+	state->found = false;
+	convo_state_reset(state->into);
+}
+
+static int pg_state_row(void *ctx, const struct convo_text *column, struct convo_err *err)
+{
+	struct pg_state *state = ctx;
+	int64_t scope = convo_pg_int(column[0]);
+
+	if (scope)
+		return convo_state_add(state->into, (enum convo_scope)scope, column[1],
+				       convo_pg_json(column[2]), err);
+	state->found = true;
+	return 0;
+}
+
+static int pg_state_list(struct convo_store *store, const struct store_call *call,
+			 const struct convo_key *key, unsigned scopes,
+			 const struct convo_text *name, struct convo_state *into,
+			 struct convo_err *err)
+{
+	struct pg_store *pg = pg_of(store);
+	struct pg_state state = {into, false};
+	struct pg_query query = {.sql = pg->sql[PG_STATE_LIST],
+				 .begin = pg_state_begin,
+				 .row = pg_state_row,
+				 .ctx = &state};
+	struct pg_args args = {0};
+	int rc;
+
+	pg_args_key(&args, key);
+	convo_pg_args_int(&args, call->now_us);
+	convo_pg_args_int(&args, scopes);
+	convo_pg_args_text(&args, name ? *name : (struct convo_text){0});
+	rc = pg_run(pg, call, true, &query, &args, err);
+	return rc == 0 && !state.found ? convo_refuse_notfound(err, key) : rc;
+}
+
+static const char *const pg_aliases[] = {"postgresql", "pgsql", NULL};
+
+const struct convo_backend convo_backend_postgres = {
+	.scheme = "postgres",
+	.aliases = pg_aliases,
+	.title = "PostgreSQL",
+	.size = sizeof(struct pg_store),
+	.default_prefix = "convo_",
+	.open = pg_open,
+	.close = pg_close,
+	.create = pg_create,
+	.load = pg_load,
+	.append = pg_append,
+	.rename = pg_rename,
+	.list = pg_list,
+	.delete = pg_delete,
+	.restore = pg_restore,
+	.purge = pg_purge,
+	.state_set = pg_state_set,
+	.state_list = pg_state_list,
+	.clean = pg_clean,
+	.schema = pg_schema,
+};

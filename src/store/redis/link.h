@@ -1,0 +1,107 @@
+/*
+ * Asking a Redis server: from a URL to a pool of connections, and from arguments to an answer, with
+ * scripts that the server may forget, errors it may report and connections it may lose. It knows
+ * no sessions.
+ */
+#ifndef STORE_REDIS_LINK_H
+#define STORE_REDIS_LINK_H
+
+#include <store/shared/group.h>
+#include <store/shared/pool.h>
+#include <store/redis/conn.h>
+
+/** The scripts: redis/<name>.lua. */
+enum redis_script_id {
+	REDIS_SCRIPT_OPEN,
+	REDIS_SCRIPT_CREATE,
+	REDIS_SCRIPT_APPEND,
+	REDIS_SCRIPT_LOAD,
+	REDIS_SCRIPT_RENAME,
+	REDIS_SCRIPT_LIST,
+	REDIS_SCRIPT_DELETE,
+	REDIS_SCRIPT_RESTORE,
+	REDIS_SCRIPT_PURGE,
+	REDIS_SCRIPT_STATE_SET,
+	REDIS_SCRIPT_STATE_LIST,
+	REDIS_SCRIPTS
+};
+
+struct redis_script {
+	const char *source;
+	size_t len;
+};
+
+extern const struct redis_script convo_redis_scripts[REDIS_SCRIPTS];
+
+struct redis_store {
+	struct convo_store base;
+	struct redis_place place;
+	char name[200]; /* "redis localhost:6379", for messages */
+	char *host, *path, *user, *password;
+	int database;
+	char sha1[REDIS_SCRIPTS][41];
+	struct store_pool *pool;
+	struct store_group *group;
+};
+
+/** Read the URL and make the pool; connects nothing yet. */
+int convo_link_open(struct redis_store *redis, const struct convo_url *url, struct convo_err *err);
+
+/** Let go of all that convo_link_open() got hold of, or of a part. */
+void convo_link_close(struct redis_store *redis);
+
+/* ---- asking ----------------------------------------------------------------------------- */
+
+struct redis_ask;
+
+/**
+ * Take an answer, which is valid for the call: for a script a list that begins with a number, for
+ * a command anything but an error. Runs in the thread of the asker or of another one.
+ *
+ * @return 0 or a negative code with `err` filled: the outcome of the ask
+ */
+typedef int (*redis_answer)(struct redis_ask *ask, const struct redis_value *answer,
+			    struct convo_err *err);
+
+/** A command or the call of a script. All-zero but for what begin() and the caller set. */
+struct redis_ask {
+	struct group_job job; /* first: what queues it with others */
+	redis_answer answer;  /* set by the caller, like ctx and repeat */
+	void *ctx;
+	bool repeat; /* doing it twice is like doing it once */
+
+	int script; /* REDIS_SCRIPTS for a command */
+	struct convo_buf bytes;
+	size_t args;
+	bool broken;       /* memory was out */
+	size_t head;       /* where in bytes the request begins */
+	size_t end;        /* where in what is being sent it ends */
+	bool sent, done;   /* on this connection; for good */
+	bool unknown;      /* was sent on a connection that was lost */
+	bool with_source;  /* the server does not know the script */
+	bool again;        /* the round ended early for this one */
+	const char *waits; /* why the server would not do it yet */
+};
+
+/** Begin a command, whose name is the first argument, for REDIS_SCRIPTS; else call a script. */
+void convo_ask_begin(struct redis_ask *ask, int script, size_t keys);
+
+/** Add an argument. That memory is out shows when the ask is run. */
+void convo_ask_add(struct redis_ask *ask, const void *data, size_t len);
+void convo_ask_add_text(struct redis_ask *ask, const char *text);
+void convo_ask_add_int(struct redis_ask *ask, int64_t number);
+
+/** Begin an argument of `len` bytes that the caller writes there; NULL when memory is out. */
+char *convo_ask_room(struct redis_ask *ask, size_t len);
+
+void convo_ask_clear(struct redis_ask *ask);
+
+/** Ask, on a connection of its own. @return what its answer() returned, or another failure */
+int convo_ask_run(struct redis_store *redis, const struct store_call *call, struct redis_ask *ask,
+		  struct convo_err *err);
+
+/** The same, in one go with those of other threads that have gathered meanwhile. */
+int convo_ask_run_grouped(struct redis_store *redis, const struct store_call *call,
+			  struct redis_ask *ask, struct convo_err *err);
+
+#endif

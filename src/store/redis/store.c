@@ -1,0 +1,951 @@
+/*
+ * The Redis store, for Valkey too: every operation is one script (redis/<name>.lua), which is
+ * atomic on the server and takes one round trip; docs/backends/redis.md tells the keys. Here
+ * arguments become requests and answers become sessions; link.c asks, conn.c talks.
+ */
+#include <store/redis/link.h>
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <base/clock.h>
+#include <base/fail.h>
+
+#define SCHEMA "1"
+#define KEY_SIZE (40 + 2 * 3 * CONVO_MAX_NAME) /* of a user's key: names may triple */
+#define LARGEST (INT64_C(1) << 53)             /* scripts count in doubles */
+
+#define LOAD_BYTES (4 << 20)   /* of events in a script's answer, and at most one piece more */
+#define FETCH_BYTES (16 << 20) /* the same for each command that fetches further ones */
+#define FETCH_EVENTS 1000
+#define LIST_STEPS 1000 /* most entries of sessions that are over to skip in one go */
+
+static struct redis_store *redis_of(struct convo_store *store)
+{
+	return (struct redis_store *)store;
+}
+
+/* ---- keys ------------------------------------------------------------------------------- */
+
+/* Add a name so that it cannot run into what stands around it. */
+static char *key_add_name(char *to, const char *name)
+{
+	static const char digits[] = "0123456789ABCDEF";
+
+	for (; *name; name++) {
+		unsigned char c = (unsigned char)*name;
+
+		if (strchr("%:{}", c)) {
+			*to++ = '%';
+			*to++ = digits[c >> 4];
+			*to++ = digits[c & 15];
+		} else {
+			*to++ = (char)c;
+		}
+	}
+	return to;
+}
+
+/* "convo:{app:user}", or "convo:{app}" for a user of NULL. */
+static void key_make(char out[KEY_SIZE], const struct convo_store *store, const char *app,
+		     const char *user)
+{
+	char *to = out + snprintf(out, KEY_SIZE, "%s:{", store->prefix);
+
+	to = key_add_name(to, app);
+	if (user) {
+		*to++ = ':';
+		to = key_add_name(to, user);
+	}
+	*to++ = '}';
+	*to = '\0';
+}
+
+/* Begin the call of a script: its keys, the time, and the session, if it is about one. */
+static void ask_begin(struct redis_ask *ask, enum redis_script_id script,
+		      const struct convo_store *store, const struct store_call *call,
+		      const struct convo_key *key)
+{
+	char user_key[KEY_SIZE], app_key[KEY_SIZE];
+
+	key_make(user_key, store, key->app, key->user);
+	key_make(app_key, store, key->app, NULL);
+	convo_ask_begin(ask, (int)script, 2);
+	convo_ask_add_text(ask, user_key);
+	convo_ask_add_text(ask, app_key);
+	convo_ask_add_int(ask, call->now_us);
+}
+
+static void ask_add_uuid(struct redis_ask *ask, const unsigned char *uuid)
+{
+	char text[CONVO_UUID_SIZE] = "";
+
+	if (uuid)
+		convo_uuid_format(text, uuid);
+	convo_ask_add_text(ask, text);
+}
+
+static void ask_add_ttl(struct redis_ask *ask, const struct convo_store *store)
+{
+	convo_ask_add_int(ask, store->opts.ttl_ms * 1000);
+}
+
+static const char *scope_letter(enum convo_scope scope)
+{
+	return scope == CONVO_SCOPE_APP ? "a" : scope == CONVO_SCOPE_USER ? "u" : "s";
+}
+
+static enum convo_scope scope_of(const struct redis_value *letter)
+{
+	return *letter->data == 'a'   ? CONVO_SCOPE_APP
+	       : *letter->data == 'u' ? CONVO_SCOPE_USER
+				      : CONVO_SCOPE_SESSION;
+}
+
+static void ask_add_changes(struct redis_ask *ask, const struct store_change *changes, size_t count)
+{
+	size_t i;
+
+	convo_ask_add_int(ask, (int64_t)count);
+	for (i = 0; i < count; i++) {
+		convo_ask_add_int(ask, (int64_t)changes[i].event);
+		convo_ask_add_text(ask, scope_letter(changes[i].scope));
+		convo_ask_add(ask, changes[i].name.data, changes[i].name.len);
+		convo_ask_add(ask, changes[i].value.data, changes[i].value.len);
+	}
+}
+
+/* ---- answers ---------------------------------------------------------------------------- */
+
+/* What an operation knows while it is asked for. */
+struct redis_op {
+	struct redis_store *redis;
+	const struct convo_key *key;
+	void *into; /* the operation's own */
+};
+
+static int answer_odd(const struct redis_op *op, struct convo_err *err)
+{
+	return convo_fail(err, CONVO_E_VERSION, "%s: what is stored is not as convo stores it",
+			  op->redis->name);
+}
+
+/* The number in an item, which scripts pass on as text. */
+static bool answer_number(const struct redis_value *item, int64_t *out)
+{
+	char *end;
+
+	*out = item->integer;
+	if (item->kind == REDIS_VALUE_INTEGER)
+		return true;
+	if (item->kind != REDIS_VALUE_STRING || !item->len)
+		return false;
+	errno = 0;
+	*out = strtoll(item->data, &end, 10);
+	return !errno && !*end;
+}
+
+/* 0, or the refusal that the answer begins with. */
+static int answer_refusal(const struct redis_op *op, const struct redis_value *answer,
+			  struct convo_err *err)
+{
+	const struct redis_value *item = answer->item;
+	const bool more = answer->len > 1;
+
+	switch (item[0].integer) {
+	case 0:
+		return 0;
+	case CONVO_E_NOTFOUND:
+		return convo_refuse_notfound(err, op->key);
+	case CONVO_E_EXISTS:
+		return convo_refuse_exists(err, op->key);
+	case CONVO_E_CONFLICT:
+		return convo_refuse_conflict(err, op->key, more ? item[1].integer : 0);
+	case CONVO_E_TOOBIG:
+		if (more && item[1].kind == REDIS_VALUE_STRING)
+			return convo_refuse_state(err, scope_of(&item[1]));
+	}
+	return answer_odd(op, err);
+}
+
+/* For operations that answer nothing but how it went. */
+static int answer_plain(struct redis_ask *ask, const struct redis_value *answer,
+			struct convo_err *err)
+{
+	return answer_refusal(ask->ctx, answer, err);
+}
+
+static bool is_list(const struct redis_value *value, size_t len)
+{
+	return value->kind == REDIS_VALUE_ARRAY && value->len >= len;
+}
+
+static struct convo_text text_of(const struct redis_value *value)
+{
+	return (struct convo_text){value->data, value->len};
+}
+
+/* ---- events ----------------------------------------------------------------------------- */
+
+/*
+ * A packed event: the time in ms as 16 digits, 16 bytes of id, '0' + status, and each field of
+ * enum event_field in turn: its length + 1 in groups of 7 bits, the lowest first and all but the
+ * last with the top bit set, and its bytes; an absent one is a 0.
+ */
+#define PACKED_TIME 16
+#define PACKED_HEAD (PACKED_TIME + UUID_BYTES + 1)
+
+static size_t length_size(size_t number)
+{
+	size_t size = 1;
+
+	for (; number >= 0x80; number >>= 7)
+		size++;
+	return size;
+}
+
+static char *length_put(char *to, size_t number)
+{
+	for (; number >= 0x80; number >>= 7)
+		*to++ = (char)(number | 0x80);
+	*to++ = (char)number;
+	return to;
+}
+
+static bool length_get(struct convo_text *from, size_t *number)
+{
+	unsigned shift = 0;
+	unsigned char c;
+
+	*number = 0;
+	do {
+		if (!from->len || shift > 28)
+			return false;
+		c = (unsigned char)*from->data++;
+		from->len--;
+		*number |= (size_t)(c & 0x7f) << shift;
+		shift += 7;
+	} while (c & 0x80);
+	return true;
+}
+
+static size_t event_size(const struct store_event *event)
+{
+	size_t size = PACKED_HEAD;
+	int i;
+
+	for (i = 0; i < FIELD_COUNT; i++) {
+		const struct convo_text *field = &event->field[i];
+
+		size += field->data ? length_size(field->len + 1) + field->len : 1;
+	}
+	return size;
+}
+
+static void ask_add_event(struct redis_ask *ask, const struct store_event *event, int64_t now_ms)
+{
+	char *to = convo_ask_room(ask, event_size(event)), time[PACKED_TIME + 8];
+	int i;
+
+	if (!to)
+		return;
+	snprintf(time, sizeof(time), "%016lld", (long long)now_ms);
+	memcpy(to, time, PACKED_TIME);
+	memcpy(to + PACKED_TIME, event->id, UUID_BYTES);
+	to[PACKED_HEAD - 1] = (char)('0' + event->status);
+	to += PACKED_HEAD;
+	for (i = 0; i < FIELD_COUNT; i++) {
+		const struct convo_text *field = &event->field[i];
+
+		to = length_put(to, field->data ? field->len + 1 : 0);
+		if (field->data && field->len)
+			memcpy(to, field->data, field->len);
+		to += field->data ? field->len : 0;
+	}
+}
+
+static bool event_unpack(struct store_event *event, struct convo_text from)
+{
+	int i;
+
+	*event = (struct store_event){0};
+	if (from.len < PACKED_HEAD)
+		return false;
+	for (i = 0; i < PACKED_TIME; i++)
+		event->time_ms = event->time_ms * 10 + (from.data[i] - '0');
+	memcpy(event->id, from.data + PACKED_TIME, UUID_BYTES);
+	event->status = from.data[PACKED_HEAD - 1] - '0';
+	from.data += PACKED_HEAD;
+	from.len -= PACKED_HEAD;
+	for (i = 0; i < FIELD_COUNT; i++) {
+		size_t len;
+
+		if (!length_get(&from, &len))
+			return false;
+		if (!len)
+			continue;
+		if (--len > from.len)
+			return false;
+		event->field[i] = (struct convo_text){from.data, len};
+		from.data += len;
+		from.len -= len;
+	}
+	return event->field[FIELD_MESSAGE].data && event->field[FIELD_ROLE].data;
+}
+
+/* ---- open ------------------------------------------------------------------------------- */
+
+static int open_version_answer(struct redis_ask *ask, const struct redis_value *answer,
+			       struct convo_err *err)
+{
+	const struct redis_op *op = ask->ctx;
+	const char *version =
+		answer->kind == REDIS_VALUE_STRING ? strstr(answer->data, "redis_version:") : NULL;
+
+	if (!version || strtol(version + strlen("redis_version:"), NULL, 10) >= 5)
+		return 0;
+	return convo_fail(err, CONVO_E_UNSUPPORTED, "%s: version %.8s is too old, 5 is needed",
+			  op->redis->name, version + strlen("redis_version:"));
+}
+
+static int open_check_version(struct redis_store *redis, const struct store_call *call,
+			      struct convo_err *err)
+{
+	struct redis_op op = {.redis = redis};
+	struct redis_ask ask = {.answer = open_version_answer, .ctx = &op, .repeat = true};
+	struct convo_err why = {0};
+	int rc;
+
+	convo_ask_begin(&ask, REDIS_SCRIPTS, 0);
+	convo_ask_add_text(&ask, "INFO");
+	convo_ask_add_text(&ask, "server");
+	rc = convo_ask_run(redis, call, &ask, &why);
+	convo_ask_clear(&ask);
+	/* Not being allowed to ask is no reason to refuse: the scripts will tell what is missing. */
+	if (rc == CONVO_E_DENIED && strstr(why.text, "NOPERM"))
+		return 0;
+	if (rc < 0 && err)
+		*err = why;
+	return rc;
+}
+
+static int open_answer(struct redis_ask *ask, const struct redis_value *answer,
+		       struct convo_err *err)
+{
+	const struct redis_op *op = ask->ctx;
+	const struct redis_store *redis = op->redis;
+	const struct redis_value *schema = answer->len > 1 ? &answer->item[1] : answer;
+
+	if (schema->kind != REDIS_VALUE_STRING)
+		return answer_odd(op, err);
+	if (strcmp(schema->data, SCHEMA) == 0)
+		return 0;
+	if (!schema->len)
+		return convo_fail(err, CONVO_E_VERSION, "%s: no store with the prefix '%s' yet",
+				  redis->name, redis->base.prefix);
+	if (strtol(schema->data, NULL, 10) > strtol(SCHEMA, NULL, 10))
+		return convo_fail(err, CONVO_E_VERSION,
+				  "%s: the store is of a newer convo (schema %.8s, known " SCHEMA
+				  ")",
+				  redis->name, schema->data);
+	return convo_fail(err, CONVO_E_VERSION, "%s: the key '%s:schema' is not of convo",
+			  redis->name, redis->base.prefix);
+}
+
+static int open_check_schema(struct redis_store *redis, const struct store_call *call,
+			     struct convo_err *err)
+{
+	struct redis_op op = {.redis = redis};
+	struct redis_ask ask = {.answer = open_answer, .ctx = &op, .repeat = true};
+	char name[64];
+	int rc;
+
+	convo_ask_begin(&ask, REDIS_SCRIPT_OPEN, 2);
+	snprintf(name, sizeof(name), "%s:schema", redis->base.prefix);
+	convo_ask_add_text(&ask, name);
+	snprintf(name, sizeof(name), "%s:scratch", redis->base.prefix);
+	convo_ask_add_text(&ask, name);
+	convo_ask_add_int(&ask, call->now_us);
+	convo_ask_add_text(&ask, SCHEMA);
+	convo_ask_add_int(&ask, !redis->base.opts.check_schema);
+	rc = convo_ask_run(redis, call, &ask, err);
+	convo_ask_clear(&ask);
+	return rc;
+}
+
+static int redis_open(struct convo_store *store, const struct store_call *call,
+		      const struct convo_url *url, struct convo_err *err)
+{
+	struct redis_store *redis = redis_of(store);
+	int rc = convo_link_open(redis, url, err);
+
+	if (rc >= 0)
+		rc = open_check_version(redis, call, err);
+	if (rc >= 0)
+		rc = open_check_schema(redis, call, err);
+	return rc;
+}
+
+static void redis_close(struct convo_store *store)
+{
+	convo_link_close(redis_of(store));
+}
+
+/* ---- sessions --------------------------------------------------------------------------- */
+
+static int create_answer(struct redis_ask *ask, const struct redis_value *answer,
+			 struct convo_err *err)
+{
+	const struct redis_op *op = ask->ctx;
+	const struct store_create *create = op->into;
+	unsigned char generation[UUID_BYTES];
+
+	/* Ours exists when the first try was carried out and its answer lost. */
+	if (answer->item[0].integer == CONVO_E_EXISTS && answer->len > 1 &&
+	    answer->item[1].kind == REDIS_VALUE_STRING &&
+	    convo_uuid_parse(generation, answer->item[1].data) &&
+	    memcmp(generation, create->generation, UUID_BYTES) == 0)
+		return 0;
+	return answer_refusal(op, answer, err);
+}
+
+static int redis_create(struct convo_store *store, const struct store_call *call,
+			const struct convo_key *key, const struct store_create *create,
+			struct convo_err *err)
+{
+	struct redis_op op = {redis_of(store), key, (void *)create};
+	struct redis_ask ask = {.answer = create_answer, .ctx = &op, .repeat = true};
+	int rc;
+
+	ask_begin(&ask, REDIS_SCRIPT_CREATE, store, call, key);
+	convo_ask_add_text(&ask, key->session);
+	ask_add_ttl(&ask, store);
+	ask_add_uuid(&ask, create->generation);
+	convo_ask_add(&ask, create->title.data, create->title.len);
+	ask_add_changes(&ask, create->changes, create->change_count);
+	rc = convo_ask_run_grouped(op.redis, call, &ask, err);
+	convo_ask_clear(&ask);
+	return rc;
+}
+
+static int append_answer(struct redis_ask *ask, const struct redis_value *answer,
+			 struct convo_err *err)
+{
+	const struct redis_op *op = ask->ctx;
+	struct store_append *append = op->into;
+	const struct redis_value *item = answer->item;
+	size_t i;
+
+	if (item[0].integer == CONVO_E_CONFLICT && answer->len > 2)
+		return convo_refuse_generation(err, op->key, item[1].integer);
+	if (item[0].integer != 0)
+		return answer_refusal(op, answer, err);
+	if (answer->len != append->count + 1)
+		return answer_odd(op, err);
+	for (i = 0; i < append->count; i++)
+		append->events[i].seq = item[i + 1].integer;
+	return 0;
+}
+
+static int redis_append(struct convo_store *store, const struct store_call *call,
+			const struct convo_key *key, struct store_append *append,
+			struct convo_err *err)
+{
+	struct redis_op op = {redis_of(store), key, append};
+	struct redis_ask ask = {.answer = append_answer, .ctx = &op, .repeat = true};
+	size_t i;
+	int rc;
+
+	ask_begin(&ask, REDIS_SCRIPT_APPEND, store, call, key);
+	convo_ask_add_text(&ask, key->session);
+	ask_add_ttl(&ask, store);
+	convo_ask_add_int(&ask, store->opts.event_limit);
+	ask_add_uuid(&ask, append->generation);
+	if (append->check_seq)
+		convo_ask_add_int(&ask, append->after_seq);
+	else
+		convo_ask_add_text(&ask, "");
+	convo_ask_add_int(&ask, call->now_us / 1000);
+	convo_ask_add_int(&ask, (int64_t)append->count);
+	for (i = 0; i < append->count; i++) {
+		convo_ask_add(&ask, append->events[i].id, UUID_BYTES);
+		ask_add_event(&ask, &append->events[i], call->now_us / 1000);
+	}
+	ask_add_changes(&ask, append->changes, append->change_count);
+	rc = convo_ask_run_grouped(op.redis, call, &ask, err);
+	convo_ask_clear(&ask);
+	return rc;
+}
+
+static int redis_rename(struct convo_store *store, const struct store_call *call,
+			const struct convo_key *key, struct convo_text title, struct convo_err *err)
+{
+	struct redis_op op = {redis_of(store), key, NULL};
+	struct redis_ask ask = {.answer = answer_plain, .ctx = &op};
+	int rc;
+
+	ask_begin(&ask, REDIS_SCRIPT_RENAME, store, call, key);
+	convo_ask_add_text(&ask, key->session);
+	ask_add_ttl(&ask, store);
+	convo_ask_add(&ask, title.data, title.len);
+	rc = convo_ask_run(op.redis, call, &ask, err);
+	convo_ask_clear(&ask);
+	return rc;
+}
+
+static int redis_delete(struct convo_store *store, const struct store_call *call,
+			const struct convo_key *key, struct convo_err *err)
+{
+	struct redis_op op = {redis_of(store), key, NULL};
+	struct redis_ask ask = {.answer = answer_plain, .ctx = &op};
+	int rc;
+
+	ask_begin(&ask, REDIS_SCRIPT_DELETE, store, call, key);
+	convo_ask_add_text(&ask, key->session);
+	convo_ask_add_int(&ask, store->opts.trash_ms * 1000);
+	rc = convo_ask_run(op.redis, call, &ask, err);
+	convo_ask_clear(&ask);
+	return rc;
+}
+
+static int restore_answer(struct redis_ask *ask, const struct redis_value *answer,
+			  struct convo_err *err)
+{
+	const struct redis_op *op = ask->ctx;
+
+	if (answer->item[0].integer == CONVO_E_NOTFOUND)
+		return convo_fail(err, CONVO_E_NOTFOUND, "no session '%s' in the trash",
+				  op->key->session);
+	return answer_refusal(op, answer, err);
+}
+
+static int redis_restore(struct convo_store *store, const struct store_call *call,
+			 const struct convo_key *key, const unsigned char *generation,
+			 struct convo_err *err)
+{
+	struct redis_op op = {redis_of(store), key, NULL};
+	struct redis_ask ask = {.answer = restore_answer, .ctx = &op};
+	int rc;
+
+	ask_begin(&ask, REDIS_SCRIPT_RESTORE, store, call, key);
+	convo_ask_add_text(&ask, key->session);
+	ask_add_ttl(&ask, store);
+	ask_add_uuid(&ask, generation);
+	rc = convo_ask_run(op.redis, call, &ask, err);
+	convo_ask_clear(&ask);
+	return rc;
+}
+
+static int purge_answer(struct redis_ask *ask, const struct redis_value *answer,
+			struct convo_err *err)
+{
+	const struct redis_op *op = ask->ctx;
+	bool *more = op->into;
+
+	*more = answer->len > 1 && answer->item[1].integer;
+	return answer_refusal(op, answer, err);
+}
+
+static int redis_purge(struct convo_store *store, const struct store_call *call,
+		       const struct convo_key *key, const unsigned char *generation,
+		       struct convo_err *err)
+{
+	bool more = true;
+	struct redis_op op = {redis_of(store), key, &more};
+	int rc = 0;
+
+	while (rc >= 0 && more) {
+		struct redis_ask ask = {.answer = purge_answer, .ctx = &op, .repeat = true};
+
+		ask_begin(&ask, REDIS_SCRIPT_PURGE, store, call, key);
+		convo_ask_add_text(&ask, key->session);
+		ask_add_uuid(&ask, generation);
+		rc = convo_ask_run(op.redis, call, &ask, err);
+		convo_ask_clear(&ask);
+	}
+	return rc;
+}
+
+/* ---- load ------------------------------------------------------------------------------- */
+
+/* A window on its way: what its script said, and how far its events have come. */
+struct redis_load {
+	struct convo_session *into;
+	unsigned char generation[UUID_BYTES];
+	bool around;
+	int64_t next, high; /* seqs still to fetch */
+	int64_t biggest;    /* bytes of the largest event */
+	bool gone;          /* events went before they could be fetched */
+};
+
+/* Add events in a row, which begin at load->next. */
+static int load_add_events(const struct redis_op *op, const struct redis_value *packed,
+			   struct convo_err *err)
+{
+	struct redis_load *load = op->into;
+	struct store_event event;
+	size_t i;
+	int rc = 0;
+
+	for (i = 0; rc >= 0 && i < packed->len; i++) {
+		const struct redis_value *item = &packed->item[i];
+
+		if (item->kind == REDIS_VALUE_NIL) {
+			load->gone = true;
+			return 0;
+		}
+		if (item->kind != REDIS_VALUE_STRING || !event_unpack(&event, text_of(item)))
+			return answer_odd(op, err);
+		event.seq = load->next++;
+		rc = convo_session_add_event(load->into, &event, err);
+	}
+	return rc;
+}
+
+static int load_add_meta(const struct redis_op *op, const struct redis_value *value,
+			 struct convo_err *err)
+{
+	struct redis_load *load = op->into;
+	struct store_meta meta = {.session = convo_text_of(op->key->session)};
+	const struct redis_value *item = value->item;
+
+	if (!is_list(value, 8) || item[0].kind != REDIS_VALUE_STRING ||
+	    item[2].kind != REDIS_VALUE_STRING ||
+	    !convo_uuid_parse(meta.generation, item[0].data) ||
+	    !answer_number(&item[1], &meta.expires_us) ||
+	    !answer_number(&item[3], &meta.created_us) ||
+	    !answer_number(&item[4], &meta.updated_us) ||
+	    !answer_number(&item[5], &meta.first_seq) || !answer_number(&item[6], &meta.last_seq) ||
+	    !answer_number(&item[7], &load->biggest))
+		return answer_odd(op, err);
+	meta.title = text_of(&item[2]);
+	memcpy(load->generation, meta.generation, UUID_BYTES);
+	return convo_session_set_meta(load->into, &meta, err);
+}
+
+/* The empty name is the scope's count of bytes. */
+static int load_add_state(const struct redis_op *op, const struct redis_value *value,
+			  enum convo_scope scope, struct convo_err *err)
+{
+	struct redis_load *load = op->into;
+	size_t i;
+	int rc = 0;
+
+	if (!is_list(value, 0))
+		return answer_odd(op, err);
+	for (i = 0; rc >= 0 && i + 1 < value->len; i += 2) {
+		if (value->item[i].len)
+			rc = convo_session_add_state(load->into, scope, text_of(&value->item[i]),
+						     text_of(&value->item[i + 1]), err);
+	}
+	return rc;
+}
+
+static int load_answer(struct redis_ask *ask, const struct redis_value *answer,
+		       struct convo_err *err)
+{
+	static const enum convo_scope scopes[] = {CONVO_SCOPE_SESSION, CONVO_SCOPE_USER,
+						  CONVO_SCOPE_APP};
+	const struct redis_op *op = ask->ctx;
+	const struct redis_value *item = answer->item;
+	struct redis_load *load = op->into;
+	size_t i;
+	int rc;
+
+	convo_session_reset(load->into);
+	load->gone = false;
+	if (item[0].integer == CONVO_E_NOTFOUND && answer->len > 1)
+		return convo_fail(err, CONVO_E_NOTFOUND, "no such event in session '%s'",
+				  op->key->session);
+	if (item[0].integer)
+		return answer_refusal(op, answer, err);
+	if (answer->len < 8)
+		return answer_odd(op, err);
+	rc = load_add_meta(op, &item[1], err);
+	for (i = 0; rc >= 0 && i < 3; i++)
+		rc = load_add_state(op, &item[2 + i], scopes[i], err);
+	load->next = item[5].integer;
+	load->high = item[6].integer;
+	for (i = 8; rc >= 0 && i < answer->len; i++)
+		rc = is_list(&item[i], 0) ? load_add_events(op, &item[i], err)
+					  : answer_odd(op, err);
+	if (rc >= 0 && load->gone)
+		return convo_fail(err, CONVO_E_VERSION,
+				  "%s: events of session '%s' are missing; does it evict keys?",
+				  op->redis->name, op->key->session);
+	return rc;
+}
+
+static const char *window_name(enum convo_window_kind kind)
+{
+	switch (kind) {
+	case CONVO_WINDOW_LAST:
+		return "last";
+	case CONVO_WINDOW_AFTER:
+		return "after";
+	case CONVO_WINDOW_BEFORE:
+		return "before";
+	case CONVO_WINDOW_AROUND:
+		return "around";
+	case CONVO_WINDOW_NONE:
+		break;
+	}
+	return "none";
+}
+
+/* Meta, state and the first events, up to a number of bytes. */
+static int load_begin(struct redis_op *op, const struct store_call *call,
+		      const struct convo_window *window, const unsigned char *around,
+		      struct convo_err *err)
+{
+	const struct convo_store *store = &op->redis->base;
+	struct redis_ask ask = {.answer = load_answer, .ctx = op, .repeat = true};
+	char id[1 + UUID_BYTES] = "#";
+	int rc;
+
+	if (window->kind == CONVO_WINDOW_AROUND)
+		memcpy(id + 1, around, UUID_BYTES);
+	ask_begin(&ask, REDIS_SCRIPT_LOAD, store, call, op->key);
+	convo_ask_add_text(&ask, op->key->session);
+	convo_ask_add_text(&ask, window_name(window->kind));
+	convo_ask_add_int(&ask, window->n < LARGEST ? (int64_t)window->n : LARGEST);
+	convo_ask_add_int(&ask, window->seq < LARGEST ? window->seq : LARGEST);
+	convo_ask_add(&ask, id, sizeof(id));
+	convo_ask_add_int(&ask, store->opts.event_limit);
+	convo_ask_add_int(&ask, LOAD_BYTES);
+	rc = convo_ask_run(op->redis, call, &ask, err);
+	convo_ask_clear(&ask);
+	return rc;
+}
+
+static int load_more_answer(struct redis_ask *ask, const struct redis_value *answer,
+			    struct convo_err *err)
+{
+	if (answer->kind != REDIS_VALUE_ARRAY)
+		return answer_odd(ask->ctx, err);
+	return load_add_events(ask->ctx, answer, err);
+}
+
+/* Some of the events that are left. They never change, so they still belong to the view. */
+static int load_more(struct redis_op *op, const struct store_call *call, struct convo_err *err)
+{
+	struct redis_load *load = op->into;
+	struct redis_ask ask = {.answer = load_more_answer, .ctx = op, .repeat = true};
+	int64_t count = FETCH_BYTES / (load->biggest > 0 ? load->biggest : 1), seq;
+	char name[KEY_SIZE + 3 + CONVO_UUID_SIZE], *end;
+	int rc;
+
+	count = count < 1 ? 1 : count > FETCH_EVENTS ? FETCH_EVENTS : count;
+	key_make(name, &op->redis->base, op->key->app, op->key->user);
+	end = name + strlen(name);
+	memcpy(end, ":e:", 3);
+	convo_uuid_format(end + 3, load->generation);
+	convo_ask_begin(&ask, REDIS_SCRIPTS, 0);
+	convo_ask_add_text(&ask, "HMGET");
+	convo_ask_add_text(&ask, name);
+	for (seq = load->next; seq <= load->high && seq < load->next + count; seq++)
+		convo_ask_add_int(&ask, seq);
+	rc = convo_ask_run(op->redis, call, &ask, err);
+	convo_ask_clear(&ask);
+	return rc;
+}
+
+static int redis_load(struct convo_store *store, const struct store_call *call,
+		      const struct convo_key *key, const struct convo_window *window,
+		      const unsigned char *around, struct convo_session *into,
+		      struct convo_err *err)
+{
+	struct redis_load load = {.into = into};
+	struct redis_op op = {redis_of(store), key, &load};
+	int rc;
+
+	/* Events that others remove while a large window is read make it begin anew. */
+	do {
+		rc = load_begin(&op, call, window, around, err);
+		while (rc >= 0 && !load.gone && load.next <= load.high)
+			rc = load_more(&op, call, err);
+	} while (rc >= 0 && load.gone);
+	return rc;
+}
+
+/* ---- list ------------------------------------------------------------------------------- */
+
+struct redis_list {
+	struct store_page *into;
+	bool complete;
+};
+
+static int list_add(const struct redis_op *op, const struct redis_value *value,
+		    struct convo_err *err)
+{
+	const struct redis_list *list = op->into;
+	struct store_meta meta = {0};
+	const struct redis_value *item = value->item;
+
+	if (!is_list(value, 11) || item[0].kind != REDIS_VALUE_STRING ||
+	    item[2].kind != REDIS_VALUE_STRING || item[7].kind != REDIS_VALUE_STRING ||
+	    !convo_uuid_parse(meta.generation, item[0].data) ||
+	    !answer_number(&item[3], &meta.created_us) ||
+	    !answer_number(&item[4], &meta.updated_us) ||
+	    !answer_number(&item[5], &meta.first_seq) || !answer_number(&item[6], &meta.last_seq) ||
+	    !answer_number(&item[8], &meta.expires_us) || !answer_number(&item[10], &meta.position))
+		return answer_odd(op, err);
+	if (item[9].kind != REDIS_VALUE_NIL && !answer_number(&item[9], &meta.deleted_us))
+		return answer_odd(op, err);
+	meta.title = text_of(&item[2]);
+	meta.session = text_of(&item[7]);
+	return convo_page_add(list->into, &meta, err);
+}
+
+static int list_answer(struct redis_ask *ask, const struct redis_value *answer,
+		       struct convo_err *err)
+{
+	const struct redis_op *op = ask->ctx;
+	struct redis_list *list = op->into;
+	int rc = 0;
+	size_t i;
+
+	convo_page_reset(list->into);
+	if (answer->item[0].integer != 0 || answer->len < 2)
+		return answer_odd(op, err);
+	list->complete = answer->item[1].integer;
+	for (i = 2; rc >= 0 && i < answer->len; i++)
+		rc = list_add(op, &answer->item[i], err);
+	return rc;
+}
+
+static int redis_list(struct convo_store *store, const struct store_call *call, const char *app,
+		      const char *user, bool trash, const struct store_place *place, size_t n,
+		      struct store_page *into, struct convo_err *err)
+{
+	struct redis_list list = {.into = into};
+	const struct convo_key key = {.app = app, .user = user};
+	struct redis_op op = {redis_of(store), &key, &list};
+	char from[32] = "+inf";
+	int rc = 0;
+
+	/* No two entries of a list have the same position. */
+	if (place->position < LARGEST)
+		snprintf(from, sizeof(from), "(%lld", (long long)place->position);
+	while (rc >= 0 && !list.complete) {
+		struct redis_ask ask = {.answer = list_answer, .ctx = &op, .repeat = true};
+
+		ask_begin(&ask, REDIS_SCRIPT_LIST, store, call, &key);
+		convo_ask_add_text(&ask, trash ? "trash" : "live");
+		convo_ask_add_text(&ask, from);
+		convo_ask_add_int(&ask, (int64_t)n);
+		convo_ask_add_int(&ask, (int64_t)n + LIST_STEPS);
+		rc = convo_ask_run(op.redis, call, &ask, err);
+		convo_ask_clear(&ask);
+	}
+	return rc;
+}
+
+/* ---- state ------------------------------------------------------------------------------ */
+
+/* The key with what scripts need where a call needs none: any user's key will do. */
+static struct convo_key state_key(const struct convo_key *key)
+{
+	struct convo_key full = *key;
+
+	if (!full.user)
+		full.user = "";
+	return full;
+}
+
+static int redis_state_set(struct convo_store *store, const struct store_call *call,
+			   const struct convo_key *key, const struct store_change *changes,
+			   size_t count, struct convo_err *err)
+{
+	const struct convo_key full = state_key(key);
+	struct redis_op op = {redis_of(store), key, NULL};
+	struct redis_ask ask = {.answer = answer_plain, .ctx = &op};
+	bool of_session = false;
+	size_t i;
+	int rc;
+
+	for (i = 0; i < count; i++)
+		of_session = of_session || changes[i].scope == CONVO_SCOPE_SESSION;
+	ask_begin(&ask, REDIS_SCRIPT_STATE_SET, store, call, &full);
+	convo_ask_add_text(&ask, of_session ? key->session : "");
+	ask_add_ttl(&ask, store);
+	ask_add_changes(&ask, changes, count);
+	rc = convo_ask_run(op.redis, call, &ask, err);
+	convo_ask_clear(&ask);
+	return rc;
+}
+
+static int state_list_answer(struct redis_ask *ask, const struct redis_value *answer,
+			     struct convo_err *err)
+{
+	const struct redis_op *op = ask->ctx;
+	const struct redis_value *item = answer->item;
+	int rc = answer_refusal(op, answer, err);
+	size_t i, j;
+
+	convo_state_reset(op->into);
+	for (i = 1; rc >= 0 && i + 1 < answer->len; i += 2) {
+		if (item[i].kind != REDIS_VALUE_STRING || !is_list(&item[i + 1], 0))
+			return answer_odd(op, err);
+		for (j = 0; rc >= 0 && j + 1 < item[i + 1].len; j += 2) {
+			const struct redis_value *pair = &item[i + 1].item[j];
+
+			if (pair[0].len)
+				rc = convo_state_add(op->into, scope_of(&item[i]), text_of(pair),
+						     text_of(pair + 1), err);
+		}
+	}
+	return rc;
+}
+
+static int redis_state_list(struct convo_store *store, const struct store_call *call,
+			    const struct convo_key *key, unsigned scopes,
+			    const struct convo_text *name, struct convo_state *into,
+			    struct convo_err *err)
+{
+	const struct convo_key full = state_key(key);
+	struct redis_op op = {redis_of(store), key, into};
+	struct redis_ask ask = {.answer = state_list_answer, .ctx = &op, .repeat = true};
+	char letters[4] = "", *letter = letters;
+	int rc;
+
+	if (scopes & CONVO_SCOPE_SESSION)
+		*letter++ = 's';
+	if (scopes & CONVO_SCOPE_USER)
+		*letter++ = 'u';
+	if (scopes & CONVO_SCOPE_APP)
+		*letter = 'a';
+	ask_begin(&ask, REDIS_SCRIPT_STATE_LIST, store, call, &full);
+	convo_ask_add_text(&ask, scopes & CONVO_SCOPE_SESSION ? key->session : "");
+	convo_ask_add_text(&ask, letters);
+	convo_ask_add(&ask, name ? name->data : "", name ? name->len : 0);
+	rc = convo_ask_run(op.redis, call, &ask, err);
+	convo_ask_clear(&ask);
+	return rc;
+}
+
+/* There is no clean(): the server forgets by itself; see docs/backends/redis.md. */
+
+static const char *const redis_aliases[] = {"rediss", "valkey", "valkeys", NULL};
+
+const struct convo_backend convo_backend_redis = {
+	.scheme = "redis",
+	.aliases = redis_aliases,
+	.title = "Redis",
+	.size = sizeof(struct redis_store),
+	.default_prefix = "convo",
+	.open = redis_open,
+	.close = redis_close,
+	.create = redis_create,
+	.load = redis_load,
+	.append = redis_append,
+	.rename = redis_rename,
+	.list = redis_list,
+	.delete = redis_delete,
+	.restore = redis_restore,
+	.purge = redis_purge,
+	.state_set = redis_state_set,
+	.state_list = redis_state_list,
+};

@@ -1,0 +1,254 @@
+/*
+ * The connection pool; see pool.h. A caller first gets a permit, of which there are as many as
+ * connections are allowed, in the order of asking; with it comes an idle connection if there is
+ * one. Permits and idle connections together never exceed the limit. What a connection is, and
+ * what is sent over it, the driver and the operation know.
+ */
+#include <store/shared/pool.h>
+
+#include <assert.h>
+#include <errno.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <time.h>
+
+#include <base/alloc.h>
+#include <base/clock.h>
+
+#define POOL_PAUSE_US 1000
+#define POOL_PAUSE_MAX_US 100000
+
+/* A caller without a permit, on its own stack. */
+struct pool_waiter {
+	struct pool_waiter *next;
+	pthread_cond_t woken;
+	bool granted; /* has the permit, and `conn` with it */
+	void *conn;   /* may be NULL */
+};
+
+struct store_pool {
+	struct convo_store *store;
+	const struct pool_driver *driver;
+	pthread_mutex_t lock; /* guards all below */
+	pthread_condattr_t clock;
+	size_t permits; /* free ones */
+	size_t limit;
+	bool reached; /* the server has taken a connection once */
+	struct pool_waiter *first, **end;
+	size_t idle_count;
+	void **idle; /* the one used last is on top, so that those not needed stay unused */
+};
+
+int convo_pool_new(struct store_pool **out, struct convo_store *store,
+		   const struct pool_driver *driver, struct convo_err *err)
+{
+	struct store_pool *pool = convo_alloc(1, sizeof(*pool));
+
+	if (!pool)
+		return convo_fail_nomem(err);
+	pool->store = store;
+	pool->driver = driver;
+	pool->limit = pool->permits = (size_t)store->opts.max_connections;
+	pool->end = &pool->first;
+	pool->idle = convo_alloc(pool->limit, sizeof(*pool->idle));
+	if (!pool->idle) {
+		free(pool);
+		return convo_fail_nomem(err);
+	}
+	pthread_mutex_init(&pool->lock, NULL);
+	pthread_condattr_init(&pool->clock);
+	pthread_condattr_setclock(&pool->clock, CLOCK_MONOTONIC);
+	*out = pool;
+	return 0;
+}
+
+void convo_pool_free(struct store_pool *pool)
+{
+	if (!pool)
+		return;
+	assert(pool->permits == pool->limit);
+	while (pool->idle_count)
+		pool->driver->disconnect(pool->idle[--pool->idle_count]);
+	pthread_condattr_destroy(&pool->clock);
+	pthread_mutex_destroy(&pool->lock);
+	free(pool->idle);
+	free(pool);
+}
+
+/* ---- permits -------------------------------------------------------------------------- */
+
+static void *pool_pop(struct store_pool *pool)
+{
+	return pool->idle_count ? pool->idle[--pool->idle_count] : NULL;
+}
+
+static void pool_unqueue(struct store_pool *pool, const struct pool_waiter *waiter)
+{
+	struct pool_waiter **at = &pool->first;
+
+	while (*at != waiter)
+		at = &(*at)->next;
+	*at = waiter->next;
+	if (!*at)
+		pool->end = at;
+}
+
+/* Wait with the lock held until the permit is granted; false when the deadline came first. */
+static bool pool_wait(struct store_pool *pool, int64_t deadline_us, void **conn)
+{
+	struct pool_waiter self = {0};
+	struct timespec until = {(time_t)(deadline_us / 1000000), deadline_us % 1000000 * 1000};
+
+	pthread_cond_init(&self.woken, &pool->clock);
+	*pool->end = &self;
+	pool->end = &self.next;
+	while (!self.granted &&
+	       pthread_cond_timedwait(&self.woken, &pool->lock, &until) != ETIMEDOUT)
+		;
+	if (!self.granted)
+		pool_unqueue(pool, &self);
+	pthread_cond_destroy(&self.woken);
+	*conn = self.conn;
+	return self.granted;
+}
+
+/* Give the permit back, with the connection or NULL. */
+static void pool_release(struct store_pool *pool, void *conn)
+{
+	struct pool_waiter *waiter;
+
+	pthread_mutex_lock(&pool->lock);
+	waiter = pool->first;
+	if (waiter) {
+		pool_unqueue(pool, waiter);
+		waiter->conn = conn ? conn : pool_pop(pool);
+		waiter->granted = true;
+		pthread_cond_signal(&waiter->woken);
+	} else {
+		if (conn)
+			pool->idle[pool->idle_count++] = conn;
+		pool->permits++;
+	}
+	pthread_mutex_unlock(&pool->lock);
+}
+
+static int pool_acquire(struct store_pool *pool, int64_t deadline_us, void **conn,
+			struct convo_err *err)
+{
+	bool granted = true;
+
+	pthread_mutex_lock(&pool->lock);
+	if (pool->permits) {
+		pool->permits--;
+		*conn = pool_pop(pool);
+	} else {
+		granted = pool_wait(pool, deadline_us, conn);
+	}
+	pthread_mutex_unlock(&pool->lock);
+	if (granted && convo_clock_mono_us() < deadline_us)
+		return 0;
+	if (granted)
+		pool_release(pool, *conn);
+	return convo_fail(err, CONVO_E_TIMEOUT, "%s: no free connection in time (of %zu)",
+			  pool->store->where, pool->limit);
+}
+
+/* ---- running -------------------------------------------------------------------------- */
+
+/* One operation on its way through tries. */
+struct pool_run {
+	struct store_pool *pool;
+	int64_t deadline_us;
+	int64_t pause_us;
+	void *conn;
+	bool unknown; /* a try was lost after it may have been carried out */
+};
+
+/* Sleep longer each time; false when the deadline leaves no time for that. */
+static bool pool_pause(struct pool_run *run)
+{
+	int64_t left_us = run->deadline_us - convo_clock_mono_us();
+	struct timespec ts = {0, (long)run->pause_us * 1000};
+
+	if (left_us <= run->pause_us)
+		return false;
+	nanosleep(&ts, NULL);
+	run->pause_us = run->pause_us ? run->pause_us * 2 : POOL_PAUSE_US;
+	if (run->pause_us > POOL_PAUSE_MAX_US)
+		run->pause_us = POOL_PAUSE_MAX_US;
+	return true;
+}
+
+/* Make sure of a connection that looks alive: the given one, another idle one, a new one. A server
+ * that was never reached is not waited for: whoever opens a store wants to know at once. */
+static int pool_connect(struct pool_run *run, struct convo_err *err)
+{
+	struct store_pool *pool = run->pool;
+	struct convo_err why = {0};
+	bool reached;
+
+	while (run->conn && !pool->driver->usable(run->conn)) {
+		pool->driver->disconnect(run->conn);
+		pthread_mutex_lock(&pool->lock);
+		run->conn = pool_pop(pool);
+		pthread_mutex_unlock(&pool->lock);
+	}
+	while (!run->conn) {
+		run->conn = pool->driver->connect(pool->store, run->deadline_us, &why);
+		pthread_mutex_lock(&pool->lock);
+		reached = pool->reached;
+		pool->reached = reached || run->conn;
+		pthread_mutex_unlock(&pool->lock);
+		if (run->conn)
+			break;
+		if (why.code != CONVO_E_IO || !reached || !pool_pause(run))
+			return convo_fail(err, why.code, "%s", why.text);
+	}
+	return 0;
+}
+
+/* Whether a code leaves open what became of a try before. */
+static bool pool_undecided(int rc)
+{
+	return rc == CONVO_E_IO || rc == CONVO_E_TIMEOUT || rc == CONVO_E_NOMEM ||
+	       rc == CONVO_E_DENIED || rc == CONVO_E_VERSION;
+}
+
+/* Tell a failure. After a try of unknown outcome it is IO or TIMEOUT, and maybe. */
+static int pool_fail(const struct pool_run *run, struct convo_err *why, struct convo_err *err)
+{
+	if (run->unknown && pool_undecided(why->code)) {
+		why->maybe = true;
+		if (why->code != CONVO_E_TIMEOUT)
+			why->code = CONVO_E_IO;
+	}
+	if (err)
+		*err = *why;
+	return why->code;
+}
+
+int convo_pool_run(struct store_pool *pool, const struct store_call *call, bool repeat, pool_op op,
+		   void *ctx, struct convo_err *err)
+{
+	struct pool_run run = {.pool = pool, .deadline_us = call->deadline_us};
+	struct convo_err why = {0}; /* a try that failed must not show when the next succeeds */
+	enum pool_fate fate;
+	int rc = pool_acquire(pool, call->deadline_us, &run.conn, err);
+
+	if (rc < 0)
+		return rc;
+	do {
+		rc = pool_connect(&run, &why);
+		if (rc < 0)
+			break;
+		fate = POOL_KEEP;
+		rc = op(pool->store, run.conn, call, ctx, &fate, &why);
+		if (fate == POOL_KEEP)
+			break;
+		pool->driver->disconnect(run.conn);
+		run.conn = NULL;
+		run.unknown = run.unknown || fate == POOL_LOST;
+	} while (rc == CONVO_E_IO && (repeat || fate == POOL_UNSENT) && pool_pause(&run));
+	pool_release(pool, run.conn);
+	return rc < 0 ? pool_fail(&run, &why, err) : rc;
+}

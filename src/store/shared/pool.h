@@ -1,0 +1,67 @@
+/*
+ * Connections to one server, shared by all threads of a store (contract L2 to L5). The pool hands
+ * them out in the order of asking, never makes more than its limit, checks idle ones, and runs an
+ * operation again on a fresh connection where that is safe. It knows no driver.
+ */
+#ifndef STORE_SHARED_POOL_H
+#define STORE_SHARED_POOL_H
+
+#include <store/backend.h>
+
+/** What became of the connection in an operation. */
+enum pool_fate {
+	POOL_KEEP, /* it is fine, whatever the operation returned */
+	POOL_UNSENT, /* lost before the request could have reached the server: always safe to repeat */
+	POOL_LOST    /* lost, timed out or out of step: the request may have been carried out */
+};
+
+/** How a backend makes and breaks a connection. */
+struct pool_driver {
+	/* A ready connection (connected, authenticated, set up) by the deadline, or NULL with `err`
+	 * filled. */
+	void *(*connect)(struct convo_store *store, int64_t deadline_us, struct convo_err *err);
+
+	/* Free a connection in any state. Must not block. */
+	void (*disconnect)(void *conn);
+
+	/* Whether an idle connection still looks usable; must not block or ask the server (a poll()
+	 * that finds the socket readable tells that the server has closed it). */
+	bool (*usable)(void *conn);
+};
+
+struct store_pool;
+
+/**
+ * Make a pool of at most store->opts.max_connections; connects nothing yet.
+ *
+ * @return 0, CONVO_E_NOMEM
+ */
+int convo_pool_new(struct store_pool **out, struct convo_store *store,
+		   const struct pool_driver *driver, struct convo_err *err);
+
+/** Disconnect all and free it. No operation may be running. NULL is fine. */
+void convo_pool_free(struct store_pool *pool);
+
+/**
+ * An operation on a connection of its own.
+ *
+ * @param fate tells what became of the connection; POOL_KEEP when it is called
+ * @return 0 or a negative code with `err` filled, CONVO_E_IO for a lost connection
+ */
+typedef int (*pool_op)(struct convo_store *store, void *conn, const struct store_call *call,
+		       void *ctx, enum pool_fate *fate, struct convo_err *err);
+
+/**
+ * Run an operation: wait for a connection, run, give it back or throw it away. If it was lost and
+ * `repeat` says that carrying it out twice does no harm (reads; appends, by A2), or if nothing was
+ * sent, it runs again on a fresh connection until the call's deadline, with short growing pauses
+ * while the server does not take connections.
+ *
+ * A failure whose outcome is unknown is returned with err->maybe set (A8), also when a repeat
+ * failed later because the server could not be reached. No free connection by the deadline is
+ * CONVO_E_TIMEOUT without it.
+ */
+int convo_pool_run(struct store_pool *pool, const struct store_call *call, bool repeat, pool_op op,
+		   void *ctx, struct convo_err *err);
+
+#endif

@@ -1,0 +1,84 @@
+/*
+ * What the SQL backends share: statement texts with the table prefix filled in, and numbered
+ * migrations that bring a schema up to date. Knows no driver; what differs between dialects is
+ * data (struct sql_dialect) or one of four callbacks (struct sql_conn).
+ *
+ * A migration is a file schema/<dialect>-<number>.sql, turned into C when the library is built
+ * (schema/embed.sh). In it a statement ends with a ';' at the end of a line, {p} stands for the
+ * table prefix, and the last statement writes the version into {p}meta. A file that was released
+ * is never changed again: what comes later is the next number.
+ *
+ * To add a dialect: write schema/<dialect>-0001.sql with a table {p}meta (name, value) that has
+ * the row ('schema', '1'); add the file to `schema_files` in meson.build; declare its migrations
+ * below; and fill a struct sql_dialect in the backend's file. Where DDL is not transactional every
+ * statement of a migration must bear being run again, and {p}meta comes into being with the row
+ * ('schema', '0'), so that a migration that was cut short is known as ours and goes on.
+ */
+#ifndef STORE_SHARED_SQL_SQL_H
+#define STORE_SHARED_SQL_SQL_H
+
+#include <store/backend.h>
+
+struct sql_migration {
+	int version;                   /* 1, 2, 3 ... */
+	const char *const *statements; /* before expansion; NULL after the last */
+};
+
+/* By schema/embed.sh, ending with a version of 0. Only those of the backends in the build. */
+extern const struct sql_migration convo_sql_sqlite[];
+extern const struct sql_migration convo_sql_postgres[];
+extern const struct sql_migration convo_sql_mysql[];
+
+/** What a dialect says about itself. Statements are expanded by convo_sql_expand(). */
+struct sql_dialect {
+	const char *scheme; /* "sqlite" */
+	char quote;         /* around column names: '"' or '`' */
+	const struct sql_migration *migrations;
+	const char *delimiter; /* after a statement that holds ';', for its program; or NULL */
+
+	/* One number each, read before anything else is done: */
+	const char *count_tables; /* how many tables have one of our names, whoever made them */
+	const char *count_meta; /* how many of the columns name and value {p}meta has: 2 is ours */
+};
+
+/** A connection on which a schema is checked or migrated. `ctx` goes back first. */
+struct sql_conn {
+	void *ctx;
+	const char *where; /* for messages */
+
+	/* Run a query and read the first column of its first row; *found is false without one. */
+	int (*get)(void *ctx, const char *sql, int64_t *value, bool *found, struct convo_err *err);
+
+	/* Run a statement that returns nothing. */
+	int (*exec)(void *ctx, const char *sql, struct convo_err *err);
+
+	/* Shut out other migrations of this database (and begin a transaction where DDL has them),
+	 * and let them in again. `rc` tells end() whether to keep what was done; a negative one is
+	 * what it returns. */
+	int (*begin)(void *ctx, struct convo_err *err);
+	int (*end)(void *ctx, int rc, struct convo_err *err);
+};
+
+/**
+ * Append a statement text with {p} replaced by the prefix, and {fields} by the columns of an
+ * event's text fields, quoted, in the order of enum event_field.
+ */
+int convo_sql_expand(struct convo_buf *out, const struct sql_dialect *dialect, const char *prefix,
+		     const char *text, struct convo_err *err);
+
+/**
+ * Bring the schema up to date (L1); one that is up to date is only read. Many processes may do so
+ * at once.
+ *
+ * @param check run no DDL: a schema that is missing or old is CONVO_E_VERSION
+ * @return 0, CONVO_E_VERSION for a newer schema (left alone) and for tables that are not ours, or
+ *         what a callback returned
+ */
+int convo_sql_migrate(const struct sql_dialect *dialect, const struct sql_conn *conn,
+		      const char *prefix, bool check, struct convo_err *err);
+
+/** Append the SQL of all migrations, for an administrator; the `schema` of a backend. */
+int convo_sql_schema(struct convo_buf *out, const struct sql_dialect *dialect, const char *prefix,
+		     struct convo_err *err);
+
+#endif

@@ -1,0 +1,108 @@
+/*
+ * A connection to an SQLite file: opening, cached statements, transactions, and errors in our
+ * words. Knows nothing of sessions. db.c is the only file that includes sqlite3.h.
+ */
+#ifndef STORE_SQLITE_DB_H
+#define STORE_SQLITE_DB_H
+
+#include <store/shared/sql/sql.h>
+
+/** One connection. One thread at a time. */
+struct sqlite_db;
+
+/** What a connection is made from; outlives it. */
+struct sqlite_plan {
+	const char *path;
+	const char *where; /* for messages */
+	const struct sql_dialect *dialect;
+	const char *prefix;
+	const char *const *texts; /* statements by number, before expansion */
+	size_t text_count;
+};
+
+/**
+ * Open an existing file.
+ *
+ * @param reader it will only read, and what takes longer than its deadline is interrupted
+ * @return 0, CONVO_E_IO, CONVO_E_DENIED, CONVO_E_NOMEM
+ */
+int convo_sqlite_open(struct sqlite_db **out, const struct sqlite_plan *plan, bool reader,
+		      int64_t deadline_us, struct convo_err *err);
+
+/** Close it. NULL is fine. */
+void convo_sqlite_close(struct sqlite_db *db);
+
+/** Until when it may wait for the locks of others, and a reader may read. */
+void convo_sqlite_until(struct sqlite_db *db, int64_t deadline_us);
+
+/** The absolute path of the file; lives as long as the connection. */
+const char *convo_sqlite_path(struct sqlite_db *db);
+
+/**
+ * Make the file write ahead (WAL), so that readers and the writer do not wait for each other.
+ * Others may do so at the same moment.
+ */
+int convo_sqlite_use_wal(struct sqlite_db *db, struct convo_err *err);
+
+/* ---- transactions ----------------------------------------------------------------------- */
+
+/** Begin a transaction: one that reads, or one that writes and shuts out other writers. */
+int convo_sqlite_begin(struct sqlite_db *db, bool write, struct convo_err *err);
+
+/**
+ * End it, keeping what was done. After a failure it is still to be rolled back; err->maybe tells
+ * whether it may show again all the same, after a crash.
+ */
+int convo_sqlite_commit(struct sqlite_db *db, struct convo_err *err);
+
+/** Undo and end it, if one was begun. */
+void convo_sqlite_rollback(struct sqlite_db *db);
+
+/** Whether the engine failed since the transaction began: nothing of it may be kept. */
+bool convo_sqlite_broken(const struct sqlite_db *db);
+
+/* ---- statements ------------------------------------------------------------------------- */
+
+/** A statement being filled in, run and read. Errors are kept until it is stepped. */
+struct sqlite_query {
+	struct sqlite_db *db;
+	void *stmt;
+	int params, columns; /* used so far */
+	int rc;              /* of the engine */
+};
+
+/** Take statement `number` of the plan; it must not be in use. */
+struct sqlite_query convo_sqlite_query(struct sqlite_db *db, int number);
+
+/** Fill in the next parameter. Borrowed until the query ends; a text with data NULL is NULL. */
+void convo_sqlite_bind_int(struct sqlite_query *query, int64_t value);
+void convo_sqlite_bind_text(struct sqlite_query *query, struct convo_text value);
+void convo_sqlite_bind_uuid(struct sqlite_query *query, const unsigned char *uuid);
+
+/** Go to the next row. @return 1, 0 when there is none and the query has ended, negative codes */
+int convo_sqlite_step(struct sqlite_query *query, struct convo_err *err);
+
+/** Step to the end: of what returns no rows, or after the rows that were wanted. */
+int convo_sqlite_run(struct sqlite_query *query, struct convo_err *err);
+
+/** End it before its last row. Harmless after the end. */
+void convo_sqlite_end(struct sqlite_query *query);
+
+/** Read the next column of the row. Texts live until the next step or the end. An error shows at
+ * the next step. */
+int64_t convo_sqlite_int(struct sqlite_query *query);
+struct convo_text convo_sqlite_text(struct sqlite_query *query);
+void convo_sqlite_uuid(struct sqlite_query *query, unsigned char out[UUID_BYTES]);
+
+/** How many rows the last statement has changed, and the number of the row inserted last. */
+int64_t convo_sqlite_changes(const struct sqlite_db *db);
+int64_t convo_sqlite_last_no(const struct sqlite_db *db);
+
+/** Run a statement given as text. */
+int convo_sqlite_exec(struct sqlite_db *db, const char *sql, struct convo_err *err);
+
+/** Run a query given as text and read one number, as `get` of struct sql_conn. */
+int convo_sqlite_get(struct sqlite_db *db, const char *sql, int64_t *value, bool *found,
+		     struct convo_err *err);
+
+#endif

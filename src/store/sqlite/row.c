@@ -1,0 +1,183 @@
+/*
+ * The statements of the SQLite store, and what both its readers and its writer read: the row of a
+ * session, the seq of an event, the owner of state.
+ */
+#include <store/sqlite/store.h>
+
+#define ROW                                                                                      \
+	"no, life, position, created_us, updated_us, expires_us, deleted_us, purge_us, due_us, " \
+	"kept_seq, first_seq, last_seq, last_time_ms, state_bytes, generation, session, title "
+
+const char *const convo_sqlite_texts[TEXT_COUNT] = {
+	/* life is compared with numbers that stand in the text: only then is it seen that the
+	 * partial indexes serve. */
+	[TEXT_FIND] = "SELECT " ROW "FROM {p}sessions WHERE app = ? AND user = ? AND session = ? "
+		      "AND life = 0",
+	[TEXT_FIND_TRASH] = "SELECT " ROW "FROM {p}sessions WHERE app = ? AND user = ? "
+			    "AND session = ? AND life = 1 AND purge_us > ? "
+			    "ORDER BY position DESC LIMIT 1",
+	[TEXT_FIND_TRASH_LIFE] = "SELECT " ROW "FROM {p}sessions WHERE app = ? AND user = ? "
+				 "AND session = ? AND life = 1 AND purge_us > ? "
+				 "AND generation = ?",
+	[TEXT_FIND_DUE] = "SELECT " ROW "FROM {p}sessions WHERE due_us > 0 AND due_us <= ? "
+			  "ORDER BY due_us LIMIT 1",
+	[TEXT_LIST] = "SELECT " ROW "FROM {p}sessions WHERE app = ? AND user = ? AND life = 0 "
+		      "AND (position, no) < (?, ?) AND (expires_us = 0 OR expires_us > ?) "
+		      "ORDER BY position DESC, no DESC LIMIT ?",
+	[TEXT_LIST_TRASH] = "SELECT " ROW "FROM {p}sessions WHERE app = ? AND user = ? "
+			    "AND life = 1 AND (position, no) < (?, ?) AND purge_us > ? "
+			    "ORDER BY position DESC, no DESC LIMIT ?",
+	[TEXT_CREATE] = "INSERT INTO {p}sessions (app, user, session, generation, title, life, "
+			"position, created_us, updated_us, expires_us, deleted_us, purge_us, "
+			"due_us, kept_seq, first_seq, last_seq, last_time_ms, state_bytes) "
+			"VALUES (?, ?, ?, ?, ?, 0, ?6, ?6, ?6, ?7, 0, 0, ?7, 1, 1, 0, 0, 0)",
+	/* What an append changes: no column of an index but that of the list. */
+	[TEXT_TOUCH] = "UPDATE {p}sessions SET position = ?, updated_us = ?, expires_us = ?, "
+		       "kept_seq = ?, first_seq = ?, last_seq = ?, last_time_ms = ?, "
+		       "state_bytes = ? WHERE no = ?",
+	[TEXT_TITLE] = "UPDATE {p}sessions SET title = ? WHERE no = ?",
+	[TEXT_LIFE] = "UPDATE {p}sessions SET life = ?, position = ?, updated_us = ?, "
+		      "expires_us = ?, deleted_us = ?, purge_us = ?, due_us = ? WHERE no = ?",
+	[TEXT_DUE] = "UPDATE {p}sessions SET due_us = ? WHERE no = ?",
+	[TEXT_KEPT] = "UPDATE {p}sessions SET kept_seq = ? WHERE no = ?",
+	[TEXT_PURGE] = "UPDATE {p}sessions SET life = 2, due_us = 1 "
+		       "WHERE app = ? AND user = ? AND session = ? AND life = 1",
+	[TEXT_PURGE_LIFE] = "UPDATE {p}sessions SET life = 2, due_us = 1 "
+			    "WHERE app = ? AND user = ? AND session = ? AND life = 1 "
+			    "AND generation = ?",
+	[TEXT_REMOVE] = "DELETE FROM {p}sessions WHERE no = ?",
+
+	[TEXT_EVENTS] = "SELECT seq, id, time_ms, status, {fields} FROM {p}events "
+			"WHERE session = ? AND seq BETWEEN ? AND ? ORDER BY seq",
+	[TEXT_EVENT_SEQ] = "SELECT seq FROM {p}events WHERE id = ? AND session = ?",
+	[TEXT_EVENT_ADD] = "INSERT INTO {p}events (session, seq, id, time_ms, status, {fields}) "
+			   "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+	[TEXT_EVENTS_CUT] = "DELETE FROM {p}events WHERE session = ? AND seq BETWEEN ? AND ?",
+
+	[TEXT_SCOPE] = "SELECT no, state_bytes FROM {p}scopes WHERE app = ? AND user = ?",
+	[TEXT_SCOPE_ADD] = "INSERT INTO {p}scopes (app, user, state_bytes) VALUES (?, ?, 0)",
+	[TEXT_SCOPE_BYTES] = "UPDATE {p}scopes SET state_bytes = ? WHERE no = ?",
+	[TEXT_STATE] = "SELECT name, value FROM {p}state WHERE scope = ? AND owner = ?",
+	[TEXT_STATE_ONE] = "SELECT name, value FROM {p}state "
+			   "WHERE scope = ? AND owner = ? AND name = ?",
+	[TEXT_STATE_PUT] = "INSERT INTO {p}state (scope, owner, name, value) VALUES (?, ?, ?, ?) "
+			   "ON CONFLICT DO UPDATE SET value = excluded.value",
+	[TEXT_STATE_DROP] = "DELETE FROM {p}state WHERE scope = ? AND owner = ? AND name = ?",
+	[TEXT_STATE_CUT] = "DELETE FROM {p}state WHERE scope = 1 AND owner = ?1 AND name IN "
+			   "(SELECT name FROM {p}state WHERE scope = 1 AND owner = ?1 LIMIT ?2)",
+
+	[TEXT_SAVEPOINT] = "SAVEPOINT job",
+	[TEXT_RELEASE] = "RELEASE job",
+	[TEXT_UNDO] = "ROLLBACK TO job",
+};
+
+/* ---- sessions --------------------------------------------------------------------------- */
+
+static size_t row_copy(char out[CONVO_MAX_NAME + 1], struct convo_text text)
+{
+	size_t len = text.len < CONVO_MAX_NAME ? text.len : CONVO_MAX_NAME;
+
+	if (len)
+		memcpy(out, text.data, len);
+	out[len] = '\0';
+	return len;
+}
+
+int convo_sqlite_row_step(struct sqlite_query *query, struct sqlite_row *row, struct convo_err *err)
+{
+	int rc = convo_sqlite_step(query, err);
+
+	if (rc <= 0)
+		return rc;
+	row->no = convo_sqlite_int(query);
+	row->life = convo_sqlite_int(query);
+	row->position = convo_sqlite_int(query);
+	row->created_us = convo_sqlite_int(query);
+	row->updated_us = convo_sqlite_int(query);
+	row->expires_us = convo_sqlite_int(query);
+	row->deleted_us = convo_sqlite_int(query);
+	row->purge_us = convo_sqlite_int(query);
+	row->due_us = convo_sqlite_int(query);
+	row->kept_seq = convo_sqlite_int(query);
+	row->first_seq = convo_sqlite_int(query);
+	row->last_seq = convo_sqlite_int(query);
+	row->last_time_ms = convo_sqlite_int(query);
+	row->state_bytes = convo_sqlite_int(query);
+	convo_sqlite_uuid(query, row->generation);
+	row->session_len = row_copy(row->session, convo_sqlite_text(query));
+	row->title_len = row_copy(row->title, convo_sqlite_text(query));
+	return 1;
+}
+
+struct store_meta convo_sqlite_row_meta(const struct sqlite_row *row)
+{
+	struct store_meta meta = {
+		.session = {row->session, row->session_len},
+		.title = {row->title, row->title_len},
+		.created_us = row->created_us,
+		.updated_us = row->updated_us,
+		.expires_us = row->expires_us,
+		.deleted_us = row->deleted_us,
+		.first_seq = row->first_seq,
+		.last_seq = row->last_seq,
+		.position = row->position,
+		.number = row->no,
+	};
+
+	memcpy(meta.generation, row->generation, UUID_BYTES);
+	return meta;
+}
+
+int convo_sqlite_find(struct sqlite_db *db, const struct store_call *call,
+		      const struct convo_key *key, struct sqlite_row *row, struct convo_err *err)
+{
+	struct sqlite_query query = convo_sqlite_query(db, TEXT_FIND);
+	int rc;
+
+	row->no = 0;
+	convo_sqlite_bind_text(&query, convo_text_of(key->app));
+	convo_sqlite_bind_text(&query, convo_text_of(key->user));
+	convo_sqlite_bind_text(&query, convo_text_of(key->session));
+	rc = convo_sqlite_row_step(&query, row, err);
+	if (rc <= 0)
+		return rc;
+	rc = convo_sqlite_run(&query, err);
+	if (rc < 0)
+		return rc;
+	return !row->expires_us || row->expires_us > call->now_us;
+}
+
+/* ---- events and state ------------------------------------------------------------------- */
+
+int convo_sqlite_event_seq(struct sqlite_db *db, int64_t no, const unsigned char *id, int64_t *seq,
+			   struct convo_err *err)
+{
+	struct sqlite_query query = convo_sqlite_query(db, TEXT_EVENT_SEQ);
+	int rc;
+
+	convo_sqlite_bind_uuid(&query, id);
+	convo_sqlite_bind_int(&query, no);
+	rc = convo_sqlite_step(&query, err);
+	if (rc <= 0)
+		return rc;
+	*seq = convo_sqlite_int(&query);
+	convo_sqlite_end(&query);
+	return 1;
+}
+
+int convo_sqlite_scope(struct sqlite_db *db, enum convo_scope scope, const struct convo_key *key,
+		       int64_t *owner, int64_t *bytes, struct convo_err *err)
+{
+	struct sqlite_query query = convo_sqlite_query(db, TEXT_SCOPE);
+	int rc;
+
+	convo_sqlite_bind_text(&query, convo_text_of(key->app));
+	convo_sqlite_bind_text(&query, convo_text_of(scope == CONVO_SCOPE_USER ? key->user : ""));
+	rc = convo_sqlite_step(&query, err);
+	if (rc <= 0)
+		return rc;
+	*owner = convo_sqlite_int(&query);
+	*bytes = convo_sqlite_int(&query);
+	convo_sqlite_end(&query);
+	return 1;
+}

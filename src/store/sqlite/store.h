@@ -1,0 +1,119 @@
+/*
+ * What the files of the SQLite store share: the store, its statements, and the row of a session.
+ */
+#ifndef STORE_SQLITE_STORE_H
+#define STORE_SQLITE_STORE_H
+
+#include <store/shared/group.h>
+#include <store/shared/pool.h>
+#include <store/sqlite/db.h>
+
+struct sqlite_store {
+	struct convo_store base;
+	char *path; /* absolute once it is open */
+	struct sqlite_plan plan;
+	struct sqlite_db *writer;  /* used by the round that runs, and by open() */
+	struct store_group *group; /* one round at a time */
+	struct store_pool *readers;
+};
+
+/* The statements; their texts are in row.c. */
+enum sqlite_text {
+	TEXT_FIND,
+	TEXT_FIND_TRASH,
+	TEXT_FIND_TRASH_LIFE,
+	TEXT_FIND_DUE,
+	TEXT_LIST,
+	TEXT_LIST_TRASH,
+	TEXT_CREATE,
+	TEXT_TOUCH,
+	TEXT_TITLE,
+	TEXT_LIFE,
+	TEXT_DUE,
+	TEXT_KEPT,
+	TEXT_PURGE,
+	TEXT_PURGE_LIFE,
+	TEXT_REMOVE,
+	TEXT_EVENTS,
+	TEXT_EVENT_SEQ,
+	TEXT_EVENT_ADD,
+	TEXT_EVENTS_CUT,
+	TEXT_SCOPE,
+	TEXT_SCOPE_ADD,
+	TEXT_SCOPE_BYTES,
+	TEXT_STATE,
+	TEXT_STATE_ONE,
+	TEXT_STATE_PUT,
+	TEXT_STATE_DROP,
+	TEXT_STATE_CUT,
+	TEXT_SAVEPOINT,
+	TEXT_RELEASE,
+	TEXT_UNDO,
+	TEXT_COUNT
+};
+
+extern const char *const convo_sqlite_texts[TEXT_COUNT];
+
+enum sqlite_life { LIFE_LIVE, LIFE_TRASH, LIFE_DEAD };
+
+/* A session's row; the columns are explained in 0001.sql. */
+struct sqlite_row {
+	int64_t no, life;
+	int64_t position, created_us, updated_us, expires_us, deleted_us, purge_us, due_us;
+	int64_t kept_seq, first_seq, last_seq, last_time_ms, state_bytes;
+	unsigned char generation[UUID_BYTES];
+	size_t session_len, title_len;
+	char session[CONVO_MAX_NAME + 1], title[CONVO_MAX_NAME + 1];
+};
+
+/** Read the rows of one of the TEXT_FIND and TEXT_LIST statements. As convo_sqlite_step(). */
+int convo_sqlite_row_step(struct sqlite_query *query, struct sqlite_row *row,
+			  struct convo_err *err);
+
+/** The row's meta; its texts belong to the row. */
+struct store_meta convo_sqlite_row_meta(const struct sqlite_row *row);
+
+/**
+ * Find the session that has the name now.
+ *
+ * @return 1, 0 when there is none or it has expired (row->no is 0 or its number), negative codes
+ */
+int convo_sqlite_find(struct sqlite_db *db, const struct store_call *call,
+		      const struct convo_key *key, struct sqlite_row *row, struct convo_err *err);
+
+/** The seq of an event of that id. @return 1, 0 when it is not stored, or a negative code */
+int convo_sqlite_event_seq(struct sqlite_db *db, int64_t no, const unsigned char *id, int64_t *seq,
+			   struct convo_err *err);
+
+/** What user or app state belongs to. @return 1, 0 when there is none yet, or a negative code */
+int convo_sqlite_scope(struct sqlite_db *db, enum convo_scope scope, const struct convo_key *key,
+		       int64_t *owner, int64_t *bytes, struct convo_err *err);
+
+/** Carry out a write, together with those of other threads (write.c). */
+int convo_sqlite_create(struct convo_store *store, const struct store_call *call,
+			const struct convo_key *key, const struct store_create *create,
+			struct convo_err *err);
+int convo_sqlite_append(struct convo_store *store, const struct store_call *call,
+			const struct convo_key *key, struct store_append *append,
+			struct convo_err *err);
+int convo_sqlite_rename(struct convo_store *store, const struct store_call *call,
+			const struct convo_key *key, struct convo_text title,
+			struct convo_err *err);
+int convo_sqlite_delete(struct convo_store *store, const struct store_call *call,
+			const struct convo_key *key, struct convo_err *err);
+int convo_sqlite_restore(struct convo_store *store, const struct store_call *call,
+			 const struct convo_key *key, const unsigned char *generation,
+			 struct convo_err *err);
+int convo_sqlite_purge(struct convo_store *store, const struct store_call *call,
+		       const struct convo_key *key, const unsigned char *generation,
+		       struct convo_err *err);
+int convo_sqlite_state_set(struct convo_store *store, const struct store_call *call,
+			   const struct convo_key *key, const struct store_change *changes,
+			   size_t count, struct convo_err *err);
+int convo_sqlite_clean(struct convo_store *store, const struct store_call *call, int64_t *removed,
+		       bool *more, struct convo_err *err);
+
+/** The round of the group (write.c); ctx is the store. */
+void convo_sqlite_round(void *ctx, struct group_job **jobs, size_t count);
+
+#endif

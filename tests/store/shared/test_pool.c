@@ -1,0 +1,484 @@
+/*
+ * The connection pool over a driver that is only numbers: order, limit, repeats and truth.
+ */
+#include <support/test.h>
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <time.h>
+
+#include <base/clock.h>
+#include <base/fail.h>
+#include <store/shared/pool.h>
+
+/* A server that a test scripts. */
+struct fake {
+	struct convo_store store; /* first: the driver gets the store alone */
+	struct store_pool *pool;
+	atomic_int connects, open, most_open;
+	atomic_int refuse; /* how many of the next connects fail; negative: all */
+	int refuse_code;
+	atomic_bool stale; /* idle connections look closed */
+};
+
+struct fake_conn {
+	struct fake *fake;
+	int number;
+};
+
+static void *fake_connect(struct convo_store *store, int64_t deadline_us, struct convo_err *err)
+{
+	struct fake *fake = (struct fake *)store;
+	struct fake_conn *conn;
+	int open, most;
+
+	(void)deadline_us;
+	if (fake->refuse) {
+		fake->refuse--;
+		convo_fail(err, fake->refuse_code, "fake: refused");
+		return NULL;
+	}
+	conn = malloc(sizeof(*conn));
+	must(conn);
+	conn->fake = fake;
+	conn->number = ++fake->connects;
+	open = ++fake->open;
+	most = fake->most_open;
+	while (open > most && !atomic_compare_exchange_weak(&fake->most_open, &most, open))
+		;
+	return conn;
+}
+
+static void fake_disconnect(void *conn)
+{
+	((struct fake_conn *)conn)->fake->open--;
+	free(conn);
+}
+
+static bool fake_usable(void *conn)
+{
+	return !((struct fake_conn *)conn)->fake->stale;
+}
+
+static const struct pool_driver fake_driver = {fake_connect, fake_disconnect, fake_usable};
+
+static int fake_setup(void **state)
+{
+	struct fake *fake = calloc(1, sizeof(*fake));
+	struct convo_err err;
+
+	must(fake);
+	fake->refuse_code = CONVO_E_IO;
+	fake->store.opts.max_connections = 3;
+	strcpy(fake->store.where, "Fake (nowhere)");
+	must_pass(convo_pool_new(&fake->pool, &fake->store, &fake_driver, &err));
+	*state = fake;
+	return 0;
+}
+
+static int fake_teardown(void **state)
+{
+	struct fake *fake = *state;
+
+	convo_pool_free(fake->pool);
+	must_equal(0, fake->open);
+	free(fake);
+	return 0;
+}
+
+static void fake_limit(struct fake *fake, int limit)
+{
+	struct convo_err err;
+
+	convo_pool_free(fake->pool);
+	fake->store.opts.max_connections = limit;
+	must_pass(convo_pool_new(&fake->pool, &fake->store, &fake_driver, &err));
+}
+
+static void nap(int ms)
+{
+	struct timespec ts = {0, ms * 1000000L};
+
+	nanosleep(&ts, NULL);
+}
+
+/* ---- an operation that does as told --------------------------------------------------- */
+
+struct step {
+	int rc;
+	enum pool_fate fate;
+};
+
+struct script {
+	const struct step *steps; /* one per try; the last is for all later ones */
+	size_t count;
+	size_t tries;
+	int number; /* of the connection of the last try */
+};
+
+static int script_op(struct convo_store *store, void *conn, const struct store_call *call,
+		     void *ctx, enum pool_fate *fate, struct convo_err *err)
+{
+	struct script *script = ctx;
+	size_t at = script->tries < script->count ? script->tries : script->count - 1;
+	const struct step *step = &script->steps[at];
+
+	(void)store;
+	(void)call;
+	script->tries++;
+	script->number = ((struct fake_conn *)conn)->number;
+	*fate = step->fate;
+	if (step->rc < 0)
+		convo_fail(err, step->rc, "fake: failed");
+	return step->rc;
+}
+
+static const struct step fine = {0, POOL_KEEP};
+
+static struct store_call call_in(int ms)
+{
+	struct store_call call = {0};
+
+	call.now_us = convo_clock_us();
+	call.deadline_us = convo_clock_mono_us() + ms * 1000;
+	return call;
+}
+
+static int run_steps(struct fake *fake, int ms, bool repeat, struct script *script,
+		     struct convo_err *err)
+{
+	struct store_call call = call_in(ms);
+
+	return convo_pool_run(fake->pool, &call, repeat, script_op, script, err);
+}
+
+/* ---- L4: limit, order, idle ones ------------------------------------------------------ */
+
+static int hold_op(struct convo_store *store, void *conn, const struct store_call *call, void *ctx,
+		   enum pool_fate *fate, struct convo_err *err)
+{
+	(void)store;
+	(void)conn;
+	(void)call;
+	(void)fate;
+	(void)err;
+	nap(*(int *)ctx);
+	return 0;
+}
+
+static void crowd_thread(void *ctx, int index)
+{
+	struct fake *fake = ctx;
+	struct convo_err err;
+	int ms = 0;
+
+	for (int i = 0; i < 100; i++) {
+		struct store_call call = call_in(20000);
+
+		ms = (index + i) % 7 == 0;
+		must_pass(convo_pool_run(fake->pool, &call, true, hold_op, &ms, &err));
+	}
+}
+
+static void test_L4_a_crowd_never_makes_more_than_the_limit(void **state)
+{
+	struct fake *fake = *state;
+
+	test_threads(16, crowd_thread, fake);
+	must(fake->most_open <= 3);
+	must_equal(fake->connects, fake->open);
+}
+
+static void test_L4_idle_connections_are_used_again(void **state)
+{
+	struct fake *fake = *state;
+	struct script script = {&fine, 1, 0, 0};
+	struct convo_err err;
+
+	for (int i = 0; i < 5; i++)
+		must_pass(run_steps(fake, 1000, false, &script, &err));
+	must_equal(1, fake->connects);
+}
+
+static void test_L4_an_idle_connection_that_was_closed_is_replaced(void **state)
+{
+	struct fake *fake = *state;
+	struct script script = {&fine, 1, 0, 0};
+	struct convo_err err;
+
+	must_pass(run_steps(fake, 1000, false, &script, &err));
+	fake->stale = true;
+	must_pass(run_steps(fake, 1000, false, &script, &err));
+	must_equal(2, script.number);
+	must_equal(1, fake->open);
+}
+
+struct queue {
+	struct fake *fake;
+	atomic_int arrived;
+	int order[8];
+	int served;
+};
+
+static int queue_op(struct convo_store *store, void *conn, const struct store_call *call, void *ctx,
+		    enum pool_fate *fate, struct convo_err *err)
+{
+	struct queue *queue = (struct queue *)((void **)ctx)[0];
+
+	(void)store;
+	(void)conn;
+	(void)call;
+	(void)fate;
+	(void)err;
+	queue->order[queue->served++] = *(int *)((void **)ctx)[1];
+	if (queue->served == 1)
+		nap(400);
+	return 0;
+}
+
+/* Each joins the queue well after the one before it. */
+static void queue_thread(void *ctx, int index)
+{
+	struct queue *queue = ctx;
+	void *both[2] = {queue, &index};
+	struct store_call call;
+	struct convo_err err;
+
+	nap(40 * index);
+	call = call_in(20000);
+	must_pass(convo_pool_run(queue->fake->pool, &call, false, queue_op, both, &err));
+}
+
+static void test_L4_callers_are_served_in_the_order_of_asking(void **state)
+{
+	struct queue queue = {.fake = *state};
+
+	fake_limit(queue.fake, 1);
+	test_threads(8, queue_thread, &queue);
+	must_equal(8, queue.served);
+	for (int i = 0; i < 8; i++)
+		must_equal(i, queue.order[i]);
+	must_equal(1, queue.fake->connects);
+}
+
+static void wait_thread(void *ctx, int index)
+{
+	struct fake *fake = ctx;
+	struct store_call call = call_in(index ? 50 : 5000);
+	int64_t begin = convo_clock_mono_us();
+	struct convo_err err;
+	int ms = 300;
+
+	if (index == 0) {
+		must_pass(convo_pool_run(fake->pool, &call, true, hold_op, &ms, &err));
+		return;
+	}
+	nap(20);
+	must_fail_with(CONVO_E_TIMEOUT,
+		       convo_pool_run(fake->pool, &call, true, hold_op, &ms, &err));
+	must(!err.maybe);
+	must(convo_clock_mono_us() - begin < 250000);
+}
+
+static void test_L2_waiting_for_a_connection_ends_at_the_deadline(void **state)
+{
+	struct fake *fake = *state;
+	struct script script = {&fine, 1, 0, 0};
+	struct convo_err err;
+
+	fake_limit(fake, 1);
+	test_threads(4, wait_thread, fake);
+	must_pass(run_steps(fake, 1000, false, &script, &err));
+}
+
+/* ---- L3: repair ----------------------------------------------------------------------- */
+
+static void test_L3_what_was_lost_runs_again_where_that_is_safe(void **state)
+{
+	static const struct step steps[] = {{CONVO_E_IO, POOL_LOST}, {0, POOL_KEEP}};
+	struct script script = {steps, 2, 0, 0};
+	struct convo_err err;
+
+	must_pass(run_steps(*state, 1000, true, &script, &err));
+	must_equal(2, script.tries);
+	must_equal(2, script.number);
+}
+
+static void test_L3_what_may_not_run_twice_fails_once_and_the_next_works(void **state)
+{
+	static const struct step steps[] = {{CONVO_E_IO, POOL_LOST}, {0, POOL_KEEP}};
+	struct script script = {steps, 2, 0, 0};
+	struct convo_err err;
+
+	must_fail_with(CONVO_E_IO, run_steps(*state, 1000, false, &script, &err));
+	must(err.maybe);
+	must_equal(1, script.tries);
+	must_pass(run_steps(*state, 1000, false, &script, &err));
+	must_equal(2, script.number);
+}
+
+static void test_L3_what_was_not_sent_runs_again_always(void **state)
+{
+	static const struct step steps[] = {
+		{CONVO_E_IO, POOL_UNSENT}, {CONVO_E_IO, POOL_UNSENT}, {0, POOL_KEEP}};
+	struct script script = {steps, 3, 0, 0};
+	struct convo_err err;
+
+	must_pass(run_steps(*state, 1000, false, &script, &err));
+	must_equal(3, script.tries);
+}
+
+static void test_L3_a_known_server_is_waited_for(void **state)
+{
+	struct fake *fake = *state;
+	struct script script = {&fine, 1, 0, 0};
+	struct convo_err err;
+
+	must_pass(run_steps(fake, 1000, false, &script, &err));
+	fake->stale = true;
+	fake->refuse = 4;
+	must_pass(run_steps(fake, 1000, false, &script, &err));
+	must_equal(2, script.number);
+}
+
+static void test_L3_a_server_never_reached_is_reported_at_once(void **state)
+{
+	struct fake *fake = *state;
+	struct script script = {&fine, 1, 0, 0};
+	int64_t begin = convo_clock_mono_us();
+	struct convo_err err;
+
+	fake->refuse = -1;
+	must_fail_with(CONVO_E_IO, run_steps(fake, 5000, true, &script, &err));
+	must(!err.maybe);
+	must_equal_str("fake: refused", err.text);
+	must(convo_clock_mono_us() - begin < 1000000);
+}
+
+static void test_L3_a_failed_connect_gives_its_place_back(void **state)
+{
+	struct fake *fake = *state;
+	struct script script = {&fine, 1, 0, 0};
+	struct convo_err err;
+
+	fake_limit(fake, 1);
+	fake->refuse_code = CONVO_E_DENIED;
+	fake->refuse = 2;
+	must_fail_with(CONVO_E_DENIED, run_steps(fake, 1000, true, &script, &err));
+	must_fail_with(CONVO_E_DENIED, run_steps(fake, 1000, true, &script, &err));
+	must_pass(run_steps(fake, 1000, true, &script, &err));
+}
+
+static void test_L3_a_success_may_cost_the_connection(void **state)
+{
+	static const struct step steps[] = {{0, POOL_LOST}};
+	struct fake *fake = *state;
+	struct script script = {steps, 1, 0, 0};
+	struct convo_err err;
+
+	must_pass(run_steps(fake, 1000, true, &script, &err));
+	must_equal(1, script.tries);
+	must_equal(0, fake->open);
+}
+
+/* ---- A8: the truth about failures ----------------------------------------------------- */
+
+static void test_A8_an_answer_after_a_loss_is_the_answer(void **state)
+{
+	static const struct step steps[] = {{CONVO_E_IO, POOL_LOST}, {CONVO_E_CONFLICT, POOL_KEEP}};
+	struct script script = {steps, 2, 0, 0};
+	struct convo_err err;
+
+	must_fail_with(CONVO_E_CONFLICT, run_steps(*state, 1000, true, &script, &err));
+	must(!err.maybe);
+}
+
+static void test_A8_a_loss_stays_unknown_when_the_server_stays_away(void **state)
+{
+	static const struct step steps[] = {{CONVO_E_IO, POOL_LOST}};
+	struct fake *fake = *state;
+	struct script script = {steps, 1, 0, 0};
+	struct store_call call = call_in(100);
+	struct convo_err err;
+
+	must_pass(convo_pool_run(fake->pool, &call, true, hold_op, &(int){0}, &err));
+	fake->refuse = -1;
+	must_fail_with(CONVO_E_IO, run_steps(fake, 100, true, &script, &err));
+	must(err.maybe);
+	must_equal(1, script.tries);
+	must_equal_str("fake: refused", err.text);
+}
+
+static void test_A8_a_loss_stays_unknown_when_later_tries_are_denied(void **state)
+{
+	static const struct step steps[] = {{CONVO_E_IO, POOL_LOST}, {CONVO_E_DENIED, POOL_KEEP}};
+	struct script script = {steps, 2, 0, 0};
+	struct convo_err err;
+
+	must_fail_with(CONVO_E_IO, run_steps(*state, 1000, true, &script, &err));
+	must(err.maybe);
+}
+
+static void test_A8_a_timeout_is_unknown_only_if_something_was_sent(void **state)
+{
+	static const struct step lost = {CONVO_E_TIMEOUT, POOL_LOST};
+	static const struct step unsent = {CONVO_E_TIMEOUT, POOL_UNSENT};
+	struct script script = {&lost, 1, 0, 0};
+	struct convo_err err;
+
+	must_fail_with(CONVO_E_TIMEOUT, run_steps(*state, 1000, true, &script, &err));
+	must(err.maybe);
+	script = (struct script){&unsent, 1, 0, 0};
+	must_fail_with(CONVO_E_TIMEOUT, run_steps(*state, 1000, true, &script, &err));
+	must(!err.maybe);
+	must_equal(1, script.tries);
+}
+
+static void test_A8_repeating_ends_at_the_deadline(void **state)
+{
+	static const struct step steps[] = {{CONVO_E_IO, POOL_LOST}};
+	struct script script = {steps, 1, 0, 0};
+	int64_t begin = convo_clock_mono_us();
+	struct convo_err err;
+
+	must_fail_with(CONVO_E_IO, run_steps(*state, 100, true, &script, &err));
+	must(err.maybe);
+	must(script.tries > 2);
+	must(convo_clock_mono_us() - begin < 300000);
+}
+
+static void test_errors_may_be_unwanted(void **state)
+{
+	static const struct step steps[] = {{CONVO_E_IO, POOL_LOST}};
+	struct script script = {steps, 1, 0, 0};
+
+	must_equal(CONVO_E_IO, run_steps(*state, 100, false, &script, NULL));
+}
+
+#define POOL_TEST(name) cmocka_unit_test_setup_teardown(name, fake_setup, fake_teardown)
+
+int main(void)
+{
+	const struct CMUnitTest pool[] = {
+		POOL_TEST(test_L4_a_crowd_never_makes_more_than_the_limit),
+		POOL_TEST(test_L4_idle_connections_are_used_again),
+		POOL_TEST(test_L4_an_idle_connection_that_was_closed_is_replaced),
+		POOL_TEST(test_L4_callers_are_served_in_the_order_of_asking),
+		POOL_TEST(test_L2_waiting_for_a_connection_ends_at_the_deadline),
+		POOL_TEST(test_L3_what_was_lost_runs_again_where_that_is_safe),
+		POOL_TEST(test_L3_what_may_not_run_twice_fails_once_and_the_next_works),
+		POOL_TEST(test_L3_what_was_not_sent_runs_again_always),
+		POOL_TEST(test_L3_a_known_server_is_waited_for),
+		POOL_TEST(test_L3_a_server_never_reached_is_reported_at_once),
+		POOL_TEST(test_L3_a_failed_connect_gives_its_place_back),
+		POOL_TEST(test_L3_a_success_may_cost_the_connection),
+		POOL_TEST(test_A8_an_answer_after_a_loss_is_the_answer),
+		POOL_TEST(test_A8_a_loss_stays_unknown_when_the_server_stays_away),
+		POOL_TEST(test_A8_a_loss_stays_unknown_when_later_tries_are_denied),
+		POOL_TEST(test_A8_a_timeout_is_unknown_only_if_something_was_sent),
+		POOL_TEST(test_A8_repeating_ends_at_the_deadline),
+		POOL_TEST(test_errors_may_be_unwanted),
+	};
+
+	return TEST_RUN(pool);
+}

@@ -1,9 +1,0 @@
-/*
- * The memory store keeps the contract. Each handle is a database of its own.
- */
-#include "store_contract.h"
-
-int main(void)
-{
-	return STORE_CONTRACT(.name = "memory", .url = "memory:", .shared = false);
-}

@@ -1,9 +1,0 @@
-/*
- * The MySQL store while its server is killed.
- */
-#include "storm_suite.h"
-
-int main(void)
-{
-	return storm_suite_run(SERVER_MARIADB);
-}
