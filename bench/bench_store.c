@@ -131,7 +131,7 @@ static void raw_append(struct caller *caller)
 {
 	unsigned char id[UUID_BYTES];
 
-	convo_uuid_new(id);
+	cv_uuid_new(id);
 	caller->bench->engine->append(caller->raw, &caller->key, id, caller->bench->message,
 				      MESSAGE_BYTES);
 }
@@ -176,7 +176,7 @@ struct rate {
 static struct rate bench_turn(struct bench *bench, bool bare)
 {
 	struct timespec ts = {option.ms / 1000, option.ms % 1000 * 1000000L};
-	int64_t begin_us = convo_clock_mono_us(), begin_cpu_us = cpu_us(), done = 0;
+	int64_t begin_us = cv_clock_mono_us(), begin_cpu_us = cpu_us(), done = 0;
 	struct rate rate;
 	size_t i;
 
@@ -192,7 +192,7 @@ static struct rate bench_turn(struct bench *bench, bool bare)
 		pthread_join(bench->caller[i].thread, NULL);
 		done += bench->caller[i].done;
 	}
-	rate.per_s = (double)done * 1e6 / (double)(convo_clock_mono_us() - begin_us);
+	rate.per_s = (double)done * 1e6 / (double)(cv_clock_mono_us() - begin_us);
 	rate.cpu = (double)(cpu_us() - begin_cpu_us) / (double)(done ? done : 1);
 	return rate;
 }

@@ -119,7 +119,7 @@ static size_t bare_write(char *data, size_t size, size_t count, void *ctx)
 	(void)data;
 	(void)ctx;
 	if (!first_us)
-		first_us = convo_clock_mono_us();
+		first_us = cv_clock_mono_us();
 	return size * count;
 }
 
@@ -134,7 +134,7 @@ static int heard(void *ctx, const struct convo_delta *delta)
 	(void)ctx;
 	(void)delta;
 	if (!first_us)
-		first_us = convo_clock_mono_us();
+		first_us = cv_clock_mono_us();
 	return 0;
 }
 
@@ -244,7 +244,7 @@ int main(int argc, char **argv)
 	for (i = 0; i < rounds + WARM; i++) {
 		for (k = 0; k < COUNT; k++) {
 			first_us = 0;
-			began = convo_clock_mono_us();
+			began = cv_clock_mono_us();
 			all[k].ask(&ways);
 			if (i >= WARM)
 				spent[k][i - WARM] = first_us - began;

@@ -64,7 +64,7 @@ static struct list *memory_list(struct raw *raw, const char *session)
 		list = bench_alloc(sizeof(*list));
 		memset(list, 0, sizeof(*list));
 		pthread_mutex_init(&list->lock, NULL);
-		list->session = convo_memdup(session, strlen(session));
+		list->session = cv_memdup(session, strlen(session));
 		list->next = lists;
 		lists = list;
 	}
@@ -83,7 +83,7 @@ static void memory_append(struct raw *raw, const struct convo_key *key, const un
 	block->len = len;
 	memcpy(block->message, message, len + 1);
 	pthread_mutex_lock(&list->lock);
-	if (!convo_grow((void **)&list->block, &list->cap, list->count + 1, sizeof(*list->block)))
+	if (!cv_grow((void **)&list->block, &list->cap, list->count + 1, sizeof(*list->block)))
 		bench_die("out of memory");
 	list->block[list->count++] = block;
 	pthread_mutex_unlock(&list->lock);
@@ -114,7 +114,7 @@ static void memory_fill(struct raw *raw, const struct convo_key *key, size_t n, 
 	unsigned char id[UUID_BYTES];
 
 	while (list->count < n) {
-		convo_uuid_new(id);
+		cv_uuid_new(id);
 		memory_append(raw, key, id, message, len);
 	}
 }

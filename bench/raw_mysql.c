@@ -35,11 +35,11 @@ static struct raw *my_raw_open(const char *url, int index)
 {
 	struct raw *raw = bench_alloc(sizeof(*raw));
 	unsigned tcp = MYSQL_PROTOCOL_TCP;
-	struct convo_url parsed;
+	struct cv_url parsed;
 	struct convo_err err;
 
 	(void)index;
-	if (convo_url_parse(&parsed, url, &err) < 0)
+	if (cv_url_parse(&parsed, url, &err) < 0)
 		bench_die("%s", err.text);
 	raw->my = mysql_init(NULL);
 	mysql_options(raw->my, MYSQL_SET_CHARSET_NAME, "utf8mb4");
@@ -49,7 +49,7 @@ static struct raw *my_raw_open(const char *url, int index)
 	if (!mysql_real_connect(raw->my, parsed.host, parsed.user, parsed.password, parsed.path + 1,
 				(unsigned)parsed.port, NULL, 0))
 		bench_die("%s", mysql_error(raw->my));
-	convo_url_clear(&parsed);
+	cv_url_clear(&parsed);
 	raw->append =
 		my_prepare(raw->my, "CALL convo_append(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)");
 	raw->load = my_prepare(raw->my, "CALL convo_load(?, ?, ?, ?, ?, ?, ?, ?, ?)");
@@ -129,7 +129,7 @@ static void my_raw_append(struct raw *raw, const struct convo_key *key, const un
 			  const char *message, size_t len)
 {
 	static const long long zero, max = 4194304, any = -1;
-	long long now = convo_clock_us();
+	long long now = cv_clock_us();
 	MYSQL_BIND bind[APPEND_ARGS];
 	char event[256], data[4096];
 	int n;
@@ -158,7 +158,7 @@ static void my_raw_append(struct raw *raw, const struct convo_key *key, const un
 static size_t my_raw_load(struct raw *raw, const struct convo_key *key, size_t n)
 {
 	static const long long zero;
-	long long now = convo_clock_us(), count = (long long)n;
+	long long now = cv_clock_us(), count = (long long)n;
 	MYSQL_BIND bind[LOAD_ARGS];
 
 	memset(bind, 0, sizeof(bind));

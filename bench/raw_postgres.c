@@ -80,7 +80,7 @@ static void append_args(struct append_args *args, const struct convo_key *key,
 {
 	size_t i;
 
-	snprintf(args->now, sizeof(args->now), "%lld", (long long)convo_clock_us());
+	snprintf(args->now, sizeof(args->now), "%lld", (long long)cv_clock_us());
 	for (i = 0; i < UUID_BYTES; i++)
 		snprintf(args->id + 2 * i, 3, "%02x", id[i]);
 	args->value[0] = key->app;
@@ -122,7 +122,7 @@ static size_t pg_raw_load(struct raw *raw, const struct convo_key *key, size_t n
 	PGresult *res;
 	int i, message;
 
-	snprintf(now, sizeof(now), "%lld", (long long)convo_clock_us());
+	snprintf(now, sizeof(now), "%lld", (long long)cv_clock_us());
 	snprintf(count, sizeof(count), "%zu", n);
 	res = PQexecParams(raw->pg, load_sql, 5, NULL, value, NULL, NULL, 1);
 	message = PQfnumber(res, "message");

@@ -25,7 +25,7 @@ struct raw {
 
 static void redis_load_script(struct raw *raw, enum redis_script_id id, char sha1[41])
 {
-	const struct redis_script *script = &convo_redis_scripts[id];
+	const struct redis_script *script = &cv_redis_scripts[id];
 	redisReply *reply = redisCommand(raw->redis, "SCRIPT LOAD %b", script->source, script->len);
 
 	if (!reply || reply->type != REDIS_REPLY_STRING || reply->len != 40)
@@ -37,17 +37,17 @@ static void redis_load_script(struct raw *raw, enum redis_script_id id, char sha
 static struct raw *redis_raw_open(const char *url, int index)
 {
 	struct raw *raw = bench_alloc(sizeof(*raw));
-	struct convo_url parsed;
+	struct cv_url parsed;
 	struct convo_err err;
 
 	(void)index;
-	if (convo_url_parse(&parsed, url, &err) < 0)
+	if (cv_url_parse(&parsed, url, &err) < 0)
 		bench_die("%s", err.text);
 	if (parsed.host && *parsed.host)
 		raw->redis = redisConnect(parsed.host, parsed.port ? parsed.port : 6379);
 	else
 		raw->redis = redisConnectUnix(parsed.path);
-	convo_url_clear(&parsed);
+	cv_url_clear(&parsed);
 	if (!raw->redis || raw->redis->err)
 		bench_die("cannot connect to Redis");
 	raw->in_flight = 0;
@@ -99,7 +99,7 @@ static void args_begin(struct args *args, const char *sha1, const struct convo_k
 	args->count = 0;
 	snprintf(args->text[0], sizeof(args->text[0]), "convo:{%s:%s}", key->app, key->user);
 	snprintf(args->text[1], sizeof(args->text[1]), "convo:{%s}", key->app);
-	snprintf(args->text[2], sizeof(args->text[2]), "%lld", (long long)convo_clock_us());
+	snprintf(args->text[2], sizeof(args->text[2]), "%lld", (long long)cv_clock_us());
 	args_add_text(args, "EVALSHA");
 	args_add_text(args, sha1);
 	args_add_text(args, "2");
@@ -112,7 +112,7 @@ static void args_begin(struct args *args, const char *sha1, const struct convo_k
 /* The packed form of store.c of Redis: role, author and message are set. */
 static size_t event_pack(char *to, const unsigned char *id, const char *message, size_t len)
 {
-	char *at = to + snprintf(to, 32, "%016lld", (long long)convo_clock_us() / 1000);
+	char *at = to + snprintf(to, 32, "%016lld", (long long)cv_clock_us() / 1000);
 
 	memcpy(at, id, UUID_BYTES);
 	at += UUID_BYTES;

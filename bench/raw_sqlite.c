@@ -39,13 +39,13 @@ static const char *sqlite_url(const char *dir)
 static sqlite3_stmt *prepare(sqlite3 *db, const char *text)
 {
 	static const struct sql_dialect dialect = {.quote = '"'};
-	struct convo_buf sql = {0};
+	struct cv_buf sql = {0};
 	sqlite3_stmt *stmt = NULL;
 
-	if (convo_sql_expand(&sql, &dialect, "convo_", text, NULL) < 0 ||
+	if (cv_sql_expand(&sql, &dialect, "convo_", text, NULL) < 0 ||
 	    sqlite3_prepare_v3(db, sql.data, -1, SQLITE_PREPARE_PERSISTENT, &stmt, NULL))
 		bench_die("cannot prepare %s: %s", text, sqlite3_errmsg(db));
-	convo_buf_clear(&sql);
+	cv_buf_clear(&sql);
 	return stmt;
 }
 
@@ -62,13 +62,13 @@ static void connect(struct connection *to, const char *url)
 	to->begin = prepare(db, "BEGIN");
 	to->begin_write = prepare(db, "BEGIN IMMEDIATE");
 	to->commit = prepare(db, "COMMIT");
-	to->find = prepare(db, convo_sqlite_texts[TEXT_FIND]);
-	to->state = prepare(db, convo_sqlite_texts[TEXT_STATE]);
-	to->scope = prepare(db, convo_sqlite_texts[TEXT_SCOPE]);
-	to->events = prepare(db, convo_sqlite_texts[TEXT_EVENTS]);
-	to->event_seq = prepare(db, convo_sqlite_texts[TEXT_EVENT_SEQ]);
-	to->event_add = prepare(db, convo_sqlite_texts[TEXT_EVENT_ADD]);
-	to->touch = prepare(db, convo_sqlite_texts[TEXT_TOUCH]);
+	to->find = prepare(db, cv_sqlite_texts[TEXT_FIND]);
+	to->state = prepare(db, cv_sqlite_texts[TEXT_STATE]);
+	to->scope = prepare(db, cv_sqlite_texts[TEXT_SCOPE]);
+	to->events = prepare(db, cv_sqlite_texts[TEXT_EVENTS]);
+	to->event_seq = prepare(db, cv_sqlite_texts[TEXT_EVENT_SEQ]);
+	to->event_add = prepare(db, cv_sqlite_texts[TEXT_EVENT_ADD]);
+	to->touch = prepare(db, cv_sqlite_texts[TEXT_TOUCH]);
 }
 
 static void disconnect(struct connection *from)
@@ -150,7 +150,7 @@ static void sqlite_raw_append(struct raw *raw, const struct convo_key *key, cons
 
 	(void)raw;
 	pthread_mutex_lock(&write_lock);
-	now_us = convo_clock_us();
+	now_us = cv_clock_us();
 	run(writer.begin_write);
 	find(&writer, key, row);
 	add(&writer, row[0], row[3] + 1, id, message, len, now_us);

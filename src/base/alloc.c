@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-bool convo_mul(size_t a, size_t b, size_t *out)
+bool cv_mul(size_t a, size_t b, size_t *out)
 {
 	if (b && a > SIZE_MAX / b)
 		return false;
@@ -15,15 +15,15 @@ bool convo_mul(size_t a, size_t b, size_t *out)
 	return true;
 }
 
-void *convo_alloc(size_t count, size_t size)
+void *cv_alloc(size_t count, size_t size)
 {
 	size_t bytes;
 
 	/* calloc() looks too, but a sanitizer takes that for a mistake of the caller. */
-	return convo_mul(count, size, &bytes) ? calloc(count ? count : 1, size) : NULL;
+	return cv_mul(count, size, &bytes) ? calloc(count ? count : 1, size) : NULL;
 }
 
-bool convo_grow(void **array, size_t *cap, size_t need, size_t size)
+bool cv_grow(void **array, size_t *cap, size_t need, size_t size)
 {
 	size_t wanted = *cap > SIZE_MAX / 2 ? need : *cap * 2, bytes;
 	void *moved;
@@ -34,7 +34,7 @@ bool convo_grow(void **array, size_t *cap, size_t need, size_t size)
 		wanted = need;
 	if (wanted < 8)
 		wanted = 8;
-	if (!convo_mul(wanted, size, &bytes))
+	if (!cv_mul(wanted, size, &bytes))
 		return false;
 	moved = realloc(*array, bytes);
 	if (!moved)
@@ -44,7 +44,7 @@ bool convo_grow(void **array, size_t *cap, size_t need, size_t size)
 	return true;
 }
 
-char *convo_memdup(const char *data, size_t len)
+char *cv_memdup(const char *data, size_t len)
 {
 	char *copy = len < SIZE_MAX ? malloc(len + 1) : NULL;
 

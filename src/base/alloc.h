@@ -8,10 +8,10 @@
 #include <stddef.h>
 
 /** Whether a * b fits in a size_t; if so it is stored in *out. */
-bool convo_mul(size_t a, size_t b, size_t *out);
+bool cv_mul(size_t a, size_t b, size_t *out);
 
 /** `count` zeroed elements, or NULL; a count of 0 gives one. */
-void *convo_alloc(size_t count, size_t size);
+void *cv_alloc(size_t count, size_t size);
 
 /**
  * Make room for `need` elements of `size` bytes in a growing array, at least doubling it.
@@ -20,9 +20,9 @@ void *convo_alloc(size_t count, size_t size);
  * @param cap   its room in elements; updated
  * @return false when memory is out or the size overflows
  */
-bool convo_grow(void **array, size_t *cap, size_t need, size_t size);
+bool cv_grow(void **array, size_t *cap, size_t need, size_t size);
 
 /** A NUL-terminated copy of `len` bytes, or NULL. */
-char *convo_memdup(const char *data, size_t len);
+char *cv_memdup(const char *data, size_t len);
 
 #endif

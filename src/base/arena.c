@@ -17,7 +17,7 @@ struct arena_block {
 	alignas(max_align_t) char data[];
 };
 
-static struct arena_block *arena_add_block(struct convo_arena *arena, size_t need)
+static struct arena_block *arena_add_block(struct cv_arena *arena, size_t need)
 {
 	size_t size = arena->blocks ? arena->blocks->size * 2 : FIRST_BLOCK;
 	struct arena_block *block;
@@ -38,7 +38,7 @@ static struct arena_block *arena_add_block(struct convo_arena *arena, size_t nee
 	return block;
 }
 
-static char *arena_take(struct convo_arena *arena, size_t size)
+static char *arena_take(struct cv_arena *arena, size_t size)
 {
 	struct arena_block *block = arena->blocks;
 	char *taken;
@@ -52,7 +52,7 @@ static char *arena_take(struct convo_arena *arena, size_t size)
 	return taken;
 }
 
-void *convo_arena_alloc(struct convo_arena *arena, size_t size)
+void *cv_arena_alloc(struct cv_arena *arena, size_t size)
 {
 	const size_t align = alignof(max_align_t);
 	struct arena_block *block = arena->blocks;
@@ -70,7 +70,7 @@ void *convo_arena_alloc(struct convo_arena *arena, size_t size)
 	return arena_take(arena, size);
 }
 
-char *convo_arena_dup(struct convo_arena *arena, const char *data, size_t len)
+char *cv_arena_dup(struct cv_arena *arena, const char *data, size_t len)
 {
 	char *copy = len < SIZE_MAX ? arena_take(arena, len + 1) : NULL;
 
@@ -82,7 +82,7 @@ char *convo_arena_dup(struct convo_arena *arena, const char *data, size_t len)
 	return copy;
 }
 
-void convo_arena_clear(struct convo_arena *arena)
+void cv_arena_clear(struct cv_arena *arena)
 {
 	struct arena_block *block = arena->blocks;
 

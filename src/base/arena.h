@@ -6,17 +6,17 @@
 
 #include <stddef.h>
 
-struct convo_arena {
+struct cv_arena {
 	struct arena_block *blocks; /* the newest first */
 };
 
 /** `size` bytes aligned for any type, not zeroed, or NULL. */
-void *convo_arena_alloc(struct convo_arena *arena, size_t size);
+void *cv_arena_alloc(struct cv_arena *arena, size_t size);
 
 /** A NUL-terminated copy of `len` bytes, or NULL. */
-char *convo_arena_dup(struct convo_arena *arena, const char *data, size_t len);
+char *cv_arena_dup(struct cv_arena *arena, const char *data, size_t len);
 
 /** Free everything; the arena is usable again. */
-void convo_arena_clear(struct convo_arena *arena);
+void cv_arena_clear(struct cv_arena *arena);
 
 #endif

@@ -11,20 +11,20 @@
 
 #include <base/alloc.h>
 
-#undef convo_buf_fail
+#undef cv_buf_fail
 
-static int buf_reserve(struct convo_buf *buf, size_t extra)
+static int buf_reserve(struct cv_buf *buf, size_t extra)
 {
 	if (extra > SIZE_MAX - 1 - buf->len)
 		return CONVO_E_TOOBIG;
 	if (buf->max && buf->len + extra > buf->max)
 		return CONVO_E_TOOBIG;
-	if (!convo_grow((void **)&buf->data, &buf->cap, buf->len + extra + 1, 1))
+	if (!cv_grow((void **)&buf->data, &buf->cap, buf->len + extra + 1, 1))
 		return CONVO_E_NOMEM;
 	return 0;
 }
 
-int convo_buf_add(struct convo_buf *buf, const void *data, size_t len)
+int cv_buf_add(struct cv_buf *buf, const void *data, size_t len)
 {
 	int rc = buf_reserve(buf, len);
 
@@ -37,17 +37,17 @@ int convo_buf_add(struct convo_buf *buf, const void *data, size_t len)
 	return 0;
 }
 
-int convo_buf_adds(struct convo_buf *buf, const char *s)
+int cv_buf_adds(struct cv_buf *buf, const char *s)
 {
-	return convo_buf_add(buf, s, strlen(s));
+	return cv_buf_add(buf, s, strlen(s));
 }
 
-int convo_buf_addc(struct convo_buf *buf, char c)
+int cv_buf_addc(struct cv_buf *buf, char c)
 {
-	return convo_buf_add(buf, &c, 1);
+	return cv_buf_add(buf, &c, 1);
 }
 
-int convo_buf_addf(struct convo_buf *buf, const char *fmt, ...)
+int cv_buf_addf(struct cv_buf *buf, const char *fmt, ...)
 {
 	va_list args;
 	int len, rc;
@@ -67,12 +67,12 @@ int convo_buf_addf(struct convo_buf *buf, const char *fmt, ...)
 	return 0;
 }
 
-char *convo_buf_room(struct convo_buf *buf, size_t extra)
+char *cv_buf_room(struct cv_buf *buf, size_t extra)
 {
 	return buf_reserve(buf, extra) < 0 ? NULL : buf->data + buf->len;
 }
 
-void convo_buf_shift(struct convo_buf *buf, size_t n)
+void cv_buf_shift(struct cv_buf *buf, size_t n)
 {
 	if (!n)
 		return;
@@ -81,37 +81,37 @@ void convo_buf_shift(struct convo_buf *buf, size_t n)
 	buf->data[buf->len] = '\0';
 }
 
-void convo_buf_reset(struct convo_buf *buf)
+void cv_buf_reset(struct cv_buf *buf)
 {
 	buf->len = 0;
 	if (buf->data)
 		buf->data[0] = '\0';
 }
 
-const char *convo_buf_str(const struct convo_buf *buf)
+const char *cv_buf_str(const struct cv_buf *buf)
 {
 	return buf->data ? buf->data : "";
 }
 
-char *convo_buf_take(struct convo_buf *buf)
+char *cv_buf_take(struct cv_buf *buf)
 {
-	char *data = buf->data ? buf->data : convo_memdup("", 0);
+	char *data = buf->data ? buf->data : cv_memdup("", 0);
 
 	buf->data = NULL;
 	buf->len = buf->cap = 0;
 	return data;
 }
 
-void convo_buf_clear(struct convo_buf *buf)
+void cv_buf_clear(struct cv_buf *buf)
 {
 	free(buf->data);
 	buf->data = NULL;
 	buf->len = buf->cap = 0;
 }
 
-int convo_buf_fail(struct convo_err *err, int rc)
+int cv_buf_fail(struct convo_err *err, int rc)
 {
 	if (rc == CONVO_E_TOOBIG)
-		return convo_fail(err, rc, "text too large");
-	return convo_fail_nomem(err);
+		return cv_fail(err, rc, "text too large");
+	return cv_fail_nomem(err);
 }

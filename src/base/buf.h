@@ -9,7 +9,7 @@
 
 #include <base/fail.h>
 
-struct convo_buf {
+struct cv_buf {
 	char *data; /* NULL while nothing was added */
 	size_t len;
 	size_t cap;
@@ -17,40 +17,40 @@ struct convo_buf {
 };
 
 /** Append bytes. @return 0, CONVO_E_NOMEM, CONVO_E_TOOBIG past the ceiling; no change then. */
-int convo_buf_add(struct convo_buf *buf, const void *data, size_t len);
+int cv_buf_add(struct cv_buf *buf, const void *data, size_t len);
 
 /** Append a NUL-terminated string. */
-int convo_buf_adds(struct convo_buf *buf, const char *s);
+int cv_buf_adds(struct cv_buf *buf, const char *s);
 
 /** Append one byte. */
-int convo_buf_addc(struct convo_buf *buf, char c);
+int cv_buf_addc(struct cv_buf *buf, char c);
 
 /** Append formatted text. */
-int convo_buf_addf(struct convo_buf *buf, const char *fmt, ...) CONVO_PRINTF(2, 3);
+int cv_buf_addf(struct cv_buf *buf, const char *fmt, ...) CV_PRINTF(2, 3);
 
 /** Make room for `extra` more bytes and return where they go; the caller then raises `len`. */
-char *convo_buf_room(struct convo_buf *buf, size_t extra);
+char *cv_buf_room(struct cv_buf *buf, size_t extra);
 
 /** Forget the first `n` bytes. */
-void convo_buf_shift(struct convo_buf *buf, size_t n);
+void cv_buf_shift(struct cv_buf *buf, size_t n);
 
 /** Empty it, keeping the memory. */
-void convo_buf_reset(struct convo_buf *buf);
+void cv_buf_reset(struct cv_buf *buf);
 
 /** The bytes as a string, "" when nothing was added. Borrowed. */
-const char *convo_buf_str(const struct convo_buf *buf);
+const char *cv_buf_str(const struct cv_buf *buf);
 
 /** Give the string away; the buffer becomes empty. NULL when memory is out. */
-char *convo_buf_take(struct convo_buf *buf);
+char *cv_buf_take(struct cv_buf *buf);
 
 /** Free it; it is empty and usable again. */
-void convo_buf_clear(struct convo_buf *buf);
+void cv_buf_clear(struct cv_buf *buf);
 
 /** Fill `err` for a negative code that a buffer function returned, and return the code. */
-int convo_buf_fail(struct convo_err *err, int rc);
+int cv_buf_fail(struct convo_err *err, int rc);
 
 #ifdef __clang_analyzer__
-#define convo_buf_fail(err, rc) ((void)(convo_buf_fail)(err, rc), (rc)) /* as in fail.h */
+#define cv_buf_fail(err, rc) ((void)(cv_buf_fail)(err, rc), (rc)) /* as in fail.h */
 #endif
 
 #endif

@@ -14,7 +14,7 @@ static struct chain_node **chain_place(struct chain_node **bucket, size_t bucket
 	return &bucket[hash & (buckets - 1)];
 }
 
-bool convo_chain_reserve(struct convo_chain *chain, size_t extra)
+bool cv_chain_reserve(struct cv_chain *chain, size_t extra)
 {
 	size_t buckets = chain->buckets ? chain->buckets : FIRST_BUCKETS, i;
 	struct chain_node **bucket;
@@ -23,7 +23,7 @@ bool convo_chain_reserve(struct convo_chain *chain, size_t extra)
 		buckets *= 2;
 	if (buckets == chain->buckets)
 		return true;
-	bucket = convo_alloc(buckets, sizeof(struct chain_node *));
+	bucket = cv_alloc(buckets, sizeof(struct chain_node *));
 	if (!bucket)
 		return chain->buckets;
 	for (i = 0; i < chain->buckets; i++) {
@@ -43,7 +43,7 @@ bool convo_chain_reserve(struct convo_chain *chain, size_t extra)
 	return true;
 }
 
-void convo_chain_add(struct convo_chain *chain, struct chain_node *node)
+void cv_chain_add(struct cv_chain *chain, struct chain_node *node)
 {
 	struct chain_node **place = chain_place(chain->bucket, chain->buckets, node->hash);
 
@@ -52,7 +52,7 @@ void convo_chain_add(struct convo_chain *chain, struct chain_node *node)
 	chain->count++;
 }
 
-void convo_chain_remove(struct convo_chain *chain, struct chain_node *node)
+void cv_chain_remove(struct cv_chain *chain, struct chain_node *node)
 {
 	struct chain_node **place = chain_place(chain->bucket, chain->buckets, node->hash);
 
@@ -62,13 +62,13 @@ void convo_chain_remove(struct convo_chain *chain, struct chain_node *node)
 	chain->count--;
 }
 
-struct chain_node *convo_chain_first(const struct convo_chain *chain, uint64_t hash)
+struct chain_node *cv_chain_first(const struct cv_chain *chain, uint64_t hash)
 {
 	return chain->buckets ? *chain_place(chain->bucket, chain->buckets, hash) : NULL;
 }
 
-void convo_chain_clear(struct convo_chain *chain)
+void cv_chain_clear(struct cv_chain *chain)
 {
 	free(chain->bucket);
-	*chain = (struct convo_chain){0};
+	*chain = (struct cv_chain){0};
 }

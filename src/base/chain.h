@@ -14,24 +14,24 @@ struct chain_node {
 	uint64_t hash;
 };
 
-struct convo_chain {
+struct cv_chain {
 	struct chain_node **bucket;
 	size_t buckets, count;
 };
 
 /** Make room for so many more nodes: false only for an empty table when memory is out. */
-bool convo_chain_reserve(struct convo_chain *chain, size_t extra);
+bool cv_chain_reserve(struct cv_chain *chain, size_t extra);
 
 /** Add a node whose hash is set; the table was reserved. */
-void convo_chain_add(struct convo_chain *chain, struct chain_node *node);
+void cv_chain_add(struct cv_chain *chain, struct chain_node *node);
 
 /** Take out a node that is in the table. */
-void convo_chain_remove(struct convo_chain *chain, struct chain_node *node);
+void cv_chain_remove(struct cv_chain *chain, struct chain_node *node);
 
 /** The first node whose hash may be this one, or NULL; go on with `next` and compare. */
-struct chain_node *convo_chain_first(const struct convo_chain *chain, uint64_t hash);
+struct chain_node *cv_chain_first(const struct cv_chain *chain, uint64_t hash);
 
 /** Free the buckets; the nodes are the caller's. */
-void convo_chain_clear(struct convo_chain *chain);
+void cv_chain_clear(struct cv_chain *chain);
 
 #endif

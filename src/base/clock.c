@@ -17,7 +17,7 @@ static int64_t clock_read(clockid_t id)
 	return (int64_t)ts.tv_sec * 1000000 + ts.tv_nsec / 1000;
 }
 
-int64_t convo_clock_us(void)
+int64_t cv_clock_us(void)
 {
 	int64_t now = clock_read(CLOCK_REALTIME) + atomic_load(&clock_offset_us);
 	int64_t last = atomic_load_explicit(&clock_last_us, memory_order_relaxed);
@@ -31,12 +31,12 @@ int64_t convo_clock_us(void)
 	return now;
 }
 
-int64_t convo_clock_mono_us(void)
+int64_t cv_clock_mono_us(void)
 {
 	return clock_read(CLOCK_MONOTONIC);
 }
 
-void convo_clock_shift_us(int64_t offset_us)
+void cv_clock_shift_us(int64_t offset_us)
 {
 	atomic_store(&clock_offset_us, offset_us);
 }

@@ -10,12 +10,12 @@
  * Unix time in µs. Every call of this process gets a larger number than the one before, unless the
  * system clock was set back by a second or more.
  */
-int64_t convo_clock_us(void);
+int64_t cv_clock_us(void);
 
 /** A clock for deadlines and durations, in µs: monotonic, unrelated to the wall. */
-int64_t convo_clock_mono_us(void);
+int64_t cv_clock_mono_us(void);
 
 /** For tests: add this to the wall clock from now on. */
-void convo_clock_shift_us(int64_t offset_us);
+void cv_clock_shift_us(int64_t offset_us);
 
 #endif

@@ -5,26 +5,26 @@
 
 #include <dlfcn.h>
 
-static int dl_load(const struct convo_library *library, struct convo_err *err)
+static int dl_load(const struct cv_library *library, struct convo_err *err)
 {
 	void *handle = dlopen(library->file, RTLD_NOW | RTLD_LOCAL);
 	size_t i;
 
 	if (!handle)
-		return convo_fail(err, CONVO_E_UNSUPPORTED, "%s cannot be loaded: %s",
-				  library->file, dlerror());
+		return cv_fail(err, CONVO_E_UNSUPPORTED, "%s cannot be loaded: %s", library->file,
+			       dlerror());
 	for (i = 0; i < library->count; i++) {
-		const struct convo_symbol *symbol = &library->symbols[i];
+		const struct cv_symbol *symbol = &library->symbols[i];
 
 		*symbol->slot = dlsym(handle, symbol->name);
 		if (!*symbol->slot)
-			return convo_fail(err, CONVO_E_UNSUPPORTED, "%s has no %s", library->file,
-					  symbol->name);
+			return cv_fail(err, CONVO_E_UNSUPPORTED, "%s has no %s", library->file,
+				       symbol->name);
 	}
 	return 0;
 }
 
-int convo_dl_need(struct convo_library *library, void (*init)(void), struct convo_err *err)
+int cv_dl_need(struct cv_library *library, void (*init)(void), struct convo_err *err)
 {
 	int rc = 0;
 

@@ -9,8 +9,8 @@
  *     #define CURL_POINTER(name) __typeof__(curl_##name) *(name);
  *     #define CURL_SYMBOL(name) {"curl_" #name, (void **)&curl.name},
  *     static struct { CURL_CALLS(CURL_POINTER) } curl;
- *     static const struct convo_symbol symbols[] = {CURL_CALLS(CURL_SYMBOL)};
- *     static struct convo_library library = CONVO_LIBRARY("libcurl.so.4", symbols);
+ *     static const struct cv_symbol symbols[] = {CURL_CALLS(CURL_SYMBOL)};
+ *     static struct cv_library library = CONVO_LIBRARY("libcurl.so.4", symbols);
  */
 #ifndef BASE_DL_H
 #define BASE_DL_H
@@ -20,14 +20,14 @@
 
 #include <base/fail.h>
 
-struct convo_symbol {
+struct cv_symbol {
 	const char *name;
 	void **slot; /* of the pointer to the function */
 };
 
-struct convo_library {
+struct cv_library {
 	const char *file; /* its soname */
-	const struct convo_symbol *symbols;
+	const struct cv_symbol *symbols;
 	size_t count;
 	pthread_mutex_t lock; /* guards loaded and the slots; they stay as they are once loaded */
 	bool loaded;
@@ -45,6 +45,6 @@ struct convo_library {
  *
  * @return 0, CONVO_E_UNSUPPORTED when it or a function of it is not there
  */
-int convo_dl_need(struct convo_library *library, void (*init)(void), struct convo_err *err);
+int cv_dl_need(struct cv_library *library, void (*init)(void), struct convo_err *err);
 
 #endif

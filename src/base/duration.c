@@ -31,8 +31,8 @@ static size_t duration_unit(const char *text, size_t first, size_t *len)
 
 static int duration_fail(struct convo_err *err, const char *text)
 {
-	return convo_fail(err, CONVO_E_INVALID,
-			  "bad duration '%.40s': write 24h, 1h30m, 90s, 7d or 0", text);
+	return cv_fail(err, CONVO_E_INVALID, "bad duration '%.40s': write 24h, 1h30m, 90s, 7d or 0",
+		       text);
 }
 
 int convo_duration_parse(int64_t *out_ms, const char *text, struct convo_err *err)
@@ -42,7 +42,7 @@ int convo_duration_parse(int64_t *out_ms, const char *text, struct convo_err *er
 	int64_t total = 0;
 
 	if (!text)
-		return convo_fail(err, CONVO_E_INVALID, "the duration is missing");
+		return cv_fail(err, CONVO_E_INVALID, "the duration is missing");
 	if (strcmp(text, "0") == 0) {
 		*out_ms = 0;
 		return 0;
@@ -60,8 +60,8 @@ int convo_duration_parse(int64_t *out_ms, const char *text, struct convo_err *er
 		if (unit == UNITS)
 			return duration_fail(err, text);
 		if (number > (MAX_MS - total) / units[unit].ms)
-			return convo_fail(err, CONVO_E_INVALID,
-					  "bad duration '%.40s': longer than 100 years", text);
+			return cv_fail(err, CONVO_E_INVALID,
+				       "bad duration '%.40s': longer than 100 years", text);
 		total += number * units[unit].ms;
 		unit++;
 		p += len;

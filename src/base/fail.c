@@ -9,18 +9,18 @@
 
 #include <base/utf8.h>
 
-#undef convo_fail
-#undef convo_fail_maybe
-#undef convo_fail_nomem
+#undef cv_fail
+#undef cv_fail_maybe
+#undef cv_fail_nomem
 
 static void fail_clean(char *text)
 {
 	size_t len = strlen(text);
 
-	len -= convo_utf8_tail(text, len);
+	len -= cv_utf8_tail(text, len);
 	text[len] = '\0';
 	while (*text) {
-		size_t size = convo_utf8_next(text, len, NULL);
+		size_t size = cv_utf8_next(text, len, NULL);
 
 		if (!size || (unsigned char)*text < 0x20 || *text == 0x7f) {
 			*text = '?';
@@ -42,7 +42,7 @@ static void fail_fill(struct convo_err *err, int code, bool maybe, const char *f
 	memcpy(err->text, text, sizeof(text));
 }
 
-int convo_fail(struct convo_err *err, int code, const char *fmt, ...)
+int cv_fail(struct convo_err *err, int code, const char *fmt, ...)
 {
 	va_list args;
 
@@ -54,7 +54,7 @@ int convo_fail(struct convo_err *err, int code, const char *fmt, ...)
 	return code;
 }
 
-int convo_fail_maybe(struct convo_err *err, int code, const char *fmt, ...)
+int cv_fail_maybe(struct convo_err *err, int code, const char *fmt, ...)
 {
 	va_list args;
 
@@ -66,9 +66,9 @@ int convo_fail_maybe(struct convo_err *err, int code, const char *fmt, ...)
 	return code;
 }
 
-int convo_fail_nomem(struct convo_err *err)
+int cv_fail_nomem(struct convo_err *err)
 {
-	return convo_fail(err, CONVO_E_NOMEM, "out of memory");
+	return cv_fail(err, CONVO_E_NOMEM, "out of memory");
 }
 
 const char *convo_code_name(int code)

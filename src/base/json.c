@@ -129,7 +129,7 @@ static bool scan_string(struct scan *s)
 			return scan_fail(s, "unterminated string");
 		c = (unsigned char)*s->pos;
 		if (c >= 0x80) {
-			n = convo_utf8_next(s->pos, (size_t)(s->end - s->pos), NULL);
+			n = cv_utf8_next(s->pos, (size_t)(s->end - s->pos), NULL);
 			if (!n)
 				return scan_fail(s, "invalid UTF-8");
 			s->pos += n;
@@ -325,7 +325,7 @@ static bool scan_value(struct scan *s)
 	return scan_number(s);
 }
 
-enum json_kind convo_json_kind(struct convo_text text)
+enum json_kind cv_json_kind(struct cv_text text)
 {
 	struct scan s = {.pos = text.data, .end = text.data ? text.data + text.len : NULL};
 
@@ -349,7 +349,7 @@ enum json_kind convo_json_kind(struct convo_text text)
 	return JSON_KIND_NUMBER;
 }
 
-int convo_json_check(struct convo_text text, const char *what, struct convo_err *err)
+int cv_json_check(struct cv_text text, const char *what, struct convo_err *err)
 {
 	struct scan s = {.start = text.data, .pos = text.data};
 
@@ -358,11 +358,11 @@ int convo_json_check(struct convo_text text, const char *what, struct convo_err 
 	if (scan_value(&s)) {
 		scan_blanks(&s);
 		if (s.pos == s.end)
-			return (int)convo_json_kind(text);
+			return (int)cv_json_kind(text);
 		s.why = "text after the JSON value";
 	}
-	return convo_fail(err, CONVO_E_INVALID, "%s: %s at byte %zu", what, s.why,
-			  (size_t)(s.pos - s.start));
+	return cv_fail(err, CONVO_E_INVALID, "%s: %s at byte %zu", what, s.why,
+		       (size_t)(s.pos - s.start));
 }
 
 /* ---- reading checked text ------------------------------------------------------------- */
@@ -415,8 +415,7 @@ static void skip_value(struct scan *s)
 	}
 }
 
-bool convo_json_member(struct convo_text object, size_t *pos, struct convo_text *name,
-		       struct convo_text *value)
+bool cv_json_member(struct cv_text object, size_t *pos, struct cv_text *name, struct cv_text *value)
 {
 	struct scan s = {
 		.start = object.data, .pos = object.data + *pos, .end = object.data + object.len};
@@ -445,7 +444,7 @@ bool convo_json_member(struct convo_text object, size_t *pos, struct convo_text 
 	return true;
 }
 
-bool convo_json_element(struct convo_text array, size_t *pos, struct convo_text *value)
+bool cv_json_element(struct cv_text array, size_t *pos, struct cv_text *value)
 {
 	struct scan s;
 
@@ -468,31 +467,31 @@ bool convo_json_element(struct convo_text array, size_t *pos, struct convo_text 
 }
 
 /* Compare a raw name, which may hold escapes, with a plain one. */
-static bool name_is(struct convo_text raw, const char *name)
+static bool name_is(struct cv_text raw, const char *name)
 {
-	struct convo_buf plain = {0};
+	struct cv_buf plain = {0};
 	bool same;
 
 	if (!memchr(raw.data, '\\', raw.len))
-		return convo_text_is(raw, name);
-	same = convo_json_unescape(&plain, raw) == 0 && strcmp(convo_buf_str(&plain), name) == 0;
-	convo_buf_clear(&plain);
+		return cv_text_is(raw, name);
+	same = cv_json_unescape(&plain, raw) == 0 && strcmp(cv_buf_str(&plain), name) == 0;
+	cv_buf_clear(&plain);
 	return same;
 }
 
-struct convo_text convo_json_find(struct convo_text object, const char *name)
+struct cv_text cv_json_find(struct cv_text object, const char *name)
 {
-	struct convo_text found = {0}, member, value;
+	struct cv_text found = {0}, member, value;
 	size_t pos = 0;
 
-	while (convo_json_member(object, &pos, &member, &value)) {
+	while (cv_json_member(object, &pos, &member, &value)) {
 		if (name_is(member, name))
 			found = value;
 	}
 	return found;
 }
 
-static int add_code_point(struct convo_buf *out, uint32_t cp)
+static int add_code_point(struct cv_buf *out, uint32_t cp)
 {
 	char utf8[4];
 	size_t len;
@@ -515,7 +514,7 @@ static int add_code_point(struct convo_buf *out, uint32_t cp)
 	}
 	if (len > 1)
 		utf8[len - 1] = (char)(0x80 | (cp & 0x3f));
-	return convo_buf_add(out, utf8, len);
+	return cv_buf_add(out, utf8, len);
 }
 
 /* One escape, `p` behind its backslash; returns where it ends. */
@@ -542,7 +541,7 @@ static const char *unescape_one(const char *p, const char *end, uint32_t *cp)
 	return p + 6;
 }
 
-int convo_json_unescape(struct convo_buf *out, struct convo_text raw)
+int cv_json_unescape(struct cv_buf *out, struct cv_text raw)
 {
 	const char *p = raw.data, *end = p + raw.len;
 	int rc;
@@ -551,7 +550,7 @@ int convo_json_unescape(struct convo_buf *out, struct convo_text raw)
 		const char *slash = memchr(p, '\\', (size_t)(end - p));
 		uint32_t cp;
 
-		rc = convo_buf_add(out, p, (size_t)((slash ? slash : end) - p));
+		rc = cv_buf_add(out, p, (size_t)((slash ? slash : end) - p));
 		if (rc < 0 || !slash || slash + 1 == end)
 			return rc;
 		p = unescape_one(slash + 1, end, &cp);
@@ -563,68 +562,68 @@ int convo_json_unescape(struct convo_buf *out, struct convo_text raw)
 
 /* ---- making --------------------------------------------------------------------------- */
 
-static int quote_byte(struct convo_buf *out, unsigned char c)
+static int quote_byte(struct cv_buf *out, unsigned char c)
 {
 	switch (c) {
 	case '"':
-		return convo_buf_adds(out, "\\\"");
+		return cv_buf_adds(out, "\\\"");
 	case '\\':
-		return convo_buf_adds(out, "\\\\");
+		return cv_buf_adds(out, "\\\\");
 	case '\n':
-		return convo_buf_adds(out, "\\n");
+		return cv_buf_adds(out, "\\n");
 	case '\r':
-		return convo_buf_adds(out, "\\r");
+		return cv_buf_adds(out, "\\r");
 	case '\t':
-		return convo_buf_adds(out, "\\t");
+		return cv_buf_adds(out, "\\t");
 	}
-	return convo_buf_addf(out, "\\u%04x", c);
+	return cv_buf_addf(out, "\\u%04x", c);
 }
 
-static int quote_valid(struct convo_buf *out, const char *data, size_t len)
+static int quote_valid(struct cv_buf *out, const char *data, size_t len)
 {
 	const char *end = data + len, *p = data;
-	int rc = convo_buf_addc(out, '"');
+	int rc = cv_buf_addc(out, '"');
 
 	for (; rc >= 0 && p < end; p++) {
 		unsigned char c = (unsigned char)*p;
 
 		if (c >= 0x20 && c != '"' && c != '\\')
 			continue;
-		rc = convo_buf_add(out, data, (size_t)(p - data));
+		rc = cv_buf_add(out, data, (size_t)(p - data));
 		if (rc >= 0)
 			rc = quote_byte(out, c);
 		data = p + 1;
 	}
 	if (rc >= 0)
-		rc = convo_buf_add(out, data, (size_t)(p - data));
-	return rc < 0 ? rc : convo_buf_addc(out, '"');
+		rc = cv_buf_add(out, data, (size_t)(p - data));
+	return rc < 0 ? rc : cv_buf_addc(out, '"');
 }
 
-int convo_json_quote_to(struct convo_buf *out, const char *data, size_t len)
+int cv_json_quote_to(struct cv_buf *out, const char *data, size_t len)
 {
-	struct convo_buf clean = {.max = out->max};
+	struct cv_buf clean = {.max = out->max};
 	int rc;
 
 	if (!len) /* when data may be NULL */
-		return convo_buf_adds(out, "\"\"");
-	if (convo_utf8_valid(data, len) && !memchr(data, 0, len))
+		return cv_buf_adds(out, "\"\"");
+	if (cv_utf8_valid(data, len) && !memchr(data, 0, len))
 		return quote_valid(out, data, len);
-	rc = convo_utf8_repair(&clean, data, len);
+	rc = cv_utf8_repair(&clean, data, len);
 	if (rc >= 0)
-		rc = quote_valid(out, convo_buf_str(&clean), clean.len);
-	convo_buf_clear(&clean);
+		rc = quote_valid(out, cv_buf_str(&clean), clean.len);
+	cv_buf_clear(&clean);
 	return rc;
 }
 
 int convo_json_quote(char **out, const char *text, size_t len, struct convo_err *err)
 {
-	struct convo_buf buf = {0};
-	int rc = convo_json_quote_to(&buf, text, len);
-	char *taken = rc < 0 ? NULL : convo_buf_take(&buf);
+	struct cv_buf buf = {0};
+	int rc = cv_json_quote_to(&buf, text, len);
+	char *taken = rc < 0 ? NULL : cv_buf_take(&buf);
 
-	convo_buf_clear(&buf);
+	cv_buf_clear(&buf);
 	if (!taken)
-		return convo_buf_fail(err, rc < 0 ? rc : CONVO_E_NOMEM);
+		return cv_buf_fail(err, rc < 0 ? rc : CONVO_E_NOMEM);
 	*out = taken;
 	return 0;
 }

@@ -30,10 +30,10 @@ enum json_kind {
  * @param what names the text in the error: "message"
  * @return its kind, or CONVO_E_INVALID
  */
-int convo_json_check(struct convo_text text, const char *what, struct convo_err *err);
+int cv_json_check(struct cv_text text, const char *what, struct convo_err *err);
 
 /** The kind of a checked text. */
-enum json_kind convo_json_kind(struct convo_text text);
+enum json_kind cv_json_kind(struct cv_text text);
 
 /**
  * Walk over the members of a checked object.
@@ -43,8 +43,8 @@ enum json_kind convo_json_kind(struct convo_text text);
  * @param value the member's value, without surrounding blanks
  * @return false after the last
  */
-bool convo_json_member(struct convo_text object, size_t *pos, struct convo_text *name,
-		       struct convo_text *value);
+bool cv_json_member(struct cv_text object, size_t *pos, struct cv_text *name,
+		    struct cv_text *value);
 
 /**
  * Walk over the elements of a checked array.
@@ -53,15 +53,15 @@ bool convo_json_member(struct convo_text object, size_t *pos, struct convo_text 
  * @param value the element, without surrounding blanks
  * @return false after the last, and for what is no array
  */
-bool convo_json_element(struct convo_text array, size_t *pos, struct convo_text *value);
+bool cv_json_element(struct cv_text array, size_t *pos, struct cv_text *value);
 
 /** The value of the last member of that name in a checked object; data NULL when absent. */
-struct convo_text convo_json_find(struct convo_text object, const char *name);
+struct cv_text cv_json_find(struct cv_text object, const char *name);
 
 /** Append the bytes of a checked string, escapes resolved. `raw` is without the quotes. */
-int convo_json_unescape(struct convo_buf *out, struct convo_text raw);
+int cv_json_unescape(struct cv_buf *out, struct cv_text raw);
 
 /** Append text as a JSON string with its quotes; broken UTF-8 and U+0000 become U+FFFD. */
-int convo_json_quote_to(struct convo_buf *out, const char *data, size_t len);
+int cv_json_quote_to(struct cv_buf *out, const char *data, size_t len);
 
 #endif

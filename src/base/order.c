@@ -54,7 +54,7 @@ static void order_merge(struct order_node **out, struct order_node *below, struc
 	*out = below ? below : rest;
 }
 
-void convo_order_insert(struct order_node **root, struct order_node *node)
+void cv_order_insert(struct order_node **root, struct order_node *node)
 {
 	uint64_t priority = order_priority(node);
 
@@ -65,7 +65,7 @@ void convo_order_insert(struct order_node **root, struct order_node *node)
 	*root = node;
 }
 
-void convo_order_remove(struct order_node **root, struct order_node *node)
+void cv_order_remove(struct order_node **root, struct order_node *node)
 {
 	while (*root != node)
 		root = order_less(*root, node->major, node->minor) ? &(*root)->right
@@ -74,7 +74,7 @@ void convo_order_remove(struct order_node **root, struct order_node *node)
 	node->left = node->right = NULL;
 }
 
-struct order_node *convo_order_below(struct order_node *root, int64_t major, int64_t minor)
+struct order_node *cv_order_below(struct order_node *root, int64_t major, int64_t minor)
 {
 	struct order_node *found = NULL;
 
@@ -89,7 +89,7 @@ struct order_node *convo_order_below(struct order_node *root, int64_t major, int
 	return found;
 }
 
-struct order_node *convo_order_least(struct order_node *root)
+struct order_node *cv_order_least(struct order_node *root)
 {
 	while (root && root->left)
 		root = root->left;

@@ -13,15 +13,15 @@ struct order_node {
 };
 
 /** Add a node; no other may have its key. */
-void convo_order_insert(struct order_node **root, struct order_node *node);
+void cv_order_insert(struct order_node **root, struct order_node *node);
 
 /** Take out a node that is in the set. */
-void convo_order_remove(struct order_node **root, struct order_node *node);
+void cv_order_remove(struct order_node **root, struct order_node *node);
 
 /** The node with the greatest key below this one, or NULL. */
-struct order_node *convo_order_below(struct order_node *root, int64_t major, int64_t minor);
+struct order_node *cv_order_below(struct order_node *root, int64_t major, int64_t minor);
 
 /** The node with the least key, or NULL. */
-struct order_node *convo_order_least(struct order_node *root);
+struct order_node *cv_order_least(struct order_node *root);
 
 #endif

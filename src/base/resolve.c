@@ -66,7 +66,7 @@ static void *resolve_thread(void *ctx)
 static struct resolve *resolve_new(const char *host, const char *port)
 {
 	size_t len = strlen(host);
-	struct resolve *ask = convo_alloc(1, sizeof(*ask) + len + 1);
+	struct resolve *ask = cv_alloc(1, sizeof(*ask) + len + 1);
 	pthread_condattr_t monotonic;
 
 	if (!ask)
@@ -117,14 +117,14 @@ static bool resolve_wait(struct resolve *ask, int64_t deadline_us)
 static int resolve_fail(int rc, struct convo_err *err)
 {
 	if (rc == EAI_NONAME)
-		return convo_fail(err, CONVO_E_IO, "unknown host");
+		return cv_fail(err, CONVO_E_IO, "unknown host");
 	if (rc == EAI_MEMORY)
-		return convo_fail_nomem(err);
-	return convo_fail(err, CONVO_E_IO, "host name: %s", gai_strerror(rc));
+		return cv_fail_nomem(err);
+	return cv_fail(err, CONVO_E_IO, "host name: %s", gai_strerror(rc));
 }
 
-int convo_resolve(struct addrinfo **out, const char *host, int port, int64_t deadline_us,
-		  struct convo_err *err)
+int cv_resolve(struct addrinfo **out, const char *host, int port, int64_t deadline_us,
+	       struct convo_err *err)
 {
 	struct resolve *ask;
 	char number[12];
@@ -133,17 +133,17 @@ int convo_resolve(struct addrinfo **out, const char *host, int port, int64_t dea
 	snprintf(number, sizeof(number), "%d", port);
 	if (resolve_ask(host, number, AI_NUMERICHOST, out) == 0)
 		return 0;
-	if (convo_clock_mono_us() >= deadline_us)
-		return convo_fail(err, CONVO_E_TIMEOUT, "host name: no time to ask");
+	if (cv_clock_mono_us() >= deadline_us)
+		return cv_fail(err, CONVO_E_TIMEOUT, "host name: no time to ask");
 	ask = resolve_new(host, number);
 	if (!ask)
-		return convo_fail_nomem(err);
+		return cv_fail_nomem(err);
 	if (!resolve_start(ask)) {
 		resolve_free(ask);
-		return convo_fail(err, CONVO_E_IO, "host name: no thread to ask with");
+		return cv_fail(err, CONVO_E_IO, "host name: no thread to ask with");
 	}
 	if (!resolve_wait(ask, deadline_us))
-		return convo_fail(err, CONVO_E_TIMEOUT, "host name: no answer in time");
+		return cv_fail(err, CONVO_E_TIMEOUT, "host name: no answer in time");
 	rc = ask->rc;
 	*out = ask->list;
 	ask->list = NULL;

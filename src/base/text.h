@@ -8,20 +8,20 @@
 #include <stddef.h>
 #include <string.h>
 
-struct convo_text {
+struct cv_text {
 	const char *data;
 	size_t len;
 };
 
 /** A view of a NUL-terminated string, or an absent one for NULL. */
-static inline struct convo_text convo_text_of(const char *s)
+static inline struct cv_text cv_text_of(const char *s)
 {
-	struct convo_text text = {s, s ? strlen(s) : 0};
+	struct cv_text text = {s, s ? strlen(s) : 0};
 
 	return text;
 }
 
-static inline bool convo_text_is(struct convo_text text, const char *s)
+static inline bool cv_text_is(struct cv_text text, const char *s)
 {
 	return text.data && text.len == strlen(s) && memcmp(text.data, s, text.len) == 0;
 }

@@ -11,7 +11,7 @@
 
 static int url_fail(struct convo_err *err, const char *why)
 {
-	return convo_fail(err, CONVO_E_INVALID, "bad store URL: %s", why);
+	return cv_fail(err, CONVO_E_INVALID, "bad store URL: %s", why);
 }
 
 static int url_digit(char c)
@@ -44,12 +44,12 @@ static int url_decode(char *text, struct convo_err *err)
 		text += 2;
 	}
 	*to = '\0';
-	if (!convo_utf8_valid(start, (size_t)(to - start)))
+	if (!cv_utf8_valid(start, (size_t)(to - start)))
 		return url_fail(err, "it is not UTF-8");
 	return 0;
 }
 
-static int url_parse_params(struct convo_url *url, char *query, struct convo_err *err)
+static int url_parse_params(struct cv_url *url, char *query, struct convo_err *err)
 {
 	char *next;
 	int rc;
@@ -77,7 +77,7 @@ static int url_parse_params(struct convo_url *url, char *query, struct convo_err
 	return 0;
 }
 
-static int url_parse_port(struct convo_url *url, const char *text, struct convo_err *err)
+static int url_parse_port(struct cv_url *url, const char *text, struct convo_err *err)
 {
 	int port = 0;
 
@@ -91,7 +91,7 @@ static int url_parse_port(struct convo_url *url, const char *text, struct convo_
 	return 0;
 }
 
-static int url_parse_host(struct convo_url *url, char *host, struct convo_err *err)
+static int url_parse_host(struct cv_url *url, char *host, struct convo_err *err)
 {
 	char *colon = strrchr(host, ':'), *bracket;
 
@@ -120,7 +120,7 @@ static int url_parse_host(struct convo_url *url, char *host, struct convo_err *e
 }
 
 /* user:password@host:port */
-static int url_parse_authority(struct convo_url *url, char *authority, struct convo_err *err)
+static int url_parse_authority(struct cv_url *url, char *authority, struct convo_err *err)
 {
 	char *at = strrchr(authority, '@'), *colon;
 	int rc = 0;
@@ -142,7 +142,7 @@ static int url_parse_authority(struct convo_url *url, char *authority, struct co
 	return rc < 0 ? rc : url_parse_host(url, authority, err);
 }
 
-static int url_parse_scheme(struct convo_url *url, char **rest, struct convo_err *err)
+static int url_parse_scheme(struct cv_url *url, char **rest, struct convo_err *err)
 {
 	char *p = url->memory;
 
@@ -161,7 +161,7 @@ static int url_parse_scheme(struct convo_url *url, char **rest, struct convo_err
 	return 0;
 }
 
-static int url_parse_parts(struct convo_url *url, struct convo_err *err)
+static int url_parse_parts(struct cv_url *url, struct convo_err *err)
 {
 	char *rest = NULL, *query;
 	int rc = url_parse_scheme(url, &rest, err);
@@ -190,23 +190,23 @@ static int url_parse_parts(struct convo_url *url, struct convo_err *err)
 	return url_decode(rest, err);
 }
 
-int convo_url_parse(struct convo_url *out, const char *text, struct convo_err *err)
+int cv_url_parse(struct cv_url *out, const char *text, struct convo_err *err)
 {
 	int rc;
 
 	memset(out, 0, sizeof(*out));
 	if (strlen(text) > 8192)
 		return url_fail(err, "longer than 8192 bytes");
-	out->memory = convo_memdup(text, strlen(text));
+	out->memory = cv_memdup(text, strlen(text));
 	if (!out->memory)
-		return convo_fail_nomem(err);
+		return cv_fail_nomem(err);
 	rc = url_parse_parts(out, err);
 	if (rc < 0)
-		convo_url_clear(out);
+		cv_url_clear(out);
 	return rc;
 }
 
-const char *convo_url_param(const struct convo_url *url, const char *name)
+const char *cv_url_param(const struct cv_url *url, const char *name)
 {
 	size_t i;
 
@@ -217,7 +217,7 @@ const char *convo_url_param(const struct convo_url *url, const char *name)
 	return NULL;
 }
 
-void convo_url_clear(struct convo_url *url)
+void cv_url_clear(struct cv_url *url)
 {
 	volatile char *wipe = url->password;
 

@@ -11,7 +11,7 @@
 
 #define URL_PARAMS 32
 
-struct convo_url {
+struct cv_url {
 	char *scheme; /* lower case */
 	char *user;   /* NULL when absent, like the others */
 	char *password;
@@ -27,12 +27,12 @@ struct convo_url {
 };
 
 /** @return 0, CONVO_E_INVALID (the text never repeats the URL: it may hold a password), NOMEM */
-int convo_url_parse(struct convo_url *out, const char *text, struct convo_err *err);
+int cv_url_parse(struct cv_url *out, const char *text, struct convo_err *err);
 
 /** The last parameter of that name, or NULL. */
-const char *convo_url_param(const struct convo_url *url, const char *name);
+const char *cv_url_param(const struct cv_url *url, const char *name);
 
 /** Forget it, wiping the password. */
-void convo_url_clear(struct convo_url *url);
+void cv_url_clear(struct cv_url *url);
 
 #endif

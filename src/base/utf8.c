@@ -52,7 +52,7 @@ static size_t utf8_match(const char *data, size_t len, size_t *wanted)
 	return i;
 }
 
-size_t convo_utf8_next(const char *data, size_t len, uint32_t *cp)
+size_t cv_utf8_next(const char *data, size_t len, uint32_t *cp)
 {
 	static const unsigned char mask[] = {0, 0x7f, 0x1f, 0x0f, 0x07};
 	size_t wanted, got = utf8_match(data, len, &wanted), i;
@@ -69,10 +69,10 @@ size_t convo_utf8_next(const char *data, size_t len, uint32_t *cp)
 	return wanted;
 }
 
-bool convo_utf8_valid(const char *data, size_t len)
+bool cv_utf8_valid(const char *data, size_t len)
 {
 	while (len) {
-		size_t n = convo_utf8_next(data, len, NULL);
+		size_t n = cv_utf8_next(data, len, NULL);
 
 		if (!n)
 			return false;
@@ -82,7 +82,7 @@ bool convo_utf8_valid(const char *data, size_t len)
 	return true;
 }
 
-size_t convo_utf8_tail(const char *data, size_t len)
+size_t cv_utf8_tail(const char *data, size_t len)
 {
 	size_t back, wanted;
 
@@ -96,7 +96,7 @@ size_t convo_utf8_tail(const char *data, size_t len)
 	return 0;
 }
 
-int convo_utf8_repair(struct convo_buf *out, const char *data, size_t len)
+int cv_utf8_repair(struct cv_buf *out, const char *data, size_t len)
 {
 	size_t good = 0, wanted;
 	int rc;
@@ -108,9 +108,9 @@ int convo_utf8_repair(struct convo_buf *out, const char *data, size_t len)
 			good += got;
 			continue;
 		}
-		rc = convo_buf_add(out, data, good);
+		rc = cv_buf_add(out, data, good);
 		if (rc >= 0)
-			rc = convo_buf_adds(out, "\xef\xbf\xbd");
+			rc = cv_buf_adds(out, "\xef\xbf\xbd");
 		if (rc < 0)
 			return rc;
 		good += got ? got : 1;
@@ -118,5 +118,5 @@ int convo_utf8_repair(struct convo_buf *out, const char *data, size_t len)
 		len -= good;
 		good = 0;
 	}
-	return convo_buf_add(out, data, good);
+	return cv_buf_add(out, data, good);
 }

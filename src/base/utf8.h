@@ -16,20 +16,20 @@
  *
  * @param cp receives the code point; may be NULL
  */
-size_t convo_utf8_next(const char *data, size_t len, uint32_t *cp);
+size_t cv_utf8_next(const char *data, size_t len, uint32_t *cp);
 
 /** Whether all bytes are valid UTF-8. U+0000 counts as valid. */
-bool convo_utf8_valid(const char *data, size_t len);
+bool cv_utf8_valid(const char *data, size_t len);
 
 /** How many bytes at the end are the beginning of a character that more bytes could complete. */
-size_t convo_utf8_tail(const char *data, size_t len);
+size_t cv_utf8_tail(const char *data, size_t len);
 
 /**
  * Append text to `out` with every invalid sequence (by the maximal-subpart practice of Unicode
  * 3.9) and every U+0000 replaced by U+FFFD.
  *
- * @return 0, or a code of convo_buf_add()
+ * @return 0, or a code of cv_buf_add()
  */
-int convo_utf8_repair(struct convo_buf *out, const char *data, size_t len);
+int cv_utf8_repair(struct cv_buf *out, const char *data, size_t len);
 
 #endif

@@ -42,7 +42,7 @@ static void uuid_fill(unsigned char *out, size_t len)
 		/* getentropy() fails only where there is no random source at all, and then there
 		 * is nothing better to do than to mix in what differs between calls. */
 		if (getentropy(pool, POOL_BYTES) != 0) {
-			int64_t seed[2] = {convo_clock_us(), getpid()};
+			int64_t seed[2] = {cv_clock_us(), getpid()};
 
 			memcpy(pool, seed, sizeof(seed));
 		}
@@ -54,7 +54,7 @@ static void uuid_fill(unsigned char *out, size_t len)
 	memset(pool + left, 0, len);
 }
 
-void convo_uuid_random(unsigned char out[UUID_BYTES])
+void cv_uuid_random(unsigned char out[UUID_BYTES])
 {
 	uuid_fill(out, UUID_BYTES);
 	out[6] = (unsigned char)(0x40 | (out[6] & 0x0f));
@@ -63,11 +63,11 @@ void convo_uuid_random(unsigned char out[UUID_BYTES])
 
 /*
  * Version 7 with the 12 bits after the milliseconds holding the fraction of the millisecond (RFC
- * 9562, 6.2, method 3): convo_clock_us() never repeats, so ids of this process sort as made.
+ * 9562, 6.2, method 3): cv_clock_us() never repeats, so ids of this process sort as made.
  */
-void convo_uuid_new(unsigned char out[UUID_BYTES])
+void cv_uuid_new(unsigned char out[UUID_BYTES])
 {
-	int64_t us = convo_clock_us();
+	int64_t us = cv_clock_us();
 	uint64_t ms = (uint64_t)(us / 1000);
 	unsigned fraction = (unsigned)(us % 1000) * 4096 / 1000;
 	int i;
@@ -91,7 +91,7 @@ static int uuid_digit(char c)
 	return -1;
 }
 
-bool convo_uuid_parse(unsigned char out[UUID_BYTES], const char *text)
+bool cv_uuid_parse(unsigned char out[UUID_BYTES], const char *text)
 {
 	unsigned char uuid[UUID_BYTES];
 	size_t i;
@@ -114,7 +114,7 @@ bool convo_uuid_parse(unsigned char out[UUID_BYTES], const char *text)
 	return true;
 }
 
-void convo_uuid_format(char out[CONVO_UUID_SIZE], const unsigned char uuid[UUID_BYTES])
+void cv_uuid_format(char out[CONVO_UUID_SIZE], const unsigned char uuid[UUID_BYTES])
 {
 	static const char digits[] = "0123456789abcdef";
 	size_t i;
@@ -132,6 +132,6 @@ void convo_uuid_make(char out[CONVO_UUID_SIZE])
 {
 	unsigned char uuid[UUID_BYTES];
 
-	convo_uuid_new(uuid);
-	convo_uuid_format(out, uuid);
+	cv_uuid_new(uuid);
+	cv_uuid_format(out, uuid);
 }

@@ -17,16 +17,16 @@
 #define CALL_FRAME 128u
 #define LARGEST_USAGE (64u << 10)
 
-int convo_answer_new(struct answer **out, const struct convo_listener *listener,
-		     const convo_cancel *cancel, size_t max, struct convo_err *err)
+int cv_answer_new(struct answer **out, const struct convo_listener *listener,
+		  const convo_cancel *cancel, size_t max, struct convo_err *err)
 {
-	struct answer *answer = convo_alloc(1, sizeof(*answer));
+	struct answer *answer = cv_alloc(1, sizeof(*answer));
 
 	if (!answer)
-		return convo_fail_nomem(err);
+		return cv_fail_nomem(err);
 	answer->listener = listener;
 	answer->cancel = cancel;
-	answer->began_us = convo_clock_mono_us();
+	answer->began_us = cv_clock_mono_us();
 	answer->max = max;
 	answer->used = FRAME;
 	answer->pub.first_ms = -1;
@@ -42,9 +42,9 @@ int convo_answer_new(struct answer **out, const struct convo_listener *listener,
 static void answer_clear_calls(struct answer *answer)
 {
 	for (size_t i = 0; i < answer->call_count; i++) {
-		convo_buf_clear(&answer->calls[i].id);
-		convo_buf_clear(&answer->calls[i].name);
-		convo_buf_clear(&answer->calls[i].args);
+		cv_buf_clear(&answer->calls[i].id);
+		cv_buf_clear(&answer->calls[i].name);
+		cv_buf_clear(&answer->calls[i].args);
 	}
 	free(answer->calls);
 	answer->calls = NULL;
@@ -58,15 +58,15 @@ void convo_answer_free(struct convo_answer *pub)
 	if (!answer)
 		return;
 	for (size_t i = 0; i < ANSWER_KINDS; i++) {
-		convo_buf_clear(&answer->part[i].text);
-		convo_buf_clear(&answer->part[i].waiting);
+		cv_buf_clear(&answer->part[i].text);
+		cv_buf_clear(&answer->part[i].waiting);
 	}
 	answer_clear_calls(answer);
-	convo_buf_clear(&answer->message);
-	convo_buf_clear(&answer->model);
-	convo_buf_clear(&answer->finish_reason);
-	convo_buf_clear(&answer->usage);
-	convo_buf_clear(&answer->error);
+	cv_buf_clear(&answer->message);
+	cv_buf_clear(&answer->model);
+	cv_buf_clear(&answer->finish_reason);
+	cv_buf_clear(&answer->usage);
+	cv_buf_clear(&answer->error);
 	free(answer);
 }
 
@@ -81,13 +81,13 @@ static size_t answer_cost(char c)
 }
 
 /* Count the bytes of `text` from `from` on; cut it where the answer is full. */
-static int answer_charge(struct answer *answer, struct convo_buf *text, size_t from)
+static int answer_charge(struct answer *answer, struct cv_buf *text, size_t from)
 {
 	for (size_t i = from; i < text->len; i++) {
 		size_t cost = answer_cost(text->data[i]);
 
 		if (cost > answer->max || answer->used > answer->max - cost) {
-			text->len = i - convo_utf8_tail(text->data + from, i - from);
+			text->len = i - cv_utf8_tail(text->data + from, i - from);
 			text->data[text->len] = '\0';
 			return CONVO_E_TOOBIG;
 		}
@@ -117,7 +117,7 @@ static uint32_t answer_surrogate_bits(const char *half)
 
 /* Turn pairs of halves into the characters they mean, six bytes into four, and lone halves into
  * U+FFFD; a high one at the very end waits. */
-static void answer_join_surrogates(struct convo_buf *buf)
+static void answer_join_surrogates(struct cv_buf *buf)
 {
 	char *at = memchr(buf->data, 0xed, buf->len), *end = buf->data + buf->len;
 
@@ -143,33 +143,33 @@ static void answer_join_surrogates(struct convo_buf *buf)
 }
 
 /* How many bytes at the end must wait for more. */
-static size_t answer_tail(const struct convo_buf *buf)
+static size_t answer_tail(const struct cv_buf *buf)
 {
 	if (buf->len >= 3 && answer_surrogate(buf->data + buf->len - 3, 3) == 1)
 		return 3;
-	return convo_utf8_tail(buf->data, buf->len);
+	return cv_utf8_tail(buf->data, buf->len);
 }
 
 static int answer_tell(struct answer *answer, enum convo_delta_kind kind, size_t from,
 		       struct convo_err *err)
 {
-	const struct convo_buf *text = &answer->part[kind].text;
+	const struct cv_buf *text = &answer->part[kind].text;
 	struct convo_delta delta = {kind, text->data + from, text->len - from};
 
 	if (!delta.len)
 		return 0;
 	if (answer->pub.first_ms < 0)
-		answer->pub.first_ms = (convo_clock_mono_us() - answer->began_us) / 1000;
+		answer->pub.first_ms = (cv_clock_mono_us() - answer->began_us) / 1000;
 	if (answer->listener && answer->listener->on_delta &&
 	    answer->listener->on_delta(answer->listener->ctx, &delta))
-		return convo_fail(err, CONVO_E_CANCELED, "stopped");
+		return cv_fail(err, CONVO_E_CANCELED, "stopped");
 	return 0;
 }
 
 static int answer_overflow(struct answer *answer, struct convo_err *err)
 {
 	answer->full = true;
-	return convo_fail(err, CONVO_E_TOOBIG, "the answer is larger than %zu bytes", answer->max);
+	return cv_fail(err, CONVO_E_TOOBIG, "the answer is larger than %zu bytes", answer->max);
 }
 
 /* Move `n` waiting bytes to the text and tell the listener. */
@@ -178,11 +178,11 @@ static int answer_flush(struct answer *answer, enum convo_delta_kind kind, size_
 {
 	struct answer_part *part = &answer->part[kind];
 	size_t from = part->text.len;
-	int rc = convo_utf8_repair(&part->text, part->waiting.data, n), told, full;
+	int rc = cv_utf8_repair(&part->text, part->waiting.data, n), told, full;
 
 	if (rc == CONVO_E_NOMEM)
-		return convo_fail_nomem(err);
-	convo_buf_shift(&part->waiting, n);
+		return cv_fail_nomem(err);
+	cv_buf_shift(&part->waiting, n);
 	full = answer_charge(answer, &part->text, from);
 	told = answer_tell(answer, kind, from, err);
 	if (told < 0)
@@ -190,18 +190,18 @@ static int answer_flush(struct answer *answer, enum convo_delta_kind kind, size_
 	return rc < 0 || full < 0 ? answer_overflow(answer, err) : 0;
 }
 
-int convo_answer_add(struct answer *answer, enum convo_delta_kind kind, const char *data,
-		     size_t len, struct convo_err *err)
+int cv_answer_add(struct answer *answer, enum convo_delta_kind kind, const char *data, size_t len,
+		  struct convo_err *err)
 {
-	struct convo_buf *waiting = &answer->part[kind].waiting;
+	struct cv_buf *waiting = &answer->part[kind].waiting;
 	size_t ready;
 
 	if (convo_cancel_requested(answer->cancel))
-		return convo_fail(err, CONVO_E_CANCELED, "stopped");
+		return cv_fail(err, CONVO_E_CANCELED, "stopped");
 	if (!len)
 		return 0;
-	if (convo_buf_add(waiting, data, len) < 0)
-		return convo_fail_nomem(err);
+	if (cv_buf_add(waiting, data, len) < 0)
+		return cv_fail_nomem(err);
 	answer_join_surrogates(waiting);
 	ready = waiting->len - answer_tail(waiting);
 	return ready ? answer_flush(answer, kind, ready, err) : 0;
@@ -213,10 +213,10 @@ static int answer_flush_rest(struct answer *answer, struct convo_err *err)
 	int rc = 0;
 
 	for (int kind = 0; kind < ANSWER_KINDS && rc == 0; kind++) {
-		struct convo_buf *waiting = &answer->part[kind].waiting;
+		struct cv_buf *waiting = &answer->part[kind].waiting;
 		size_t rest = waiting->len;
 
-		if (answer_surrogate(convo_buf_str(waiting), rest) == 1)
+		if (answer_surrogate(cv_buf_str(waiting), rest) == 1)
 			memcpy(waiting->data, "\xef\xbf\xbd", 3);
 		if (rest)
 			rc = answer_flush(answer, (enum convo_delta_kind)kind, rest, err);
@@ -224,12 +224,12 @@ static int answer_flush_rest(struct answer *answer, struct convo_err *err)
 	return rc;
 }
 
-bool convo_answer_full(const struct answer *answer)
+bool cv_answer_full(const struct answer *answer)
 {
 	return answer->full;
 }
 
-bool convo_answer_heard(const struct answer *answer)
+bool cv_answer_heard(const struct answer *answer)
 {
 	return answer->pub.first_ms >= 0;
 }
@@ -265,8 +265,8 @@ static struct answer_call *answer_new_call(struct answer *answer, int64_t index)
 {
 	struct answer_call *call;
 
-	if (!convo_grow((void **)&answer->calls, &answer->call_cap, answer->call_count + 1,
-			sizeof(*call)))
+	if (!cv_grow((void **)&answer->calls, &answer->call_cap, answer->call_count + 1,
+		     sizeof(*call)))
 		return NULL;
 	call = &answer->calls[answer->call_count++];
 	memset(call, 0, sizeof(*call));
@@ -274,21 +274,21 @@ static struct answer_call *answer_new_call(struct answer *answer, int64_t index)
 	return call;
 }
 
-static int answer_extend(struct answer *answer, struct convo_buf *buf, struct convo_text more,
+static int answer_extend(struct answer *answer, struct cv_buf *buf, struct cv_text more,
 			 struct convo_err *err)
 {
 	size_t from = buf->len;
-	int rc = more.len ? convo_buf_add(buf, more.data, more.len) : 0;
+	int rc = more.len ? cv_buf_add(buf, more.data, more.len) : 0;
 
 	if (rc == 0)
 		rc = answer_charge(answer, buf, from);
 	if (rc == CONVO_E_TOOBIG)
 		return answer_overflow(answer, err);
-	return rc < 0 ? convo_fail_nomem(err) : 0;
+	return rc < 0 ? cv_fail_nomem(err) : 0;
 }
 
-int convo_answer_call(struct answer *answer, const struct answer_call_piece *piece,
-		      struct convo_err *err)
+int cv_answer_call(struct answer *answer, const struct answer_call_piece *piece,
+		   struct convo_err *err)
 {
 	struct answer_call *call = answer_find_call(answer, piece);
 	int rc = 0;
@@ -299,7 +299,7 @@ int convo_answer_call(struct answer *answer, const struct answer_call_piece *pie
 		answer->used += CALL_FRAME;
 		call = answer_new_call(answer, piece->index);
 		if (!call)
-			return convo_fail_nomem(err);
+			return cv_fail_nomem(err);
 	}
 	if (!call->id.len)
 		rc = answer_extend(answer, &call->id, piece->id, err);
@@ -312,30 +312,30 @@ int convo_answer_call(struct answer *answer, const struct answer_call_piece *pie
 
 /* ---- facts ---------------------------------------------------------------------------- */
 
-static int answer_keep(struct convo_buf *buf, struct convo_text text, struct convo_err *err)
+static int answer_keep(struct cv_buf *buf, struct cv_text text, struct convo_err *err)
 {
-	convo_buf_reset(buf);
-	return convo_buf_add(buf, text.data, text.len) < 0 ? convo_fail_nomem(err) : 0;
+	cv_buf_reset(buf);
+	return cv_buf_add(buf, text.data, text.len) < 0 ? cv_fail_nomem(err) : 0;
 }
 
-int convo_answer_set_model(struct answer *answer, struct convo_text name, struct convo_err *err)
+int cv_answer_set_model(struct answer *answer, struct cv_text name, struct convo_err *err)
 {
 	return answer_keep(&answer->model, name, err);
 }
 
-int convo_answer_set_finish(struct answer *answer, struct convo_text reason, struct convo_err *err)
+int cv_answer_set_finish(struct answer *answer, struct cv_text reason, struct convo_err *err)
 {
 	return answer_keep(&answer->finish_reason, reason, err);
 }
 
-int convo_answer_set_usage(struct answer *answer, struct convo_text json, int64_t prompt_tokens,
-			   int64_t completion_tokens, struct convo_err *err)
+int cv_answer_set_usage(struct answer *answer, struct cv_text json, int64_t prompt_tokens,
+			int64_t completion_tokens, struct convo_err *err)
 {
-	if (json.len > LARGEST_USAGE || convo_json_check(json, "usage", NULL) < 0)
+	if (json.len > LARGEST_USAGE || cv_json_check(json, "usage", NULL) < 0)
 		return 0;
-	convo_buf_reset(&answer->usage);
-	if (convo_buf_add(&answer->usage, json.data, json.len) < 0)
-		return convo_fail_nomem(err);
+	cv_buf_reset(&answer->usage);
+	if (cv_buf_add(&answer->usage, json.data, json.len) < 0)
+		return cv_fail_nomem(err);
 	answer->pub.prompt_tokens = prompt_tokens;
 	answer->pub.completion_tokens = completion_tokens;
 	return 0;
@@ -343,57 +343,57 @@ int convo_answer_set_usage(struct answer *answer, struct convo_text json, int64_
 
 /* ---- the end -------------------------------------------------------------------------- */
 
-static int answer_put_member(struct convo_buf *out, const char *name, const struct convo_buf *text)
+static int answer_put_member(struct cv_buf *out, const char *name, const struct cv_buf *text)
 {
-	int rc = convo_buf_addf(out, ",\"%s\":", name);
+	int rc = cv_buf_addf(out, ",\"%s\":", name);
 
-	return rc < 0 ? rc : convo_json_quote_to(out, convo_buf_str(text), text->len);
+	return rc < 0 ? rc : cv_json_quote_to(out, cv_buf_str(text), text->len);
 }
 
-static int answer_put_call(struct convo_buf *out, const struct answer_call *call)
+static int answer_put_call(struct cv_buf *out, const struct answer_call *call)
 {
 	char made_up[CONVO_UUID_SIZE];
-	int rc = convo_buf_adds(out, "{\"id\":");
+	int rc = cv_buf_adds(out, "{\"id\":");
 
 	if (rc == 0 && call->id.len) {
-		rc = convo_json_quote_to(out, call->id.data, call->id.len);
+		rc = cv_json_quote_to(out, call->id.data, call->id.len);
 	} else if (rc == 0) {
 		convo_uuid_make(made_up);
-		rc = convo_buf_addf(out, "\"call_%s\"", made_up);
+		rc = cv_buf_addf(out, "\"call_%s\"", made_up);
 	}
 	if (rc == 0)
-		rc = convo_buf_adds(out, ",\"type\":\"function\",\"function\":{\"name\":");
+		rc = cv_buf_adds(out, ",\"type\":\"function\",\"function\":{\"name\":");
 	if (rc == 0)
-		rc = convo_json_quote_to(out, convo_buf_str(&call->name), call->name.len);
+		rc = cv_json_quote_to(out, cv_buf_str(&call->name), call->name.len);
 	if (rc == 0 && call->args.len)
 		rc = answer_put_member(out, "arguments", &call->args);
 	else if (rc == 0)
-		rc = convo_buf_adds(out, ",\"arguments\":\"{}\"");
-	return rc == 0 ? convo_buf_adds(out, "}}") : rc;
+		rc = cv_buf_adds(out, ",\"arguments\":\"{}\"");
+	return rc == 0 ? cv_buf_adds(out, "}}") : rc;
 }
 
-static int answer_put_calls(struct convo_buf *out, const struct answer *answer)
+static int answer_put_calls(struct cv_buf *out, const struct answer *answer)
 {
-	int rc = convo_buf_adds(out, ",\"tool_calls\":[");
+	int rc = cv_buf_adds(out, ",\"tool_calls\":[");
 
 	for (size_t i = 0; i < answer->call_count && rc == 0; i++) {
 		if (i)
-			rc = convo_buf_addc(out, ',');
+			rc = cv_buf_addc(out, ',');
 		if (rc == 0)
 			rc = answer_put_call(out, &answer->calls[i]);
 	}
-	return rc == 0 ? convo_buf_addc(out, ']') : rc;
+	return rc == 0 ? cv_buf_addc(out, ']') : rc;
 }
 
-static int answer_put_message(struct convo_buf *out, const struct answer *answer)
+static int answer_put_message(struct cv_buf *out, const struct answer *answer)
 {
-	const struct convo_buf *text = &answer->part[CONVO_DELTA_TEXT].text;
-	const struct convo_buf *reasoning = &answer->part[CONVO_DELTA_REASONING].text;
-	const struct convo_buf *refusal = &answer->part[CONVO_DELTA_REFUSAL].text;
-	int rc = convo_buf_adds(out, "{\"role\":\"assistant\"");
+	const struct cv_buf *text = &answer->part[CONVO_DELTA_TEXT].text;
+	const struct cv_buf *reasoning = &answer->part[CONVO_DELTA_REASONING].text;
+	const struct cv_buf *refusal = &answer->part[CONVO_DELTA_REFUSAL].text;
+	int rc = cv_buf_adds(out, "{\"role\":\"assistant\"");
 
 	if (rc == 0 && !text->len && (refusal->len || answer->call_count))
-		rc = convo_buf_adds(out, ",\"content\":null");
+		rc = cv_buf_adds(out, ",\"content\":null");
 	else if (rc == 0)
 		rc = answer_put_member(out, "content", text);
 	if (rc == 0 && reasoning->len)
@@ -402,7 +402,7 @@ static int answer_put_message(struct convo_buf *out, const struct answer *answer
 		rc = answer_put_member(out, "refusal", refusal);
 	if (rc == 0 && answer->call_count)
 		rc = answer_put_calls(out, answer);
-	return rc == 0 ? convo_buf_addc(out, '}') : rc;
+	return rc == 0 ? cv_buf_addc(out, '}') : rc;
 }
 
 static const char *answer_note(const struct answer *answer)
@@ -414,7 +414,7 @@ static const char *answer_note(const struct answer *answer)
 		{"content_filter", "stopped by the content filter"},
 		{"insufficient_system_resource", "cut: the server ran out of resources"},
 	};
-	const char *reason = convo_buf_str(&answer->finish_reason);
+	const char *reason = cv_buf_str(&answer->finish_reason);
 
 	for (size_t i = 0; i < sizeof(notes) / sizeof(notes[0]); i++) {
 		if (strcmp(reason, notes[i].reason) == 0)
@@ -423,7 +423,7 @@ static const char *answer_note(const struct answer *answer)
 	return answer->part[CONVO_DELTA_REFUSAL].text.len ? "the model refused" : NULL;
 }
 
-static const char *answer_or_null(const struct convo_buf *buf)
+static const char *answer_or_null(const struct cv_buf *buf)
 {
 	return buf->len ? buf->data : NULL;
 }
@@ -431,46 +431,46 @@ static const char *answer_or_null(const struct convo_buf *buf)
 static int answer_fill(struct answer *answer)
 {
 	struct convo_answer *pub = &answer->pub;
-	const struct convo_buf *text = &answer->part[CONVO_DELTA_TEXT].text;
+	const struct cv_buf *text = &answer->part[CONVO_DELTA_TEXT].text;
 	int rc = answer_put_message(&answer->message, answer);
 
 	if (rc < 0)
 		return rc;
 	pub->message = answer->message.data;
 	pub->message_len = answer->message.len;
-	pub->text = convo_buf_str(text);
+	pub->text = cv_buf_str(text);
 	pub->text_len = text->len;
 	pub->model = answer_or_null(&answer->model);
 	pub->finish_reason = answer_or_null(&answer->finish_reason);
 	pub->usage = answer_or_null(&answer->usage);
 	pub->error = answer_or_null(&answer->error);
 	pub->note = answer_note(answer);
-	pub->total_ms = (convo_clock_mono_us() - answer->began_us) / 1000;
+	pub->total_ms = (cv_clock_mono_us() - answer->began_us) / 1000;
 	return 0;
 }
 
 static int answer_empty(const struct answer *answer, struct convo_err *err)
 {
-	const char *reason = convo_buf_str(&answer->finish_reason);
+	const char *reason = cv_buf_str(&answer->finish_reason);
 
-	return convo_fail(err, CONVO_E_REFUSED, "the model sent an empty answer%s%s%s",
-			  *reason ? " (finish reason: " : "", reason, *reason ? ")" : "");
+	return cv_fail(err, CONVO_E_REFUSED, "the model sent an empty answer%s%s%s",
+		       *reason ? " (finish reason: " : "", reason, *reason ? ")" : "");
 }
 
-int convo_answer_end(struct answer *answer, int rc, struct convo_err *err)
+int cv_answer_end(struct answer *answer, int rc, struct convo_err *err)
 {
 	if (rc == 0)
 		rc = answer_flush_rest(answer, err);
-	if (rc == 0 && !convo_answer_heard(answer) && !answer->call_count)
+	if (rc == 0 && !cv_answer_heard(answer) && !answer->call_count)
 		return answer_empty(answer, err);
-	if (rc < 0 && !convo_answer_heard(answer))
+	if (rc < 0 && !cv_answer_heard(answer))
 		return rc;
 	if (rc < 0) {
 		answer_clear_calls(answer);
 		answer->pub.status = rc == CONVO_E_CANCELED ? CONVO_INTERRUPTED : CONVO_FAILED;
 		answer->pub.code = rc;
-		if (convo_buf_adds(&answer->error, err->text) < 0)
-			return convo_fail_nomem(err);
+		if (cv_buf_adds(&answer->error, err->text) < 0)
+			return cv_fail_nomem(err);
 	}
-	return answer_fill(answer) < 0 ? convo_fail_nomem(err) : 0;
+	return answer_fill(answer) < 0 ? cv_fail_nomem(err) : 0;
 }

@@ -15,13 +15,13 @@
 
 /** Pieces of one kind: what is whole, and bytes that wait for the rest of their character. */
 struct answer_part {
-	struct convo_buf text, waiting;
+	struct cv_buf text, waiting;
 };
 
 /** A tool call in the making. `args` may not be JSON before the answer ended. */
 struct answer_call {
 	int64_t index; /* where the server puts it; -1: it does not say */
-	struct convo_buf id, name, args;
+	struct cv_buf id, name, args;
 };
 
 struct answer {
@@ -34,12 +34,12 @@ struct answer {
 	struct answer_call *calls;
 	size_t call_count, call_cap;
 	bool full;
-	struct convo_buf message, model, finish_reason, usage, error;
+	struct cv_buf message, model, finish_reason, usage, error;
 };
 
 /** Begin an answer of at most `max` bytes of JSON. Freed by convo_answer_free(). */
-int convo_answer_new(struct answer **out, const struct convo_listener *listener,
-		     const convo_cancel *cancel, size_t max, struct convo_err *err);
+int cv_answer_new(struct answer **out, const struct convo_listener *listener,
+		  const convo_cancel *cancel, size_t max, struct convo_err *err);
 
 /**
  * Add a piece and tell the listener. Any bytes: a character or a surrogate pair (as two three-byte
@@ -48,33 +48,33 @@ int convo_answer_new(struct answer **out, const struct convo_listener *listener,
  * @return 0; CONVO_E_CANCELED: the listener or a cancel asked to stop; CONVO_E_TOOBIG: the answer
  *         is full, and holds what went into it; CONVO_E_NOMEM
  */
-int convo_answer_add(struct answer *answer, enum convo_delta_kind kind, const char *data,
-		     size_t len, struct convo_err *err);
+int cv_answer_add(struct answer *answer, enum convo_delta_kind kind, const char *data, size_t len,
+		  struct convo_err *err);
 
 /** A piece of a tool call; absent texts say nothing. */
 struct answer_call_piece {
 	int64_t index; /* -1: absent */
-	struct convo_text id, name, args;
+	struct cv_text id, name, args;
 };
 
 /** Merge a piece into the tool call it belongs to, or begin a new one. */
-int convo_answer_call(struct answer *answer, const struct answer_call_piece *piece,
-		      struct convo_err *err);
+int cv_answer_call(struct answer *answer, const struct answer_call_piece *piece,
+		   struct convo_err *err);
 
 /** Keep the server's name of the model, or its finish reason, each at most 255 bytes of valid UTF-8;
  * the last one wins. */
-int convo_answer_set_model(struct answer *answer, struct convo_text name, struct convo_err *err);
-int convo_answer_set_finish(struct answer *answer, struct convo_text reason, struct convo_err *err);
+int cv_answer_set_model(struct answer *answer, struct cv_text name, struct convo_err *err);
+int cv_answer_set_finish(struct answer *answer, struct cv_text reason, struct convo_err *err);
 
 /** Keep usage: a JSON object; the last one wins. One that could not be stored is left out. */
-int convo_answer_set_usage(struct answer *answer, struct convo_text json, int64_t prompt_tokens,
-			   int64_t completion_tokens, struct convo_err *err);
+int cv_answer_set_usage(struct answer *answer, struct cv_text json, int64_t prompt_tokens,
+			int64_t completion_tokens, struct convo_err *err);
 
 /** Whether the listener has heard anything: from then on, nothing may be asked again. */
-bool convo_answer_heard(const struct answer *answer);
+bool cv_answer_heard(const struct answer *answer);
 
 /** Whether it has refused a piece because it is full. */
-bool convo_answer_full(const struct answer *answer);
+bool cv_answer_full(const struct answer *answer);
 
 /**
  * End the answer: fill in `pub`. If `rc` is a failure and something was heard, that becomes an
@@ -84,6 +84,6 @@ bool convo_answer_full(const struct answer *answer);
  * @param err what it left; filled if this fails
  * @return 0: the answer can be handed out; else the code to fail with
  */
-int convo_answer_end(struct answer *answer, int rc, struct convo_err *err);
+int cv_answer_end(struct answer *answer, int rc, struct convo_err *err);
 
 #endif

@@ -29,21 +29,21 @@ static bool cancel_prepare(int fd)
 
 int convo_cancel_new(convo_cancel **out, struct convo_err *err)
 {
-	convo_cancel *cancel = convo_alloc(1, sizeof(*cancel));
+	convo_cancel *cancel = cv_alloc(1, sizeof(*cancel));
 	int ends[2];
 
 	if (!cancel)
-		return convo_fail_nomem(err);
+		return cv_fail_nomem(err);
 	if (pipe(ends) < 0) {
 		free(cancel);
-		return convo_fail(err, CONVO_E_IO, "pipe: %s", strerror(errno));
+		return cv_fail(err, CONVO_E_IO, "pipe: %s", strerror(errno));
 	}
 	atomic_init(&cancel->requested, false);
 	cancel->reader = ends[0];
 	cancel->writer = ends[1];
 	if (!cancel_prepare(ends[0]) || !cancel_prepare(ends[1])) {
 		convo_cancel_free(cancel);
-		return convo_fail(err, CONVO_E_IO, "fcntl: %s", strerror(errno));
+		return cv_fail(err, CONVO_E_IO, "fcntl: %s", strerror(errno));
 	}
 	*out = cancel;
 	return 0;

@@ -34,36 +34,36 @@ static int echo_say(const struct echo *echo, const char *text)
 	return 0;
 }
 
-static int echo_role(struct convo_buf *role, const struct convo_message *message)
+static int echo_role(struct cv_buf *role, const struct convo_message *message)
 {
-	struct convo_text json = {message->json, message->len};
-	struct convo_text value = convo_json_find(json, "role");
+	struct cv_text json = {message->json, message->len};
+	struct cv_text value = cv_json_find(json, "role");
 
-	convo_buf_reset(role);
-	if (convo_json_kind(value) != JSON_KIND_STRING)
-		return convo_buf_adds(role, "nobody");
+	cv_buf_reset(role);
+	if (cv_json_kind(value) != JSON_KIND_STRING)
+		return cv_buf_adds(role, "nobody");
 	value.data++;
 	value.len -= 2;
-	return convo_json_unescape(role, value);
+	return cv_json_unescape(role, value);
 }
 
 /* "role: text", or what a message without text is. */
 static int echo_quote(const struct echo *echo, const struct convo_message *message)
 {
-	struct convo_buf role = {0};
+	struct cv_buf role = {0};
 	char *text = NULL;
 	int rc;
 
 	rc = convo_message_text(&text, message->json, message->len, echo->err);
 	if (rc == 0 && echo_role(&role, message) < 0)
-		rc = convo_fail_nomem(echo->err);
+		rc = cv_fail_nomem(echo->err);
 	if (rc == 0)
-		rc = echo_say(echo, convo_buf_str(&role));
+		rc = echo_say(echo, cv_buf_str(&role));
 	if (rc == 0)
 		rc = echo_say(echo, *text ? ": " : ": (no text)");
 	if (rc == 0)
 		rc = echo_say(echo, text);
-	convo_buf_clear(&role);
+	cv_buf_clear(&role);
 	free(text);
 	return rc;
 }
@@ -116,8 +116,8 @@ static bool echo_asks_history(const char *text)
 	return false;
 }
 
-int convo_echo_answer(void *ctx, const struct convo_request *request, convo_emit_fn emit,
-		      void *emit_ctx, convo_cancel *cancel, struct convo_err *err)
+int cv_echo_answer(void *ctx, const struct convo_request *request, convo_emit_fn emit,
+		   void *emit_ctx, convo_cancel *cancel, struct convo_err *err)
 {
 	const struct convo_message *last = &request->messages[request->count - 1];
 	struct echo echo = {emit, emit_ctx, err};

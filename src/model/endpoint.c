@@ -15,23 +15,23 @@
 
 /* scheme://user@host:port/path?query, cut into pieces of the text it was read from. */
 struct parts {
-	struct convo_text scheme; /* with :// */
-	struct convo_text user;   /* with @ */
-	struct convo_text host;   /* with its port */
-	struct convo_text path;
-	struct convo_text query; /* with ? */
+	struct cv_text scheme; /* with :// */
+	struct cv_text user;   /* with @ */
+	struct cv_text host;   /* with its port */
+	struct cv_text path;
+	struct cv_text query; /* with ? */
 };
 
-static struct convo_text parts_take(const char **pos, size_t len)
+static struct cv_text parts_take(const char **pos, size_t len)
 {
-	struct convo_text part = {*pos, len};
+	struct cv_text part = {*pos, len};
 
 	*pos += len;
 	return part;
 }
 
 /* host, host:port, [v6] or [v6]:port */
-static bool host_is_right(struct convo_text host)
+static bool host_is_right(struct cv_text host)
 {
 	const char *end = host.data + host.len, *port;
 	long number = 0;
@@ -84,14 +84,14 @@ static bool parts_read(struct parts *parts, const char *base)
 }
 
 /* Leave out slashes at the end. */
-static void path_trim(struct convo_text *path)
+static void path_trim(struct cv_text *path)
 {
 	while (path->len && path->data[path->len - 1] == '/')
 		path->len--;
 }
 
 /* What people leave at a base's end: slashes, or the whole path of a chat. */
-static void path_cut(struct convo_text *path)
+static void path_cut(struct cv_text *path)
 {
 	const size_t len = sizeof(CHAT) - 1;
 
@@ -103,35 +103,35 @@ static void path_cut(struct convo_text *path)
 
 static char *parts_join(const struct parts *parts, const char *path, bool shown)
 {
-	struct convo_buf url = {0};
-	int rc = convo_buf_add(&url, parts->scheme.data, parts->scheme.len);
+	struct cv_buf url = {0};
+	int rc = cv_buf_add(&url, parts->scheme.data, parts->scheme.len);
 	char *joined = NULL;
 
 	if (rc >= 0 && !shown)
-		rc = convo_buf_add(&url, parts->user.data, parts->user.len);
+		rc = cv_buf_add(&url, parts->user.data, parts->user.len);
 	if (rc >= 0)
-		rc = convo_buf_add(&url, parts->host.data, parts->host.len);
+		rc = cv_buf_add(&url, parts->host.data, parts->host.len);
 	if (rc >= 0)
-		rc = convo_buf_add(&url, parts->path.data, parts->path.len);
+		rc = cv_buf_add(&url, parts->path.data, parts->path.len);
 	if (rc >= 0)
-		rc = convo_buf_adds(&url, path);
+		rc = cv_buf_adds(&url, path);
 	if (rc >= 0 && !shown)
-		rc = convo_buf_add(&url, parts->query.data, parts->query.len);
+		rc = cv_buf_add(&url, parts->query.data, parts->query.len);
 	if (rc >= 0)
-		joined = convo_buf_take(&url);
-	convo_buf_clear(&url);
+		joined = cv_buf_take(&url);
+	cv_buf_clear(&url);
 	return joined;
 }
 
-int convo_endpoint_init(struct endpoint *out, const char *base, struct convo_err *err)
+int cv_endpoint_init(struct endpoint *out, const char *base, struct convo_err *err)
 {
 	struct parts parts;
 
 	memset(out, 0, sizeof(*out));
 	if (!parts_read(&parts, base))
-		return convo_fail(err, CONVO_E_INVALID,
-				  "the base URL is none: it begins with http:// or https:// and "
-				  "ends with the version path");
+		return cv_fail(err, CONVO_E_INVALID,
+			       "the base URL is none: it begins with http:// or https:// and "
+			       "ends with the version path");
 	path_cut(&parts.path);
 	out->shown = parts_join(&parts, parts.path.len ? "" : "/", true);
 	out->chat_url = parts_join(&parts, CHAT, false);
@@ -139,11 +139,11 @@ int convo_endpoint_init(struct endpoint *out, const char *base, struct convo_err
 	out->list_url = parts_join(&parts, "/models", false);
 	out->list_shown = parts_join(&parts, "/models", true);
 	if (!out->shown || !out->chat_url || !out->chat_shown || !out->list_url || !out->list_shown)
-		return convo_fail_nomem(err);
+		return cv_fail_nomem(err);
 	return 0;
 }
 
-void convo_endpoint_clear(struct endpoint *endpoint)
+void cv_endpoint_clear(struct endpoint *endpoint)
 {
 	free(endpoint->shown);
 	free(endpoint->chat_url);

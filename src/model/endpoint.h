@@ -19,8 +19,8 @@ struct endpoint {
  *
  * @return 0, CONVO_E_INVALID, CONVO_E_NOMEM; clear it in any case
  */
-int convo_endpoint_init(struct endpoint *out, const char *base, struct convo_err *err);
+int cv_endpoint_init(struct endpoint *out, const char *base, struct convo_err *err);
 
-void convo_endpoint_clear(struct endpoint *endpoint);
+void cv_endpoint_clear(struct endpoint *endpoint);
 
 #endif

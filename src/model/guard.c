@@ -11,20 +11,20 @@
 #define MARK_SURROGATE 0x10f000u /* + 0 to 0x7ff: U+D800 to U+DFFF */
 #define MARK_BYTE 0x10f800u      /* + the byte */
 
-bool convo_guard_is_mark(uint32_t cp)
+bool cv_guard_is_mark(uint32_t cp)
 {
 	return cp >= MARK_SURROGATE && cp <= MARK_BYTE + 0xff;
 }
 
-static int guard_put_utf8(struct convo_buf *out, uint32_t cp)
+static int guard_put_utf8(struct cv_buf *out, uint32_t cp)
 {
 	char bytes[4] = {(char)(0xf0 | cp >> 18), (char)(0x80 | (cp >> 12 & 0x3f)),
 			 (char)(0x80 | (cp >> 6 & 0x3f)), (char)(0x80 | (cp & 0x3f))};
 
 	if (cp >= 0x10000)
-		return convo_buf_add(out, bytes, 4);
+		return cv_buf_add(out, bytes, 4);
 	bytes[1] = (char)(0xe0 | cp >> 12);
-	return convo_buf_add(out, bytes + 1, 3);
+	return cv_buf_add(out, bytes + 1, 3);
 }
 
 /* The surrogate of the escape at `p`, or 0. */
@@ -44,7 +44,7 @@ static uint32_t guard_surrogate(const char *p, const char *end)
 	return value >= 0xd800 && value <= 0xdfff ? value : 0;
 }
 
-static int guard_escape(struct convo_buf *out, const char **p, const char *end)
+static int guard_escape(struct cv_buf *out, const char **p, const char *end)
 {
 	uint32_t first = guard_surrogate(*p, end), second;
 	size_t len = end - *p < 2 ? 1 : 2;
@@ -58,43 +58,43 @@ static int guard_escape(struct convo_buf *out, const char **p, const char *end)
 		len = 12;
 	}
 	*p += len;
-	return convo_buf_add(out, *p - len, len);
+	return cv_buf_add(out, *p - len, len);
 }
 
-int convo_guard_apply(struct convo_buf *out, struct convo_text text)
+int cv_guard_apply(struct cv_buf *out, struct cv_text text)
 {
 	const char *p = text.data, *end = p + text.len;
 	int rc = 0;
 
 	while (p < end && rc == 0) {
-		size_t len = convo_utf8_next(p, (size_t)(end - p), NULL);
+		size_t len = cv_utf8_next(p, (size_t)(end - p), NULL);
 
 		if (*p == '\\') {
 			rc = guard_escape(out, &p, end);
 			continue;
 		}
-		rc = len ? convo_buf_add(out, p, len)
+		rc = len ? cv_buf_add(out, p, len)
 			 : guard_put_utf8(out, MARK_BYTE + (unsigned char)*p);
 		p += len ? len : 1;
 	}
 	return rc;
 }
 
-int convo_guard_undo(struct convo_buf *out, struct convo_text text)
+int cv_guard_undo(struct cv_buf *out, struct cv_text text)
 {
 	const char *p = text.data, *end = p + text.len;
 	int rc = 0;
 
 	while (p < end && rc == 0) {
 		uint32_t cp = 0;
-		size_t len = convo_utf8_next(p, (size_t)(end - p), &cp);
+		size_t len = cv_utf8_next(p, (size_t)(end - p), &cp);
 
 		if (cp >= MARK_BYTE + 0x80 && cp <= MARK_BYTE + 0xff)
-			rc = convo_buf_addc(out, (char)(cp - MARK_BYTE));
+			rc = cv_buf_addc(out, (char)(cp - MARK_BYTE));
 		else if (cp >= MARK_SURROGATE && cp < MARK_BYTE)
 			rc = guard_put_utf8(out, 0xd800 + (cp - MARK_SURROGATE));
 		else
-			rc = convo_buf_add(out, p, len ? len : 1);
+			rc = cv_buf_add(out, p, len ? len : 1);
 		p += len ? len : 1;
 	}
 	return rc;

@@ -14,12 +14,12 @@
 #include <base/text.h>
 
 /** Append JSON text with each invalid byte and each escaped lone surrogate turned into a mark. */
-int convo_guard_apply(struct convo_buf *out, struct convo_text json);
+int cv_guard_apply(struct cv_buf *out, struct cv_text json);
 
 /** Append a string that came out of the reader with each mark turned back: a byte, or the three bytes
  * of half a surrogate pair. */
-int convo_guard_undo(struct convo_buf *out, struct convo_text text);
+int cv_guard_undo(struct cv_buf *out, struct cv_text text);
 
-bool convo_guard_is_mark(uint32_t cp);
+bool cv_guard_is_mark(uint32_t cp);
 
 #endif

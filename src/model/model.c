@@ -37,9 +37,9 @@ static int function_emit(void *ctx, enum convo_delta_kind kind, const char *text
 	struct function_emit *emit = ctx;
 
 	if (emit->rc == 0 && (unsigned)kind >= ANSWER_KINDS)
-		emit->rc = convo_fail(emit->err, CONVO_E_INVALID, "no such kind of delta");
+		emit->rc = cv_fail(emit->err, CONVO_E_INVALID, "no such kind of delta");
 	if (emit->rc == 0)
-		emit->rc = convo_answer_add(emit->into, kind, text, len, emit->err);
+		emit->rc = cv_answer_add(emit->into, kind, text, len, emit->err);
 	return emit->rc;
 }
 
@@ -51,17 +51,17 @@ static int function_ask(convo_model *model, const struct convo_request *request,
 	struct convo_err own = {0};
 	int rc;
 
-	rc = convo_answer_set_model(into, convo_text_of(model->name), err);
+	rc = cv_answer_set_model(into, cv_text_of(model->name), err);
 	if (rc < 0)
 		return rc;
 	rc = self->answer(self->ctx, request, function_emit, &emit, cancel, &own);
 	if (emit.rc < 0)
 		return emit.rc;
 	if (rc < 0)
-		return convo_fail(err, rc, "%s", own.code == rc ? own.text : convo_code_name(rc));
+		return cv_fail(err, rc, "%s", own.code == rc ? own.text : convo_code_name(rc));
 	if (rc > 0)
-		return convo_fail(err, CONVO_E_CANCELED, "stopped");
-	return convo_answer_set_finish(into, convo_text_of("stop"), err);
+		return cv_fail(err, CONVO_E_CANCELED, "stopped");
+	return cv_answer_set_finish(into, cv_text_of("stop"), err);
 }
 
 static void function_close(convo_model *model)
@@ -80,13 +80,13 @@ static int model_check_name(const char *name, struct convo_err *err)
 {
 	size_t len = name ? strlen(name) : 0;
 
-	if (!len || len > LONGEST_NAME || !convo_utf8_valid(name, len))
-		return convo_fail(err, CONVO_E_INVALID, "a model's name has 1 to %u bytes of UTF-8",
-				  LONGEST_NAME);
+	if (!len || len > LONGEST_NAME || !cv_utf8_valid(name, len))
+		return cv_fail(err, CONVO_E_INVALID, "a model's name has 1 to %u bytes of UTF-8",
+			       LONGEST_NAME);
 	for (size_t i = 0; i < len; i++) {
 		if ((unsigned char)name[i] < 0x20 || name[i] == 0x7f)
-			return convo_fail(err, CONVO_E_INVALID,
-					  "the model's name holds a control character");
+			return cv_fail(err, CONVO_E_INVALID,
+				       "the model's name holds a control character");
 	}
 	return 0;
 }
@@ -94,24 +94,24 @@ static int model_check_name(const char *name, struct convo_err *err)
 static int model_check_options(const struct convo_model_options *opts, struct convo_err *err)
 {
 	if (opts->connect_timeout_ms < 0 || opts->idle_timeout_ms < 0)
-		return convo_fail(err, CONVO_E_INVALID, "a timeout is negative");
+		return cv_fail(err, CONVO_E_INVALID, "a timeout is negative");
 	if (opts->max_answer && opts->max_answer < SMALLEST_MAX_ANSWER)
-		return convo_fail(err, CONVO_E_INVALID, "max_answer is less than %u bytes",
-				  SMALLEST_MAX_ANSWER);
+		return cv_fail(err, CONVO_E_INVALID, "max_answer is less than %u bytes",
+			       SMALLEST_MAX_ANSWER);
 	if (opts->max_answer > DEFAULT_MAX_ANSWER)
-		return convo_fail(err, CONVO_E_INVALID, "max_answer is more than %u bytes",
-				  DEFAULT_MAX_ANSWER);
+		return cv_fail(err, CONVO_E_INVALID, "max_answer is more than %u bytes",
+			       DEFAULT_MAX_ANSWER);
 	return 0;
 }
 
 static int model_finish(convo_model **out, convo_model *made, const char *name, size_t max_answer,
 			struct convo_err *err)
 {
-	made->name = convo_memdup(name, strlen(name));
+	made->name = cv_memdup(name, strlen(name));
 	made->max_answer = max_answer ? max_answer : DEFAULT_MAX_ANSWER;
 	if (!made->name) {
 		convo_model_close(made);
-		return convo_fail_nomem(err);
+		return cv_fail_nomem(err);
 	}
 	*out = made;
 	return 0;
@@ -120,10 +120,10 @@ static int model_finish(convo_model **out, convo_model *made, const char *name, 
 static int model_from(convo_model **out, const char *name, convo_answer_fn answer, void *ctx,
 		      size_t max_answer, struct convo_err *err)
 {
-	struct function_model *made = convo_alloc(1, sizeof(*made));
+	struct function_model *made = cv_alloc(1, sizeof(*made));
 
 	if (!made)
-		return convo_fail_nomem(err);
+		return cv_fail_nomem(err);
 	made->base.kind = &function_kind;
 	made->answer = answer;
 	made->ctx = ctx;
@@ -138,7 +138,7 @@ int convo_model_from(convo_model **out, const char *name, convo_answer_fn answer
 	if (rc < 0)
 		return rc;
 	if (!out || !answer)
-		return convo_fail(err, CONVO_E_INVALID, "no function to answer with");
+		return cv_fail(err, CONVO_E_INVALID, "no function to answer with");
 	return model_from(out, name, answer, ctx, 0, err);
 }
 
@@ -156,8 +156,8 @@ int convo_model_open(convo_model **out, const char *name, const struct convo_mod
 	if (rc < 0)
 		return rc;
 	if (strcmp(name, "echo") == 0)
-		return model_from(out, name, convo_echo_answer, NULL, opts->max_answer, err);
-	rc = convo_openai_open(&made, opts, err);
+		return model_from(out, name, cv_echo_answer, NULL, opts->max_answer, err);
+	rc = cv_openai_open(&made, opts, err);
 	return rc < 0 ? rc : model_finish(out, made, name, opts->max_answer, err);
 }
 
@@ -179,23 +179,23 @@ const char *convo_model_name(const convo_model *model)
 static int model_check_request(const struct convo_request *request, struct convo_err *err)
 {
 	if (!request || !request->count || !request->messages)
-		return convo_fail(err, CONVO_E_INVALID, "a request needs a message");
+		return cv_fail(err, CONVO_E_INVALID, "a request needs a message");
 	for (size_t i = 0; i < request->count; i++) {
-		struct convo_text json = {request->messages[i].json, request->messages[i].len};
-		int kind = convo_json_check(json, "message", err);
+		struct cv_text json = {request->messages[i].json, request->messages[i].len};
+		int kind = cv_json_check(json, "message", err);
 
 		if (kind < 0)
 			return kind;
 		if (kind != JSON_KIND_OBJECT)
-			return convo_fail(err, CONVO_E_INVALID, "a message is no JSON object");
+			return cv_fail(err, CONVO_E_INVALID, "a message is no JSON object");
 	}
 	if (request->params) {
-		int kind = convo_json_check(convo_text_of(request->params), "params", err);
+		int kind = cv_json_check(cv_text_of(request->params), "params", err);
 
 		if (kind < 0)
 			return kind;
 		if (kind != JSON_KIND_OBJECT)
-			return convo_fail(err, CONVO_E_INVALID, "params is no JSON object");
+			return cv_fail(err, CONVO_E_INVALID, "params is no JSON object");
 	}
 	return 0;
 }
@@ -210,10 +210,10 @@ int convo_model_ask(struct convo_answer **out, convo_model *model,
 
 	rc = model_check_request(request, &why);
 	if (rc == 0)
-		rc = convo_answer_new(&answer, listener, cancel, model->max_answer, &why);
+		rc = cv_answer_new(&answer, listener, cancel, model->max_answer, &why);
 	if (rc == 0) {
 		rc = model->kind->ask(model, request, answer, cancel, &why);
-		rc = convo_answer_end(answer, rc, &why);
+		rc = cv_answer_end(answer, rc, &why);
 	}
 	if (rc < 0) {
 		convo_answer_free(answer ? &answer->pub : NULL);

@@ -30,11 +30,11 @@ struct convo_model {
 };
 
 /** Make the model that asks an endpoint; the front sets the base. */
-int convo_openai_open(convo_model **out, const struct convo_model_options *opts,
-		      struct convo_err *err);
+int cv_openai_open(convo_model **out, const struct convo_model_options *opts,
+		   struct convo_err *err);
 
 /** The echo model: a convo_answer_fn that needs no ctx. */
-int convo_echo_answer(void *ctx, const struct convo_request *request, convo_emit_fn emit,
-		      void *emit_ctx, convo_cancel *cancel, struct convo_err *err);
+int cv_echo_answer(void *ctx, const struct convo_request *request, convo_emit_fn emit,
+		   void *emit_ctx, convo_cancel *cancel, struct convo_err *err);
 
 #endif

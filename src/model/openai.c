@@ -68,8 +68,8 @@ static struct {
 } curl;
 /* clang-format on */
 
-static const struct convo_symbol curl_symbols[] = {CURL_CALLS(CURL_SYMBOL)};
-static struct convo_library curl_library = CONVO_LIBRARY("libcurl.so.4", curl_symbols);
+static const struct cv_symbol curl_symbols[] = {CURL_CALLS(CURL_SYMBOL)};
+static struct cv_library curl_library = CONVO_LIBRARY("libcurl.so.4", curl_symbols);
 
 static void openai_init_curl(void)
 {
@@ -109,7 +109,7 @@ static void openai_link_free(struct openai_link *link)
 
 static struct openai_link *openai_link_new(void)
 {
-	struct openai_link *link = convo_alloc(1, sizeof(*link));
+	struct openai_link *link = cv_alloc(1, sizeof(*link));
 
 	if (!link)
 		return NULL;
@@ -124,7 +124,7 @@ static struct openai_link *openai_link_new(void)
 /* A link that waits, or a new one. */
 static int openai_borrow(struct openai *self, struct openai_link **out, struct convo_err *err)
 {
-	int rc = convo_dl_need(&curl_library, openai_init_curl, err);
+	int rc = cv_dl_need(&curl_library, openai_init_curl, err);
 	struct openai_link *link;
 
 	if (rc < 0)
@@ -139,7 +139,7 @@ static int openai_borrow(struct openai *self, struct openai_link **out, struct c
 	if (!link)
 		link = openai_link_new();
 	*out = link;
-	return link ? 0 : convo_fail_nomem(err);
+	return link ? 0 : cv_fail_nomem(err);
 }
 
 static void openai_return(struct openai *self, struct openai_link *link)
@@ -178,7 +178,7 @@ struct openai_call {
 	int64_t finish_us; /* when it need not go on; 0: not yet known */
 	char why[CURL_ERROR_SIZE];
 	struct curl_slist *headers;
-	struct convo_buf body;
+	struct cv_buf body;
 };
 
 /* A header of the reply, or NULL. Valid until the transfer is removed. */
@@ -204,11 +204,11 @@ static void openai_begin_reply(struct openai_call *call)
 	call->begun = true;
 	call->reply.status = (int)status;
 	call->reply.says_events = type && strncasecmp(type, "text/event-stream", 17) == 0;
-	convo_wire_keep(call->reply.id, sizeof(call->reply.id),
-			convo_text_of(openai_header(call->easy, "x-request-id")), call->self->key);
-	convo_wire_keep(call->reply.location, sizeof(call->reply.location),
-			convo_text_of(openai_header(call->easy, "location")), call->self->key);
-	convo_reply_begin(&call->reply);
+	cv_wire_keep(call->reply.id, sizeof(call->reply.id),
+		     cv_text_of(openai_header(call->easy, "x-request-id")), call->self->key);
+	cv_wire_keep(call->reply.location, sizeof(call->reply.location),
+		     cv_text_of(openai_header(call->easy, "location")), call->self->key);
+	cv_reply_begin(&call->reply);
 }
 
 static size_t openai_write(char *bytes, size_t size, size_t count, void *ctx)
@@ -217,7 +217,7 @@ static size_t openai_write(char *bytes, size_t size, size_t count, void *ctx)
 
 	openai_begin_reply(call);
 	if (call->rc == 0)
-		call->rc = convo_reply_feed(&call->reply, bytes, size * count);
+		call->rc = cv_reply_feed(&call->reply, bytes, size * count);
 	return call->rc < 0 ? 0 : size * count;
 }
 
@@ -331,19 +331,19 @@ static int openai_drive(struct openai_call *call)
 	unsigned wakes = call->cancel ? 1 : 0;
 	int running;
 
-	call->moved_us = convo_clock_mono_us();
+	call->moved_us = cv_clock_mono_us();
 	for (;;) {
 		int64_t now_us;
 		int patience;
 
 		if (curl.multi_perform(call->multi, &running) != CURLM_OK)
-			return convo_fail_nomem(call->err);
+			return cv_fail_nomem(call->err);
 		openai_collect(call);
 		if (call->over || call->rc < 0)
 			return call->rc;
 		if (convo_cancel_requested(call->cancel))
-			return convo_fail(call->err, CONVO_E_CANCELED, "stopped");
-		now_us = convo_clock_mono_us();
+			return cv_fail(call->err, CONVO_E_CANCELED, "stopped");
+		now_us = cv_clock_mono_us();
 		openai_watch(call, now_us);
 		patience = openai_patience(call, now_us);
 		if (!patience) {
@@ -373,10 +373,10 @@ static int openai_fail_connect(struct openai_call *call, const char *why)
 
 	curl.easy_getinfo(call->easy, CURLINFO_OS_ERRNO, &number);
 	if (!number || sscanf(why, "Failed to connect to %127s port %d", host, &port) != 2)
-		return convo_fail(call->err, CONVO_E_IO, "%s: cannot connect: %s",
-				  call->self->url.shown, number ? strerror((int)number) : why);
-	return convo_fail(call->err, CONVO_E_IO, "%s: cannot connect to %s port %d: %s",
-			  call->self->url.shown, host, port, strerror((int)number));
+		return cv_fail(call->err, CONVO_E_IO, "%s: cannot connect: %s",
+			       call->self->url.shown, number ? strerror((int)number) : why);
+	return cv_fail(call->err, CONVO_E_IO, "%s: cannot connect to %s port %d: %s",
+		       call->self->url.shown, host, port, strerror((int)number));
 }
 
 static int openai_fail_reach(struct openai_call *call)
@@ -385,21 +385,20 @@ static int openai_fail_reach(struct openai_call *call)
 	const char *base = call->self->url.shown;
 
 	if (openai_is_nonsense(call))
-		return convo_fail(call->err, CONVO_E_IO, "%s: the proxy's URL is none", base);
+		return cv_fail(call->err, CONVO_E_IO, "%s: the proxy's URL is none", base);
 	switch (call->result) {
 	case CURLE_OUT_OF_MEMORY:
-		return convo_fail_nomem(call->err);
+		return cv_fail_nomem(call->err);
 	case CURLE_OPERATION_TIMEDOUT:
-		return convo_fail(call->err, CONVO_E_TIMEOUT, "%s: no connection within %d ms",
-				  base, call->self->connect_ms);
+		return cv_fail(call->err, CONVO_E_TIMEOUT, "%s: no connection within %d ms", base,
+			       call->self->connect_ms);
 	case CURLE_COULDNT_CONNECT:
 		return openai_fail_connect(call, why);
 	case CURLE_UNSUPPORTED_PROTOCOL:
 	case CURLE_WEIRD_SERVER_REPLY:
-		return convo_fail(call->err, CONVO_E_REFUSED, "%s: not an HTTP server: %s", base,
-				  why);
+		return cv_fail(call->err, CONVO_E_REFUSED, "%s: not an HTTP server: %s", base, why);
 	default:
-		return convo_fail(call->err, CONVO_E_IO, "%s: %s", base, why);
+		return cv_fail(call->err, CONVO_E_IO, "%s: %s", base, why);
 	}
 }
 
@@ -415,13 +414,13 @@ static int openai_verdict(struct openai_call *call)
 		cut = *call->why ? call->why : curl.easy_strerror(call->result);
 	}
 	if (call->timed_out && !reply->started)
-		return convo_fail(call->err, CONVO_E_TIMEOUT, "%s: no answer for %d ms",
-				  call->self->url.shown, call->self->idle_ms);
+		return cv_fail(call->err, CONVO_E_TIMEOUT, "%s: no answer for %d ms",
+			       call->self->url.shown, call->self->idle_ms);
 	if (call->timed_out)
-		return convo_fail(call->err, CONVO_E_TIMEOUT, "%s: silent for %d ms",
-				  call->self->url.shown, call->self->idle_ms);
+		return cv_fail(call->err, CONVO_E_TIMEOUT, "%s: silent for %d ms",
+			       call->self->url.shown, call->self->idle_ms);
 	openai_begin_reply(call);
-	return convo_reply_end(reply, cut);
+	return cv_reply_end(reply, cut);
 }
 
 static int openai_transfer(struct openai_call *call, const char *url, const char *accept)
@@ -429,9 +428,9 @@ static int openai_transfer(struct openai_call *call, const char *url, const char
 	int rc = openai_set_headers(call, accept);
 
 	if (rc < 0 || !openai_set_options(call, url))
-		return convo_fail_nomem(call->err);
+		return cv_fail_nomem(call->err);
 	if (curl.multi_add_handle(call->multi, call->easy) != CURLM_OK)
-		return convo_fail_nomem(call->err);
+		return cv_fail_nomem(call->err);
 	return openai_drive(call);
 }
 
@@ -454,8 +453,8 @@ static void openai_call_clear(struct openai_call *call)
 {
 	curl.multi_remove_handle(call->multi, call->easy);
 	curl.slist_free_all(call->headers);
-	convo_buf_clear(&call->body);
-	convo_reply_clear(&call->reply);
+	cv_buf_clear(&call->body);
+	cv_reply_clear(&call->reply);
 }
 
 /* ---- asking, and asking again --------------------------------------------------------- */
@@ -523,7 +522,7 @@ static int openai_plan_retry(const struct openai_ask *ask, const struct openai_c
 		.now = (int64_t)time(NULL),
 		.attempt = ask->attempt,
 		.max_retries = ask->self->retries,
-		.spent_ms = (convo_clock_mono_us() - ask->into->began_us) / 1000,
+		.spent_ms = (cv_clock_mono_us() - ask->into->began_us) / 1000,
 		.patience_ms = ask->self->idle_ms,
 	};
 
@@ -531,9 +530,9 @@ static int openai_plan_retry(const struct openai_ask *ask, const struct openai_c
 		return -1;
 	if (facts.after)
 		facts.after_date = (int64_t)curl.getdate(facts.after, NULL);
-	convo_uuid_random(random);
+	cv_uuid_random(random);
 	memcpy(&facts.dice, random, sizeof(facts.dice));
-	return convo_retry_wait(&facts);
+	return cv_retry_wait(&facts);
 }
 
 static int openai_attempt(struct openai_ask *ask)
@@ -550,13 +549,13 @@ static int openai_attempt(struct openai_ask *ask)
 	call.reply.url = self->url.chat_shown;
 	call.reply.max = self->base.max_answer * 2 + (64u << 10);
 	ask->wait_ms = -1;
-	rc = convo_wire_request(&call.body, self->base.name, ask->request, usage, ask->err);
+	rc = cv_wire_request(&call.body, self->base.name, ask->request, usage, ask->err);
 	if (rc == 0)
 		rc = openai_transfer(&call, self->url.chat_url, accept);
 	if (rc == 0)
 		rc = openai_verdict(&call);
 	if (rc < 0 && rc != CONVO_E_CANCELED && rc != CONVO_E_NOMEM &&
-	    !convo_answer_heard(ask->into)) {
+	    !cv_answer_heard(ask->into)) {
 		if (usage && openai_drop_usage(self, &call))
 			ask->wait_ms = 0;
 		else
@@ -571,21 +570,21 @@ static int openai_wait(struct openai_ask *ask)
 {
 	const struct convo_listener *listener = ask->into->listener;
 	struct convo_wait wait = {ask->attempt + 1, ask->wait_ms, ask->err->text};
-	int64_t until = convo_clock_mono_us() + (int64_t)ask->wait_ms * 1000, now;
+	int64_t until = cv_clock_mono_us() + (int64_t)ask->wait_ms * 1000, now;
 	struct pollfd wake = {.events = POLLIN};
 
 	if (!ask->wait_ms)
 		return 0;
 	if (listener && listener->on_wait && listener->on_wait(listener->ctx, &wait))
-		return convo_fail(ask->err, CONVO_E_CANCELED, "stopped");
+		return cv_fail(ask->err, CONVO_E_CANCELED, "stopped");
 	wake.fd = ask->cancel ? convo_cancel_fd(ask->cancel) : -1;
 	while (!convo_cancel_requested(ask->cancel)) {
-		now = convo_clock_mono_us();
+		now = cv_clock_mono_us();
 		if (now >= until)
 			return 0;
 		poll(&wake, 1, (int)((until - now + 999) / 1000));
 	}
-	return convo_fail(ask->err, CONVO_E_CANCELED, "stopped");
+	return cv_fail(ask->err, CONVO_E_CANCELED, "stopped");
 }
 
 static int openai_ask(convo_model *model, const struct convo_request *request, struct answer *into,
@@ -618,16 +617,16 @@ static int openai_read_list(struct openai_call *call)
 {
 	const struct reply *reply = &call->reply;
 	const char *name = call->self->base.name;
-	struct convo_text body = {convo_buf_str(&reply->body), reply->body.len};
+	struct cv_text body = {cv_buf_str(&reply->body), reply->body.len};
 	int rc;
 
 	if (reply->status == 404 || reply->status == 405 || reply->status == 501)
 		return 0;
 	rc = openai_verdict(call);
-	if (rc < 0 || convo_wire_has_model(body, name) != 0)
+	if (rc < 0 || cv_wire_has_model(body, name) != 0)
 		return rc;
-	return convo_fail(call->err, CONVO_E_NOTFOUND, "%s: it has no model '%s'",
-			  call->self->url.shown, name);
+	return cv_fail(call->err, CONVO_E_NOTFOUND, "%s: it has no model '%s'",
+		       call->self->url.shown, name);
 }
 
 static int openai_check(convo_model *model, convo_cancel *cancel, struct convo_err *err)
@@ -666,7 +665,7 @@ static void openai_close(convo_model *model)
 		self->idle = next;
 	}
 	pthread_mutex_destroy(&self->lock);
-	convo_endpoint_clear(&self->url);
+	cv_endpoint_clear(&self->url);
 	free(self->key);
 	free(self->authorization);
 	free(self);
@@ -680,39 +679,38 @@ static const struct model_kind openai_kind = {
 
 static int openai_set_key(struct openai *self, const char *key, struct convo_err *err)
 {
-	struct convo_buf line = {0};
+	struct cv_buf line = {0};
 
 	if (!key || !*key)
 		return 0;
 	for (const char *c = key; *c; c++) {
 		if ((unsigned char)*c <= 0x20 || (unsigned char)*c >= 0x7f)
-			return convo_fail(err, CONVO_E_INVALID,
-					  "the API key holds a blank, a control character or "
-					  "something that is not ASCII");
+			return cv_fail(err, CONVO_E_INVALID,
+				       "the API key holds a blank, a control character or "
+				       "something that is not ASCII");
 	}
-	self->key = convo_memdup(key, strlen(key));
-	if (convo_buf_addf(&line, "Authorization: Bearer %s", key) == 0)
-		self->authorization = convo_buf_take(&line);
-	convo_buf_clear(&line);
-	return self->key && self->authorization ? 0 : convo_fail_nomem(err);
+	self->key = cv_memdup(key, strlen(key));
+	if (cv_buf_addf(&line, "Authorization: Bearer %s", key) == 0)
+		self->authorization = cv_buf_take(&line);
+	cv_buf_clear(&line);
+	return self->key && self->authorization ? 0 : cv_fail_nomem(err);
 }
 
-int convo_openai_open(convo_model **out, const struct convo_model_options *opts,
-		      struct convo_err *err)
+int cv_openai_open(convo_model **out, const struct convo_model_options *opts, struct convo_err *err)
 {
 	const char *base = opts->base_url && *opts->base_url ? opts->base_url : DEFAULT_BASE;
-	struct openai *self = convo_alloc(1, sizeof(*self));
+	struct openai *self = cv_alloc(1, sizeof(*self));
 	int rc;
 
 	if (!self)
-		return convo_fail_nomem(err);
+		return cv_fail_nomem(err);
 	self->base.kind = &openai_kind;
 	self->connect_ms = opts->connect_timeout_ms ? opts->connect_timeout_ms : DEFAULT_CONNECT_MS;
 	self->idle_ms = opts->idle_timeout_ms ? opts->idle_timeout_ms : DEFAULT_IDLE_MS;
 	self->retries = opts->max_retries ? opts->max_retries : DEFAULT_RETRIES;
 	atomic_init(&self->no_usage, false);
 	pthread_mutex_init(&self->lock, NULL);
-	rc = convo_endpoint_init(&self->url, base, err);
+	rc = cv_endpoint_init(&self->url, base, err);
 	if (rc == 0)
 		rc = openai_set_key(self, opts->api_key, err);
 	if (rc < 0) {

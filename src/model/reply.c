@@ -11,7 +11,7 @@
 
 /* ---- what is it ----------------------------------------------------------------------- */
 
-static struct convo_text reply_trim(struct convo_text text)
+static struct cv_text reply_trim(struct cv_text text)
 {
 	while (text.len && strchr(" \t\r\n", text.data[0]) && text.data[0]) {
 		text.data++;
@@ -22,7 +22,7 @@ static struct convo_text reply_trim(struct convo_text text)
 	return text;
 }
 
-static struct convo_text reply_skip_mark(struct convo_text text)
+static struct cv_text reply_skip_mark(struct cv_text text)
 {
 	if (text.len >= 3 && memcmp(text.data, MARK, 3) == 0) {
 		text.data += 3;
@@ -32,7 +32,7 @@ static struct convo_text reply_skip_mark(struct convo_text text)
 }
 
 /* Whether text begins a line of an event stream: 1, 0, or -1 when there is too little of it. */
-static int reply_looks_like_event(struct convo_text text)
+static int reply_looks_like_event(struct cv_text text)
 {
 	static const char *const names[] = {"data", "event", "id", "retry", "error"};
 
@@ -52,7 +52,7 @@ static int reply_looks_like_event(struct convo_text text)
 
 static enum reply_form reply_sniff(const struct reply *reply)
 {
-	struct convo_text text = {reply->body.data, reply->body.len};
+	struct cv_text text = {reply->body.data, reply->body.len};
 	int event;
 
 	if (text.len < 3 && memcmp(text.data, MARK, text.len) == 0)
@@ -78,19 +78,19 @@ static int reply_wire_failed(struct reply *reply)
 	const struct wire_error *error = &reply->wire.error;
 
 	if (reply->wire.broken)
-		return convo_fail(reply->err, CONVO_E_REFUSED, "%s: the server sent broken JSON",
-				  reply->base);
+		return cv_fail(reply->err, CONVO_E_REFUSED, "%s: the server sent broken JSON",
+			       reply->base);
 	if (!*error->message && !*error->code && !*error->type)
-		return convo_fail(reply->err, CONVO_E_REFUSED,
-				  "%s: the server reported an error without a text", reply->base);
-	return convo_fail(reply->err, CONVO_E_REFUSED, "%s: the server reported: %s%s%s%s",
-			  reply->base, error->message, *error->message ? " (" : "",
-			  *error->code ? error->code : error->type, *error->message ? ")" : "");
+		return cv_fail(reply->err, CONVO_E_REFUSED,
+			       "%s: the server reported an error without a text", reply->base);
+	return cv_fail(reply->err, CONVO_E_REFUSED, "%s: the server reported: %s%s%s%s",
+		       reply->base, error->message, *error->message ? " (" : "",
+		       *error->code ? error->code : error->type, *error->message ? ")" : "");
 }
 
-static int reply_read(struct reply *reply, struct convo_text json, bool is_error)
+static int reply_read(struct reply *reply, struct cv_text json, bool is_error)
 {
-	int rc = convo_wire_read(&reply->wire, json, is_error, reply->err);
+	int rc = cv_wire_read(&reply->wire, json, is_error, reply->err);
 
 	if (rc == CONVO_E_REFUSED && (reply->wire.broken || reply->wire.failed))
 		return reply_wire_failed(reply);
@@ -100,27 +100,27 @@ static int reply_read(struct reply *reply, struct convo_text json, bool is_error
 static int reply_event(void *ctx, const struct sse_event *event)
 {
 	struct reply *reply = ctx;
-	struct convo_text data = reply_trim(event->data);
+	struct cv_text data = reply_trim(event->data);
 
-	if (reply->done || !data.len || convo_text_is(event->name, "ping") ||
-	    convo_text_is(event->name, "keepalive"))
+	if (reply->done || !data.len || cv_text_is(event->name, "ping") ||
+	    cv_text_is(event->name, "keepalive"))
 		return 0;
-	if (convo_text_is(data, "[DONE]")) {
+	if (cv_text_is(data, "[DONE]")) {
 		reply->done = true;
 		return 0;
 	}
 	if (event->unfinished) {
-		int rc = convo_wire_read(&reply->wire, data, false, reply->err);
+		int rc = cv_wire_read(&reply->wire, data, false, reply->err);
 
 		/* Cut in the middle, it says nothing; that it is cut is noticed at the end. */
 		if (rc == CONVO_E_REFUSED && reply->wire.broken)
 			return 0;
 		return rc == CONVO_E_REFUSED && reply->wire.failed ? reply_wire_failed(reply) : rc;
 	}
-	return reply_read(reply, data, convo_text_is(event->name, "error"));
+	return reply_read(reply, data, cv_text_is(event->name, "error"));
 }
 
-void convo_reply_begin(struct reply *reply)
+void cv_reply_begin(struct reply *reply)
 {
 	reply->form = reply->collect ? REPLY_BODY : REPLY_UNKNOWN;
 	if (reply->status >= 300)
@@ -133,21 +133,20 @@ void convo_reply_begin(struct reply *reply)
 
 static int reply_too_big(struct reply *reply)
 {
-	return convo_fail(reply->err, CONVO_E_TOOBIG, "%s: the server sent more than %zu bytes%s",
-			  reply->base, reply->max,
-			  reply->form == REPLY_EVENTS ? " in one event" : "");
+	return cv_fail(reply->err, CONVO_E_TOOBIG, "%s: the server sent more than %zu bytes%s",
+		       reply->base, reply->max, reply->form == REPLY_EVENTS ? " in one event" : "");
 }
 
 static int reply_feed_events(struct reply *reply, const char *bytes, size_t len)
 {
-	int rc = convo_sse_feed(&reply->sse, bytes, len);
+	int rc = cv_sse_feed(&reply->sse, bytes, len);
 
-	if (rc == CONVO_E_TOOBIG && !convo_answer_full(reply->wire.answer))
+	if (rc == CONVO_E_TOOBIG && !cv_answer_full(reply->wire.answer))
 		return reply_too_big(reply);
-	return rc == CONVO_E_NOMEM ? convo_fail_nomem(reply->err) : rc;
+	return rc == CONVO_E_NOMEM ? cv_fail_nomem(reply->err) : rc;
 }
 
-int convo_reply_feed(struct reply *reply, const char *bytes, size_t len)
+int cv_reply_feed(struct reply *reply, const char *bytes, size_t len)
 {
 	int rc;
 
@@ -156,14 +155,14 @@ int convo_reply_feed(struct reply *reply, const char *bytes, size_t len)
 		return 0;
 	if (reply->form == REPLY_EVENTS)
 		return reply_feed_events(reply, bytes, len);
-	rc = convo_buf_add(&reply->body, bytes, len);
+	rc = cv_buf_add(&reply->body, bytes, len);
 	if (rc < 0)
-		return rc == CONVO_E_TOOBIG ? reply_too_big(reply) : convo_fail_nomem(reply->err);
+		return rc == CONVO_E_TOOBIG ? reply_too_big(reply) : cv_fail_nomem(reply->err);
 	if (reply->form == REPLY_UNKNOWN)
 		reply->form = reply_sniff(reply);
 	if (reply->form == REPLY_EVENTS) {
 		rc = reply_feed_events(reply, reply->body.data, reply->body.len);
-		convo_buf_clear(&reply->body);
+		cv_buf_clear(&reply->body);
 	}
 	if ((reply->form == REPLY_ERROR || reply->form == REPLY_PAGE) &&
 	    reply->body.len > LARGEST_ERROR)
@@ -211,56 +210,55 @@ static const char *reply_meaning(const struct reply *reply, int *code)
 
 static int reply_fail_status(struct reply *reply)
 {
-	struct convo_text body = {convo_buf_str(&reply->body), reply->body.len};
+	struct cv_text body = {cv_buf_str(&reply->body), reply->body.len};
 	const struct wire_error *error = &reply->wire.error;
 	const char *meaning, *where = reply->base;
 	int code;
 
 	if (reply->status < 400)
-		return convo_fail(reply->err, CONVO_E_REFUSED,
-				  "%s: HTTP %d: moved to %s; set the base URL", reply->url,
-				  reply->status,
-				  *reply->location ? reply->location : "another place");
-	convo_wire_error(&reply->wire.error, body, reply->wire.secret, &reply->json);
+		return cv_fail(reply->err, CONVO_E_REFUSED,
+			       "%s: HTTP %d: moved to %s; set the base URL", reply->url,
+			       reply->status, *reply->location ? reply->location : "another place");
+	cv_wire_error(&reply->wire.error, body, reply->wire.secret, &reply->json);
 	meaning = reply_meaning(reply, &code);
 	if (reply->status == 404 && strcmp(error->code, "model_not_found") != 0)
 		where = reply->url; /* the path may be what is wrong */
-	return convo_fail(reply->err, code, "%s: HTTP %d: %s%s%s%s%s%s%s%s%s%s", where,
-			  reply->status, meaning, *error->message ? ": " : "", error->message,
-			  *error->code ? " (" : "", error->code, *error->code ? ")" : "",
-			  reply->status == 404 && !reply->json ? "; not an OpenAI-style API?" : "",
-			  *reply->id ? " [request " : "", reply->id, *reply->id ? "]" : "");
+	return cv_fail(reply->err, code, "%s: HTTP %d: %s%s%s%s%s%s%s%s%s%s", where, reply->status,
+		       meaning, *error->message ? ": " : "", error->message,
+		       *error->code ? " (" : "", error->code, *error->code ? ")" : "",
+		       reply->status == 404 && !reply->json ? "; not an OpenAI-style API?" : "",
+		       *reply->id ? " [request " : "", reply->id, *reply->id ? "]" : "");
 }
 
 static int reply_fail_page(struct reply *reply)
 {
-	struct convo_text body = {convo_buf_str(&reply->body), reply->body.len};
+	struct cv_text body = {cv_buf_str(&reply->body), reply->body.len};
 	struct wire_error *error = &reply->wire.error;
 
-	convo_wire_error(error, body, reply->wire.secret, &reply->json);
-	return convo_fail(reply->err, CONVO_E_REFUSED, "%s: not an OpenAI-style API; it says: %s",
-			  reply->url, *error->message ? error->message : "nothing");
+	cv_wire_error(error, body, reply->wire.secret, &reply->json);
+	return cv_fail(reply->err, CONVO_E_REFUSED, "%s: not an OpenAI-style API; it says: %s",
+		       reply->url, *error->message ? error->message : "nothing");
 }
 
 static int reply_cut(struct reply *reply, const char *cut)
 {
-	return convo_fail(reply->err, CONVO_E_IO,
-			  "%s: connection closed before the reply was complete%s%s", reply->base,
-			  cut ? ": " : "", cut ? cut : "");
+	return cv_fail(reply->err, CONVO_E_IO,
+		       "%s: connection closed before the reply was complete%s%s", reply->base,
+		       cut ? ": " : "", cut ? cut : "");
 }
 
 static int reply_check_finish(struct reply *reply)
 {
 	return reply->wire.gave_up
-		       ? convo_fail(reply->err, CONVO_E_REFUSED,
-				    "%s: the server ended the answer with an error", reply->base)
+		       ? cv_fail(reply->err, CONVO_E_REFUSED,
+				 "%s: the server ended the answer with an error", reply->base)
 		       : 0;
 }
 
 static int reply_end_whole(struct reply *reply, const char *cut)
 {
-	struct convo_text body = {convo_buf_str(&reply->body), reply->body.len};
-	int rc = convo_wire_read(&reply->wire, reply_skip_mark(body), false, reply->err);
+	struct cv_text body = {cv_buf_str(&reply->body), reply->body.len};
+	int rc = cv_wire_read(&reply->wire, reply_skip_mark(body), false, reply->err);
 
 	if (rc == CONVO_E_REFUSED && reply->wire.broken && cut)
 		return reply_cut(reply, cut);
@@ -274,10 +272,10 @@ static int reply_end_whole(struct reply *reply, const char *cut)
 /* [DONE] or a finish reason makes it complete; without either the end came too soon. */
 static int reply_end_events(struct reply *reply, const char *cut)
 {
-	int rc = reply->done ? 0 : convo_sse_end(&reply->sse);
+	int rc = reply->done ? 0 : cv_sse_end(&reply->sse);
 
 	if (rc < 0)
-		return rc == CONVO_E_NOMEM ? convo_fail_nomem(reply->err) : rc;
+		return rc == CONVO_E_NOMEM ? cv_fail_nomem(reply->err) : rc;
 	if (!reply->done && !reply->wire.finished)
 		return reply_cut(reply, cut);
 	return reply_check_finish(reply);
@@ -311,17 +309,17 @@ static int reply_verdict(struct reply *reply, const char *cut)
 	return reply_cut(reply, cut);
 }
 
-int convo_reply_end(struct reply *reply, const char *cut)
+int cv_reply_end(struct reply *reply, const char *cut)
 {
 	int rc = reply_verdict(reply, cut), flushed = 0;
 
 	if (!reply->collect && (rc == 0 || rc == CONVO_E_IO))
-		flushed = convo_wire_end(&reply->wire, reply->err);
+		flushed = cv_wire_end(&reply->wire, reply->err);
 	return flushed < 0 ? flushed : rc;
 }
 
-void convo_reply_clear(struct reply *reply)
+void cv_reply_clear(struct reply *reply)
 {
-	convo_sse_clear(&reply->sse);
-	convo_buf_clear(&reply->body);
+	cv_sse_clear(&reply->sse);
+	cv_buf_clear(&reply->body);
 }

@@ -36,14 +36,14 @@ struct reply {
 	bool done;    /* nothing more will be read */
 	bool json;    /* an error's body was JSON */
 	struct sse sse;
-	struct convo_buf body;
+	struct cv_buf body;
 };
 
 /** Begin to read the body, when status and headers are known. */
-void convo_reply_begin(struct reply *reply);
+void cv_reply_begin(struct reply *reply);
 
 /** Take some bytes of the body. @return 0, or a code to fail with; reply->done may be set */
-int convo_reply_feed(struct reply *reply, const char *bytes, size_t len);
+int cv_reply_feed(struct reply *reply, const char *bytes, size_t len);
 
 /**
  * The reply ended: done, closed by the server, or cut.
@@ -51,9 +51,9 @@ int convo_reply_feed(struct reply *reply, const char *bytes, size_t len);
  * @param cut why the connection broke; NULL: it was closed in order
  * @return 0 for a complete answer, else a code with `err` filled
  */
-int convo_reply_end(struct reply *reply, const char *cut);
+int cv_reply_end(struct reply *reply, const char *cut);
 
 /** Free what it holds. */
-void convo_reply_clear(struct reply *reply);
+void cv_reply_clear(struct reply *reply);
 
 #endif

@@ -66,7 +66,7 @@ static bool retry_loading(const struct retry_facts *facts)
 					strstr(facts->message, "model is loading"));
 }
 
-int convo_retry_wait(const struct retry_facts *facts)
+int cv_retry_wait(const struct retry_facts *facts)
 {
 	double asked = retry_asked(facts), wait = FIRST_MS;
 

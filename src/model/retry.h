@@ -25,6 +25,6 @@ struct retry_facts {
 };
 
 /** @return milliseconds to wait before the next attempt, or -1: do not ask again */
-int convo_retry_wait(const struct retry_facts *facts);
+int cv_retry_wait(const struct retry_facts *facts);
 
 #endif

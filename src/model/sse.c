@@ -10,47 +10,47 @@
 static int sse_dispatch(struct sse *sse, bool unfinished)
 {
 	struct sse_event event = {
-		.name = {convo_buf_str(&sse->name), sse->name.len},
-		.data = {convo_buf_str(&sse->data), sse->data.len},
+		.name = {cv_buf_str(&sse->name), sse->name.len},
+		.data = {cv_buf_str(&sse->data), sse->data.len},
 		.unfinished = unfinished,
 	};
 	int rc = event.data.len ? sse->on_event(sse->ctx, &event) : 0;
 
-	convo_buf_reset(&sse->name);
-	convo_buf_reset(&sse->data);
+	cv_buf_reset(&sse->name);
+	cv_buf_reset(&sse->data);
 	sse->any = false;
 	return rc;
 }
 
-static int sse_add_data(struct sse *sse, struct convo_text value)
+static int sse_add_data(struct sse *sse, struct cv_text value)
 {
 	int rc;
 
 	sse->data.max = sse->max;
-	rc = sse->any ? convo_buf_addc(&sse->data, '\n') : 0;
+	rc = sse->any ? cv_buf_addc(&sse->data, '\n') : 0;
 	if (rc == 0)
-		rc = convo_buf_add(&sse->data, value.data, value.len);
+		rc = cv_buf_add(&sse->data, value.data, value.len);
 	sse->any = true;
 	return rc;
 }
 
-static int sse_set_name(struct sse *sse, struct convo_text value)
+static int sse_set_name(struct sse *sse, struct cv_text value)
 {
 	sse->name.max = sse->max;
-	convo_buf_reset(&sse->name);
-	return convo_buf_add(&sse->name, value.data, value.len);
+	cv_buf_reset(&sse->name);
+	return cv_buf_add(&sse->name, value.data, value.len);
 }
 
 /* `id` and `retry` are for readers that reconnect; asking again would be a new request. */
-static int sse_field(struct sse *sse, struct convo_text name, struct convo_text value)
+static int sse_field(struct sse *sse, struct cv_text name, struct cv_text value)
 {
 	int rc = 0;
 
-	if (convo_text_is(name, "data"))
+	if (cv_text_is(name, "data"))
 		return sse_add_data(sse, value);
-	if (convo_text_is(name, "event"))
+	if (cv_text_is(name, "event"))
 		return sse_set_name(sse, value);
-	if (convo_text_is(name, "error") && value.len) {
+	if (cv_text_is(name, "error") && value.len) {
 		rc = sse_set_name(sse, name); /* as older llama-server builds write errors */
 		if (rc == 0)
 			rc = sse_add_data(sse, value);
@@ -61,8 +61,8 @@ static int sse_field(struct sse *sse, struct convo_text name, struct convo_text 
 static int sse_line(struct sse *sse, const char *line, size_t len)
 {
 	const char *colon = len ? memchr(line, ':', len) : NULL;
-	struct convo_text name = {line, colon ? (size_t)(colon - line) : len};
-	struct convo_text value = {line + len, 0};
+	struct cv_text name = {line, colon ? (size_t)(colon - line) : len};
+	struct cv_text value = {line + len, 0};
 
 	if (!len)
 		return sse_dispatch(sse, false);
@@ -92,7 +92,7 @@ static int sse_skip_bom(struct sse *sse, const char **bytes, const char *end)
 		unsigned part = sse->bom;
 
 		sse->bom = 3;
-		return part ? convo_buf_add(&sse->line, mark, part) : 0;
+		return part ? cv_buf_add(&sse->line, mark, part) : 0;
 	}
 	return 0;
 }
@@ -106,10 +106,10 @@ static int sse_take_line(struct sse *sse, const char *start, const char *end)
 		return (size_t)(end - start) > sse->max
 			       ? CONVO_E_TOOBIG
 			       : sse_line(sse, start, (size_t)(end - start));
-	rc = convo_buf_add(&sse->line, start, (size_t)(end - start));
+	rc = cv_buf_add(&sse->line, start, (size_t)(end - start));
 	if (rc == 0)
 		rc = sse_line(sse, sse->line.data, sse->line.len);
-	convo_buf_reset(&sse->line);
+	cv_buf_reset(&sse->line);
 	return rc;
 }
 
@@ -121,7 +121,7 @@ static const char *sse_line_end(const char *at, const char *end)
 	return cr ? cr : lf;
 }
 
-int convo_sse_feed(struct sse *sse, const char *bytes, size_t len)
+int cv_sse_feed(struct sse *sse, const char *bytes, size_t len)
 {
 	const char *end = bytes + len, *stop;
 	int rc;
@@ -136,7 +136,7 @@ int convo_sse_feed(struct sse *sse, const char *bytes, size_t len)
 			break;
 		stop = sse_line_end(bytes, end);
 		if (!stop)
-			return convo_buf_add(&sse->line, bytes, (size_t)(end - bytes));
+			return cv_buf_add(&sse->line, bytes, (size_t)(end - bytes));
 		sse->cr = *stop == '\r';
 		rc = sse_take_line(sse, bytes, stop);
 		bytes = stop + 1;
@@ -144,20 +144,20 @@ int convo_sse_feed(struct sse *sse, const char *bytes, size_t len)
 	return rc;
 }
 
-int convo_sse_end(struct sse *sse)
+int cv_sse_end(struct sse *sse)
 {
 	int rc = 0;
 
 	if (sse->line.len) {
 		rc = sse_line(sse, sse->line.data, sse->line.len);
-		convo_buf_reset(&sse->line);
+		cv_buf_reset(&sse->line);
 	}
 	return rc == 0 ? sse_dispatch(sse, true) : rc;
 }
 
-void convo_sse_clear(struct sse *sse)
+void cv_sse_clear(struct sse *sse)
 {
-	convo_buf_clear(&sse->line);
-	convo_buf_clear(&sse->name);
-	convo_buf_clear(&sse->data);
+	cv_buf_clear(&sse->line);
+	cv_buf_clear(&sse->name);
+	cv_buf_clear(&sse->data);
 }

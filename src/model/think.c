@@ -88,7 +88,7 @@ static int think_inside(struct think *think, const char **text, const char *end,
 	return rc;
 }
 
-int convo_think_split(struct think *think, const char *text, size_t len, think_fn fn, void *ctx)
+int cv_think_split(struct think *think, const char *text, size_t len, think_fn fn, void *ctx)
 {
 	const char *end = text + len;
 	int rc = 0;
@@ -114,7 +114,7 @@ int convo_think_split(struct think *think, const char *text, size_t len, think_f
 	return rc;
 }
 
-int convo_think_end(struct think *think, think_fn fn, void *ctx)
+int cv_think_end(struct think *think, think_fn fn, void *ctx)
 {
 	return think_let_go(think, think->state == THINK_INSIDE, fn, ctx);
 }

@@ -24,9 +24,9 @@ struct think {
 typedef int (*think_fn)(void *ctx, bool reasoning, const char *text, size_t len);
 
 /** Split a piece. */
-int convo_think_split(struct think *think, const char *text, size_t len, think_fn fn, void *ctx);
+int cv_think_split(struct think *think, const char *text, size_t len, think_fn fn, void *ctx);
 
 /** The answer ended: what was held is no tag. */
-int convo_think_end(struct think *think, think_fn fn, void *ctx);
+int cv_think_end(struct think *think, think_fn fn, void *ctx);
 
 #endif

@@ -16,17 +16,17 @@
 /* ---- trees ---------------------------------------------------------------------------- */
 
 /* jansson does not always say when it is memory that failed it: then the text is good. */
-static bool wire_is_nomem(const json_t *root, struct convo_text text)
+static bool wire_is_nomem(const json_t *root, struct cv_text text)
 {
-	return !root && convo_json_check(text, "text", NULL) >= 0;
+	return !root && cv_json_check(text, "text", NULL) >= 0;
 }
 
 /* A tree from text: NULL with `*rc` 0 when it is no JSON. What does not pass is looked at once more,
  * with less insistence on whole characters and integers that fit; `*guarded` tells. */
-static json_t *wire_parse(struct convo_text text, bool *guarded, int *rc)
+static json_t *wire_parse(struct cv_text text, bool *guarded, int *rc)
 {
 	const size_t flags = JSON_ALLOW_NUL | JSON_DECODE_ANY | JSON_DISABLE_EOF_CHECK;
-	struct convo_buf guard = {0};
+	struct cv_buf guard = {0};
 	json_error_t why;
 	json_t *root = json_loadb(text.data, text.len, flags, &why);
 
@@ -34,21 +34,21 @@ static json_t *wire_parse(struct convo_text text, bool *guarded, int *rc)
 	*rc = 0;
 	if (root)
 		return root;
-	*rc = convo_guard_apply(&guard, text);
+	*rc = cv_guard_apply(&guard, text);
 	if (*rc == 0) {
-		text = (struct convo_text){convo_buf_str(&guard), guard.len};
+		text = (struct cv_text){cv_buf_str(&guard), guard.len};
 		root = json_loadb(text.data, text.len, flags | JSON_DECODE_INT_AS_REAL, &why);
 		*rc = wire_is_nomem(root, text) ? CONVO_E_NOMEM : 0;
 	}
-	convo_buf_clear(&guard);
+	cv_buf_clear(&guard);
 	return root;
 }
 
 /* A member's string; absent when it is none. */
-static struct convo_text wire_string(const json_t *object, const char *name)
+static struct cv_text wire_string(const json_t *object, const char *name)
 {
 	const json_t *value = json_object_get(object, name);
-	struct convo_text text = {json_string_value(value), json_string_length(value)};
+	struct cv_text text = {json_string_value(value), json_string_length(value)};
 
 	return text;
 }
@@ -65,10 +65,10 @@ static int64_t wire_integer(const json_t *object, const char *name)
 
 /* Append a tree as text. json_dumps() may leave out a quote when memory is out; into a buffer of the
  * right size it cannot. */
-static int wire_dump(struct convo_buf *out, const json_t *tree)
+static int wire_dump(struct cv_buf *out, const json_t *tree)
 {
 	size_t size = json_dumpb(tree, NULL, 0, JSON_COMPACT);
-	char *room = size ? convo_buf_room(out, size) : NULL;
+	char *room = size ? cv_buf_room(out, size) : NULL;
 
 	if (!room || json_dumpb(tree, room, size, JSON_COMPACT) != size)
 		return CONVO_E_NOMEM;
@@ -91,20 +91,20 @@ static bool wire_says(const json_t *value)
 
 /* What to show for the text at `p`: the character, or what stands for it. Gives how much of the text
  * that was. */
-static size_t wire_show(const char *p, const char *end, struct convo_text secret,
-			struct convo_text *shown)
+static size_t wire_show(const char *p, const char *end, struct cv_text secret,
+			struct cv_text *shown)
 {
 	uint32_t cp = 0;
-	size_t len = convo_utf8_next(p, (size_t)(end - p), &cp);
+	size_t len = cv_utf8_next(p, (size_t)(end - p), &cp);
 
-	*shown = (struct convo_text){p, len};
+	*shown = (struct cv_text){p, len};
 	if (secret.len && (size_t)(end - p) >= secret.len &&
 	    memcmp(p, secret.data, secret.len) == 0) {
-		*shown = convo_text_of("***");
+		*shown = cv_text_of("***");
 		return secret.len;
 	}
-	if (!cp || convo_guard_is_mark(cp))
-		*shown = convo_text_of("\xef\xbf\xbd");
+	if (!cp || cv_guard_is_mark(cp))
+		*shown = cv_text_of("\xef\xbf\xbd");
 	return len ? len : 1;
 }
 
@@ -114,9 +114,9 @@ static bool wire_blank(char c)
 }
 
 /* Allocates nothing, so that an error always gets through. */
-void convo_wire_keep(char *out, size_t size, struct convo_text text, const char *secret)
+void cv_wire_keep(char *out, size_t size, struct cv_text text, const char *secret)
 {
-	struct convo_text key = convo_text_of(secret), shown;
+	struct cv_text key = cv_text_of(secret), shown;
 	const char *p = text.data ? text.data : "", *end = p + text.len;
 	size_t len = 0;
 
@@ -141,14 +141,14 @@ static void wire_keep_value(char *out, size_t size, const json_t *value, const c
 	char number[32] = "";
 
 	if (json_is_string(value)) {
-		struct convo_text text = {json_string_value(value), json_string_length(value)};
+		struct cv_text text = {json_string_value(value), json_string_length(value)};
 
-		convo_wire_keep(out, size, text, secret);
+		cv_wire_keep(out, size, text, secret);
 		return;
 	}
 	if (json_is_number(value))
 		snprintf(number, sizeof(number), "%.0f", json_number_value(value));
-	convo_wire_keep(out, size, convo_text_of(number), secret);
+	cv_wire_keep(out, size, cv_text_of(number), secret);
 }
 
 static void wire_keep_object(struct wire_error *out, const json_t *error, const char *secret)
@@ -195,10 +195,10 @@ static void wire_keep_error(struct wire_error *out, const json_t *root, const ch
 }
 
 /* The title of a page, or its first text. */
-static struct convo_text wire_page_text(struct convo_text body)
+static struct cv_text wire_page_text(struct cv_text body)
 {
 	static const char tag[] = "<title>";
-	struct convo_text title = body;
+	struct cv_text title = body;
 
 	for (size_t i = 0; i + sizeof(tag) <= body.len; i++) {
 		if (strncasecmp(body.data + i, tag, sizeof(tag) - 1) == 0) {
@@ -214,8 +214,7 @@ static struct convo_text wire_page_text(struct convo_text body)
 	return title;
 }
 
-void convo_wire_error(struct wire_error *out, struct convo_text body, const char *secret,
-		      bool *json)
+void cv_wire_error(struct wire_error *out, struct cv_text body, const char *secret, bool *json)
 {
 	bool guarded;
 	int rc;
@@ -226,7 +225,7 @@ void convo_wire_error(struct wire_error *out, struct convo_text body, const char
 	if (*json)
 		wire_keep_error(out, root, secret);
 	else
-		convo_wire_keep(out->message, sizeof(out->message), wire_page_text(body), secret);
+		cv_wire_keep(out->message, sizeof(out->message), wire_page_text(body), secret);
 	json_decref(root);
 }
 
@@ -243,23 +242,21 @@ static int wire_add_split(void *ctx, bool reasoning, const char *text, size_t le
 {
 	struct wire_scope *scope = ctx;
 
-	return convo_answer_add(scope->wire->answer,
-				reasoning ? CONVO_DELTA_REASONING : CONVO_DELTA_TEXT, text, len,
-				scope->err);
+	return cv_answer_add(scope->wire->answer,
+			     reasoning ? CONVO_DELTA_REASONING : CONVO_DELTA_TEXT, text, len,
+			     scope->err);
 }
 
-static int wire_add_bytes(struct wire_scope *scope, enum convo_delta_kind kind,
-			  struct convo_text text)
+static int wire_add_bytes(struct wire_scope *scope, enum convo_delta_kind kind, struct cv_text text)
 {
 	if (kind != CONVO_DELTA_TEXT)
-		return convo_answer_add(scope->wire->answer, kind, text.data, text.len, scope->err);
-	return convo_think_split(&scope->wire->think, text.data, text.len, wire_add_split, scope);
+		return cv_answer_add(scope->wire->answer, kind, text.data, text.len, scope->err);
+	return cv_think_split(&scope->wire->think, text.data, text.len, wire_add_split, scope);
 }
 
-static int wire_add_text(struct wire_scope *scope, enum convo_delta_kind kind,
-			 struct convo_text text)
+static int wire_add_text(struct wire_scope *scope, enum convo_delta_kind kind, struct cv_text text)
 {
-	struct convo_buf raw = {0};
+	struct cv_buf raw = {0};
 	int rc;
 
 	if (!text.len)
@@ -268,15 +265,15 @@ static int wire_add_text(struct wire_scope *scope, enum convo_delta_kind kind,
 		scope->wire->think.state = THINK_OFF; /* it has its own member here */
 	if (!scope->guarded)
 		return wire_add_bytes(scope, kind, text);
-	rc = convo_guard_undo(&raw, text);
+	rc = cv_guard_undo(&raw, text);
 	if (rc < 0) {
-		rc = convo_fail_nomem(scope->err);
+		rc = cv_fail_nomem(scope->err);
 	} else {
 		text.data = raw.data;
 		text.len = raw.len;
 		rc = wire_add_bytes(scope, kind, text);
 	}
-	convo_buf_clear(&raw);
+	cv_buf_clear(&raw);
 	return rc;
 }
 
@@ -288,7 +285,7 @@ static int wire_add_part(struct wire_scope *scope, const json_t *part)
 	int rc;
 
 	if (json_is_string(part)) {
-		struct convo_text text = {json_string_value(part), json_string_length(part)};
+		struct cv_text text = {json_string_value(part), json_string_length(part)};
 
 		return wire_add_text(scope, CONVO_DELTA_TEXT, text);
 	}
@@ -308,8 +305,8 @@ static int wire_add_part(struct wire_scope *scope, const json_t *part)
 
 static int wire_add_reasoning(struct wire_scope *scope, const json_t *delta)
 {
-	struct convo_text one = wire_string(delta, "reasoning_content");
-	struct convo_text two = wire_string(delta, "reasoning");
+	struct cv_text one = wire_string(delta, "reasoning_content");
+	struct cv_text two = wire_string(delta, "reasoning");
 	int rc = wire_add_text(scope, CONVO_DELTA_REASONING, one);
 
 	if (rc == 0 &&
@@ -319,31 +316,30 @@ static int wire_add_reasoning(struct wire_scope *scope, const json_t *delta)
 }
 
 /* A string of a tool call, whole in itself: broken parts become U+FFFD here. */
-static int wire_call_text(const struct wire_scope *scope, struct convo_buf *out,
-			  const json_t *value)
+static int wire_call_text(const struct wire_scope *scope, struct cv_buf *out, const json_t *value)
 {
-	struct convo_text text = {json_string_value(value), json_string_length(value)};
-	struct convo_buf dump = {0}, raw = {0};
+	struct cv_text text = {json_string_value(value), json_string_length(value)};
+	struct cv_buf dump = {0}, raw = {0};
 	int rc = 0;
 
 	if (json_is_object(value) || json_is_array(value)) {
 		rc = wire_dump(&dump, value); /* arguments that are not in a string */
-		text = (struct convo_text){dump.data, dump.len};
+		text = (struct cv_text){dump.data, dump.len};
 	}
 	if (rc == 0 && scope->guarded && text.len) {
-		rc = convo_guard_undo(&raw, text);
-		text = (struct convo_text){raw.data, raw.len};
+		rc = cv_guard_undo(&raw, text);
+		text = (struct cv_text){raw.data, raw.len};
 	}
 	if (rc == 0 && text.len)
-		rc = convo_utf8_repair(out, text.data, text.len);
-	convo_buf_clear(&dump);
-	convo_buf_clear(&raw);
+		rc = cv_utf8_repair(out, text.data, text.len);
+	cv_buf_clear(&dump);
+	cv_buf_clear(&raw);
 	return rc;
 }
 
 static int wire_add_call(struct wire_scope *scope, const json_t *call, const json_t *function)
 {
-	struct convo_buf id = {0}, name = {0}, args = {0};
+	struct cv_buf id = {0}, name = {0}, args = {0};
 	struct answer_call_piece piece = {.index = wire_integer(call, "index")};
 	int rc = wire_call_text(scope, &id, json_object_get(call, "id"));
 
@@ -352,16 +348,16 @@ static int wire_add_call(struct wire_scope *scope, const json_t *call, const jso
 	if (rc == 0)
 		rc = wire_call_text(scope, &args, json_object_get(function, "arguments"));
 	if (rc < 0) {
-		rc = convo_fail_nomem(scope->err);
+		rc = cv_fail_nomem(scope->err);
 	} else {
-		piece.id = (struct convo_text){id.data, id.len};
-		piece.name = (struct convo_text){name.data, name.len};
-		piece.args = (struct convo_text){args.data, args.len};
-		rc = convo_answer_call(scope->wire->answer, &piece, scope->err);
+		piece.id = (struct cv_text){id.data, id.len};
+		piece.name = (struct cv_text){name.data, name.len};
+		piece.args = (struct cv_text){args.data, args.len};
+		rc = cv_answer_call(scope->wire->answer, &piece, scope->err);
 	}
-	convo_buf_clear(&id);
-	convo_buf_clear(&name);
-	convo_buf_clear(&args);
+	cv_buf_clear(&id);
+	cv_buf_clear(&name);
+	cv_buf_clear(&args);
 	return rc;
 }
 
@@ -402,22 +398,22 @@ static int wire_add_delta(struct wire_scope *scope, const json_t *delta)
 
 static int wire_set_usage(struct wire_scope *scope, const json_t *usage)
 {
-	struct convo_buf dump = {0};
+	struct cv_buf dump = {0};
 	int rc;
 
 	if (!json_is_object(usage))
 		return 0;
 	rc = wire_dump(&dump, usage);
 	if (rc < 0) {
-		rc = convo_fail_nomem(scope->err);
+		rc = cv_fail_nomem(scope->err);
 	} else {
-		struct convo_text text = {dump.data, dump.len};
+		struct cv_text text = {dump.data, dump.len};
 
-		rc = convo_answer_set_usage(scope->wire->answer, text,
-					    wire_integer(usage, "prompt_tokens"),
-					    wire_integer(usage, "completion_tokens"), scope->err);
+		rc = cv_answer_set_usage(scope->wire->answer, text,
+					 wire_integer(usage, "prompt_tokens"),
+					 wire_integer(usage, "completion_tokens"), scope->err);
 	}
-	convo_buf_clear(&dump);
+	cv_buf_clear(&dump);
 	return rc;
 }
 
@@ -431,13 +427,12 @@ static int wire_read_choice(struct wire_scope *scope, const json_t *choice)
 	if (!json_is_object(delta))
 		delta = json_object_get(choice, "message");
 	rc = wire_add_delta(scope, delta);
-	convo_wire_keep(finish, sizeof(finish), wire_string(choice, "finish_reason"),
-			scope->wire->secret);
+	cv_wire_keep(finish, sizeof(finish), wire_string(choice, "finish_reason"),
+		     scope->wire->secret);
 	if (rc == 0 && *finish) {
 		scope->wire->finished = true;
 		scope->wire->gave_up = strcmp(finish, "error") == 0;
-		rc = convo_answer_set_finish(scope->wire->answer, convo_text_of(finish),
-					     scope->err);
+		rc = cv_answer_set_finish(scope->wire->answer, cv_text_of(finish), scope->err);
 	}
 	return rc == 0 ? wire_set_usage(scope, json_object_get(choice, "usage")) : rc;
 }
@@ -461,14 +456,14 @@ static int wire_read_choices(struct wire_scope *scope, const json_t *choices)
 
 static bool wire_is_error(const json_t *root, bool is_error)
 {
-	struct convo_text object = wire_string(root, "object");
+	struct cv_text object = wire_string(root, "object");
 
 	if (json_is_array(root))
 		return wire_says(json_object_get(json_array_get(root, 0), "error"));
 	if (is_error || wire_says(json_object_get(root, "error")))
 		return true;
 	return !json_object_get(root, "choices") &&
-	       (convo_text_is(object, "error") || wire_says(json_object_get(root, "errors")) ||
+	       (cv_text_is(object, "error") || wire_says(json_object_get(root, "errors")) ||
 		wire_says(json_object_get(root, "detail")) || wire_string(root, "message").len);
 }
 
@@ -478,9 +473,9 @@ static int wire_read_root(struct wire_scope *scope, const json_t *root, bool is_
 	char model[256];
 	int rc = 0;
 
-	convo_wire_keep(model, sizeof(model), wire_string(root, "model"), wire->secret);
+	cv_wire_keep(model, sizeof(model), wire_string(root, "model"), wire->secret);
 	if (*model)
-		rc = convo_answer_set_model(wire->answer, convo_text_of(model), scope->err);
+		rc = cv_answer_set_model(wire->answer, cv_text_of(model), scope->err);
 	if (rc == 0)
 		rc = wire_read_choices(scope, json_object_get(root, "choices"));
 	if (rc == 0)
@@ -493,7 +488,7 @@ static int wire_read_root(struct wire_scope *scope, const json_t *root, bool is_
 	return rc;
 }
 
-int convo_wire_read(struct wire *wire, struct convo_text json, bool is_error, struct convo_err *err)
+int cv_wire_read(struct wire *wire, struct cv_text json, bool is_error, struct convo_err *err)
 {
 	struct wire_scope scope = {.wire = wire, .err = err};
 	int rc;
@@ -501,7 +496,7 @@ int convo_wire_read(struct wire *wire, struct convo_text json, bool is_error, st
 
 	wire->broken = false;
 	if (rc < 0)
-		return convo_fail_nomem(err);
+		return cv_fail_nomem(err);
 	if (!root) {
 		wire->broken = true;
 		return CONVO_E_REFUSED;
@@ -511,21 +506,21 @@ int convo_wire_read(struct wire *wire, struct convo_text json, bool is_error, st
 	return rc;
 }
 
-int convo_wire_end(struct wire *wire, struct convo_err *err)
+int cv_wire_end(struct wire *wire, struct convo_err *err)
 {
 	struct wire_scope scope = {.wire = wire, .err = err};
 
-	return convo_think_end(&wire->think, wire_add_split, &scope);
+	return cv_think_end(&wire->think, wire_add_split, &scope);
 }
 
 /* ---- the list of models --------------------------------------------------------------- */
 
 /* Servers add to a name: Ollama a tag, others a folder. */
-static bool wire_same_model(struct convo_text id, const char *model)
+static bool wire_same_model(struct cv_text id, const char *model)
 {
 	size_t len = strlen(model);
 
-	if (convo_text_is(id, model))
+	if (cv_text_is(id, model))
 		return true;
 	if (id.len == len + 7 && memcmp(id.data, model, len) == 0)
 		return memcmp(id.data + len, ":latest", 7) == 0;
@@ -533,7 +528,7 @@ static bool wire_same_model(struct convo_text id, const char *model)
 	       memcmp(id.data + 7, model, len) == 0;
 }
 
-int convo_wire_has_model(struct convo_text body, const char *model)
+int cv_wire_has_model(struct cv_text body, const char *model)
 {
 	bool guarded;
 	int rc, found = -1;

@@ -17,8 +17,8 @@
  *
  * @param usage ask for usage at the end of a stream
  */
-int convo_wire_request(struct convo_buf *out, const char *model,
-		       const struct convo_request *request, bool usage, struct convo_err *err);
+int cv_wire_request(struct cv_buf *out, const char *model, const struct convo_request *request,
+		    bool usage, struct convo_err *err);
 
 /** What a server said of an error: each one line of valid UTF-8 without the secret, or "". */
 struct wire_error {
@@ -49,14 +49,13 @@ struct wire {
  * @return 0; CONVO_E_REFUSED: an error or no JSON, the flags tell, the caller puts it into words;
  *         or a code of the answer with `err` filled
  */
-int convo_wire_read(struct wire *wire, struct convo_text json, bool is_error,
-		    struct convo_err *err);
+int cv_wire_read(struct wire *wire, struct cv_text json, bool is_error, struct convo_err *err);
 
 /** The server has said all it will. */
-int convo_wire_end(struct wire *wire, struct convo_err *err);
+int cv_wire_end(struct wire *wire, struct convo_err *err);
 
 /** Keep the first line of what a server says, as much as fits, as valid UTF-8 without the secret. */
-void convo_wire_keep(char *out, size_t size, struct convo_text text, const char *secret);
+void cv_wire_keep(char *out, size_t size, struct cv_text text, const char *secret);
 
 /**
  * Read the body of a failed request: JSON of any known shape, HTML (its title), or plain text.
@@ -64,10 +63,9 @@ void convo_wire_keep(char *out, size_t size, struct convo_text text, const char 
  * @param secret never to be shown; NULL: none
  * @param json   set to whether it was JSON
  */
-void convo_wire_error(struct wire_error *out, struct convo_text body, const char *secret,
-		      bool *json);
+void cv_wire_error(struct wire_error *out, struct cv_text body, const char *secret, bool *json);
 
 /** Whether an endpoint's list of models holds this one: 1, 0, or -1 when it is no such list. */
-int convo_wire_has_model(struct convo_text body, const char *model);
+int cv_wire_has_model(struct cv_text body, const char *model);
 
 #endif

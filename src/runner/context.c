@@ -58,7 +58,7 @@ static size_t item_bytes(const struct item *item)
 
 /* The ids are compared as they are written: who escapes one does it the same way twice. */
 struct call {
-	struct convo_text id;
+	struct cv_text id;
 	size_t taken; /* in the first of equal ids: how many of them have a result */
 };
 
@@ -81,19 +81,19 @@ static int call_order(const void *a, const void *b)
 /* The calls of a message, sorted by id. */
 static int calls_read(struct calls *calls, const struct convo_event *event)
 {
-	struct convo_text message = {event->message, event->message_len}, value;
-	struct convo_text list = convo_json_find(message, "tool_calls");
+	struct cv_text message = {event->message, event->message_len}, value;
+	struct cv_text list = cv_json_find(message, "tool_calls");
 	size_t pos = 0;
 
 	calls->count = 0;
-	while (convo_json_element(list, &pos, &value)) {
-		if (!convo_grow((void **)&calls->call, &calls->cap, calls->count + 1,
-				sizeof(*calls->call)))
+	while (cv_json_element(list, &pos, &value)) {
+		if (!cv_grow((void **)&calls->call, &calls->cap, calls->count + 1,
+			     sizeof(*calls->call)))
 			return CONVO_E_NOMEM;
 		calls->call[calls->count].taken = 0;
-		calls->call[calls->count].id = convo_json_kind(value) == JSON_KIND_OBJECT
-						       ? convo_json_find(value, "id")
-						       : (struct convo_text){0};
+		calls->call[calls->count].id = cv_json_kind(value) == JSON_KIND_OBJECT
+						       ? cv_json_find(value, "id")
+						       : (struct cv_text){0};
 		calls->count++;
 	}
 	if (calls->count)
@@ -104,8 +104,8 @@ static int calls_read(struct calls *calls, const struct convo_event *event)
 /* Give a result to a call that waits for it. */
 static bool calls_take(struct calls *calls, const struct convo_event *result)
 {
-	struct convo_text message = {result->message, result->message_len};
-	struct call wanted = {.id = convo_json_find(message, "tool_call_id")};
+	struct cv_text message = {result->message, result->message_len};
+	struct call wanted = {.id = cv_json_find(message, "tool_call_id")};
 	size_t low = 0, high = calls->count, at;
 
 	while (low < high) {
@@ -172,11 +172,11 @@ static int draft_pair(struct draft *draft)
 /* A count in an object of facts; 0 when it is not there. */
 static double number_in(const char *object, const char *name)
 {
-	struct convo_text value = convo_json_find(convo_text_of(object), name);
+	struct cv_text value = cv_json_find(cv_text_of(object), name);
 	double number = 0;
 	size_t i;
 
-	if (convo_json_kind(value) != JSON_KIND_NUMBER)
+	if (cv_json_kind(value) != JSON_KIND_NUMBER)
 		return 0;
 	for (i = 0; i < value.len && i < 12 && value.data[i] >= '0' && value.data[i] <= '9'; i++)
 		number = number * 10 + (value.data[i] - '0');
@@ -270,17 +270,16 @@ static void draft_behead(struct draft *draft)
 
 /* ---- telling -------------------------------------------------------------------------- */
 
-static int why_add(struct convo_buf *why, size_t n, const char *one, const char *more)
+static int why_add(struct cv_buf *why, size_t n, const char *one, const char *more)
 {
 	if (!n)
 		return 0;
-	return convo_buf_addf(why, "%s%zu %s left out", why->len ? "; " : "", n,
-			      n == 1 ? one : more);
+	return cv_buf_addf(why, "%s%zu %s left out", why->len ? "; " : "", n, n == 1 ? one : more);
 }
 
 static int draft_explain(const struct draft *draft, struct runner_context *out)
 {
-	struct convo_buf why = {.max = 1024};
+	struct cv_buf why = {.max = 1024};
 	size_t n[FATES] = {[OLDER] = draft->unseen}, i;
 	int rc;
 
@@ -291,8 +290,8 @@ static int draft_explain(const struct draft *draft, struct runner_context *out)
 		return 0;
 	rc = why_add(&why, n[OLDER], "older message", "older messages");
 	if (rc >= 0 && n[OLDER] && draft->bound)
-		rc = convo_buf_addf(&why, ": the context is %zu %s%s", draft->bound_value,
-				    draft->bound, draft->bound_value == 1 ? "" : "s");
+		rc = cv_buf_addf(&why, ": the context is %zu %s%s", draft->bound_value,
+				 draft->bound, draft->bound_value == 1 ? "" : "s");
 	if (rc >= 0)
 		rc = why_add(&why, n[NO_QUESTION], "answer without its question",
 			     "answers without their question");
@@ -302,10 +301,10 @@ static int draft_explain(const struct draft *draft, struct runner_context *out)
 		rc = why_add(&why, n[NO_CALL], "tool result without its call",
 			     "tool results without their call");
 	if (rc >= 0) {
-		out->why = convo_buf_take(&why);
+		out->why = cv_buf_take(&why);
 		rc = out->why ? 0 : CONVO_E_NOMEM;
 	}
-	convo_buf_clear(&why);
+	cv_buf_clear(&why);
 	return rc;
 }
 
@@ -318,8 +317,8 @@ static int draft_fill(struct draft *draft, const convo_session *session)
 	int64_t count;
 
 	convo_session_events(session, &total);
-	events = convo_alloc(total, sizeof(*events));
-	draft->items = convo_alloc(total, sizeof(*draft->items));
+	events = cv_alloc(total, sizeof(*events));
+	draft->items = cv_alloc(total, sizeof(*draft->items));
 	count = events && draft->items ? convo_session_conversation(session, events)
 				       : CONVO_E_NOMEM;
 	for (i = 0; count > 0 && i < (size_t)count; i++) {
@@ -327,8 +326,7 @@ static int draft_fill(struct draft *draft, const convo_session *session)
 
 		item->event = events[i];
 		if (item_is(item, "assistant"))
-			item->facts =
-				convo_message_look(events[i]->message, events[i]->message_len);
+			item->facts = cv_message_look(events[i]->message, events[i]->message_len);
 	}
 	draft->count = count < 0 ? 0 : (size_t)count;
 	draft->unseen = (size_t)(convo_session_meta(session)->count - (int64_t)total);
@@ -347,7 +345,7 @@ static int context_emit(struct runner_context *out, const struct draft *draft,
 {
 	size_t i;
 
-	out->messages = convo_alloc(draft->count + 2, sizeof(*out->messages));
+	out->messages = cv_alloc(draft->count + 2, sizeof(*out->messages));
 	if (!out->messages)
 		return CONVO_E_NOMEM;
 	if (instruction.json)
@@ -363,9 +361,9 @@ static int context_emit(struct runner_context *out, const struct draft *draft,
 	return 0;
 }
 
-int convo_context_make(struct runner_context *out, const convo_session *session,
-		       const struct context_limits *limits, struct convo_message instruction,
-		       struct convo_message question, struct convo_err *err)
+int cv_context_make(struct runner_context *out, const convo_session *session,
+		    const struct context_limits *limits, struct convo_message instruction,
+		    struct convo_message question, struct convo_err *err)
 {
 	struct draft draft = {.token_per_byte = 1 / BYTES_PER_TOKEN};
 	double tokens;
@@ -388,17 +386,17 @@ int convo_context_make(struct runner_context *out, const convo_session *session,
 	if (rc >= 0)
 		rc = context_emit(out, &draft, instruction, question);
 	free(draft.items);
-	return rc < 0 ? convo_fail_nomem(err) : 0;
+	return rc < 0 ? cv_fail_nomem(err) : 0;
 }
 
-void convo_context_clear(struct runner_context *context)
+void cv_context_clear(struct runner_context *context)
 {
 	free(context->messages);
 	free(context->why);
 	memset(context, 0, sizeof(*context));
 }
 
-size_t convo_context_reach(const struct context_limits *limits)
+size_t cv_context_reach(const struct context_limits *limits)
 {
 	size_t reach = SIZE_MAX;
 

@@ -31,13 +31,13 @@ struct runner_context {
  * @param question    always sent
  * @return 0, CONVO_E_NOMEM; to be cleared either way
  */
-int convo_context_make(struct runner_context *out, const convo_session *session,
-		       const struct context_limits *limits, struct convo_message instruction,
-		       struct convo_message question, struct convo_err *err);
+int cv_context_make(struct runner_context *out, const convo_session *session,
+		    const struct context_limits *limits, struct convo_message instruction,
+		    struct convo_message question, struct convo_err *err);
 
-void convo_context_clear(struct runner_context *context);
+void cv_context_clear(struct runner_context *context);
 
 /** The most messages before a question that the limits can let pass; SIZE_MAX: no bound. */
-size_t convo_context_reach(const struct context_limits *limits);
+size_t cv_context_reach(const struct context_limits *limits);
 
 #endif

@@ -66,18 +66,18 @@ static void place_undo(struct place *places, size_t count, const char *turn)
 /* Obey the marker {"undo":"<turn id>"} of a control event. */
 static int place_obey(struct place *places, size_t count, const struct convo_event *event)
 {
-	struct convo_text undo = convo_json_find(convo_text_of(event->extra), "undo");
-	struct convo_buf turn = {.max = CONVO_MAX_NAME};
+	struct cv_text undo = cv_json_find(cv_text_of(event->extra), "undo");
+	struct cv_buf turn = {.max = CONVO_MAX_NAME};
 	int rc;
 
-	if (convo_json_kind(undo) != JSON_KIND_STRING)
+	if (cv_json_kind(undo) != JSON_KIND_STRING)
 		return 0;
 	undo.data++;
 	undo.len -= 2;
-	rc = convo_json_unescape(&turn, undo);
+	rc = cv_json_unescape(&turn, undo);
 	if (rc >= 0)
-		place_undo(places, count, convo_buf_str(&turn));
-	convo_buf_clear(&turn);
+		place_undo(places, count, cv_buf_str(&turn));
+	cv_buf_clear(&turn);
 	return rc == CONVO_E_NOMEM ? rc : 0; /* a name that is too long names no turn */
 }
 
@@ -106,16 +106,15 @@ static int place_all(struct place *places, const struct convo_event *events, siz
 	return 0;
 }
 
-int convo_conversation_place(struct place **out, const convo_session *session,
-			     struct convo_err *err)
+int cv_conversation_place(struct place **out, const convo_session *session, struct convo_err *err)
 {
 	size_t count;
 	const struct convo_event *events = convo_session_events(session, &count);
-	struct place *places = convo_alloc(count, sizeof(*places));
+	struct place *places = cv_alloc(count, sizeof(*places));
 
 	if (!places || place_all(places, events, count) < 0) {
 		free(places);
-		return convo_fail_nomem(err);
+		return cv_fail_nomem(err);
 	}
 	*out = places;
 	return 0;
@@ -124,34 +123,33 @@ int convo_conversation_place(struct place **out, const convo_session *session,
 /* ---- looking at messages -------------------------------------------------------------- */
 
 /* Whether a value holds anything: a string that is not "", an array with an element. */
-static bool value_filled(struct convo_text value)
+static bool value_filled(struct cv_text value)
 {
-	struct convo_text element;
+	struct cv_text element;
 	size_t pos = 0;
 
-	switch (convo_json_kind(value)) {
+	switch (cv_json_kind(value)) {
 	case JSON_KIND_STRING:
 		return value.len > 2;
 	case JSON_KIND_ARRAY:
-		return convo_json_element(value, &pos, &element);
+		return cv_json_element(value, &pos, &element);
 	default:
 		return false;
 	}
 }
 
-struct message_facts convo_message_look(const char *message, size_t len)
+struct message_facts cv_message_look(const char *message, size_t len)
 {
-	struct convo_text object = {message, len}, name, value;
+	struct cv_text object = {message, len}, name, value;
 	struct message_facts facts = {0};
 	size_t pos = 0;
 
-	while (convo_json_member(object, &pos, &name, &value)) {
-		if (convo_text_is(name, "content") || convo_text_is(name, "refusal"))
+	while (cv_json_member(object, &pos, &name, &value)) {
+		if (cv_text_is(name, "content") || cv_text_is(name, "refusal"))
 			facts.content |= value_filled(value);
-		else if (convo_text_is(name, "tool_calls"))
+		else if (cv_text_is(name, "tool_calls"))
 			facts.calls |= value_filled(value);
-		else if ((convo_text_is(name, "reasoning_content") ||
-			  convo_text_is(name, "reasoning")) &&
+		else if ((cv_text_is(name, "reasoning_content") || cv_text_is(name, "reasoning")) &&
 			 value_filled(value))
 			facts.thinking += value.len;
 	}
@@ -167,7 +165,7 @@ static bool event_speaks(const struct convo_event *event)
 
 	if (strcmp(event->role, "assistant") != 0)
 		return true;
-	facts = convo_message_look(event->message, event->message_len);
+	facts = cv_message_look(event->message, event->message_len);
 	return facts.content || facts.calls;
 }
 
@@ -177,7 +175,7 @@ int64_t convo_session_conversation(const convo_session *session, const struct co
 	const struct convo_event *all = convo_session_events(session, &total);
 	struct place *places = NULL;
 	int64_t count = 0;
-	int rc = convo_conversation_place(&places, session, NULL);
+	int rc = cv_conversation_place(&places, session, NULL);
 
 	if (rc < 0)
 		return rc;

@@ -32,10 +32,9 @@ struct message_facts {
  *            never NULL on success
  * @return 0, CONVO_E_NOMEM
  */
-int convo_conversation_place(struct place **out, const convo_session *session,
-			     struct convo_err *err);
+int cv_conversation_place(struct place **out, const convo_session *session, struct convo_err *err);
 
 /** Look at a message: a JSON object. */
-struct message_facts convo_message_look(const char *message, size_t len);
+struct message_facts cv_message_look(const char *message, size_t len);
 
 #endif

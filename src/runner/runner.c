@@ -31,28 +31,28 @@
 static int runner_fill(struct convo_runner *runner, const struct convo_runner_options *opts,
 		       struct convo_err *err)
 {
-	struct convo_text params = convo_text_of(opts->params);
+	struct cv_text params = cv_text_of(opts->params);
 	int rc = 0;
 
 	runner->store = opts->store;
 	runner->model = opts->model;
 	runner->limits.messages = opts->context_messages;
 	runner->limits.tokens = opts->context_tokens;
-	runner->app = convo_memdup(opts->app, strlen(opts->app));
+	runner->app = cv_memdup(opts->app, strlen(opts->app));
 	if (!runner->app)
-		return convo_fail_nomem(err);
+		return cv_fail_nomem(err);
 	if (opts->instruction && opts->instruction[0])
 		rc = convo_message_make(&runner->instruction, "system", opts->instruction,
 					strlen(opts->instruction), err);
 	if (rc < 0 || !params.data)
 		return rc;
-	rc = convo_json_check(params, "params", err);
+	rc = cv_json_check(params, "params", err);
 	if (rc >= 0 && rc != JSON_KIND_OBJECT)
-		return convo_fail(err, CONVO_E_INVALID, "params: not a JSON object");
+		return cv_fail(err, CONVO_E_INVALID, "params: not a JSON object");
 	if (rc < 0)
 		return rc;
-	runner->params = convo_memdup(params.data, params.len);
-	return runner->params ? 0 : convo_fail_nomem(err);
+	runner->params = cv_memdup(params.data, params.len);
+	return runner->params ? 0 : cv_fail_nomem(err);
 }
 
 int convo_runner_new(convo_runner **out, const struct convo_runner_options *opts,
@@ -62,11 +62,10 @@ int convo_runner_new(convo_runner **out, const struct convo_runner_options *opts
 	int rc;
 
 	if (!opts || !opts->store || !opts->model || !opts->app)
-		return convo_fail(err, CONVO_E_INVALID,
-				  "a runner needs a store, a model and an app");
-	runner = convo_alloc(1, sizeof(*runner));
+		return cv_fail(err, CONVO_E_INVALID, "a runner needs a store, a model and an app");
+	runner = cv_alloc(1, sizeof(*runner));
 	if (!runner)
-		return convo_fail_nomem(err);
+		return cv_fail_nomem(err);
 	rc = runner_fill(runner, opts, err);
 	if (rc < 0) {
 		convo_runner_free(runner);
@@ -95,12 +94,12 @@ static bool append_again(int rc, enum append_patience patience, bool maybe,
 	return patience == APPEND_PERSIST || (maybe && !convo_cancel_requested(cancel));
 }
 
-int convo_runner_append(const struct convo_runner *runner, const struct convo_key *key,
-			const struct convo_expect *expect, const struct convo_event *event,
-			enum append_patience patience, const convo_cancel *cancel, int64_t *seq,
-			struct convo_err *err)
+int cv_runner_append(const struct convo_runner *runner, const struct convo_key *key,
+		     const struct convo_expect *expect, const struct convo_event *event,
+		     enum append_patience patience, const convo_cancel *cancel, int64_t *seq,
+		     struct convo_err *err)
 {
-	int64_t until = convo_clock_mono_us() + APPEND_RETRY_MS * 1000;
+	int64_t until = cv_clock_mono_us() + APPEND_RETRY_MS * 1000;
 	int wait_ms = 20, rc;
 	bool maybe = false;
 
@@ -111,7 +110,7 @@ int convo_runner_append(const struct convo_runner *runner, const struct convo_ke
 			return 0;
 		maybe |= err->maybe;
 		if (!append_again(rc, patience, maybe, cancel) ||
-		    convo_clock_mono_us() + wait_ms * 1000 >= until)
+		    cv_clock_mono_us() + wait_ms * 1000 >= until)
 			break;
 		poll(NULL, 0, wait_ms);
 		wait_ms = wait_ms < 500 ? wait_ms * 2 : wait_ms;
@@ -167,17 +166,17 @@ static void run_clear(struct run *run)
 /* The question as a message, and a title in case the session is new. */
 static int run_read(struct run *run, const char *said, size_t len, struct convo_err *err)
 {
-	struct convo_buf text = {.max = CONVO_MAX_EVENT};
+	struct cv_buf text = {.max = CONVO_MAX_EVENT};
 	char *json = NULL;
-	int rc = convo_utf8_repair(&text, said, len);
+	int rc = cv_utf8_repair(&text, said, len);
 
 	if (rc < 0) {
-		rc = convo_buf_fail(err, rc);
+		rc = cv_buf_fail(err, rc);
 	} else {
-		convo_title_make(run->title, text.data, text.len);
+		cv_title_make(run->title, text.data, text.len);
 		rc = convo_message_make(&json, "user", text.data, text.len, err);
 	}
-	convo_buf_clear(&text);
+	cv_buf_clear(&text);
 	if (rc < 0)
 		return rc;
 	run->question.json = json;
@@ -192,22 +191,22 @@ static int run_init(struct run *run, const struct convo_question *question, stru
 	int rc;
 
 	if (!question || !question->user || !question->session || !question->text)
-		return convo_fail(err, CONVO_E_INVALID, "a question needs user, session and text");
+		return cv_fail(err, CONVO_E_INVALID, "a question needs user, session and text");
 	len = question->text_len ? question->text_len : strlen(question->text);
 	if (!len)
-		return convo_fail(err, CONVO_E_INVALID, "the question is empty");
+		return cv_fail(err, CONVO_E_INVALID, "the question is empty");
 	rc = run_read(run, question->text, len, err);
 	if (rc == CONVO_E_TOOBIG || (rc >= 0 && run->question.len > CONVO_MAX_EVENT - EVENT_REST))
-		return convo_fail(err, CONVO_E_TOOBIG, "the question has more than 4 MiB");
+		return cv_fail(err, CONVO_E_TOOBIG, "the question has more than 4 MiB");
 	if (rc < 0)
 		return rc;
 	run->key.user = question->user;
 	run->key.session = question->session;
 	run->whole = question->whole;
 	run->fresh = question->fresh;
-	run->turn = convo_alloc(1, sizeof(*run->turn));
+	run->turn = cv_alloc(1, sizeof(*run->turn));
 	if (!run->turn)
-		return convo_fail_nomem(err);
+		return cv_fail_nomem(err);
 	convo_uuid_make(run->turn->id);
 	convo_uuid_make(run->question_id);
 	run->turn->base.id = run->turn->id;
@@ -231,7 +230,7 @@ static int64_t run_count_used(const convo_session *session)
 	int64_t used;
 
 	convo_session_events(session, &loaded);
-	events = convo_alloc(loaded, sizeof(*events));
+	events = cv_alloc(loaded, sizeof(*events));
 	if (!events)
 		return CONVO_E_NOMEM;
 	used = convo_session_conversation(session, events);
@@ -242,7 +241,7 @@ static int64_t run_count_used(const convo_session *session)
 /* Load the newest events, more of them as long as what was taken back leaves too few. */
 static int run_load(struct run *run, struct convo_err *err)
 {
-	size_t reach = convo_context_reach(&run->runner->limits);
+	size_t reach = cv_context_reach(&run->runner->limits);
 	size_t n = reach > SIZE_MAX / 8 ? 0 : reach + LOAD_SLACK;
 
 	for (;;) {
@@ -255,7 +254,7 @@ static int run_load(struct run *run, struct convo_err *err)
 			used = run_count_used(session);
 		if (rc < 0 || used < 0) {
 			convo_session_free(session);
-			return rc < 0 ? rc : convo_fail_nomem(err);
+			return rc < 0 ? rc : cv_fail_nomem(err);
 		}
 		convo_session_free(run->session);
 		run->session = session;
@@ -277,8 +276,8 @@ static int run_open(struct run *run, struct convo_err *err)
 	run->turn->base.created = false;
 	rc = run_load(run, err);
 	if (rc >= 0 && run->fresh)
-		return convo_fail(err, CONVO_E_EXISTS, "session '%s' exists already",
-				  run->key.session);
+		return cv_fail(err, CONVO_E_EXISTS, "session '%s' exists already",
+			       run->key.session);
 	if (rc >= 0) {
 		memcpy(run->generation, convo_session_meta(run->session)->generation,
 		       sizeof(run->generation));
@@ -302,8 +301,8 @@ static int run_store_question(struct run *run, const convo_cancel *cancel, struc
 					  .message = run->question.json,
 					  .message_len = run->question.len};
 
-	return convo_runner_append(run->runner, &run->key, &expect, &event, APPEND_SETTLE, cancel,
-				   &run->turn->base.question_seq, err);
+	return cv_runner_append(run->runner, &run->key, &expect, &event, APPEND_SETTLE, cancel,
+				&run->turn->base.question_seq, err);
 }
 
 /*
@@ -340,9 +339,8 @@ static int run_ask(struct run *run, const struct convo_listener *listener, convo
 	struct runner_context context = {0};
 	int rc;
 
-	run->asked_us = convo_clock_mono_us();
-	rc = convo_context_make(&context, run->session, &runner->limits, system, run->question,
-				err);
+	run->asked_us = cv_clock_mono_us();
+	rc = cv_context_make(&context, run->session, &runner->limits, system, run->question, err);
 	if (rc < 0)
 		goto out;
 	run->turn->base.sent = context.count;
@@ -354,26 +352,26 @@ static int run_ask(struct run *run, const struct convo_listener *listener, convo
 	request.count = context.count;
 	rc = convo_model_ask(&run->turn->answer, runner->model, &request, listener, cancel, err);
 out:
-	convo_context_clear(&context);
+	cv_context_clear(&context);
 	return rc;
 }
 
 /* ---- the answer ----------------------------------------------------------------------- */
 
-static int answer_extra(struct convo_buf *extra, const struct run *run,
+static int answer_extra(struct cv_buf *extra, const struct run *run,
 			const struct convo_answer *answer)
 {
-	int64_t total_ms = (convo_clock_mono_us() - run->asked_us) / 1000;
-	int rc = convo_buf_addf(extra, "{\"sent_messages\":%zu,\"sent_bytes\":%zu",
-				run->turn->base.sent, run->sent_bytes);
+	int64_t total_ms = (cv_clock_mono_us() - run->asked_us) / 1000;
+	int rc = cv_buf_addf(extra, "{\"sent_messages\":%zu,\"sent_bytes\":%zu",
+			     run->turn->base.sent, run->sent_bytes);
 
 	if (rc >= 0 && answer && answer->first_ms >= 0)
-		rc = convo_buf_addf(extra, ",\"first_ms\":%lld", (long long)answer->first_ms);
+		rc = cv_buf_addf(extra, ",\"first_ms\":%lld", (long long)answer->first_ms);
 	if (rc >= 0 && answer)
-		rc = convo_buf_addf(extra, ",\"attempts\":%d", answer->attempts);
+		rc = cv_buf_addf(extra, ",\"attempts\":%d", answer->attempts);
 	if (rc >= 0)
-		rc = convo_buf_addf(extra, ",\"total_ms\":%lld}",
-				    (long long)(answer ? answer->total_ms : total_ms));
+		rc = cv_buf_addf(extra, ",\"total_ms\":%lld}",
+				 (long long)(answer ? answer->total_ms : total_ms));
 	return rc;
 }
 
@@ -391,7 +389,7 @@ static int answer_store_part(struct run *run, const struct convo_event *event, c
 
 	if (len > KEEP_BYTES) {
 		len = KEEP_BYTES;
-		len -= convo_utf8_tail(text, len);
+		len -= cv_utf8_tail(text, len);
 	}
 	rc = convo_message_make(&message, "assistant", text, len, err);
 	if (rc < 0)
@@ -399,8 +397,8 @@ static int answer_store_part(struct run *run, const struct convo_event *event, c
 	part.message = message;
 	part.model = convo_model_name(run->runner->model);
 	part.error = "the answer could not be stored whole";
-	rc = convo_runner_append(run->runner, &run->key, &expect, &part, APPEND_PERSIST, NULL,
-				 &run->turn->base.answer_seq, err);
+	rc = cv_runner_append(run->runner, &run->key, &expect, &part, APPEND_PERSIST, NULL,
+			      &run->turn->base.answer_seq, err);
 	free(message);
 	return rc;
 }
@@ -428,13 +426,13 @@ static int answer_store(struct run *run, const struct convo_answer *answer,
 				    .message = "{\"role\":\"assistant\",\"content\":null}",
 				    .status = CONVO_FAILED,
 				    .error = failure->text};
-	struct convo_buf extra = {.max = 1024};
+	struct cv_buf extra = {.max = 1024};
 	char id[CONVO_UUID_SIZE];
 	int rc = answer_extra(&extra, run, answer);
 
 	if (rc < 0) {
-		convo_buf_clear(&extra);
-		return convo_buf_fail(err, rc);
+		cv_buf_clear(&extra);
+		return cv_buf_fail(err, rc);
 	}
 	convo_uuid_make(id);
 	event.id = id;
@@ -443,11 +441,11 @@ static int answer_store(struct run *run, const struct convo_answer *answer,
 		answer_describe(&event, answer);
 	else if (failure->code == CONVO_E_CANCELED)
 		event.status = CONVO_INTERRUPTED;
-	rc = convo_runner_append(run->runner, &run->key, &expect, &event, APPEND_PERSIST, NULL,
-				 &run->turn->base.answer_seq, err);
+	rc = cv_runner_append(run->runner, &run->key, &expect, &event, APPEND_PERSIST, NULL,
+			      &run->turn->base.answer_seq, err);
 	if (answer && (rc == CONVO_E_TOOBIG || rc == CONVO_E_INVALID))
 		rc = answer_store_part(run, &event, answer->text, answer->text_len, err);
-	convo_buf_clear(&extra);
+	cv_buf_clear(&extra);
 	return rc;
 }
 

@@ -27,10 +27,10 @@ enum append_patience {
  * Append one event, again under its id for up to APPEND_RETRY_MS as `patience` says. A failure has
  * err->maybe when any of the tries has.
  */
-int convo_runner_append(const struct convo_runner *runner, const struct convo_key *key,
-			const struct convo_expect *expect, const struct convo_event *event,
-			enum append_patience patience, const convo_cancel *cancel, int64_t *seq,
-			struct convo_err *err);
+int cv_runner_append(const struct convo_runner *runner, const struct convo_key *key,
+		     const struct convo_expect *expect, const struct convo_event *event,
+		     enum append_patience patience, const convo_cancel *cancel, int64_t *seq,
+		     struct convo_err *err);
 
 #define APPEND_RETRY_MS 5000
 
@@ -43,6 +43,6 @@ int convo_runner_append(const struct convo_runner *runner, const struct convo_ke
  *
  * @param text valid UTF-8
  */
-void convo_title_make(char out[TITLE_SIZE], const char *text, size_t len);
+void cv_title_make(char out[TITLE_SIZE], const char *text, size_t len);
 
 #endif

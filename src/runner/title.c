@@ -77,14 +77,14 @@ static bool title_put(struct title *t, const char *bytes, size_t len, int width)
 	return true;
 }
 
-void convo_title_make(char out[TITLE_SIZE], const char *text, size_t len)
+void cv_title_make(char out[TITLE_SIZE], const char *text, size_t len)
 {
 	struct title t = {.out = out};
 	const char *end = text + len;
 
 	while (text < end) {
 		uint32_t cp = 0;
-		size_t n = convo_utf8_next(text, (size_t)(end - text), &cp);
+		size_t n = cv_utf8_next(text, (size_t)(end - text), &cp);
 
 		if (!n || ((cp == '\n' || cp == '\r') && t.len))
 			break;

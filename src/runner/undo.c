@@ -29,7 +29,7 @@ static int undo_find(const struct convo_event **out, const convo_session *sessio
 	size_t count;
 	const struct convo_event *events = convo_session_events(session, &count);
 	struct place *places = NULL;
-	int rc = convo_conversation_place(&places, session, err);
+	int rc = cv_conversation_place(&places, session, err);
 
 	if (rc < 0)
 		return rc;
@@ -72,7 +72,7 @@ static int undo_load(convo_session **out, const struct convo_event **first,
 		if (rc < 0)
 			return rc;
 		if (!cut)
-			return convo_fail(err, CONVO_E_NOTFOUND, "no turn left to take back");
+			return cv_fail(err, CONVO_E_NOTFOUND, "no turn left to take back");
 		window.n = window.n > SIZE_MAX / 8 ? 0 : window.n * 8;
 	}
 }
@@ -85,25 +85,25 @@ static int undo_mark(const struct convo_runner *runner, const struct convo_key *
 	const struct convo_meta *meta = convo_session_meta(session);
 	const struct convo_expect expect = {
 		.generation = meta->generation, .check_seq = true, .after_seq = meta->last_seq};
-	struct convo_buf extra = {.max = 4096};
+	struct cv_buf extra = {.max = 4096};
 	struct convo_event event = {.message = marker};
 	char id[CONVO_UUID_SIZE];
 	int64_t seq;
-	int rc = convo_buf_adds(&extra, "{\"undo\":");
+	int rc = cv_buf_adds(&extra, "{\"undo\":");
 
 	if (rc >= 0)
-		rc = convo_json_quote_to(&extra, turn, strlen(turn));
+		rc = cv_json_quote_to(&extra, turn, strlen(turn));
 	if (rc >= 0)
-		rc = convo_buf_addc(&extra, '}');
+		rc = cv_buf_addc(&extra, '}');
 	if (rc < 0) {
-		convo_buf_clear(&extra);
-		return convo_buf_fail(err, rc);
+		cv_buf_clear(&extra);
+		return cv_buf_fail(err, rc);
 	}
 	convo_uuid_make(id);
 	event.id = id;
 	event.extra = extra.data;
-	rc = convo_runner_append(runner, key, &expect, &event, APPEND_SETTLE, NULL, &seq, err);
-	convo_buf_clear(&extra);
+	rc = cv_runner_append(runner, key, &expect, &event, APPEND_SETTLE, NULL, &seq, err);
+	cv_buf_clear(&extra);
 	return rc;
 }
 

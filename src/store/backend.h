@@ -20,11 +20,11 @@
 /** The moment of a call. */
 struct store_call {
 	int64_t now_us;      /* Unix time; larger in every later call of this process */
-	int64_t deadline_us; /* by convo_clock_mono_us() */
+	int64_t deadline_us; /* by cv_clock_mono_us() */
 };
 
 struct convo_store {
-	const struct convo_backend *be;
+	const struct cv_backend *be;
 	struct convo_store_options opts; /* defaults applied: nothing is 0 that means "default";
 	                                    trash_ms and clean_interval_ms are 0 for "none";
 	                                    prefix is set */
@@ -51,7 +51,7 @@ enum event_field {
 };
 
 /** Their names, as columns and members are called in every backend: "role", "author" ... */
-extern const char *const event_field_name[FIELD_COUNT];
+extern const char *const cv_event_field_name[FIELD_COUNT];
 
 static inline bool event_field_is_json(enum event_field field)
 {
@@ -63,15 +63,15 @@ struct store_event {
 	int64_t time_ms; /* set by the backend: max(now, that of the event before) */
 	unsigned char id[UUID_BYTES];
 	int status; /* enum convo_status */
-	struct convo_text field[FIELD_COUNT];
+	struct cv_text field[FIELD_COUNT];
 };
 
 /** One change of state. */
 struct store_change {
 	enum convo_scope scope;
-	struct convo_text name;  /* without the scope's prefix */
-	struct convo_text value; /* JSON; data NULL removes the name */
-	size_t event;            /* index of the event it came with; 0 without events */
+	struct cv_text name;  /* without the scope's prefix */
+	struct cv_text value; /* JSON; data NULL removes the name */
+	size_t event;         /* index of the event it came with; 0 without events */
 };
 
 /** What a scope counts against CONVO_MAX_STATE: the bytes of its names and values as passed in. */
@@ -82,7 +82,7 @@ static inline size_t store_change_bytes(const struct store_change *change)
 
 struct store_create {
 	unsigned char generation[UUID_BYTES];
-	struct convo_text title; /* "" for none */
+	struct cv_text title; /* "" for none */
 	const struct store_change *changes;
 	size_t change_count;
 };
@@ -100,7 +100,7 @@ struct store_append {
 
 /** What a backend tells of a session. Times in µs; 0 means never or not. */
 struct store_meta {
-	struct convo_text session, title;
+	struct cv_text session, title;
 	unsigned char generation[UUID_BYTES];
 	int64_t created_us, updated_us, expires_us, deleted_us;
 	int64_t first_seq, last_seq; /* of what is stored; empty: first_seq = last_seq + 1 */
@@ -117,40 +117,40 @@ struct store_place {
 /* ---- what a backend fills in ---------------------------------------------------------- */
 
 /** Begin filling a session: forgets what was added before, so that a lost connection can retry. */
-void convo_session_reset(struct convo_session *into);
+void cv_session_reset(struct convo_session *into);
 
 /** Set what is known of a session being loaded. Copies. 0 or CONVO_E_NOMEM. */
-int convo_session_set_meta(struct convo_session *into, const struct store_meta *meta,
-			   struct convo_err *err);
+int cv_session_set_meta(struct convo_session *into, const struct store_meta *meta,
+			struct convo_err *err);
 
 /** Add one event of the window; any order, they are sorted by seq afterwards. Copies. */
-int convo_session_add_event(struct convo_session *into, const struct store_event *event,
-			    struct convo_err *err);
+int cv_session_add_event(struct convo_session *into, const struct store_event *event,
+			 struct convo_err *err);
 
 /** Add one name of state. Copies. */
-int convo_session_add_state(struct convo_session *into, enum convo_scope scope,
-			    struct convo_text name, struct convo_text value, struct convo_err *err);
+int cv_session_add_state(struct convo_session *into, enum convo_scope scope, struct cv_text name,
+			 struct cv_text value, struct convo_err *err);
 
 /** Forget what was added to a list, add one name to it. Copies. */
-void convo_state_reset(struct convo_state *into);
-int convo_state_add(struct convo_state *into, enum convo_scope scope, struct convo_text name,
-		    struct convo_text value, struct convo_err *err);
+void cv_state_reset(struct convo_state *into);
+int cv_state_add(struct convo_state *into, enum convo_scope scope, struct cv_text name,
+		 struct cv_text value, struct convo_err *err);
 
 /** A page of a list being read. */
 struct store_page;
-void convo_page_reset(struct store_page *into);
-int convo_page_add(struct store_page *into, const struct store_meta *meta, struct convo_err *err);
+void cv_page_reset(struct store_page *into);
+int cv_page_add(struct store_page *into, const struct store_meta *meta, struct convo_err *err);
 
 /**
  * The seqs that a window shows of a session which shows first to last (nothing when first > last):
  * *from to *to, and nothing when *from > *to. `around` is the seq of the window's event.
  */
-void convo_window_range(const struct convo_window *window, int64_t first, int64_t last,
-			int64_t around, int64_t *from, int64_t *to);
+void cv_window_range(const struct convo_window *window, int64_t first, int64_t last, int64_t around,
+		     int64_t *from, int64_t *to);
 
 /** The first seq a session shows: of what is stored, the newest opts.event_limit (A5). */
-static inline int64_t convo_store_first_shown(const struct convo_store *store, int64_t first_seq,
-					      int64_t last_seq)
+static inline int64_t cv_store_first_shown(const struct convo_store *store, int64_t first_seq,
+					   int64_t last_seq)
 {
 	int64_t limit = store->opts.event_limit;
 
@@ -159,21 +159,21 @@ static inline int64_t convo_store_first_shown(const struct convo_store *store, i
 
 /* ---- refusals, worded once -------------------------------------------------------------- */
 
-int convo_refuse_notfound(struct convo_err *err, const struct convo_key *key);
-int convo_refuse_exists(struct convo_err *err, const struct convo_key *key);
+int cv_refuse_notfound(struct convo_err *err, const struct convo_key *key);
+int cv_refuse_exists(struct convo_err *err, const struct convo_key *key);
 
 /** The session has moved on to `last_seq` (A3). */
-int convo_refuse_conflict(struct convo_err *err, const struct convo_key *key, int64_t last_seq);
+int cv_refuse_conflict(struct convo_err *err, const struct convo_key *key, int64_t last_seq);
 
 /** The session is another one than the writer means (A3, S5). */
-int convo_refuse_generation(struct convo_err *err, const struct convo_key *key, int64_t last_seq);
+int cv_refuse_generation(struct convo_err *err, const struct convo_key *key, int64_t last_seq);
 
 /** A scope would pass CONVO_MAX_STATE (N3). */
-int convo_refuse_state(struct convo_err *err, enum convo_scope scope);
+int cv_refuse_state(struct convo_err *err, enum convo_scope scope);
 
 /* ---- the functions -------------------------------------------------------------------- */
 
-struct convo_backend {
+struct cv_backend {
 	const char *scheme;         /* the URL scheme that selects it: "sqlite" */
 	const char *const *aliases; /* other schemes, NULL after the last; may be NULL */
 	const char *title;          /* for people: "SQLite" */
@@ -184,7 +184,7 @@ struct convo_backend {
 	 * filled in but for `where`, which open() fills. `url` is borrowed for the call. May fail
 	 * halfway: close() follows anyway. */
 	int (*open)(struct convo_store *store, const struct store_call *call,
-		    const struct convo_url *url, struct convo_err *err);
+		    const struct cv_url *url, struct convo_err *err);
 
 	/* Release whatever open() got hold of. The front frees the struct. */
 	void (*close)(struct convo_store *store);
@@ -199,7 +199,7 @@ struct convo_backend {
 	 * of which none is older than the newest opts.event_limit. The window's n is never 0 unless
 	 * unbounded (SIZE_MAX) is not wanted: the front passes SIZE_MAX for no bound. For AROUND
 	 * `around` is the id; CONVO_E_NOTFOUND if the session or that event is absent. Starts with
-	 * convo_session_reset(). */
+	 * cv_session_reset(). */
 	int (*load)(struct convo_store *store, const struct store_call *call,
 		    const struct convo_key *key, const struct convo_window *window,
 		    const unsigned char *around, struct convo_session *into, struct convo_err *err);
@@ -219,11 +219,11 @@ struct convo_backend {
 
 	/* Set the title; counts as a write. CONVO_E_NOTFOUND. */
 	int (*rename)(struct convo_store *store, const struct store_call *call,
-		      const struct convo_key *key, struct convo_text title, struct convo_err *err);
+		      const struct convo_key *key, struct cv_text title, struct convo_err *err);
 
 	/* At most n sessions of (app, user) after `place`, in falling order of (position, number):
 	 * the live ones, or with `trash` the deleted ones whose trash time is not over. One atomic
-	 * view. Starts with convo_page_reset(). */
+	 * view. Starts with cv_page_reset(). */
 	int (*list)(struct convo_store *store, const struct store_call *call, const char *app,
 		    const char *user, bool trash, const struct store_place *place, size_t n,
 		    struct store_page *into, struct convo_err *err);
@@ -254,11 +254,10 @@ struct convo_backend {
 
 	/* Read the names of the scopes (or-ed), or with `name` that one name of the one scope.
 	 * CONVO_E_NOTFOUND only for a session that is needed and absent. Starts with
-	 * convo_state_reset(). */
+	 * cv_state_reset(). */
 	int (*state_list)(struct convo_store *store, const struct store_call *call,
-			  const struct convo_key *key, unsigned scopes,
-			  const struct convo_text *name, struct convo_state *into,
-			  struct convo_err *err);
+			  const struct convo_key *key, unsigned scopes, const struct cv_text *name,
+			  struct convo_state *into, struct convo_err *err);
 
 	/* One bounded step of removing expired sessions, trash whose time is over, and what deletes
 	 * left behind: at most some thousand rows or some milliseconds. *removed rises by the
@@ -268,13 +267,13 @@ struct convo_backend {
 		     bool *more, struct convo_err *err);
 
 	/* Append the SQL of an empty database to `out`; NULL where there is none. */
-	int (*schema)(struct convo_buf *out, const char *prefix, struct convo_err *err);
+	int (*schema)(struct cv_buf *out, const char *prefix, struct convo_err *err);
 };
 
-extern const struct convo_backend convo_backend_memory;
-extern const struct convo_backend convo_backend_sqlite;
-extern const struct convo_backend convo_backend_redis;
-extern const struct convo_backend convo_backend_postgres;
-extern const struct convo_backend convo_backend_mysql;
+extern const struct cv_backend cv_backend_memory;
+extern const struct cv_backend cv_backend_sqlite;
+extern const struct cv_backend cv_backend_redis;
+extern const struct cv_backend cv_backend_postgres;
+extern const struct cv_backend cv_backend_mysql;
 
 #endif

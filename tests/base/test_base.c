@@ -24,13 +24,13 @@ static void test_alloc__sizes_that_overflow_are_refused(void **state)
 	void *array = NULL;
 
 	(void)state;
-	must(convo_mul(3, 5, &product) && product == 15);
-	must(convo_mul(0, SIZE_MAX, &product) && product == 0);
-	must(convo_mul(SIZE_MAX, 1, &product) && product == SIZE_MAX);
-	must(!convo_mul(SIZE_MAX / 2 + 1, 2, &product));
-	must(!convo_mul(SIZE_MAX, SIZE_MAX, &product));
-	must(convo_alloc(SIZE_MAX / 2, 3) == NULL);
-	must(!convo_grow(&array, &cap, SIZE_MAX / 2, 4));
+	must(cv_mul(3, 5, &product) && product == 15);
+	must(cv_mul(0, SIZE_MAX, &product) && product == 0);
+	must(cv_mul(SIZE_MAX, 1, &product) && product == SIZE_MAX);
+	must(!cv_mul(SIZE_MAX / 2 + 1, 2, &product));
+	must(!cv_mul(SIZE_MAX, SIZE_MAX, &product));
+	must(cv_alloc(SIZE_MAX / 2, 3) == NULL);
+	must(!cv_grow(&array, &cap, SIZE_MAX / 2, 4));
 	must(array == NULL && cap == 0);
 }
 
@@ -43,7 +43,7 @@ static void test_alloc__arrays_grow_and_keep_what_they_hold(void **state)
 	for (size_t i = 0; i < 1000; i++) {
 		size_t before = cap;
 
-		must(convo_grow((void **)&array, &cap, i + 1, sizeof(*array)));
+		must(cv_grow((void **)&array, &cap, i + 1, sizeof(*array)));
 		must(cap > i);
 		grown += cap != before;
 		array[i] = (int)i;
@@ -58,87 +58,87 @@ static void test_alloc__arrays_grow_and_keep_what_they_hold(void **state)
 
 static void test_buf__grows_and_ends_with_nul(void **state)
 {
-	struct convo_buf buf = {0};
+	struct cv_buf buf = {0};
 
 	(void)state;
-	must_equal_str("", convo_buf_str(&buf));
-	must_equal(0, convo_buf_adds(&buf, "ab"));
-	must_equal(0, convo_buf_addc(&buf, 'c'));
-	must_equal(0, convo_buf_addf(&buf, "%d-%s", 42, "x"));
-	must_equal(0, convo_buf_add(&buf, "\0y", 2));
+	must_equal_str("", cv_buf_str(&buf));
+	must_equal(0, cv_buf_adds(&buf, "ab"));
+	must_equal(0, cv_buf_addc(&buf, 'c'));
+	must_equal(0, cv_buf_addf(&buf, "%d-%s", 42, "x"));
+	must_equal(0, cv_buf_add(&buf, "\0y", 2));
 	must_equal(9, buf.len);
 	must(memcmp(buf.data, "abc42-x\0y", 10) == 0);
-	convo_buf_shift(&buf, 3);
+	cv_buf_shift(&buf, 3);
 	must(memcmp(buf.data, "42-x\0y", 7) == 0);
-	convo_buf_reset(&buf);
-	must_equal_str("", convo_buf_str(&buf));
-	convo_buf_clear(&buf);
+	cv_buf_reset(&buf);
+	must_equal_str("", cv_buf_str(&buf));
+	cv_buf_clear(&buf);
 	must(buf.data == NULL && buf.len == 0);
-	must_equal(0, convo_buf_adds(&buf, "again"));
-	convo_buf_clear(&buf);
+	must_equal(0, cv_buf_adds(&buf, "again"));
+	cv_buf_clear(&buf);
 }
 
 static void test_buf__does_not_pass_its_ceiling(void **state)
 {
-	struct convo_buf buf = {.max = 10};
+	struct cv_buf buf = {.max = 10};
 	struct convo_err err;
 
 	(void)state;
-	must_equal(0, convo_buf_adds(&buf, "12345678"));
-	must_equal(CONVO_E_TOOBIG, convo_buf_adds(&buf, "abc"));
-	must_equal_str("12345678", convo_buf_str(&buf)); /* unchanged */
-	must_equal(CONVO_E_TOOBIG, convo_buf_addf(&buf, "%s", "abc"));
-	must_equal_str("12345678", convo_buf_str(&buf));
-	must(convo_buf_room(&buf, 3) == NULL);
-	must_equal(0, convo_buf_adds(&buf, "9"));
-	must_equal(0, convo_buf_addc(&buf, 'a'));
-	must_equal(CONVO_E_TOOBIG, convo_buf_addc(&buf, 'b'));
-	must_equal(0, convo_buf_add(&buf, "", 0));
-	must_equal(CONVO_E_TOOBIG, convo_buf_add(&buf, "x", SIZE_MAX));
-	must_equal_str("123456789a", convo_buf_str(&buf));
-	must_fail_with(CONVO_E_TOOBIG, convo_buf_fail(&err, CONVO_E_TOOBIG));
-	must_fail_with(CONVO_E_NOMEM, convo_buf_fail(&err, CONVO_E_NOMEM));
-	convo_buf_clear(&buf);
+	must_equal(0, cv_buf_adds(&buf, "12345678"));
+	must_equal(CONVO_E_TOOBIG, cv_buf_adds(&buf, "abc"));
+	must_equal_str("12345678", cv_buf_str(&buf)); /* unchanged */
+	must_equal(CONVO_E_TOOBIG, cv_buf_addf(&buf, "%s", "abc"));
+	must_equal_str("12345678", cv_buf_str(&buf));
+	must(cv_buf_room(&buf, 3) == NULL);
+	must_equal(0, cv_buf_adds(&buf, "9"));
+	must_equal(0, cv_buf_addc(&buf, 'a'));
+	must_equal(CONVO_E_TOOBIG, cv_buf_addc(&buf, 'b'));
+	must_equal(0, cv_buf_add(&buf, "", 0));
+	must_equal(CONVO_E_TOOBIG, cv_buf_add(&buf, "x", SIZE_MAX));
+	must_equal_str("123456789a", cv_buf_str(&buf));
+	must_fail_with(CONVO_E_TOOBIG, cv_buf_fail(&err, CONVO_E_TOOBIG));
+	must_fail_with(CONVO_E_NOMEM, cv_buf_fail(&err, CONVO_E_NOMEM));
+	cv_buf_clear(&buf);
 }
 
 static void test_buf__room_is_where_bytes_go(void **state)
 {
-	struct convo_buf buf = {.max = 8};
+	struct cv_buf buf = {.max = 8};
 	char *room;
 
 	(void)state;
-	must_equal(0, convo_buf_adds(&buf, "abc"));
-	room = convo_buf_room(&buf, 5);
+	must_equal(0, cv_buf_adds(&buf, "abc"));
+	room = cv_buf_room(&buf, 5);
 	must(room == buf.data + 3);
 	memcpy(room, "defgh", 5);
 	buf.len += 5;
-	must(convo_buf_room(&buf, 1) == NULL);
+	must(cv_buf_room(&buf, 1) == NULL);
 	must(memcmp(buf.data, "abcdefgh", 8) == 0);
-	convo_buf_clear(&buf);
+	cv_buf_clear(&buf);
 }
 
 static void test_buf__take_gives_the_string_away(void **state)
 {
-	struct convo_buf buf = {0};
+	struct cv_buf buf = {0};
 	char *taken;
 
 	(void)state;
-	must_equal(0, convo_buf_adds(&buf, "mine"));
-	taken = convo_buf_take(&buf);
+	must_equal(0, cv_buf_adds(&buf, "mine"));
+	taken = cv_buf_take(&buf);
 	must_equal_str("mine", taken);
 	must(buf.data == NULL && buf.len == 0);
 	free(taken);
-	taken = convo_buf_take(&buf); /* of nothing: a string all the same */
+	taken = cv_buf_take(&buf); /* of nothing: a string all the same */
 	must_equal_str("", taken);
 	free(taken);
-	convo_buf_clear(&buf);
+	cv_buf_clear(&buf);
 }
 
 /* ---- arena ------------------------------------------------------------------------------ */
 
 static void test_arena__memory_is_aligned_and_apart(void **state)
 {
-	struct convo_arena arena = {0};
+	struct cv_arena arena = {0};
 	unsigned char *blocks[200];
 	struct test_rng rng;
 	size_t sizes[200];
@@ -148,7 +148,7 @@ static void test_arena__memory_is_aligned_and_apart(void **state)
 	for (int round = 0; round < 2; round++) {
 		for (int i = 0; i < 200; i++) {
 			sizes[i] = test_rng_below(&rng, i % 20 == 0 ? 100000 : 100);
-			blocks[i] = convo_arena_alloc(&arena, sizes[i]);
+			blocks[i] = cv_arena_alloc(&arena, sizes[i]);
 			must(blocks[i] != NULL);
 			must_equal(0, (uintptr_t)blocks[i] % _Alignof(max_align_t));
 			memset(blocks[i], i, sizes[i]);
@@ -156,10 +156,10 @@ static void test_arena__memory_is_aligned_and_apart(void **state)
 		for (int i = 0; i < 200; i++)
 			for (size_t k = 0; k < sizes[i]; k++)
 				must(blocks[i][k] == i);
-		must_equal_str("abc", convo_arena_dup(&arena, "abcdef", 3));
-		must_equal_str("", convo_arena_dup(&arena, "", 0));
-		must(convo_arena_alloc(&arena, SIZE_MAX - 8) == NULL);
-		convo_arena_clear(&arena);
+		must_equal_str("abc", cv_arena_dup(&arena, "abcdef", 3));
+		must_equal_str("", cv_arena_dup(&arena, "", 0));
+		must(cv_arena_alloc(&arena, SIZE_MAX - 8) == NULL);
+		cv_arena_clear(&arena);
 	}
 }
 
@@ -201,10 +201,9 @@ static void test_utf8__knows_every_sequence_of_two_and_three_bytes(void **state)
 		unsigned char text[3] = {(unsigned char)(v >> 16), (unsigned char)(v >> 8),
 					 (unsigned char)v};
 
-		if (convo_utf8_next((char *)text, 3, NULL) != reference_next(text, 3))
+		if (cv_utf8_next((char *)text, 3, NULL) != reference_next(text, 3))
 			must_not_reach("%06x", v);
-		if (v % 251 == 0 &&
-		    convo_utf8_next((char *)text, 2, NULL) != reference_next(text, 2))
+		if (v % 251 == 0 && cv_utf8_next((char *)text, 2, NULL) != reference_next(text, 2))
 			must_not_reach("%06x cut", v);
 	}
 }
@@ -222,7 +221,7 @@ static void test_utf8__knows_sequences_of_four_bytes(void **state)
 							 edges[k / 8]};
 
 				must_equal(reference_next(text, 4),
-					   convo_utf8_next((char *)text, 4, NULL));
+					   cv_utf8_next((char *)text, 4, NULL));
 			}
 }
 
@@ -231,17 +230,17 @@ static void test_utf8__gives_the_code_point(void **state)
 	uint32_t cp = 0;
 
 	(void)state;
-	must_equal(1, convo_utf8_next("a", 1, &cp));
+	must_equal(1, cv_utf8_next("a", 1, &cp));
 	must_equal('a', cp);
-	must_equal(1, convo_utf8_next("", 1, &cp));
+	must_equal(1, cv_utf8_next("", 1, &cp));
 	must_equal(0, cp);
-	must_equal(2, convo_utf8_next("\xc3\xa9", 2, &cp));
+	must_equal(2, cv_utf8_next("\xc3\xa9", 2, &cp));
 	must_equal(0xe9, cp);
-	must_equal(3, convo_utf8_next("\xe2\x82\xac", 3, &cp));
+	must_equal(3, cv_utf8_next("\xe2\x82\xac", 3, &cp));
 	must_equal(0x20ac, cp);
-	must_equal(4, convo_utf8_next("\xf4\x8f\xbf\xbf", 4, &cp));
+	must_equal(4, cv_utf8_next("\xf4\x8f\xbf\xbf", 4, &cp));
 	must_equal(0x10ffff, cp);
-	must_equal(0, convo_utf8_next("a", 0, &cp));
+	must_equal(0, cv_utf8_next("a", 0, &cp));
 }
 
 /* The cases of Unicode 3.9, tables 3-8 to 3-11, and U+0000. */
@@ -267,11 +266,11 @@ static void test_utf8__repair_replaces_maximal_subparts(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-		struct convo_buf out = {0};
+		struct cv_buf out = {0};
 
-		must_equal(0, convo_utf8_repair(&out, cases[i].from, cases[i].len));
-		must_equal_str(cases[i].to, convo_buf_str(&out));
-		convo_buf_clear(&out);
+		must_equal(0, cv_utf8_repair(&out, cases[i].from, cases[i].len));
+		must_equal_str(cases[i].to, cv_buf_str(&out));
+		cv_buf_clear(&out);
 	}
 #undef R
 }
@@ -286,36 +285,36 @@ static void test_utf8__repair_of_anything_is_valid(void **state)
 	(void)state;
 	test_rng_init(&rng);
 	for (int i = 0; i < 20000; i++) {
-		struct convo_buf out = {0};
+		struct cv_buf out = {0};
 		char text[16];
 		size_t len = test_rng_below(&rng, sizeof(text));
 
 		for (size_t k = 0; k < len; k++)
 			text[k] = (char)favourites[test_rng_below(&rng, sizeof(favourites))];
-		must_equal(0, convo_utf8_repair(&out, text, len));
-		must(convo_utf8_valid(convo_buf_str(&out), out.len));
-		must(!memchr(convo_buf_str(&out), 0, out.len));
-		if (convo_utf8_valid(text, len) && !memchr(text, 0, len))
-			must(out.len == len && memcmp(convo_buf_str(&out), text, len) == 0);
-		convo_buf_clear(&out);
+		must_equal(0, cv_utf8_repair(&out, text, len));
+		must(cv_utf8_valid(cv_buf_str(&out), out.len));
+		must(!memchr(cv_buf_str(&out), 0, out.len));
+		if (cv_utf8_valid(text, len) && !memchr(text, 0, len))
+			must(out.len == len && memcmp(cv_buf_str(&out), text, len) == 0);
+		cv_buf_clear(&out);
 	}
 }
 
 static void test_utf8__tail_is_what_more_bytes_could_complete(void **state)
 {
 	(void)state;
-	must_equal(0, convo_utf8_tail("abc", 3));
-	must_equal(0, convo_utf8_tail("", 0));
-	must_equal(1, convo_utf8_tail("a\xc3", 2));
-	must_equal(2, convo_utf8_tail("a\xe2\x82", 3));
-	must_equal(3, convo_utf8_tail("\xf0\x9f\x98", 3));
-	must_equal(0, convo_utf8_tail("\xf0\x9f\x98\x80", 4));
-	must_equal(0, convo_utf8_tail("\xe2\x82\xac", 3));
-	must_equal(0, convo_utf8_tail("a\x80", 2)); /* nothing completes it */
-	must_equal(0, convo_utf8_tail("\xc0", 1));
-	must_equal(0, convo_utf8_tail("\xed\xa0", 2)); /* would be a surrogate */
-	must_equal(0, convo_utf8_tail("\xf4\x90", 2)); /* past U+10FFFF */
-	must_equal(0, convo_utf8_tail("\xff", 1));
+	must_equal(0, cv_utf8_tail("abc", 3));
+	must_equal(0, cv_utf8_tail("", 0));
+	must_equal(1, cv_utf8_tail("a\xc3", 2));
+	must_equal(2, cv_utf8_tail("a\xe2\x82", 3));
+	must_equal(3, cv_utf8_tail("\xf0\x9f\x98", 3));
+	must_equal(0, cv_utf8_tail("\xf0\x9f\x98\x80", 4));
+	must_equal(0, cv_utf8_tail("\xe2\x82\xac", 3));
+	must_equal(0, cv_utf8_tail("a\x80", 2)); /* nothing completes it */
+	must_equal(0, cv_utf8_tail("\xc0", 1));
+	must_equal(0, cv_utf8_tail("\xed\xa0", 2)); /* would be a surrogate */
+	must_equal(0, cv_utf8_tail("\xf4\x90", 2)); /* past U+10FFFF */
+	must_equal(0, cv_utf8_tail("\xff", 1));
 }
 
 /* ---- ids -------------------------------------------------------------------------------- */
@@ -327,19 +326,19 @@ static void test_uuid__formats_what_it_parses(void **state)
 	char back[CONVO_UUID_SIZE];
 
 	(void)state;
-	must(convo_uuid_parse(uuid, text));
+	must(cv_uuid_parse(uuid, text));
 	must(uuid[0] == 0x01 && uuid[1] == 0x91 && uuid[15] == 0xab);
-	convo_uuid_format(back, uuid);
+	cv_uuid_format(back, uuid);
 	must_equal_str(text, back);
-	must(convo_uuid_parse(uuid, "0191E2A4-7B2C-7ABC-8DEF-0123456789AB"));
-	convo_uuid_format(back, uuid);
+	must(cv_uuid_parse(uuid, "0191E2A4-7B2C-7ABC-8DEF-0123456789AB"));
+	cv_uuid_format(back, uuid);
 	must_equal_str(text, back);
-	must(!convo_uuid_parse(uuid, ""));
-	must(!convo_uuid_parse(uuid, "0191e2a4-7b2c-7abc-8def-0123456789a"));
-	must(!convo_uuid_parse(uuid, "0191e2a4-7b2c-7abc-8def-0123456789abc"));
-	must(!convo_uuid_parse(uuid, "0191e2a4-7b2c-7abc-8def-0123456789ag"));
-	must(!convo_uuid_parse(uuid, "0191e2a47-b2c-7abc-8def-0123456789ab"));
-	must(!convo_uuid_parse(uuid, "0191e2a4-7b2c-7abc-8def_0123456789ab"));
+	must(!cv_uuid_parse(uuid, ""));
+	must(!cv_uuid_parse(uuid, "0191e2a4-7b2c-7abc-8def-0123456789a"));
+	must(!cv_uuid_parse(uuid, "0191e2a4-7b2c-7abc-8def-0123456789abc"));
+	must(!cv_uuid_parse(uuid, "0191e2a4-7b2c-7abc-8def-0123456789ag"));
+	must(!cv_uuid_parse(uuid, "0191e2a47-b2c-7abc-8def-0123456789ab"));
+	must(!cv_uuid_parse(uuid, "0191e2a4-7b2c-7abc-8def_0123456789ab"));
 }
 
 static void uuid_run(void *ctx, int index)
@@ -347,7 +346,7 @@ static void uuid_run(void *ctx, int index)
 	unsigned char(*uuids)[UUID_BYTES] = ctx;
 
 	for (int i = 0; i < 500; i++)
-		convo_uuid_new(uuids[index * 500 + i]);
+		cv_uuid_new(uuids[index * 500 + i]);
 	for (int i = 1; i < 500; i++)
 		must(memcmp(uuids[index * 500 + i - 1], uuids[index * 500 + i], UUID_BYTES) < 0);
 }
@@ -370,8 +369,8 @@ static void test_uuid__fresh_ones_are_in_order_and_differ(void **state)
 		must_equal(2, uuids[i][8] >> 6);
 		must(i == 0 || memcmp(uuids[i - 1], uuids[i], UUID_BYTES) != 0);
 	}
-	convo_uuid_random(uuids[0]);
-	convo_uuid_random(other);
+	cv_uuid_random(uuids[0]);
+	cv_uuid_random(other);
 	must_equal(4, other[6] >> 4);
 	must_equal(2, other[8] >> 6);
 	must(memcmp(uuids[0], other, UUID_BYTES) != 0);
@@ -381,8 +380,8 @@ static void test_uuid__fresh_ones_are_in_order_and_differ(void **state)
 /* A child must not go on with its parent's random numbers. */
 static void uuid_fork(void *ctx, int index)
 {
-	convo_uuid_random(((unsigned char(*)[UUID_BYTES])ctx)[2 * index]);
-	convo_uuid_new(((unsigned char(*)[UUID_BYTES])ctx)[2 * index + 1]);
+	cv_uuid_random(((unsigned char(*)[UUID_BYTES])ctx)[2 * index]);
+	cv_uuid_new(((unsigned char(*)[UUID_BYTES])ctx)[2 * index + 1]);
 }
 
 static void test_uuid__processes_make_different_ones(void **state)
@@ -391,8 +390,8 @@ static void test_uuid__processes_make_different_ones(void **state)
 	unsigned char first[UUID_BYTES];
 
 	(void)state;
-	convo_uuid_new(first); /* whatever is set up once is set up before the fork */
-	convo_uuid_random(first);
+	cv_uuid_new(first); /* whatever is set up once is set up before the fork */
+	cv_uuid_random(first);
 	test_processes(8, uuid_fork, uuids);
 	qsort(uuids, 16, UUID_BYTES, uuid_compare);
 	for (int i = 1; i < 16; i++)
@@ -437,20 +436,19 @@ static void test_order__finds_what_a_plain_search_finds(void **state)
 		int64_t minor = (int64_t)test_rng_below(&rng, NODES + 2) - 1;
 
 		if (in[k]) {
-			convo_order_remove(&root, &nodes[k]);
+			cv_order_remove(&root, &nodes[k]);
 		} else {
 			nodes[k] = (struct order_node){.major = (int64_t)test_rng_below(&rng, 10),
 						       .minor = (int64_t)k};
-			convo_order_insert(&root, &nodes[k]);
+			cv_order_insert(&root, &nodes[k]);
 		}
 		in[k] = !in[k];
-		must(convo_order_below(root, major, minor) ==
+		must(cv_order_below(root, major, minor) ==
 		     reference_below(nodes, in, major, minor));
-		must(convo_order_below(root, INT64_MAX, INT64_MAX) ==
+		must(cv_order_below(root, INT64_MAX, INT64_MAX) ==
 		     reference_below(nodes, in, INT64_MAX, INT64_MAX));
-		must(!convo_order_least(root) ||
-		     !convo_order_below(root, convo_order_least(root)->major,
-					convo_order_least(root)->minor));
+		must(!cv_order_least(root) || !cv_order_below(root, cv_order_least(root)->major,
+							      cv_order_least(root)->minor));
 	}
 }
 
@@ -458,21 +456,21 @@ static void test_order__finds_what_a_plain_search_finds(void **state)
 
 static void test_clock__every_reading_is_larger(void **state)
 {
-	int64_t before = convo_clock_us(), mono = convo_clock_mono_us();
+	int64_t before = cv_clock_us(), mono = cv_clock_mono_us();
 
 	(void)state;
 	for (int i = 0; i < 10000; i++) {
-		int64_t now = convo_clock_us();
+		int64_t now = cv_clock_us();
 
 		must(now > before);
 		before = now;
 	}
-	convo_clock_shift_us(INT64_C(3600000000));
-	must(convo_clock_us() >= before + INT64_C(3600000000) - 1000000);
-	convo_clock_shift_us(0);
-	must(convo_clock_us() < before + INT64_C(60000000)); /* set back: followed */
-	must(convo_clock_mono_us() >= mono);
-	must(convo_clock_mono_us() - mono < INT64_C(60000000)); /* not shifted */
+	cv_clock_shift_us(INT64_C(3600000000));
+	must(cv_clock_us() >= before + INT64_C(3600000000) - 1000000);
+	cv_clock_shift_us(0);
+	must(cv_clock_us() < before + INT64_C(60000000)); /* set back: followed */
+	must(cv_clock_mono_us() >= mono);
+	must(cv_clock_mono_us() - mono < INT64_C(60000000)); /* not shifted */
 }
 
 /* ---- messages --------------------------------------------------------------------------- */

@@ -13,7 +13,7 @@
 
 static int check(const char *text, struct convo_err *err)
 {
-	return convo_json_check(convo_text_of(text), "the text", err);
+	return cv_json_check(cv_text_of(text), "the text", err);
 }
 
 static void test_json__tells_the_kind(void **state)
@@ -32,10 +32,10 @@ static void test_json__tells_the_kind(void **state)
 	(void)state;
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		must_equal(cases[i].kind, must_pass(check(cases[i].text, &err)));
-		must_equal(cases[i].kind, convo_json_kind(convo_text_of(cases[i].text)));
+		must_equal(cases[i].kind, cv_json_kind(cv_text_of(cases[i].text)));
 	}
-	must_equal(JSON_KIND_NONE, convo_json_kind((struct convo_text){0}));
-	must_fail_with(CONVO_E_INVALID, convo_json_check((struct convo_text){0}, "x", &err));
+	must_equal(JSON_KIND_NONE, cv_json_kind((struct cv_text){0}));
+	must_fail_with(CONVO_E_INVALID, cv_json_check((struct cv_text){0}, "x", &err));
 }
 
 static void test_json__errors_name_the_text_and_the_place(void **state)
@@ -56,11 +56,10 @@ static void test_json__keeps_to_the_length(void **state)
 	(void)state;
 	for (size_t len = 0; len < 6; len++)
 		must_fail_with(CONVO_E_INVALID,
-			       convo_json_check((struct convo_text){text, len}, "x", &err));
-	must_pass(convo_json_check((struct convo_text){text, 6}, "x", &err));
-	must_fail_with(CONVO_E_INVALID,
-		       convo_json_check((struct convo_text){"\"a\0b\"", 5}, "x", &err));
-	must_fail_with(CONVO_E_INVALID, convo_json_check((struct convo_text){"1\0", 2}, "x", &err));
+			       cv_json_check((struct cv_text){text, len}, "x", &err));
+	must_pass(cv_json_check((struct cv_text){text, 6}, "x", &err));
+	must_fail_with(CONVO_E_INVALID, cv_json_check((struct cv_text){"\"a\0b\"", 5}, "x", &err));
+	must_fail_with(CONVO_E_INVALID, cv_json_check((struct cv_text){"1\0", 2}, "x", &err));
 }
 
 /* Whether strtod() finds the number finite decides, except for what is too small to keep. */
@@ -215,7 +214,7 @@ static void test_json__agrees_with_jansson_on_random_texts(void **state)
 				text[test_rng_below(&rng, len)] = (char)test_rng_next(&rng);
 		}
 		text[len < sizeof(text) ? len : sizeof(text) - 1] = '\0';
-		ours = convo_json_check((struct convo_text){text, len}, "x", NULL) >= 0;
+		ours = cv_json_check((struct cv_text){text, len}, "x", NULL) >= 0;
 		if (ours != jansson_takes(text, len))
 			must_not_reach("%s, jansson does not: %zu bytes: %.500s",
 				       ours ? "taken" : "refused", len, text);
@@ -229,37 +228,37 @@ static void test_json__agrees_with_jansson_on_random_texts(void **state)
 
 static void test_json__members_are_walked_in_order(void **state)
 {
-	const struct convo_text object = convo_text_of(
+	const struct cv_text object = cv_text_of(
 		" { \"a\" : [1,{\"x\":\"}\"}] , \"b\\\"\":\"\\\\\",\"\":{} ,\"n\":-1.5e3\n} ");
 	static const char *const want[][2] = {
 		{"a", "[1,{\"x\":\"}\"}]"}, {"b\\\"", "\"\\\\\""}, {"", "{}"}, {"n", "-1.5e3"}};
-	struct convo_text name, value;
+	struct cv_text name, value;
 	size_t pos = 0, n = 0;
 
 	(void)state;
-	while (convo_json_member(object, &pos, &name, &value)) {
+	while (cv_json_member(object, &pos, &name, &value)) {
 		must(n < 4);
-		must(convo_text_is(name, want[n][0]));
-		must(convo_text_is(value, want[n][1]));
+		must(cv_text_is(name, want[n][0]));
+		must(cv_text_is(value, want[n][1]));
 		n++;
 	}
 	must_equal(4, n);
 	pos = 0;
-	must(!convo_json_member(convo_text_of("{}"), &pos, &name, &value));
+	must(!cv_json_member(cv_text_of("{}"), &pos, &name, &value));
 	pos = 0;
-	must(!convo_json_member(convo_text_of(" { } "), &pos, &name, &value));
+	must(!cv_json_member(cv_text_of(" { } "), &pos, &name, &value));
 }
 
 static void test_json__find_gives_the_last_of_a_name(void **state)
 {
-	const struct convo_text object =
-		convo_text_of("{\"a\":1,\"b\":{\"a\":2},\"\\u0061\":3,\"ab\":4}");
+	const struct cv_text object =
+		cv_text_of("{\"a\":1,\"b\":{\"a\":2},\"\\u0061\":3,\"ab\":4}");
 
 	(void)state;
-	must(convo_text_is(convo_json_find(object, "a"), "3"));
-	must(convo_text_is(convo_json_find(object, "b"), "{\"a\":2}"));
-	must(convo_json_find(object, "c").data == NULL);
-	must(convo_json_find(object, "").data == NULL);
+	must(cv_text_is(cv_json_find(object, "a"), "3"));
+	must(cv_text_is(cv_json_find(object, "b"), "{\"a\":2}"));
+	must(cv_json_find(object, "c").data == NULL);
+	must(cv_json_find(object, "").data == NULL);
 }
 
 static void test_json__members_agree_with_jansson(void **state)
@@ -271,7 +270,7 @@ static void test_json__members_agree_with_jansson(void **state)
 	test_rng_init(&rng);
 	for (int i = 0; i < 5000; i++) {
 		size_t len = random_value(&rng, text, sizeof(text) - 1, 0, 0), pos = 0, n = 0;
-		struct convo_text name, value;
+		struct cv_text name, value;
 		json_t *json;
 
 		text[len] = '\0';
@@ -279,7 +278,7 @@ static void test_json__members_agree_with_jansson(void **state)
 			continue;
 		json = json_loads(text, 0, NULL);
 		must(json != NULL);
-		while (convo_json_member((struct convo_text){text, len}, &pos, &name, &value)) {
+		while (cv_json_member((struct cv_text){text, len}, &pos, &name, &value)) {
 			const char *key = test_text("%.*s", (int)name.len, name.data);
 			char *dump = json_dumps(json_object_get(json, key), JSON_ENCODE_ANY);
 
@@ -302,34 +301,33 @@ static void test_json__quoting_and_unescaping_are_each_others_way_back(void **st
 	(void)state;
 	test_rng_init(&rng);
 	for (int i = 0; i < 5000; i++) {
-		struct convo_buf quoted = {0}, plain = {0};
+		struct cv_buf quoted = {0}, plain = {0};
 		struct convo_err err;
 		char text[64];
 		size_t len = test_rng_below(&rng, sizeof(text));
 
 		for (size_t k = 0; k < len; k++)
 			text[k] = (char)(1 + test_rng_below(&rng, 127));
-		must_equal(0, convo_json_quote_to(&quoted, text, len));
-		must_equal(JSON_KIND_STRING, must_pass(check(convo_buf_str(&quoted), &err)));
-		must_equal(0, convo_json_unescape(&plain, (struct convo_text){quoted.data + 1,
-									      quoted.len - 2}));
-		must(plain.len == len && memcmp(convo_buf_str(&plain), text, len) == 0);
-		convo_buf_clear(&quoted);
-		convo_buf_clear(&plain);
+		must_equal(0, cv_json_quote_to(&quoted, text, len));
+		must_equal(JSON_KIND_STRING, must_pass(check(cv_buf_str(&quoted), &err)));
+		must_equal(0, cv_json_unescape(&plain,
+					       (struct cv_text){quoted.data + 1, quoted.len - 2}));
+		must(plain.len == len && memcmp(cv_buf_str(&plain), text, len) == 0);
+		cv_buf_clear(&quoted);
+		cv_buf_clear(&plain);
 	}
 }
 
 static void test_json__unescapes_every_escape(void **state)
 {
-	struct convo_buf plain = {0};
+	struct cv_buf plain = {0};
 
 	(void)state;
-	must_equal(0, convo_json_unescape(&plain,
-					  convo_text_of("\\\"\\\\\\/\\b\\f\\n\\r\\t\\u0041\\u00E9"
-							"\\u20ac\\ud83d\\uDE00\\udbff\\udfff")));
+	must_equal(0, cv_json_unescape(&plain, cv_text_of("\\\"\\\\\\/\\b\\f\\n\\r\\t\\u0041\\u00E9"
+							  "\\u20ac\\ud83d\\uDE00\\udbff\\udfff")));
 	must_equal_str("\"\\/\b\f\n\r\tA\xc3\xa9\xe2\x82\xac\xf0\x9f\x98\x80\xf4\x8f\xbf\xbf",
-		       convo_buf_str(&plain));
-	convo_buf_clear(&plain);
+		       cv_buf_str(&plain));
+	cv_buf_clear(&plain);
 }
 
 static void test_json__quoting_repairs_what_is_broken(void **state)

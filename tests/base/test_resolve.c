@@ -13,7 +13,7 @@
 
 static int64_t in_ms(int ms)
 {
-	return convo_clock_mono_us() + ms * 1000;
+	return cv_clock_mono_us() + ms * 1000;
 }
 
 static void must_be_port(const struct addrinfo *at, int port)
@@ -33,7 +33,7 @@ static void test_addresses_and_names(void **state)
 		struct addrinfo *list = NULL;
 		struct convo_err err;
 
-		must_pass(convo_resolve(&list, hosts[i], 6379, in_ms(5000), &err));
+		must_pass(cv_resolve(&list, hosts[i], 6379, in_ms(5000), &err));
 		must(list != NULL);
 		for (struct addrinfo *at = list; at; at = at->ai_next)
 			must_be_port(at, 6379);
@@ -47,7 +47,7 @@ static void test_an_unknown_host_is_told(void **state)
 	struct convo_err err;
 
 	(void)state;
-	must_fail_with(CONVO_E_IO, convo_resolve(&list, "a b", 1, in_ms(5000), &err));
+	must_fail_with(CONVO_E_IO, cv_resolve(&list, "a b", 1, in_ms(5000), &err));
 	must(list == NULL);
 }
 
@@ -57,11 +57,11 @@ static void test_L2_a_name_that_takes_too_long_is_given_up(void **state)
 	struct convo_err err;
 
 	(void)state;
-	must_fail_with(CONVO_E_TIMEOUT, convo_resolve(&list, "localhost", 1, in_ms(-1), &err));
+	must_fail_with(CONVO_E_TIMEOUT, cv_resolve(&list, "localhost", 1, in_ms(-1), &err));
 	must(list == NULL);
 	/* Whoever is first, the answer or the deadline, nothing is lost or freed twice. */
 	for (int us = 0; us < 400; us += 4) {
-		int rc = convo_resolve(&list, "localhost", 1, convo_clock_mono_us() + us, &err);
+		int rc = cv_resolve(&list, "localhost", 1, cv_clock_mono_us() + us, &err);
 
 		must_equal(rc == 0 ? 0 : CONVO_E_TIMEOUT, rc);
 		must(rc == 0 ? list != NULL : !list);
@@ -72,7 +72,7 @@ static void test_L2_a_name_that_takes_too_long_is_given_up(void **state)
 	/* Those who still ask must be done before the program ends, for checkers of memory. */
 	nanosleep(&(struct timespec){0, 300000000L}, NULL);
 	/* An address needs nobody to ask. */
-	must_pass(convo_resolve(&list, "127.0.0.1", 1, in_ms(-1), &err));
+	must_pass(cv_resolve(&list, "127.0.0.1", 1, in_ms(-1), &err));
 	freeaddrinfo(list);
 }
 

@@ -41,39 +41,39 @@ static void test_url__takes_urls_apart(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-		struct convo_url url;
+		struct cv_url url;
 		struct convo_err err;
 
-		must_pass(convo_url_parse(&url, cases[i].text, &err));
+		must_pass(cv_url_parse(&url, cases[i].text, &err));
 		must_equal_str(cases[i].scheme, url.scheme);
 		must_equal_str(cases[i].user, url.user);
 		must_equal_str(cases[i].password, url.password);
 		must_equal_str(cases[i].host, url.host);
 		must_equal(cases[i].port, url.port);
 		must_equal_str(cases[i].path, url.path);
-		convo_url_clear(&url);
+		cv_url_clear(&url);
 		must(url.memory == NULL && url.scheme == NULL);
 	}
 }
 
 static void test_url__params_are_decoded_and_the_last_counts(void **state)
 {
-	struct convo_url url;
+	struct cv_url url;
 	struct convo_err err;
 
 	(void)state;
-	must_pass(convo_url_parse(&url, "x://h/p?a=1&b=%26%3D+&c=&a=2&%61b=3", &err));
+	must_pass(cv_url_parse(&url, "x://h/p?a=1&b=%26%3D+&c=&a=2&%61b=3", &err));
 	must_equal(5, url.count);
-	must_equal_str("2", convo_url_param(&url, "a"));
-	must_equal_str("&=+", convo_url_param(&url, "b"));
-	must_equal_str("", convo_url_param(&url, "c"));
-	must_equal_str("3", convo_url_param(&url, "ab"));
-	must_equal_str(NULL, convo_url_param(&url, "d"));
+	must_equal_str("2", cv_url_param(&url, "a"));
+	must_equal_str("&=+", cv_url_param(&url, "b"));
+	must_equal_str("", cv_url_param(&url, "c"));
+	must_equal_str("3", cv_url_param(&url, "ab"));
+	must_equal_str(NULL, cv_url_param(&url, "d"));
 	must_equal_str("/p", url.path);
-	convo_url_clear(&url);
-	must_pass(convo_url_parse(&url, "memory:?ttl=1h", &err));
-	must_equal_str("1h", convo_url_param(&url, "ttl"));
-	convo_url_clear(&url);
+	cv_url_clear(&url);
+	must_pass(cv_url_parse(&url, "memory:?ttl=1h", &err));
+	must_equal_str("1h", cv_url_param(&url, "ttl"));
+	cv_url_clear(&url);
 }
 
 static void test_url__what_is_no_url_is_refused_without_its_password(void **state)
@@ -109,12 +109,12 @@ static void test_url__what_is_no_url_is_refused_without_its_password(void **stat
 			  "a=1&a=1&a=1&a=1&a=1&a=1&a=1&a=1&a=1&a=1&a=1&a=1&a=1&a=1&a=1&a=1&a=1&"
 			  "a=1&a=1&a=1&a=1&a=1&a=1&a=1&a=1&a=1&a=1&a=1&a=1&a=1&a=1&a=1&a=1"),
 	};
-	struct convo_url url;
+	struct cv_url url;
 	struct convo_err err;
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
-		must_fail_with(CONVO_E_INVALID, convo_url_parse(&url, bad[i], &err));
+		must_fail_with(CONVO_E_INVALID, cv_url_parse(&url, bad[i], &err));
 		must(!strstr(err.text, "hunter2"));
 	}
 }
@@ -122,7 +122,7 @@ static void test_url__what_is_no_url_is_refused_without_its_password(void **stat
 static void test_url__a_very_long_one_is_refused(void **state)
 {
 	char *text = malloc(8194);
-	struct convo_url url;
+	struct cv_url url;
 	struct convo_err err;
 
 	(void)state;
@@ -130,10 +130,10 @@ static void test_url__a_very_long_one_is_refused(void **state)
 	memset(text, 'x', 8193);
 	text[1] = ':';
 	text[8193] = '\0';
-	must_fail_with(CONVO_E_INVALID, convo_url_parse(&url, text, &err));
+	must_fail_with(CONVO_E_INVALID, cv_url_parse(&url, text, &err));
 	text[8192] = '\0';
-	must_pass(convo_url_parse(&url, text, &err));
-	convo_url_clear(&url);
+	must_pass(cv_url_parse(&url, text, &err));
+	cv_url_clear(&url);
 	free(text);
 }
 

@@ -72,10 +72,10 @@ static void A1_time_never_decreases_with_seq(struct fx *fx)
 
 	fx_create(fx->store, &key);
 	fx_say(fx->store, &key, "now");
-	convo_clock_shift_us(HOUR_US);
+	cv_clock_shift_us(HOUR_US);
 	fx_say_n(fx->store, &key, 2);
-	convo_clock_shift_us(0); /* a clock set back, or another machine's */
-	now_ms = convo_clock_us() / 1000;
+	cv_clock_shift_us(0); /* a clock set back, or another machine's */
+	now_ms = cv_clock_us() / 1000;
 	fx_say_n(fx->store, &key, 2);
 	session = fx_load(fx->store, &key);
 	events = convo_session_events(session, &count);
@@ -668,7 +668,7 @@ static void A4_an_expired_session_stays_expired(struct fx *fx)
 
 	fx_create(mine.store, &key);
 	fx_say(mine.store, &key, "x");
-	convo_clock_shift_us(HOUR_US + SECOND_US);
+	cv_clock_shift_us(HOUR_US + SECOND_US);
 	append_must_not_find(&mine, &key);
 	must_equal(0, fx_count(mine.store, fx->app, "u", CONVO_LIST_LIVE));
 	must_equal(0, fx_count(mine.store, fx->app, "u", CONVO_LIST_TRASH));

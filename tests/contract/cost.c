@@ -14,13 +14,13 @@ enum { CALLS = 60, BATCH = 500, BATCHES = 40, SESSIONS = 1000, ALLOWED_US = 300 
 /* With `state` the event carries a delta. */
 static int64_t cost_append_us(convo_store *store, const struct convo_key *key, const char *state)
 {
-	int64_t begin_us = convo_clock_mono_us();
+	int64_t begin_us = cv_clock_mono_us();
 
 	if (state)
 		fx_say_state(store, key, state);
 	else
 		fx_say(store, key, "x");
-	return convo_clock_mono_us() - begin_us;
+	return cv_clock_mono_us() - begin_us;
 }
 
 static void cost_append_batch(convo_store *store, const struct convo_key *key)

@@ -41,13 +41,13 @@ static void T3_a_handle_without_ttl_leaves_the_expiry_of_others(struct fx *fx)
 	fx_create(hour, &key);
 	expires_ms = handle_expires_ms(hour, &key);
 	must(expires_ms > 0);
-	convo_clock_shift_us(HOUR_US / 2);
+	cv_clock_shift_us(HOUR_US / 2);
 	fx_say(fx->store, &key, "x");
 	must_equal(expires_ms, handle_expires_ms(fx->store, &key));
 	fx_set(fx->store, &key, "n", "1");
 	must_pass(convo_store_rename(fx->store, &key, "t", &err));
 	must_equal(expires_ms, handle_expires_ms(fx->store, &key));
-	convo_clock_shift_us(HOUR_US + 60 * SECOND_US);
+	cv_clock_shift_us(HOUR_US + 60 * SECOND_US);
 	fx_must_be_absent(fx->store, &key); /* expired for both */
 	fx_must_be_absent(hour, &key);
 }
@@ -62,10 +62,10 @@ static void T3_a_handle_with_ttl_sets_it_by_writing(struct fx *fx)
 	must_equal(0, handle_expires_ms(hour, &key)); /* reading sets nothing */
 	fx_say(day, &key, "x");
 	first_ms = handle_expires_ms(fx->store, &key);
-	must(first_ms > convo_clock_us() / 1000 + 23 * HOUR_US / 1000);
+	must(first_ms > cv_clock_us() / 1000 + 23 * HOUR_US / 1000);
 	fx_say(hour, &key, "x");
 	must(handle_expires_ms(fx->store, &key) < first_ms);
-	must(handle_expires_ms(fx->store, &key) > convo_clock_us() / 1000);
+	must(handle_expires_ms(fx->store, &key) > cv_clock_us() / 1000);
 }
 
 static void T3_trash_time_is_that_of_who_deleted(struct fx *fx)
@@ -81,7 +81,7 @@ static void T3_trash_time_is_that_of_who_deleted(struct fx *fx)
 	must_pass(convo_store_delete(hour, &b, &err));
 	must_pass(convo_store_delete(fx->store, &c, &err));
 	must_equal(2, fx_count(none, fx->app, "u", CONVO_LIST_TRASH));
-	convo_clock_shift_us(2 * HOUR_US);
+	cv_clock_shift_us(2 * HOUR_US);
 	must_equal(1, fx_count(fx->store, fx->app, "u", CONVO_LIST_TRASH));
 	must_fail_with(CONVO_E_NOTFOUND, convo_store_restore(fx->store, &b, NULL, &err));
 	must_pass(convo_store_clean(none, NULL, &err)); /* takes only what is over */
@@ -113,7 +113,7 @@ static void L1_options_in_the_url_win(struct fx *fx)
 	fx_create(store, &key);
 	fx_say_n(store, &key, 4);
 	session = fx_load(store, &key);
-	left_ms = convo_session_meta(session)->expires_ms - convo_clock_us() / 1000;
+	left_ms = convo_session_meta(session)->expires_ms - cv_clock_us() / 1000;
 	must(left_ms > 7100 * 1000 && left_ms <= 7201 * 1000);
 	convo_session_events(session, &count);
 	must_equal(2, count);
@@ -278,13 +278,13 @@ static void L1_an_event_written_by_one_handle_is_seen_by_another(struct fx *fx)
 static void L5_a_store_says_where_it_is_and_no_password(struct fx *fx)
 {
 	const char *where = convo_store_describe(fx->store);
-	struct convo_url url;
+	struct cv_url url;
 	struct convo_err err;
 
 	must(where && where[0] && strlen(where) < 256);
-	must_pass(convo_url_parse(&url, fx->contract->url, &err));
+	must_pass(cv_url_parse(&url, fx->contract->url, &err));
 	must(!url.password || !strstr(where, url.password));
-	convo_url_clear(&url);
+	cv_url_clear(&url);
 }
 
 static void L5_errors_hold_no_conversation_text(struct fx *fx)

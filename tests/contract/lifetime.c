@@ -34,12 +34,12 @@ static void T2_a_session_expires_after_its_last_write(struct fx *fx)
 	must(meta->expires_ms - meta->updated_ms >= HOUR_US / 1000 - 1);
 	must(meta->expires_ms - meta->updated_ms <= HOUR_US / 1000 + 1);
 	convo_session_free(session);
-	convo_clock_shift_us(30 * MINUTE_US);
+	cv_clock_shift_us(30 * MINUTE_US);
 	fx_create(store, &kept);
-	convo_clock_shift_us(59 * MINUTE_US);
+	cv_clock_shift_us(59 * MINUTE_US);
 	must_equal(1, fx_last_seq(store, &key));
 	must_equal(2, fx_count(store, fx->app, "u", CONVO_LIST_LIVE));
-	convo_clock_shift_us(61 * MINUTE_US);
+	cv_clock_shift_us(61 * MINUTE_US);
 	fx_must_be_absent(store, &key);
 	must_equal(1, fx_count(store, fx->app, "u", CONVO_LIST_LIVE));
 	must_equal(0, fx_count(store, fx->app, "u", CONVO_LIST_TRASH));
@@ -60,17 +60,17 @@ static void T2_every_write_prolongs_a_session(struct fx *fx)
 	struct convo_err err;
 
 	fx_create(store, &key);
-	convo_clock_shift_us(40 * MINUTE_US);
+	cv_clock_shift_us(40 * MINUTE_US);
 	fx_say(store, &key, "x");
-	convo_clock_shift_us(80 * MINUTE_US);
+	cv_clock_shift_us(80 * MINUTE_US);
 	fx_set(store, &key, "n", "1");
-	convo_clock_shift_us(120 * MINUTE_US);
+	cv_clock_shift_us(120 * MINUTE_US);
 	must_pass(convo_store_rename(store, &key, "t", &err));
-	convo_clock_shift_us(160 * MINUTE_US);
+	cv_clock_shift_us(160 * MINUTE_US);
 	must_pass(convo_store_state_delete(store, &key, "n", &err));
-	convo_clock_shift_us(200 * MINUTE_US);
+	cv_clock_shift_us(200 * MINUTE_US);
 	must_equal(1, fx_last_seq(store, &key));
-	convo_clock_shift_us(221 * MINUTE_US);
+	cv_clock_shift_us(221 * MINUTE_US);
 	fx_must_be_absent(store, &key);
 }
 
@@ -84,7 +84,7 @@ static void T2_what_is_no_write_does_not_prolong(struct fx *fx)
 
 	fx_create(store, &key);
 	must_pass(convo_store_append(store, &key, NULL, &event, 1, NULL, &err));
-	convo_clock_shift_us(50 * MINUTE_US);
+	cv_clock_shift_us(50 * MINUTE_US);
 	convo_session_free(fx_load(store, &key));
 	must_equal(1, fx_count(store, fx->app, "u", CONVO_LIST_LIVE));
 	fx_must_have(store, &key, "n", NULL);
@@ -96,7 +96,7 @@ static void T2_what_is_no_write_does_not_prolong(struct fx *fx)
 	must_fail_with(CONVO_E_CONFLICT,
 		       convo_store_append(store, &key, &stale, &event, 1, NULL, &err));
 	must_fail_with(CONVO_E_EXISTS, convo_store_restore(store, &key, NULL, &err));
-	convo_clock_shift_us(61 * MINUTE_US);
+	cv_clock_shift_us(61 * MINUTE_US);
 	fx_must_be_absent(store, &key);
 }
 
@@ -108,7 +108,7 @@ static void T2_without_ttl_a_session_lives_for_ever(struct fx *fx)
 
 	fx_create(fx->store, &key);
 	fx_say(fx->store, &key, "x");
-	convo_clock_shift_us(20 * 365 * DAY_US);
+	cv_clock_shift_us(20 * 365 * DAY_US);
 	must_pass(convo_store_clean(fx->store, &removed, &err));
 	must_equal(1, fx_last_seq(fx->store, &key));
 	must_equal(1, fx_count(fx->store, fx->app, "u", CONVO_LIST_LIVE));
@@ -125,7 +125,7 @@ static void T2_an_expired_name_can_be_used_again(struct fx *fx)
 		convo_session *session;
 		size_t names;
 
-		convo_clock_shift_us(life * 2 * HOUR_US);
+		cv_clock_shift_us(life * 2 * HOUR_US);
 		fx_create(store, &key);
 		must_equal(1, fx_say_state(store, &key, test_text("{\"life%d\":1}", life)));
 		must_pass(convo_store_clean(store, NULL, &err));
@@ -164,7 +164,7 @@ static void clean_sweep(convo_store *store)
 /* Leave nothing behind that a later test, or a later run, would count. */
 static void clean_leave(convo_store *store, int days)
 {
-	convo_clock_shift_us(days * DAY_US);
+	cv_clock_shift_us(days * DAY_US);
 	clean_sweep(store);
 }
 
@@ -174,7 +174,7 @@ static void T4_cleaning_removes_what_expired(struct fx *fx)
 	struct convo_key live = fx_key(fx, "live"), deleted = fx_key(fx, "deleted");
 	struct convo_err err;
 
-	convo_clock_shift_us(200 * DAY_US);
+	cv_clock_shift_us(200 * DAY_US);
 	clean_sweep(store);
 	clean_must_remove(fx, store, 0);
 	for (int i = 0; i < 10; i++) {
@@ -185,7 +185,7 @@ static void T4_cleaning_removes_what_expired(struct fx *fx)
 	}
 	fx_create(store, &deleted);
 	must_pass(convo_store_delete(store, &deleted, &err));
-	convo_clock_shift_us(200 * DAY_US + 90 * MINUTE_US);
+	cv_clock_shift_us(200 * DAY_US + 90 * MINUTE_US);
 	fx_create(store, &live);
 	fx_say(store, &live, "x");
 	clean_must_remove(fx, store, 10);
@@ -202,10 +202,10 @@ static void T4_cleaning_removes_old_trash(struct fx *fx)
 	struct convo_key key = fx_key(fx, "s");
 	struct convo_err err;
 
-	convo_clock_shift_us(300 * DAY_US);
+	cv_clock_shift_us(300 * DAY_US);
 	clean_sweep(fx->store);
 	for (int i = 0; i < 5; i++) { /* five lives of one name, a day apart */
-		convo_clock_shift_us((300 + i) * DAY_US);
+		cv_clock_shift_us((300 + i) * DAY_US);
 		fx_create(fx->store, &key);
 		fx_say_n(fx->store, &key, 3);
 		must_pass(convo_store_delete(fx->store, &key, &err));
@@ -213,10 +213,10 @@ static void T4_cleaning_removes_old_trash(struct fx *fx)
 	fx_create(fx->store, &key);
 	fx_say(fx->store, &key, "lives");
 	clean_must_remove(fx, fx->store, 0);
-	convo_clock_shift_us(309 * DAY_US - HOUR_US); /* the first two are over */
+	cv_clock_shift_us(309 * DAY_US - HOUR_US); /* the first two are over */
 	clean_must_remove(fx, fx->store, 2);
 	must_equal(3, fx_count(fx->store, fx->app, "u", CONVO_LIST_TRASH));
-	convo_clock_shift_us(330 * DAY_US);
+	cv_clock_shift_us(330 * DAY_US);
 	clean_must_remove(fx, fx->store, 3);
 	must_equal(0, fx_count(fx->store, fx->app, "u", CONVO_LIST_TRASH));
 	must_equal(1, fx_last_seq(fx->store, &key));
@@ -251,10 +251,10 @@ static void T4_cleaning_does_more_than_one_step(struct fx *fx)
 	convo_store *store = life_open(fx, HOUR_US);
 	struct convo_key live = fx_key(fx, "live");
 
-	convo_clock_shift_us(400 * DAY_US);
+	cv_clock_shift_us(400 * DAY_US);
 	clean_sweep(store);
 	clean_fill(fx, store, 1500);
-	convo_clock_shift_us(400 * DAY_US + 90 * MINUTE_US);
+	cv_clock_shift_us(400 * DAY_US + 90 * MINUTE_US);
 	fx_create(store, &live);
 	clean_must_remove(fx, store, 1501);
 	clean_must_remove(fx, store, 0);
@@ -294,10 +294,10 @@ static void T4_two_cleaners_at_once_do_no_harm(struct fx *fx)
 
 	c.store[0] = life_open(fx, HOUR_US);
 	c.store[1] = fx->contract->shared ? life_open(fx, HOUR_US) : c.store[0];
-	convo_clock_shift_us(500 * DAY_US);
+	cv_clock_shift_us(500 * DAY_US);
 	clean_sweep(c.store[0]);
 	clean_fill(fx, c.store[0], 500);
-	convo_clock_shift_us(500 * DAY_US + 90 * MINUTE_US);
+	cv_clock_shift_us(500 * DAY_US + 90 * MINUTE_US);
 	test_threads(4, clean_run, &c);
 	clean_sweep(c.store[0]);
 	if (!fx->contract->server_cleans)

@@ -457,9 +457,9 @@ static void S3_a_walk_survives_a_clock_set_back(struct fx *fx)
 {
 	struct walk walk = {0};
 
-	convo_clock_shift_us(HOUR_US);
+	cv_clock_shift_us(HOUR_US);
 	walk_make(fx, 5);
-	convo_clock_shift_us(0);
+	cv_clock_shift_us(0);
 	for (size_t i = 0; i < 5; i += 2) {
 		struct convo_key key = fx_key(fx, test_text("s%zu", i));
 

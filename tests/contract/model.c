@@ -620,7 +620,7 @@ static void op_window(struct model *m, int user, int name)
 static void op_time(struct model *m)
 {
 	m->now += 1 + (int64_t)model_pick(m, 4);
-	convo_clock_shift_us(m->now * STEP_US);
+	cv_clock_shift_us(m->now * STEP_US);
 }
 
 static void op_clean(struct model *m)

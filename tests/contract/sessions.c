@@ -13,7 +13,7 @@
 static void S1_create_makes_an_empty_session(struct fx *fx)
 {
 	struct convo_key key = fx_key(fx, "s");
-	int64_t before_ms = convo_clock_us() / 1000;
+	int64_t before_ms = cv_clock_us() / 1000;
 	const struct convo_meta *meta;
 	struct convo_created made;
 	convo_session *session;
@@ -27,7 +27,7 @@ static void S1_create_makes_an_empty_session(struct fx *fx)
 	must_equal_str("s", meta->session);
 	must_equal_str("", meta->title);
 	must_equal_str(made.generation, meta->generation);
-	must(meta->created_ms >= before_ms && meta->created_ms <= convo_clock_us() / 1000);
+	must(meta->created_ms >= before_ms && meta->created_ms <= cv_clock_us() / 1000);
 	must_equal(meta->created_ms, meta->updated_ms);
 	must_equal(0, meta->expires_ms);
 	must_equal(0, meta->deleted_ms);
@@ -387,7 +387,7 @@ static void S5_a_name_expired_and_created_again_begins_anew(struct fx *fx)
 	struct convo_created made;
 
 	life_fill(&mine, &key, &made);
-	convo_clock_shift_us(2 * HOUR_US);
+	cv_clock_shift_us(2 * HOUR_US);
 	life_must_be_new(mine.store, &key, &made); /* not cleaned yet */
 }
 

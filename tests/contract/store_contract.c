@@ -248,7 +248,7 @@ static int contract_teardown(void **state)
 {
 	struct fx *fx = *state;
 
-	convo_clock_shift_us(0);
+	cv_clock_shift_us(0);
 	for (size_t i = 0; i < fx->more_count; i++)
 		convo_store_close(fx->more[i]);
 	convo_store_close(fx->store);

@@ -272,16 +272,16 @@ static void S4_the_trash_ends_with_its_time(struct fx *fx)
 	struct convo_err err;
 
 	trash_life(fx, &key, "early", made[0]);
-	convo_clock_shift_us(3 * DAY_US);
+	cv_clock_shift_us(3 * DAY_US);
 	trash_life(fx, &key, "late", made[1]);
 	must_equal(2, trash_list(fx->store, &key, listed, 4));
-	convo_clock_shift_us(7 * DAY_US - 60 * SECOND_US);
+	cv_clock_shift_us(7 * DAY_US - 60 * SECOND_US);
 	must_equal(2, trash_list(fx->store, &key, listed, 4));
-	convo_clock_shift_us(7 * DAY_US + 60 * SECOND_US);
+	cv_clock_shift_us(7 * DAY_US + 60 * SECOND_US);
 	must_equal(1, trash_list(fx->store, &key, listed, 4));
 	must_equal_str(made[1], listed[0]);
 	must_fail_with(CONVO_E_NOTFOUND, convo_store_restore(fx->store, &key, made[0], &err));
-	convo_clock_shift_us(11 * DAY_US);
+	cv_clock_shift_us(11 * DAY_US);
 	must_equal(0, trash_list(fx->store, &key, listed, 4));
 	must_fail_with(CONVO_E_NOTFOUND, convo_store_restore(fx->store, &key, NULL, &err));
 	fx_create(fx->store, &key);
@@ -297,16 +297,16 @@ static void S4_a_lifetime_stands_still_in_the_trash(struct fx *fx)
 	int64_t removed;
 
 	fx_create(store, &key);
-	convo_clock_shift_us(HOUR_US / 2);
+	cv_clock_shift_us(HOUR_US / 2);
 	trash_delete(store, &key);
-	convo_clock_shift_us(10 * HOUR_US);
+	cv_clock_shift_us(10 * HOUR_US);
 	must_equal(1, fx_count(store, fx->app, "u", CONVO_LIST_TRASH));
 	must_pass(convo_store_clean(store, &removed, &err)); /* not expired: in the trash */
 	must_pass(convo_store_restore(store, &key, NULL, &err));
 	/* this store has a TTL: it starts anew */
-	convo_clock_shift_us(11 * HOUR_US - 60 * SECOND_US);
+	cv_clock_shift_us(11 * HOUR_US - 60 * SECOND_US);
 	must_equal(0, fx_last_seq(store, &key));
-	convo_clock_shift_us(11 * HOUR_US + 60 * SECOND_US);
+	cv_clock_shift_us(11 * HOUR_US + 60 * SECOND_US);
 	fx_must_be_absent(store, &key);
 }
 
@@ -320,17 +320,17 @@ static void S4_a_lifetime_goes_on_after_the_trash(struct fx *fx)
 
 	fx_create(store, &key);
 	fx_create(fx->store, &ever);
-	convo_clock_shift_us(HOUR_US / 2);
+	cv_clock_shift_us(HOUR_US / 2);
 	trash_delete(store, &key);
 	trash_delete(fx->store, &ever);
-	convo_clock_shift_us(10 * HOUR_US);
+	cv_clock_shift_us(10 * HOUR_US);
 	must_pass(convo_store_restore(fx->store, &key, NULL, &err));
 	must_pass(convo_store_restore(fx->store, &ever, NULL, &err));
-	convo_clock_shift_us(10 * HOUR_US + HOUR_US / 2 - 60 * SECOND_US);
+	cv_clock_shift_us(10 * HOUR_US + HOUR_US / 2 - 60 * SECOND_US);
 	must_equal(0, fx_last_seq(fx->store, &key));
-	convo_clock_shift_us(10 * HOUR_US + HOUR_US / 2 + 60 * SECOND_US);
+	cv_clock_shift_us(10 * HOUR_US + HOUR_US / 2 + 60 * SECOND_US);
 	fx_must_be_absent(fx->store, &key);
-	convo_clock_shift_us(1000 * HOUR_US);
+	cv_clock_shift_us(1000 * HOUR_US);
 	must_equal(0, fx_last_seq(fx->store, &ever)); /* had none, got none */
 }
 
@@ -342,7 +342,7 @@ static void S4_an_expired_session_does_not_go_to_the_trash(struct fx *fx)
 	struct convo_err err;
 
 	fx_create(store, &key);
-	convo_clock_shift_us(2 * HOUR_US);
+	cv_clock_shift_us(2 * HOUR_US);
 	trash_delete(store, &key); /* absent: a success */
 	must_equal(0, fx_count(store, fx->app, "u", CONVO_LIST_TRASH));
 	must_fail_with(CONVO_E_NOTFOUND, convo_store_restore(store, &key, NULL, &err));

@@ -19,44 +19,44 @@ static void must(int cond)
 		abort();
 }
 
-static void walk(struct convo_text object, json_t *json)
+static void walk(struct cv_text object, json_t *json)
 {
-	struct convo_text name, value;
+	struct cv_text name, value;
 	size_t pos = 0;
 
-	while (convo_json_member(object, &pos, &name, &value)) {
-		struct convo_buf plain = {0};
+	while (cv_json_member(object, &pos, &name, &value)) {
+		struct cv_buf plain = {0};
 
 		must(pos <= object.len);
 		must(name.data >= object.data && name.data + name.len <= object.data + object.len);
 		must(value.data > name.data && value.data + value.len <= object.data + object.len);
-		must(convo_json_unescape(&plain, name) == 0);
-		must(convo_utf8_valid(convo_buf_str(&plain), plain.len));
-		must(json_object_get(json, convo_buf_str(&plain)) != NULL);
-		must(convo_json_check(value, "a member", NULL) > 0);
-		convo_buf_clear(&plain);
+		must(cv_json_unescape(&plain, name) == 0);
+		must(cv_utf8_valid(cv_buf_str(&plain), plain.len));
+		must(json_object_get(json, cv_buf_str(&plain)) != NULL);
+		must(cv_json_check(value, "a member", NULL) > 0);
+		cv_buf_clear(&plain);
 	}
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	struct convo_text text = {(const char *)data, size};
-	int kind = convo_json_check(text, "the text", NULL);
+	struct cv_text text = {(const char *)data, size};
+	int kind = cv_json_check(text, "the text", NULL);
 	json_t *json = json_loadb(text.data, size, JSON_DECODE_ANY | JSON_DECODE_INT_AS_REAL, NULL);
-	struct convo_buf quoted = {0};
+	struct cv_buf quoted = {0};
 
 	if (kind > 0) {
 		must(json != NULL);
-		must(kind == (int)convo_json_kind(text));
+		must(kind == (int)cv_json_kind(text));
 		must((kind == JSON_KIND_OBJECT) == (json_is_object(json) != 0));
 		if (kind == JSON_KIND_OBJECT)
 			walk(text, json);
 	}
 	/* any bytes at all can be quoted */
-	must(convo_json_quote_to(&quoted, text.data, size) == 0);
-	must(convo_json_check((struct convo_text){quoted.data, quoted.len}, "quoted", NULL) ==
+	must(cv_json_quote_to(&quoted, text.data, size) == 0);
+	must(cv_json_check((struct cv_text){quoted.data, quoted.len}, "quoted", NULL) ==
 	     JSON_KIND_STRING);
-	convo_buf_clear(&quoted);
+	cv_buf_clear(&quoted);
 	json_decref(json);
 	return 0;
 }

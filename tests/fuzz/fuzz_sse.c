@@ -14,32 +14,32 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static int keep_event(void *ctx, const struct sse_event *event)
 {
-	struct convo_buf *heard = ctx;
+	struct cv_buf *heard = ctx;
 
 	if (!event->data.len || event->data.len > LARGEST || event->name.len > LARGEST)
 		abort();
-	convo_buf_add(heard, event->name.data, event->name.len);
-	convo_buf_addc(heard, event->unfinished ? '!' : '=');
-	convo_buf_add(heard, event->data.data, event->data.len);
-	return convo_buf_addc(heard, ';');
+	cv_buf_add(heard, event->name.data, event->name.len);
+	cv_buf_addc(heard, event->unfinished ? '!' : '=');
+	cv_buf_add(heard, event->data.data, event->data.len);
+	return cv_buf_addc(heard, ';');
 }
 
-static int feed(struct convo_buf *heard, const char *bytes, size_t len, size_t step)
+static int feed(struct cv_buf *heard, const char *bytes, size_t len, size_t step)
 {
 	struct sse sse = {.on_event = keep_event, .ctx = heard, .max = LARGEST};
 	int rc = 0;
 
 	for (size_t at = 0; at < len && rc == 0; at += step)
-		rc = convo_sse_feed(&sse, bytes + at, len - at < step ? len - at : step);
+		rc = cv_sse_feed(&sse, bytes + at, len - at < step ? len - at : step);
 	if (rc == 0)
-		rc = convo_sse_end(&sse);
-	convo_sse_clear(&sse);
+		rc = cv_sse_end(&sse);
+	cv_sse_clear(&sse);
 	return rc;
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	struct convo_buf whole = {0}, pieces = {0};
+	struct cv_buf whole = {0}, pieces = {0};
 	const char *bytes = (const char *)data + 1;
 	int rc;
 
@@ -49,7 +49,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (rc != feed(&pieces, bytes, size - 1, data[0] % 16 + 1u) || whole.len != pieces.len ||
 	    (whole.len && memcmp(whole.data, pieces.data, whole.len) != 0))
 		abort();
-	convo_buf_clear(&whole);
-	convo_buf_clear(&pieces);
+	cv_buf_clear(&whole);
+	cv_buf_clear(&pieces);
 	return 0;
 }

@@ -19,7 +19,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 static void check_refusal(const struct convo_err *err, int rc)
 {
 	if (err->code != rc || !err->text[0] || strchr(err->text, '\n') ||
-	    !convo_utf8_valid(err->text, strlen(err->text)))
+	    !cv_utf8_valid(err->text, strlen(err->text)))
 		abort();
 }
 
@@ -31,26 +31,26 @@ static size_t length(const char *part)
 
 static void try_url(const char *text)
 {
-	struct convo_url url = {0};
+	struct cv_url url = {0};
 	struct convo_err err = {0};
-	int rc = convo_url_parse(&url, text, &err);
+	int rc = cv_url_parse(&url, text, &err);
 	size_t i, sum;
 
 	if (rc < 0) {
 		check_refusal(&err, rc);
-		convo_url_clear(&url);
+		cv_url_clear(&url);
 		return;
 	}
 	sum = length(url.user) + length(url.password) + length(url.host) + length(url.path);
 	for (i = 0; i < url.count; i++) {
 		sum += length(url.param[i].name) + length(url.param[i].value);
-		if (!convo_url_param(&url, url.param[i].name))
+		if (!cv_url_param(&url, url.param[i].name))
 			abort();
 	}
 	if (!length(url.scheme) || sum > strlen(text) || url.count > URL_PARAMS || url.port < 0 ||
 	    url.port > 65535)
 		abort();
-	convo_url_clear(&url);
+	cv_url_clear(&url);
 }
 
 static void try_duration(const char *text)

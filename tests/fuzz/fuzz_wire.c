@@ -22,7 +22,7 @@ static int check_delta(void *ctx, const struct convo_delta *delta)
 {
 	(void)ctx;
 	if (!delta->len || strlen(delta->text) != delta->len ||
-	    !convo_utf8_valid(delta->text, delta->len))
+	    !cv_utf8_valid(delta->text, delta->len))
 		abort();
 	return 0;
 }
@@ -30,12 +30,12 @@ static int check_delta(void *ctx, const struct convo_delta *delta)
 static void check_answer(const struct answer *answer)
 {
 	const struct convo_answer *pub = &answer->pub;
-	struct convo_text message = {pub->message, pub->message_len};
+	struct cv_text message = {pub->message, pub->message_len};
 
-	if (convo_json_check(message, "message", NULL) != JSON_KIND_OBJECT ||
-	    message.len > LARGEST || strlen(pub->text) != pub->text_len)
+	if (cv_json_check(message, "message", NULL) != JSON_KIND_OBJECT || message.len > LARGEST ||
+	    strlen(pub->text) != pub->text_len)
 		abort();
-	if (pub->usage && convo_json_check(convo_text_of(pub->usage), "usage", NULL) < 0)
+	if (pub->usage && cv_json_check(cv_text_of(pub->usage), "usage", NULL) < 0)
 		abort();
 }
 
@@ -52,41 +52,41 @@ static int read_reply(struct answer *answer, const char *bytes, size_t len, size
 			      .says_events = headers & 4};
 	int rc = 0;
 
-	convo_reply_begin(&reply);
+	cv_reply_begin(&reply);
 	for (size_t at = 0; at < len && rc == 0; at += step)
-		rc = convo_reply_feed(&reply, bytes + at, len - at < step ? len - at : step);
+		rc = cv_reply_feed(&reply, bytes + at, len - at < step ? len - at : step);
 	if (rc == 0)
-		rc = convo_reply_end(&reply, headers & 16 ? "cut" : NULL);
-	convo_reply_clear(&reply);
+		rc = cv_reply_end(&reply, headers & 16 ? "cut" : NULL);
+	cv_reply_clear(&reply);
 	return rc;
 }
 
 /* Leaves the message in `out`, or what was wrong. */
-static int ask(struct convo_buf *out, const char *bytes, size_t len, size_t step, unsigned headers)
+static int ask(struct cv_buf *out, const char *bytes, size_t len, size_t step, unsigned headers)
 {
 	static const struct convo_listener listener = {.on_delta = check_delta};
 	struct answer *answer = NULL;
 	struct convo_err err = {0};
-	int rc = convo_answer_new(&answer, &listener, NULL, LARGEST, &err);
+	int rc = cv_answer_new(&answer, &listener, NULL, LARGEST, &err);
 
 	if (rc == 0)
 		rc = read_reply(answer, bytes, len, step, headers, &err);
-	rc = convo_answer_end(answer, rc, &err);
+	rc = cv_answer_end(answer, rc, &err);
 	if (rc == 0)
 		check_answer(answer);
 	else if (!*err.text || err.code != rc || strstr(err.text, KEY))
 		abort();
 	if (rc < 0)
-		convo_buf_adds(out, err.text);
+		cv_buf_adds(out, err.text);
 	else if (!strstr(answer->pub.message, "\"call_")) /* made up ids differ */
-		convo_buf_adds(out, answer->pub.message);
+		cv_buf_adds(out, answer->pub.message);
 	convo_answer_free(&answer->pub);
 	return rc;
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	struct convo_buf whole = {0}, pieces = {0};
+	struct cv_buf whole = {0}, pieces = {0};
 	const char *bytes = (const char *)data + 2;
 	int rc;
 
@@ -94,9 +94,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		return 0;
 	rc = ask(&whole, bytes, size - 2, size, data[1]);
 	if (rc != ask(&pieces, bytes, size - 2, data[0] % 16 + 1u, data[1]) ||
-	    strcmp(convo_buf_str(&whole), convo_buf_str(&pieces)) != 0)
+	    strcmp(cv_buf_str(&whole), cv_buf_str(&pieces)) != 0)
 		abort();
-	convo_buf_clear(&whole);
-	convo_buf_clear(&pieces);
+	cv_buf_clear(&whole);
+	cv_buf_clear(&pieces);
 	return 0;
 }

@@ -19,7 +19,7 @@
 
 /* Hears everything, the pieces divided by '|'; stops after `stop_after` pieces if not 0. */
 struct ear {
-	struct convo_buf heard[3];
+	struct cv_buf heard[3];
 	size_t pieces, stop_after;
 };
 
@@ -29,15 +29,15 @@ static int ear_hear(void *ctx, const struct convo_delta *delta)
 
 	must_equal(delta->len, strlen(delta->text));
 	must(delta->len > 0);
-	must_equal(0, convo_buf_add(&ear->heard[delta->kind], delta->text, delta->len));
-	must_equal(0, convo_buf_addc(&ear->heard[delta->kind], '|'));
+	must_equal(0, cv_buf_add(&ear->heard[delta->kind], delta->text, delta->len));
+	must_equal(0, cv_buf_addc(&ear->heard[delta->kind], '|'));
 	return ++ear->pieces == ear->stop_after;
 }
 
 static void ear_clear(struct ear *ear)
 {
 	for (int i = 0; i < 3; i++)
-		convo_buf_clear(&ear->heard[i]);
+		cv_buf_clear(&ear->heard[i]);
 }
 
 static struct convo_message message(const char *json)
@@ -49,10 +49,10 @@ static struct convo_message message(const char *json)
 
 static void must_be_storable(const struct convo_answer *answer)
 {
-	struct convo_text json = {answer->message, answer->message_len};
+	struct cv_text json = {answer->message, answer->message_len};
 	struct convo_err err;
 
-	must_equal(JSON_KIND_OBJECT, must_pass(convo_json_check(json, "message", &err)));
+	must_equal(JSON_KIND_OBJECT, must_pass(cv_json_check(json, "message", &err)));
 	must_equal(answer->message_len, strlen(answer->message));
 	must_equal(answer->text_len, strlen(answer->text));
 }
@@ -129,8 +129,8 @@ static void test_echo__streams_word_by_word(void **state)
 	(void)state;
 	must_pass(convo_model_open(&model, "echo", NULL, &err));
 	must_pass(convo_model_ask(&answer, model, &request, &listener, NULL, &err));
-	must(strstr(convo_buf_str(&ear.heard[CONVO_DELTA_TEXT]), "I |am |echo, |"));
-	must(strstr(convo_buf_str(&ear.heard[CONVO_DELTA_TEXT]), "|a |b|"));
+	must(strstr(cv_buf_str(&ear.heard[CONVO_DELTA_TEXT]), "I |am |echo, |"));
+	must(strstr(cv_buf_str(&ear.heard[CONVO_DELTA_TEXT]), "|a |b|"));
 	convo_answer_free(answer);
 	convo_model_close(model);
 	ear_clear(&ear);
@@ -211,7 +211,7 @@ static int script_answer(void *ctx, const struct convo_request *request, convo_e
 			return rc;
 	}
 	if (script->why)
-		return convo_fail(err, script->rc, "%s", script->why);
+		return cv_fail(err, script->rc, "%s", script->why);
 	return script->rc;
 }
 
@@ -242,7 +242,7 @@ static void test_function__characters_may_be_split(void **state)
 	must_be_storable(answer);
 	must_equal_str("a\xf0\x9f\x98\x80z\xc3\xa9\xef\xbf\xbd", answer->text);
 	must_equal_str("a|\xf0\x9f\x98\x80z|\xc3\xa9|\xef\xbf\xbd|",
-		       convo_buf_str(&ear.heard[CONVO_DELTA_TEXT]));
+		       cv_buf_str(&ear.heard[CONVO_DELTA_TEXT]));
 	convo_answer_free(answer);
 	ear_clear(&ear);
 }

@@ -35,7 +35,7 @@
 
 static int64_t now_ms(void)
 {
-	return convo_clock_mono_us() / 1000;
+	return cv_clock_mono_us() / 1000;
 }
 
 static void sleep_ms(int ms)
@@ -505,7 +505,7 @@ static void test_request__a_large_one_is_sent_without_waiting(void **state)
 	struct fake_llm *server = fake_llm_start(&reply, 1, 0);
 	struct convo_model_options opts = options_of(fake_llm_base(server));
 	convo_model *model = open_model(&opts);
-	struct convo_buf json = {0};
+	struct cv_buf json = {0};
 	struct convo_message message;
 	struct convo_request request = {.messages = &message, .count = 1};
 	struct convo_answer *answer = NULL;
@@ -513,10 +513,10 @@ static void test_request__a_large_one_is_sent_without_waiting(void **state)
 	struct convo_err err;
 
 	(void)state;
-	must_equal(0, convo_buf_adds(&json, "{\"role\":\"user\",\"content\":\""));
+	must_equal(0, cv_buf_adds(&json, "{\"role\":\"user\",\"content\":\""));
 	for (int i = 0; i < 300000; i++)
-		must_equal(0, convo_buf_adds(&json, "0123456789"));
-	must_equal(0, convo_buf_adds(&json, "\"}"));
+		must_equal(0, cv_buf_adds(&json, "0123456789"));
+	must_equal(0, cv_buf_adds(&json, "\"}"));
 	message.json = json.data;
 	message.len = json.len;
 	began = now_ms();
@@ -525,7 +525,7 @@ static void test_request__a_large_one_is_sent_without_waiting(void **state)
 	must(strlen(fake_llm_request(server, 0)) > json.len);
 	must(!strstr(fake_llm_request(server, 0), "Expect:"));
 	convo_answer_free(answer);
-	convo_buf_clear(&json);
+	cv_buf_clear(&json);
 	convo_model_close(model);
 	fake_llm_stop(server);
 }

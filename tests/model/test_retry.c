@@ -26,7 +26,7 @@ static struct retry_facts facts_of(int status, int attempt)
 
 static int wait_of(struct retry_facts facts)
 {
-	return convo_retry_wait(&facts);
+	return cv_retry_wait(&facts);
 }
 
 static void test_retry__by_status(void **state)

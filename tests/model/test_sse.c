@@ -13,29 +13,29 @@
 /* What was heard, as "name=data;" with '!' before what is unfinished. */
 static int heard_event(void *ctx, const struct sse_event *event)
 {
-	struct convo_buf *heard = ctx;
+	struct cv_buf *heard = ctx;
 
 	must(event->data.len > 0);
 	if (event->unfinished)
-		must_equal(0, convo_buf_addc(heard, '!'));
+		must_equal(0, cv_buf_addc(heard, '!'));
 	if (event->name.len) {
-		must_equal(0, convo_buf_add(heard, event->name.data, event->name.len));
-		must_equal(0, convo_buf_addc(heard, '='));
+		must_equal(0, cv_buf_add(heard, event->name.data, event->name.len));
+		must_equal(0, cv_buf_addc(heard, '='));
 	}
-	must_equal(0, convo_buf_add(heard, event->data.data, event->data.len));
-	return convo_buf_addc(heard, ';');
+	must_equal(0, cv_buf_add(heard, event->data.data, event->data.len));
+	return cv_buf_addc(heard, ';');
 }
 
-static int feed(struct convo_buf *heard, const char *bytes, size_t len, size_t step)
+static int feed(struct cv_buf *heard, const char *bytes, size_t len, size_t step)
 {
 	struct sse sse = {.on_event = heard_event, .ctx = heard, .max = LARGEST};
 	int rc = 0;
 
 	for (size_t at = 0; at < len && rc == 0; at += step)
-		rc = convo_sse_feed(&sse, bytes + at, len - at < step ? len - at : step);
+		rc = cv_sse_feed(&sse, bytes + at, len - at < step ? len - at : step);
 	if (rc == 0)
-		rc = convo_sse_end(&sse);
-	convo_sse_clear(&sse);
+		rc = cv_sse_end(&sse);
+	cv_sse_clear(&sse);
 	return rc;
 }
 
@@ -44,11 +44,11 @@ static void must_hear_bytes(const char *want, const char *bytes, size_t len)
 	static const size_t steps[] = {1, 2, 3, 7, 1 << 20};
 
 	for (size_t i = 0; i < sizeof(steps) / sizeof(steps[0]); i++) {
-		struct convo_buf heard = {0};
+		struct cv_buf heard = {0};
 
 		must_equal(0, feed(&heard, bytes, len, steps[i]));
-		must_equal_str(want, convo_buf_str(&heard));
-		convo_buf_clear(&heard);
+		must_equal_str(want, cv_buf_str(&heard));
+		cv_buf_clear(&heard);
 	}
 }
 
@@ -131,7 +131,7 @@ static void test_end__hands_out_what_was_not_closed(void **state)
 static void test_bytes__pass_as_they_are(void **state)
 {
 	static const char zero[] = "data: a\0b\n\n";
-	struct convo_buf heard = {0};
+	struct cv_buf heard = {0};
 
 	(void)state;
 	must_hear("\xe4\xbd\xa0\xff\xf0\x9f\x98\x80;",
@@ -139,31 +139,31 @@ static void test_bytes__pass_as_they_are(void **state)
 	must_equal(0, feed(&heard, zero, sizeof(zero) - 1, 1));
 	must_equal(4, heard.len);
 	must(memcmp(heard.data, "a\0b;", 4) == 0);
-	convo_buf_clear(&heard);
+	cv_buf_clear(&heard);
 }
 
 static void test_ceiling__a_line_or_an_event_too_long_is_refused(void **state)
 {
 	static const size_t steps[] = {1, 7, 1 << 20};
 	char line[LARGEST + 64];
-	struct convo_buf many = {0};
+	struct cv_buf many = {0};
 
 	(void)state;
 	memset(line, 'x', sizeof(line));
 	memcpy(line, "data: ", 6);
 	line[sizeof(line) - 1] = '\n';
 	for (int i = 0; i < 3000; i++)
-		must_equal(0, convo_buf_adds(&many, "data: x\n"));
+		must_equal(0, cv_buf_adds(&many, "data: x\n"));
 	for (size_t i = 0; i < 3; i++) {
-		struct convo_buf heard = {0};
+		struct cv_buf heard = {0};
 
 		must_equal(CONVO_E_TOOBIG, feed(&heard, line, sizeof(line), steps[i]));
 		must_equal(CONVO_E_TOOBIG, feed(&heard, line, sizeof(line) - 1, steps[i]));
 		must_equal(CONVO_E_TOOBIG, feed(&heard, many.data, many.len, steps[i]));
-		must_equal_str("", convo_buf_str(&heard));
-		convo_buf_clear(&heard);
+		must_equal_str("", cv_buf_str(&heard));
+		cv_buf_clear(&heard);
 	}
-	convo_buf_clear(&many);
+	cv_buf_clear(&many);
 }
 
 static int stop_at_once(void *ctx, const struct sse_event *event)
@@ -179,9 +179,9 @@ static void test_event__a_return_that_is_not_zero_ends_the_feeding(void **state)
 	struct sse sse = {.on_event = stop_at_once, .ctx = &calls, .max = LARGEST};
 
 	(void)state;
-	must_equal(42, convo_sse_feed(&sse, "data: a\n\ndata: b\n\n", 18));
+	must_equal(42, cv_sse_feed(&sse, "data: a\n\ndata: b\n\n", 18));
 	must_equal(1, calls);
-	convo_sse_clear(&sse);
+	cv_sse_clear(&sse);
 }
 
 int main(void)

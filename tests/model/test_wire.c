@@ -30,7 +30,7 @@ struct wire_file {
 	bool stream, whole;
 	const char *params;
 	struct fake_reply replies[MOST_REPLIES];
-	struct convo_buf body[MOST_REPLIES], headers[MOST_REPLIES];
+	struct cv_buf body[MOST_REPLIES], headers[MOST_REPLIES];
 	size_t reply_count;
 	size_t last_line; /* where the body's last line begins */
 	struct wire_line expect[MOST_LINES];
@@ -39,7 +39,7 @@ struct wire_file {
 
 /* What was heard of one kind, the pieces divided by '|'. */
 struct wire_ear {
-	struct convo_buf heard[3];
+	struct cv_buf heard[3];
 };
 
 /* ---- reading a file ---------------------------------------------------------------------- */
@@ -50,7 +50,7 @@ static int hex(char c)
 }
 
 /* Resolve \r \n \t \\ and \xNN. */
-static void unescape(struct convo_buf *out, const char *text)
+static void unescape(struct cv_buf *out, const char *text)
 {
 	for (; *text; text++) {
 		char c = *text;
@@ -64,7 +64,7 @@ static void unescape(struct convo_buf *out, const char *text)
 				c = (char)(c == 'r' ? '\r' : c == 'n' ? '\n' : c == 't' ? '\t' : c);
 			}
 		}
-		must_equal(0, convo_buf_addc(out, c));
+		must_equal(0, cv_buf_addc(out, c));
 	}
 }
 
@@ -109,7 +109,7 @@ static void add_header(struct wire_file *file, const char *line)
 {
 	last_reply(file);
 	unescape(&file->headers[file->reply_count - 1], line);
-	must_equal(0, convo_buf_adds(&file->headers[file->reply_count - 1], "\r\n"));
+	must_equal(0, cv_buf_adds(&file->headers[file->reply_count - 1], "\r\n"));
 }
 
 static void add_body(struct wire_file *file, const char *text, bool newline)
@@ -118,19 +118,19 @@ static void add_body(struct wire_file *file, const char *text, bool newline)
 	file->last_line = file->body[file->reply_count - 1].len;
 	unescape(&file->body[file->reply_count - 1], text);
 	if (newline)
-		must_equal(0, convo_buf_addc(&file->body[file->reply_count - 1], '\n'));
+		must_equal(0, cv_buf_addc(&file->body[file->reply_count - 1], '\n'));
 }
 
 /* Repeat the last body line: "repeat 1000". */
 static void repeat_body(struct wire_file *file, const char *times)
 {
-	struct convo_buf *body = &file->body[file->reply_count - 1];
+	struct cv_buf *body = &file->body[file->reply_count - 1];
 	size_t len = body->len - file->last_line;
 	char *line = strdup(body->data + file->last_line);
 
 	must(line != NULL);
 	for (int i = 1; i < atoi(times); i++)
-		must_equal(0, convo_buf_add(body, line, len));
+		must_equal(0, cv_buf_add(body, line, len));
 	free(line);
 }
 
@@ -178,7 +178,7 @@ static void read_line(struct wire_file *file, char *line)
 static void read_file(struct wire_file *file, const char *name)
 {
 	const char *path = test_path(WIRE_DIR, name);
-	struct convo_buf text = {0};
+	struct cv_buf text = {0};
 	FILE *in = fopen(path, "r");
 	char *line, *end;
 	int c;
@@ -186,19 +186,19 @@ static void read_file(struct wire_file *file, const char *name)
 	if (!in)
 		must_not_reach("%s: cannot be read", path);
 	while ((c = getc(in)) != EOF)
-		must_equal(0, convo_buf_addc(&text, (char)c));
+		must_equal(0, cv_buf_addc(&text, (char)c));
 	fclose(in);
 	memset(file, 0, sizeof(*file));
 	file->name = name;
 	file->stream = file->whole = true;
-	file->text = line = convo_buf_take(&text);
+	file->text = line = cv_buf_take(&text);
 	for (; (end = strchr(line, '\n')); line = end + 1) {
 		*end = '\0';
 		read_line(file, line);
 	}
 	for (size_t i = 0; i < file->reply_count; i++) {
-		file->replies[i].headers = convo_buf_str(&file->headers[i]);
-		file->replies[i].body = convo_buf_str(&file->body[i]);
+		file->replies[i].headers = cv_buf_str(&file->headers[i]);
+		file->replies[i].body = cv_buf_str(&file->body[i]);
 		file->replies[i].body_len = file->body[i].len;
 	}
 }
@@ -206,8 +206,8 @@ static void read_file(struct wire_file *file, const char *name)
 static void free_file(struct wire_file *file)
 {
 	for (size_t i = 0; i < file->reply_count; i++) {
-		convo_buf_clear(&file->body[i]);
-		convo_buf_clear(&file->headers[i]);
+		cv_buf_clear(&file->body[i]);
+		cv_buf_clear(&file->headers[i]);
 	}
 	free(file->text);
 }
@@ -232,8 +232,8 @@ static int ear_hear(void *ctx, const struct convo_delta *delta)
 
 	must(delta->len > 0);
 	must_equal(delta->len, strlen(delta->text));
-	must_equal(0, convo_buf_add(&ear->heard[delta->kind], delta->text, delta->len));
-	return convo_buf_addc(&ear->heard[delta->kind], '|');
+	must_equal(0, cv_buf_add(&ear->heard[delta->kind], delta->text, delta->len));
+	return cv_buf_addc(&ear->heard[delta->kind], '|');
 }
 
 static void ask(struct wire_run *run)
@@ -266,12 +266,12 @@ static void differ(const struct wire_run *run, const char *what, const char *wan
 
 static void want_text(const struct wire_run *run, const struct wire_line *line, const char *got)
 {
-	struct convo_buf want = {0};
+	struct cv_buf want = {0};
 	bool same;
 
 	unescape(&want, line->rest);
-	same = got ? strcmp(convo_buf_str(&want), got) == 0 : strcmp(line->rest, "none") == 0;
-	convo_buf_clear(&want);
+	same = got ? strcmp(cv_buf_str(&want), got) == 0 : strcmp(line->rest, "none") == 0;
+	cv_buf_clear(&want);
 	if (!same)
 		differ(run, line->word, line->rest, got);
 }
@@ -285,8 +285,8 @@ static void want_part(const struct wire_run *run, const struct wire_line *line, 
 static void want_pieces(const struct wire_run *run, const struct wire_line *line,
 			enum convo_delta_kind kind)
 {
-	const struct convo_buf *heard = &run->ear.heard[kind];
-	char *got = strndup(convo_buf_str(heard), heard->len ? heard->len - 1 : 0);
+	const struct cv_buf *heard = &run->ear.heard[kind];
+	char *got = strndup(cv_buf_str(heard), heard->len ? heard->len - 1 : 0);
 
 	if (!run->whole)
 		want_text(run, line, got);
@@ -303,15 +303,15 @@ static void want_number(const struct wire_run *run, const struct wire_line *line
 static void want_heard(const struct wire_run *run, const struct wire_line *line,
 		       enum convo_delta_kind kind)
 {
-	const struct convo_buf *heard = &run->ear.heard[kind];
-	struct convo_buf got = {0};
+	const struct cv_buf *heard = &run->ear.heard[kind];
+	struct cv_buf got = {0};
 
 	for (size_t i = 0; i < heard->len; i++) {
 		if (heard->data[i] != '|')
-			must_equal(0, convo_buf_addc(&got, heard->data[i]));
+			must_equal(0, cv_buf_addc(&got, heard->data[i]));
 	}
-	want_text(run, line, convo_buf_str(&got));
-	convo_buf_clear(&got);
+	want_text(run, line, cv_buf_str(&got));
+	cv_buf_clear(&got);
 }
 
 /* What can be asked of a failed call too. */
@@ -375,15 +375,14 @@ static void compare_answer(const struct wire_run *run, const struct wire_line *l
 static void compare(struct wire_run *run)
 {
 	const char *shown = run->rc < 0 ? run->err.text : run->answer->error;
-	struct convo_text json = {0};
+	struct cv_text json = {0};
 
 	if (shown && strstr(shown, "sk-wire-secret"))
 		differ(run, "the key is shown", "no key", shown);
 	if (run->answer) {
 		json.data = run->answer->message;
 		json.len = run->answer->message_len;
-		if (convo_json_check(json, "message", NULL) != JSON_KIND_OBJECT ||
-		    json.len > 64 << 10)
+		if (cv_json_check(json, "message", NULL) != JSON_KIND_OBJECT || json.len > 64 << 10)
 			differ(run, "message", "storable", json.data);
 	}
 	for (size_t i = 0; i < run->file->expect_count; i++) {
@@ -405,7 +404,7 @@ static void run_file(const struct wire_file *file, size_t piece, bool whole)
 	ask(&run);
 	compare(&run);
 	for (int i = 0; i < 3; i++)
-		convo_buf_clear(&run.ear.heard[i]);
+		cv_buf_clear(&run.ear.heard[i]);
 	convo_answer_free(run.answer);
 	fake_llm_stop(run.server);
 }

@@ -96,20 +96,20 @@ static void make(struct sent *sent, struct fixture *f, size_t window, size_t mes
 
 	memset(sent, 0, sizeof(*sent));
 	must_pass(convo_store_load(&sent->session, f->store, &key, &last, &err));
-	must_pass(convo_context_make(&sent->context, sent->session, &limits, message_of(NULL),
-				     message_of(QUESTION), &err));
+	must_pass(cv_context_make(&sent->context, sent->session, &limits, message_of(NULL),
+				  message_of(QUESTION), &err));
 }
 
 static void sent_clear(struct sent *sent)
 {
-	convo_context_clear(&sent->context);
+	cv_context_clear(&sent->context);
 	convo_session_free(sent->session);
 }
 
 /* The texts of the messages, one letter or word each, joined by blanks. */
 static const char *sent_text(const struct sent *sent)
 {
-	struct convo_buf all = {0};
+	struct cv_buf all = {0};
 	const char *joined;
 
 	for (size_t i = 0; i < sent->context.count; i++) {
@@ -118,11 +118,11 @@ static const char *sent_text(const struct sent *sent)
 		char *text = NULL;
 
 		must_pass(convo_message_text(&text, m->json, m->len, &err));
-		must_equal(0, convo_buf_addf(&all, "%s%s", i ? " " : "", text));
+		must_equal(0, cv_buf_addf(&all, "%s%s", i ? " " : "", text));
 		free(text);
 	}
-	joined = test_text("%s", convo_buf_str(&all));
-	convo_buf_clear(&all);
+	joined = test_text("%s", cv_buf_str(&all));
+	cv_buf_clear(&all);
 	return joined;
 }
 
@@ -158,12 +158,12 @@ static void no_session_sends_instruction_and_question(void **state)
 	struct convo_err err;
 
 	(void)state;
-	must_pass(convo_context_make(&context, NULL, &limits, instruction, message_of(QUESTION),
-				     &err));
+	must_pass(
+		cv_context_make(&context, NULL, &limits, instruction, message_of(QUESTION), &err));
 	must_equal(2, context.count);
 	must(context.messages[0].json == instruction.json);
 	must_equal(instruction.len + strlen(QUESTION), context.bytes);
-	convo_context_clear(&context);
+	cv_context_clear(&context);
 }
 
 static void turns_that_ran_at_once_are_put_together(void **state)
@@ -494,11 +494,11 @@ static void useless_measures_are_passed_over(void **state)
 static void the_reach_of_limits_bounds_what_must_be_loaded(void **state)
 {
 	(void)state;
-	must(convo_context_reach(&(struct context_limits){0, 0}) == SIZE_MAX);
-	must_equal(0, convo_context_reach(&(struct context_limits){1, 0}));
-	must_equal(19, convo_context_reach(&(struct context_limits){20, 0}));
-	must_equal(25, convo_context_reach(&(struct context_limits){0, 100}));
-	must_equal(19, convo_context_reach(&(struct context_limits){20, 4000}));
+	must(cv_context_reach(&(struct context_limits){0, 0}) == SIZE_MAX);
+	must_equal(0, cv_context_reach(&(struct context_limits){1, 0}));
+	must_equal(19, cv_context_reach(&(struct context_limits){20, 0}));
+	must_equal(25, cv_context_reach(&(struct context_limits){0, 100}));
+	must_equal(19, cv_context_reach(&(struct context_limits){20, 4000}));
 }
 
 /* ---- any history, any window ---------------------------------------------------------- */
@@ -592,33 +592,33 @@ static void history_step(struct history *h)
 
 static bool message_role(const struct convo_message *m, const char *role)
 {
-	struct convo_text json = {m->json, m->len};
+	struct cv_text json = {m->json, m->len};
 
-	return convo_text_is(convo_json_find(json, "role"), test_text("\"%s\"", role));
+	return cv_text_is(cv_json_find(json, "role"), test_text("\"%s\"", role));
 }
 
 static bool message_calls(const struct convo_message *m)
 {
-	return convo_message_look(m->json, m->len).calls;
+	return cv_message_look(m->json, m->len).calls;
 }
 
 /* The results after a call are exactly those it asked for; returns where they end. */
 static size_t check_pair(const struct runner_context *context, size_t i)
 {
-	struct convo_text json = {context->messages[i].json, context->messages[i].len}, call;
-	struct convo_text list = convo_json_find(json, "tool_calls");
+	struct cv_text json = {context->messages[i].json, context->messages[i].len}, call;
+	struct cv_text list = cv_json_find(json, "tool_calls");
 	size_t pos = 0, calls = 0, end = i + 1;
 
 	while (end < context->count && message_role(&context->messages[end], "tool"))
 		end++;
-	while (convo_json_element(list, &pos, &call)) {
-		struct convo_text id = convo_json_find(call, "id");
+	while (cv_json_element(list, &pos, &call)) {
+		struct cv_text id = cv_json_find(call, "id");
 		size_t found = 0;
 
 		calls++;
 		for (size_t j = i + 1; j < end; j++) {
-			struct convo_text m = {context->messages[j].json, context->messages[j].len};
-			struct convo_text of = convo_json_find(m, "tool_call_id");
+			struct cv_text m = {context->messages[j].json, context->messages[j].len};
+			struct cv_text of = cv_json_find(m, "tool_call_id");
 
 			found += of.len == id.len && memcmp(of.data, id.data, id.len) == 0;
 		}
@@ -714,11 +714,11 @@ static void every_allocation_of_a_context_may_fail(void **state)
 	must_pass(convo_store_load(&session, f->store, &key, NULL, &err));
 	for (size_t n = 1; test_oom_at(n); n++) {
 		struct runner_context context = {0};
-		int rc = convo_context_make(&context, session, &limits, message_of(NULL),
-					    message_of(QUESTION), NULL);
+		int rc = cv_context_make(&context, session, &limits, message_of(NULL),
+					 message_of(QUESTION), NULL);
 
 		must_equal(test_oom_end() ? CONVO_E_NOMEM : 0, rc);
-		convo_context_clear(&context);
+		cv_context_clear(&context);
 	}
 	convo_session_free(session);
 }
@@ -729,7 +729,7 @@ static void must_title(const char *want, const char *text)
 {
 	char title[TITLE_SIZE];
 
-	convo_title_make(title, text, strlen(text));
+	cv_title_make(title, text, strlen(text));
 	must_equal_str(want, title);
 }
 
@@ -765,7 +765,7 @@ static void long_titles_are_cut_at_a_whole_character(void **state)
 	{
 		char title[TITLE_SIZE];
 
-		convo_title_make(title, family, strlen(family));
+		cv_title_make(title, family, strlen(family));
 		must_equal(255, strlen(title));
 		must(strcmp(title + strlen(title) - 3, dots) == 0);
 	}

@@ -36,15 +36,15 @@ struct script {
 
 static void script_record(struct script *script, const struct convo_request *request)
 {
-	struct convo_buf lines = {0};
+	struct cv_buf lines = {0};
 
 	for (size_t i = 0; i < request->count; i++) {
-		must_equal(0, convo_buf_add(&lines, request->messages[i].json,
-					    request->messages[i].len));
-		must_equal(0, convo_buf_addc(&lines, '\n'));
+		must_equal(0,
+			   cv_buf_add(&lines, request->messages[i].json, request->messages[i].len));
+		must_equal(0, cv_buf_addc(&lines, '\n'));
 	}
 	free(script->last);
-	script->last = convo_buf_take(&lines);
+	script->last = cv_buf_take(&lines);
 	script->asked++;
 }
 
@@ -66,10 +66,10 @@ static int script_answer(void *ctx, const struct convo_request *request, convo_e
 
 		while (!convo_cancel_requested(cancel))
 			poll(&fd, 1, 5000);
-		return convo_fail(err, CONVO_E_CANCELED, "stopped");
+		return cv_fail(err, CONVO_E_CANCELED, "stopped");
 	}
 	if (rc == 0 && script->code < 0)
-		return convo_fail(err, script->code, "the script says so");
+		return cv_fail(err, script->code, "the script says so");
 	return rc;
 }
 
@@ -153,7 +153,7 @@ static const char *stored(struct fixture *f)
 {
 	static const char mark[] = {' ', '~', '!'};
 	convo_session *session = load(f);
-	struct convo_buf all = {0};
+	struct cv_buf all = {0};
 	const char *text;
 	size_t count;
 	const struct convo_event *events = convo_session_events(session, &count);
@@ -164,12 +164,12 @@ static const char *stored(struct fixture *f)
 
 		must_pass(convo_message_text(&content, events[i].message, events[i].message_len,
 					     &err));
-		must_equal(0, convo_buf_addf(&all, "%s%c%c%s", i ? "|" : "", events[i].role[0],
-					     mark[events[i].status], content));
+		must_equal(0, cv_buf_addf(&all, "%s%c%c%s", i ? "|" : "", events[i].role[0],
+					  mark[events[i].status], content));
 		free(content);
 	}
-	text = test_text("%s", convo_buf_str(&all));
-	convo_buf_clear(&all);
+	text = test_text("%s", cv_buf_str(&all));
+	cv_buf_clear(&all);
 	convo_session_free(session);
 	return text;
 }
@@ -196,7 +196,7 @@ static void a_turn_creates_the_session_and_stores_both_sides(void **state)
 	const struct convo_listener listener = {.on_delta = hear, .ctx = &heard};
 	convo_session *session;
 	const struct convo_event *events;
-	struct convo_text extra;
+	struct cv_text extra;
 	struct convo_err err;
 
 	must_pass(run_with(f, "Hi there", &listener, NULL, &err));
@@ -217,13 +217,13 @@ static void a_turn_creates_the_session_and_stores_both_sides(void **state)
 	must_equal_str(f->turn->id, events[1].turn);
 	must_equal_str("script", events[1].model);
 	must_equal_str("stop", events[1].finish_reason);
-	extra = convo_text_of(events[1].extra);
-	must(convo_text_is(convo_json_find(extra, "sent_messages"), "1"));
-	must(convo_text_is(convo_json_find(extra, "sent_bytes"),
-			   test_text("%zu", events[0].message_len)));
-	must(convo_text_is(convo_json_find(extra, "attempts"), "1"));
-	must(convo_json_find(extra, "first_ms").data != NULL);
-	must(convo_json_find(extra, "total_ms").data != NULL);
+	extra = cv_text_of(events[1].extra);
+	must(cv_text_is(cv_json_find(extra, "sent_messages"), "1"));
+	must(cv_text_is(cv_json_find(extra, "sent_bytes"),
+			test_text("%zu", events[0].message_len)));
+	must(cv_text_is(cv_json_find(extra, "attempts"), "1"));
+	must(cv_json_find(extra, "first_ms").data != NULL);
+	must(cv_json_find(extra, "total_ms").data != NULL);
 	convo_session_free(session);
 }
 
@@ -612,7 +612,7 @@ static void another_life_of_the_session_gets_no_late_answer(void **state)
 
 /* What happens to the calls of a memory store, by the number of the call. */
 static struct {
-	struct convo_backend table;
+	struct cv_backend table;
 	int loads, creates, appends;
 	int fail_append, fail_count; /* from this append on, so many fail */
 	int code;
@@ -624,7 +624,7 @@ static struct {
 /* Run a call with the true functions in place. */
 static void hooks_off(convo_store *store)
 {
-	store->be = &convo_backend_memory;
+	store->be = &cv_backend_memory;
 }
 
 static void hooks_on(convo_store *store)
@@ -640,7 +640,7 @@ static int hook_load(convo_store *store, const struct store_call *call, const st
 
 	hooks.loads++;
 	hooks_off(store);
-	rc = convo_backend_memory.load(store, call, k, window, around, into, err);
+	rc = cv_backend_memory.load(store, call, k, window, around, into, err);
 	if (hooks.after_load)
 		hooks.after_load(store);
 	hooks_on(store);
@@ -656,7 +656,7 @@ static int hook_create(convo_store *store, const struct store_call *call, const 
 	hooks_off(store);
 	if (hooks.before_create)
 		hooks.before_create(store);
-	rc = convo_backend_memory.create(store, call, k, create, err);
+	rc = cv_backend_memory.create(store, call, k, create, err);
 	hooks_on(store);
 	return rc;
 }
@@ -670,19 +670,19 @@ static int hook_append(convo_store *store, const struct store_call *call, const 
 
 	hooks_off(store);
 	if (!fails || hooks.carried_out)
-		rc = convo_backend_memory.append(store, call, k, append, err);
+		rc = cv_backend_memory.append(store, call, k, append, err);
 	hooks_on(store);
 	if (!fails)
 		return rc;
 	if (hooks.maybe)
-		return convo_fail_maybe(err, hooks.code, "as asked");
-	return convo_fail(err, hooks.code, "as asked");
+		return cv_fail_maybe(err, hooks.code, "as asked");
+	return cv_fail(err, hooks.code, "as asked");
 }
 
 static void hooks_set(struct fixture *f)
 {
 	memset(&hooks, 0, sizeof(hooks));
-	hooks.table = convo_backend_memory;
+	hooks.table = cv_backend_memory;
 	hooks.table.load = hook_load;
 	hooks.table.create = hook_create;
 	hooks.table.append = hook_append;

@@ -137,7 +137,7 @@ static void many_programs_talk_in_one_session(void **state)
 
 /* ---- a store that stays away ----------------------------------------------------------- */
 
-static struct convo_backend away;
+static struct cv_backend away;
 static int away_appends;
 
 static int away_append(convo_store *store, const struct store_call *call, const struct convo_key *k,
@@ -146,9 +146,9 @@ static int away_append(convo_store *store, const struct store_call *call, const 
 	int rc;
 
 	if (++away_appends > 1)
-		return convo_fail(err, CONVO_E_IO, "away");
-	store->be = &convo_backend_memory;
-	rc = convo_backend_memory.append(store, call, k, append, err);
+		return cv_fail(err, CONVO_E_IO, "away");
+	store->be = &cv_backend_memory;
+	rc = cv_backend_memory.append(store, call, k, append, err);
 	store->be = &away;
 	return rc;
 }
@@ -163,7 +163,7 @@ static int away_load(convo_store *store, const struct store_call *call, const st
 	(void)window;
 	(void)around;
 	(void)into;
-	return convo_fail(err, CONVO_E_NOTFOUND, "new");
+	return cv_fail(err, CONVO_E_NOTFOUND, "new");
 }
 
 static int away_create(convo_store *store, const struct store_call *call, const struct convo_key *k,
@@ -171,8 +171,8 @@ static int away_create(convo_store *store, const struct store_call *call, const 
 {
 	int rc;
 
-	store->be = &convo_backend_memory;
-	rc = convo_backend_memory.create(store, call, k, create, err);
+	store->be = &cv_backend_memory;
+	rc = cv_backend_memory.create(store, call, k, create, err);
 	store->be = &away;
 	return rc;
 }
@@ -183,18 +183,18 @@ static void an_answer_is_not_stored_for_ever(void **state)
 	struct program program = {0};
 	struct convo_turn *turn = NULL;
 	struct convo_err err;
-	int64_t began = convo_clock_mono_us(), took;
+	int64_t began = cv_clock_mono_us(), took;
 
 	(void)state;
 	program_open(&program, "memory:");
-	away = convo_backend_memory;
+	away = cv_backend_memory;
 	away.load = away_load;
 	away.create = away_create;
 	away.append = away_append;
 	program.store->be = &away;
 	must_fail_with(CONVO_E_IO,
 		       convo_runner_run(&turn, program.runner, &question, NULL, NULL, &err));
-	took = (convo_clock_mono_us() - began) / 1000;
+	took = (cv_clock_mono_us() - began) / 1000;
 	must(took > 3000 && took < 6000);
 	must(!err.maybe);
 	must(away_appends > 5);
@@ -202,7 +202,7 @@ static void an_answer_is_not_stored_for_ever(void **state)
 	must_equal_str("hi", turn->answer->text);
 	must_equal(0, turn->answer_seq);
 	convo_turn_free(turn);
-	program.store->be = &convo_backend_memory;
+	program.store->be = &cv_backend_memory;
 	program_close(&program);
 }
 

@@ -21,7 +21,7 @@ static const struct convo_key key = {"app", "user", "session"};
 
 /* ---- what a store holds ----------------------------------------------------------------- */
 
-static void note_session(struct convo_buf *out, convo_store *store, const char *id)
+static void note_session(struct cv_buf *out, convo_store *store, const char *id)
 {
 	const struct convo_key one = {key.app, key.user, id};
 	const struct convo_event *events;
@@ -33,17 +33,17 @@ static void note_session(struct convo_buf *out, convo_store *store, const char *
 	must_pass(convo_store_load(&session, store, &one, NULL, &err));
 	events = convo_session_events(session, &count);
 	for (size_t i = 0; i < count; i++)
-		convo_buf_addf(out, " %lld=%s", (long long)events[i].seq, events[i].message);
+		cv_buf_addf(out, " %lld=%s", (long long)events[i].seq, events[i].message);
 	items = convo_session_state(session, &count);
 	for (size_t i = 0; i < count; i++)
-		convo_buf_addf(out, " %s=%s", items[i].name, items[i].json);
+		cv_buf_addf(out, " %s=%s", items[i].name, items[i].json);
 	convo_session_free(session);
 }
 
 /* Everything the user has, as text. */
 static char *note_store(convo_store *store)
 {
-	struct convo_buf out = {0};
+	struct cv_buf out = {0};
 	struct convo_err err;
 
 	for (int trash = 0; trash < 2; trash++) {
@@ -56,18 +56,18 @@ static char *note_store(convo_store *store)
 		do {
 			must_pass(convo_store_list(store, cursor, 100, &metas, &count, &err));
 			for (size_t i = 0; i < count; i++) {
-				convo_buf_addf(&out, "%s %s '%s' %lld %lld", metas[i].session,
-					       metas[i].generation, metas[i].title,
-					       (long long)metas[i].updated_ms,
-					       (long long)metas[i].deleted_ms);
+				cv_buf_addf(&out, "%s %s '%s' %lld %lld", metas[i].session,
+					    metas[i].generation, metas[i].title,
+					    (long long)metas[i].updated_ms,
+					    (long long)metas[i].deleted_ms);
 				if (!trash)
 					note_session(&out, store, metas[i].session);
-				convo_buf_addc(&out, '\n');
+				cv_buf_addc(&out, '\n');
 			}
 		} while (count);
 		convo_cursor_free(cursor);
 	}
-	return convo_buf_take(&out);
+	return cv_buf_take(&out);
 }
 
 /* ---- operations ------------------------------------------------------------------------- */
@@ -356,7 +356,7 @@ static void test_oom__text_helpers_fail_whole(void **state)
 
 	(void)state;
 	for (size_t n = 1; test_oom_at(n); n++) {
-		struct convo_url url = {0};
+		struct cv_url url = {0};
 		struct convo_err err;
 		char *made = NULL, *text = NULL, *quoted = NULL;
 		int rc = convo_message_make(&made, "user", "a\xff", 2, &err);
@@ -366,7 +366,7 @@ static void test_oom__text_helpers_fail_whole(void **state)
 		if (rc >= 0)
 			rc = convo_json_quote(&quoted, "\"", 1, &err);
 		if (rc >= 0)
-			rc = convo_url_parse(&url, "redis://u:p@h:1/0?a=b", &err);
+			rc = cv_url_parse(&url, "redis://u:p@h:1/0?a=b", &err);
 		if (test_oom_end()) {
 			must_equal(CONVO_E_NOMEM, rc);
 			failed++;
@@ -376,21 +376,21 @@ static void test_oom__text_helpers_fail_whole(void **state)
 		free(made);
 		free(text);
 		free(quoted);
-		convo_url_clear(&url);
+		cv_url_clear(&url);
 	}
 	must(failed >= 4);
 }
 
 static void test_oom__buffers_keep_what_they_hold(void **state)
 {
-	struct convo_buf buf = {0};
-	struct convo_arena arena = {0};
+	struct cv_buf buf = {0};
+	struct cv_arena arena = {0};
 	size_t len = 0;
 
 	(void)state;
 	for (int i = 0; i < 2000; i++) {
 		test_oom_at(1);
-		if (convo_buf_adds(&buf, "0123456789") == 0)
+		if (cv_buf_adds(&buf, "0123456789") == 0)
 			len += 10;
 		else
 			must_equal(len, buf.len); /* no change when it fails */
@@ -398,18 +398,18 @@ static void test_oom__buffers_keep_what_they_hold(void **state)
 			must(!test_oom_at(2)); /* none was needed: that is the end of a series */
 			continue;
 		}
-		must_equal(0, convo_buf_adds(&buf, "0123456789"));
+		must_equal(0, cv_buf_adds(&buf, "0123456789"));
 		len += 10;
 	}
 	must_equal(len, buf.len);
 	for (size_t i = 0; i < len; i++)
 		must(buf.data[i] == (char)('0' + i % 10));
-	convo_buf_clear(&buf);
+	cv_buf_clear(&buf);
 	must(test_oom_at(1));
-	must(convo_arena_alloc(&arena, 100) == NULL);
+	must(cv_arena_alloc(&arena, 100) == NULL);
 	must(test_oom_end());
-	must(convo_arena_alloc(&arena, 100) != NULL);
-	convo_arena_clear(&arena);
+	must(cv_arena_alloc(&arena, 100) != NULL);
+	cv_arena_clear(&arena);
 }
 
 int main(void)

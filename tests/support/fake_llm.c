@@ -64,10 +64,10 @@ static size_t fake_body_length(const char *head)
 }
 
 /* Read one request into `in`; false when the client has gone. */
-static bool fake_read(struct fake_connection *connection, struct convo_buf *in)
+static bool fake_read(struct fake_connection *connection, struct cv_buf *in)
 {
 	for (;;) {
-		const char *end = strstr(convo_buf_str(in), "\r\n\r\n");
+		const char *end = strstr(cv_buf_str(in), "\r\n\r\n");
 		char bytes[65536];
 		ssize_t got;
 
@@ -76,19 +76,19 @@ static bool fake_read(struct fake_connection *connection, struct convo_buf *in)
 		if (!fake_wait(connection->server, connection->fd, -1))
 			return false;
 		got = recv(connection->fd, bytes, sizeof(bytes), 0);
-		if (got <= 0 || convo_buf_add(in, bytes, (size_t)got) < 0)
+		if (got <= 0 || cv_buf_add(in, bytes, (size_t)got) < 0)
 			return false;
 	}
 }
 
-static const struct fake_reply *fake_next(struct fake_llm *server, struct convo_buf *in)
+static const struct fake_reply *fake_next(struct fake_llm *server, struct cv_buf *in)
 {
 	size_t n;
 
 	pthread_mutex_lock(&server->lock);
 	n = server->requests++;
 	if (n < MOST_REQUESTS)
-		server->request[n] = convo_buf_take(in);
+		server->request[n] = cv_buf_take(in);
 	pthread_mutex_unlock(&server->lock);
 	return &server->replies[n < server->count ? n : server->count - 1];
 }
@@ -112,21 +112,21 @@ static bool fake_send(struct fake_connection *connection, const char *bytes, siz
 
 static bool fake_send_head(struct fake_connection *connection, const struct fake_reply *reply)
 {
-	struct convo_buf head = {0};
+	struct cv_buf head = {0};
 	bool ok;
 
-	convo_buf_addf(&head, "HTTP/1.1 %d Fake\r\n%s", reply->status ? reply->status : 200,
-		       reply->headers ? reply->headers : "");
+	cv_buf_addf(&head, "HTTP/1.1 %d Fake\r\n%s", reply->status ? reply->status : 200,
+		    reply->headers ? reply->headers : "");
 	if (reply->end == FAKE_CHUNKED || reply->end == FAKE_HOLD)
-		convo_buf_adds(&head, "Transfer-Encoding: chunked\r\n");
+		cv_buf_adds(&head, "Transfer-Encoding: chunked\r\n");
 	if (reply->end == FAKE_LENGTH || reply->end == FAKE_LEAVE || reply->end == FAKE_CUT)
-		convo_buf_addf(&head, "Content-Length: %zu\r\n",
-			       reply->body_len + (reply->end == FAKE_CUT ? 10 : 0));
+		cv_buf_addf(&head, "Content-Length: %zu\r\n",
+			    reply->body_len + (reply->end == FAKE_CUT ? 10 : 0));
 	if (reply->end == FAKE_CLOSE)
-		convo_buf_adds(&head, "Connection: close\r\n");
-	convo_buf_adds(&head, "\r\n");
+		cv_buf_adds(&head, "Connection: close\r\n");
+	cv_buf_adds(&head, "\r\n");
 	ok = fake_send(connection, head.data, head.len);
-	convo_buf_clear(&head);
+	cv_buf_clear(&head);
 	return ok;
 }
 
@@ -136,21 +136,21 @@ static bool fake_send_until(struct fake_connection *connection, const struct fak
 {
 	bool chunked = reply->end == FAKE_CHUNKED || reply->end == FAKE_HOLD;
 	size_t piece = connection->server->piece ? connection->server->piece : until - from;
-	struct convo_buf out = {0};
+	struct cv_buf out = {0};
 	bool ok = true;
 
 	for (; from < until && ok; from += piece) {
 		size_t len = until - from < piece ? until - from : piece;
 
 		if (chunked)
-			convo_buf_addf(&out, "%zx\r\n", len);
-		convo_buf_add(&out, reply->body + from, len);
+			cv_buf_addf(&out, "%zx\r\n", len);
+		cv_buf_add(&out, reply->body + from, len);
 		if (chunked)
-			convo_buf_adds(&out, "\r\n");
+			cv_buf_adds(&out, "\r\n");
 	}
 	if (out.len)
 		ok = fake_send(connection, out.data, out.len);
-	convo_buf_clear(&out);
+	cv_buf_clear(&out);
 	return ok;
 }
 
@@ -195,7 +195,7 @@ static void *fake_serve(void *arg)
 {
 	struct fake_connection *connection = arg;
 	struct fake_llm *server = connection->server;
-	struct convo_buf in = {0};
+	struct cv_buf in = {0};
 
 	while (fake_read(connection, &in)) {
 		const struct fake_reply *reply = fake_next(server, &in);
@@ -207,7 +207,7 @@ static void *fake_serve(void *arg)
 		pthread_mutex_unlock(&server->lock);
 		break;
 	}
-	convo_buf_clear(&in);
+	cv_buf_clear(&in);
 	close(connection->fd);
 	free(connection);
 	return NULL;

@@ -37,7 +37,7 @@ static void processes_share_memory(void **state)
 
 static int give(int rc, struct convo_err *err)
 {
-	return rc < 0 ? convo_fail(err, rc, "as asked") : rc;
+	return rc < 0 ? cv_fail(err, rc, "as asked") : rc;
 }
 
 static void checks_pass_what_is_right(void **state)

@@ -37,8 +37,8 @@ static bool cleaner_stopping(struct convo_store *store)
 	return stop;
 }
 
-int convo_clean_all(struct convo_store *store, int64_t deadline_us, int64_t *removed,
-		    struct convo_err *err)
+int cv_clean_all(struct convo_store *store, int64_t deadline_us, int64_t *removed,
+		 struct convo_err *err)
 {
 	bool more = true;
 
@@ -46,14 +46,14 @@ int convo_clean_all(struct convo_store *store, int64_t deadline_us, int64_t *rem
 	if (!store->be->clean)
 		return 0;
 	while (more && !cleaner_stopping(store)) {
-		struct store_call call = {.now_us = convo_clock_us(), .deadline_us = deadline_us};
+		struct store_call call = {.now_us = cv_clock_us(), .deadline_us = deadline_us};
 		int rc = store->be->clean(store, &call, removed, &more, err);
 
 		if (rc < 0)
 			return rc;
-		if (more && convo_clock_mono_us() >= deadline_us)
-			return convo_fail(err, CONVO_E_TIMEOUT,
-					  "%s: cleaning is not done yet; call again", store->where);
+		if (more && cv_clock_mono_us() >= deadline_us)
+			return cv_fail(err, CONVO_E_TIMEOUT,
+				       "%s: cleaning is not done yet; call again", store->where);
 	}
 	return 0;
 }
@@ -61,12 +61,12 @@ int convo_clean_all(struct convo_store *store, int64_t deadline_us, int64_t *rem
 /* Sleep for one interval. @return false to stop */
 static bool cleaner_sleep(struct store_cleaner *cleaner)
 {
-	int64_t until = convo_clock_mono_us() + cleaner->store->opts.clean_interval_ms * 1000;
+	int64_t until = cv_clock_mono_us() + cleaner->store->opts.clean_interval_ms * 1000;
 	struct timespec ts = {.tv_sec = until / 1000000, .tv_nsec = until % 1000000 * 1000};
 	bool go;
 
 	pthread_mutex_lock(&cleaner->lock);
-	while (!cleaner->stop && convo_clock_mono_us() < until)
+	while (!cleaner->stop && cv_clock_mono_us() < until)
 		pthread_cond_timedwait(&cleaner->wake, &cleaner->lock, &ts);
 	go = !cleaner->stop;
 	pthread_mutex_unlock(&cleaner->lock);
@@ -80,8 +80,8 @@ static void *cleaner_main(void *ctx)
 
 	/* Failures are not reported: the next interval tries again. */
 	while (cleaner_sleep(cleaner)) {
-		while (convo_clean_all(cleaner->store, convo_clock_mono_us() + SLICE_US, &removed,
-				       NULL) == CONVO_E_TIMEOUT &&
+		while (cv_clean_all(cleaner->store, cv_clock_mono_us() + SLICE_US, &removed,
+				    NULL) == CONVO_E_TIMEOUT &&
 		       removed)
 			;
 	}
@@ -106,27 +106,27 @@ static int cleaner_create(struct store_cleaner *cleaner)
 	return rc;
 }
 
-int convo_cleaner_start(struct convo_store *store, struct convo_err *err)
+int cv_cleaner_start(struct convo_store *store, struct convo_err *err)
 {
 	struct store_cleaner *cleaner;
 
 	if (!store->be->clean || !store->opts.clean_interval_ms ||
 	    (!store->opts.ttl_ms && !store->opts.trash_ms))
 		return 0;
-	cleaner = convo_alloc(1, sizeof(*cleaner));
+	cleaner = cv_alloc(1, sizeof(*cleaner));
 	if (!cleaner)
-		return convo_fail_nomem(err);
+		return cv_fail_nomem(err);
 	cleaner->store = store;
 	store->cleaner = cleaner;
 	if (cleaner_create(cleaner) != 0) {
 		store->cleaner = NULL;
 		free(cleaner);
-		return convo_fail(err, CONVO_E_NOMEM, "no thread for cleaning");
+		return cv_fail(err, CONVO_E_NOMEM, "no thread for cleaning");
 	}
 	return 0;
 }
 
-void convo_cleaner_stop(struct convo_store *store)
+void cv_cleaner_stop(struct convo_store *store)
 {
 	struct store_cleaner *cleaner = store->cleaner;
 

@@ -7,13 +7,13 @@
 #include <store/backend.h>
 
 /** Take steps until nothing is left or the deadline is reached (CONVO_E_TIMEOUT). */
-int convo_clean_all(struct convo_store *store, int64_t deadline_us, int64_t *removed,
-		    struct convo_err *err);
+int cv_clean_all(struct convo_store *store, int64_t deadline_us, int64_t *removed,
+		 struct convo_err *err);
 
 /** Start the thread, if there is anything for it to do. */
-int convo_cleaner_start(struct convo_store *store, struct convo_err *err);
+int cv_cleaner_start(struct convo_store *store, struct convo_err *err);
 
 /** Stop the thread and wait for it; fine when there is none. */
-void convo_cleaner_stop(struct convo_store *store);
+void cv_cleaner_stop(struct convo_store *store);
 
 #endif

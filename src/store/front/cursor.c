@@ -49,21 +49,21 @@ int convo_cursor_new(convo_cursor **out, const char *app, const char *user,
 		     enum convo_list_what what, struct convo_err *err)
 {
 	const struct convo_key key = {.app = app, .user = user};
-	int rc = convo_prepare_key(&key, CONVO_SCOPE_USER, err);
+	int rc = cv_prepare_key(&key, CONVO_SCOPE_USER, err);
 	convo_cursor *cursor;
 
 	if (rc < 0)
 		return rc;
 	if (what != CONVO_LIST_LIVE && what != CONVO_LIST_TRASH)
-		return convo_fail(err, CONVO_E_INVALID, "a cursor is for the live or the trash");
-	cursor = convo_alloc(1, sizeof(*cursor));
+		return cv_fail(err, CONVO_E_INVALID, "a cursor is for the live or the trash");
+	cursor = cv_alloc(1, sizeof(*cursor));
 	if (!cursor)
-		return convo_fail_nomem(err);
-	cursor->app = convo_memdup(app, strlen(app));
-	cursor->user = convo_memdup(user, strlen(user));
+		return cv_fail_nomem(err);
+	cursor->app = cv_memdup(app, strlen(app));
+	cursor->user = cv_memdup(user, strlen(user));
 	if (!cursor->app || !cursor->user) {
 		convo_cursor_free(cursor);
-		return convo_fail_nomem(err);
+		return cv_fail_nomem(err);
 	}
 	cursor->trash = what == CONVO_LIST_TRASH;
 	cursor->place = (struct store_place){INT64_MAX, INT64_MAX};
@@ -76,7 +76,7 @@ void convo_cursor_free(convo_cursor *cursor)
 {
 	if (!cursor)
 		return;
-	convo_page_clear(&cursor->page);
+	cv_page_clear(&cursor->page);
 	free(cursor->meta);
 	free(cursor->seen);
 	free(cursor->app);
@@ -116,7 +116,7 @@ static bool seen_reserve(convo_cursor *cursor, size_t extra)
 		cap *= 2;
 	if (cap == old_cap)
 		return true;
-	cursor->seen = convo_alloc(cap, UUID_BYTES);
+	cursor->seen = cv_alloc(cap, UUID_BYTES);
 	if (!cursor->seen) {
 		cursor->seen = old;
 		return false;
@@ -192,15 +192,14 @@ static size_t cursor_gather(convo_cursor *cursor, size_t n, int64_t event_limit)
 	return count;
 }
 
-int convo_cursor_next(convo_cursor *cursor, struct convo_store *store,
-		      const struct store_call *call, size_t n, const struct convo_meta **metas,
-		      size_t *count, struct convo_err *err)
+int cv_cursor_next(convo_cursor *cursor, struct convo_store *store, const struct store_call *call,
+		   size_t n, const struct convo_meta **metas, size_t *count, struct convo_err *err)
 {
 	size_t found = 0;
 
 	if (!seen_reserve(cursor, n) ||
-	    !convo_grow((void **)&cursor->meta, &cursor->meta_cap, n, sizeof(*cursor->meta)))
-		return convo_fail_nomem(err);
+	    !cv_grow((void **)&cursor->meta, &cursor->meta_cap, n, sizeof(*cursor->meta)))
+		return cv_fail_nomem(err);
 	for (;;) {
 		int rc;
 

@@ -19,8 +19,8 @@
 
 /* ---- backends --------------------------------------------------------------------------- */
 
-#define BACKEND(name) &convo_backend_##name,
-static const struct convo_backend *const backends[] = {
+#define BACKEND(name) &cv_backend_##name,
+static const struct cv_backend *const backends[] = {
 #include <store/front/backends.inc>
 };
 #undef BACKEND
@@ -37,7 +37,7 @@ const char *const *convo_store_backends(void)
 	return backend_names;
 }
 
-static bool backend_has(const struct convo_backend *be, const char *scheme)
+static bool backend_has(const struct cv_backend *be, const char *scheme)
 {
 	const char *const *alias = be->aliases;
 
@@ -50,7 +50,7 @@ static bool backend_has(const struct convo_backend *be, const char *scheme)
 	return false;
 }
 
-const struct convo_backend *convo_backend_find(const char *scheme, struct convo_err *err)
+const struct cv_backend *cv_backend_find(const char *scheme, struct convo_err *err)
 {
 	char known[128] = "";
 	size_t i, len = 0;
@@ -61,48 +61,47 @@ const struct convo_backend *convo_backend_find(const char *scheme, struct convo_
 		len += (size_t)snprintf(known + len, sizeof(known) - len, "%s%s", i ? ", " : "",
 					backends[i]->scheme);
 	}
-	convo_fail(err, CONVO_E_UNSUPPORTED,
-		   "the store '%.40s' is unknown or not in this build, which has: %s", scheme,
-		   known);
+	cv_fail(err, CONVO_E_UNSUPPORTED,
+		"the store '%.40s' is unknown or not in this build, which has: %s", scheme, known);
 	return NULL;
 }
 
 /* ---- options ---------------------------------------------------------------------------- */
 
-int convo_options_prefix(const char *prefix, struct convo_err *err)
+int cv_options_prefix(const char *prefix, struct convo_err *err)
 {
 	size_t len = strspn(prefix, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 				    "0123456789_");
 
 	if (!len || len > 32 || prefix[len])
-		return convo_fail(err, CONVO_E_INVALID,
-				  "the prefix must be 1 to 32 letters, digits or _");
+		return cv_fail(err, CONVO_E_INVALID,
+			       "the prefix must be 1 to 32 letters, digits or _");
 	return 0;
 }
 
-static int read_duration(const struct convo_url *url, const char *name, int64_t *ms,
+static int read_duration(const struct cv_url *url, const char *name, int64_t *ms,
 			 struct convo_err *err)
 {
-	const char *text = convo_url_param(url, name);
+	const char *text = cv_url_param(url, name);
 
 	return text ? convo_duration_parse(ms, text, err) : 0;
 }
 
 /* A duration where the option's 0 means the default: 0 in the URL means none. */
-static int read_duration_or_none(const struct convo_url *url, const char *name, int64_t *ms,
+static int read_duration_or_none(const struct cv_url *url, const char *name, int64_t *ms,
 				 struct convo_err *err)
 {
 	int rc = read_duration(url, name, ms, err);
 
-	if (rc >= 0 && convo_url_param(url, name) && *ms == 0)
+	if (rc >= 0 && cv_url_param(url, name) && *ms == 0)
 		*ms = -1;
 	return rc;
 }
 
-static int read_number(const struct convo_url *url, const char *name, int64_t max, int64_t *out,
+static int read_number(const struct cv_url *url, const char *name, int64_t max, int64_t *out,
 		       struct convo_err *err)
 {
-	const char *text = convo_url_param(url, name), *p = text;
+	const char *text = cv_url_param(url, name), *p = text;
 	int64_t value = 0;
 
 	if (!text)
@@ -110,17 +109,17 @@ static int read_number(const struct convo_url *url, const char *name, int64_t ma
 	for (; *p >= '0' && *p <= '9' && value <= max; p++)
 		value = value * 10 + (*p - '0');
 	if (p == text || *p || value > max)
-		return convo_fail(err, CONVO_E_INVALID, "%s must be a number from 0 to %lld", name,
-				  (long long)max);
+		return cv_fail(err, CONVO_E_INVALID, "%s must be a number from 0 to %lld", name,
+			       (long long)max);
 	*out = value;
 	return 0;
 }
 
-static int read_url(struct convo_store_options *opts, const struct convo_url *url,
+static int read_url(struct convo_store_options *opts, const struct cv_url *url,
 		    struct convo_err *err)
 {
-	const char *schema = convo_url_param(url, "schema");
-	const char *prefix = convo_url_param(url, "prefix");
+	const char *schema = cv_url_param(url, "schema");
+	const char *prefix = cv_url_param(url, "prefix");
 	int64_t timeout_ms = opts->timeout_ms, connections = opts->max_connections;
 	int rc = read_duration(url, "timeout", &timeout_ms, err);
 
@@ -137,7 +136,7 @@ static int read_url(struct convo_store_options *opts, const struct convo_url *ur
 	if (rc < 0)
 		return rc;
 	if (schema && strcmp(schema, "check") != 0 && strcmp(schema, "auto") != 0)
-		return convo_fail(err, CONVO_E_INVALID, "schema must be check or auto");
+		return cv_fail(err, CONVO_E_INVALID, "schema must be check or auto");
 	if (schema)
 		opts->check_schema = strcmp(schema, "check") == 0;
 	if (prefix)
@@ -154,8 +153,8 @@ static int64_t or_default(int64_t value, int64_t fallback)
 	return value < 0 ? 0 : value;
 }
 
-int convo_options_apply(struct convo_store *store, const struct convo_store_options *opts,
-			const struct convo_url *url, struct convo_err *err)
+int cv_options_apply(struct convo_store *store, const struct convo_store_options *opts,
+		     const struct cv_url *url, struct convo_err *err)
 {
 	struct convo_store_options *o = &store->opts;
 	int rc;
@@ -168,10 +167,10 @@ int convo_options_apply(struct convo_store *store, const struct convo_store_opti
 	if (o->timeout_ms < 0 || o->ttl_ms < 0 || o->event_limit < 0 || o->max_connections < 0 ||
 	    o->max_connections > MAX_CONNECTIONS || o->ttl_ms > INT64_MAX / 4000 ||
 	    o->trash_ms > INT64_MAX / 4000)
-		return convo_fail(err, CONVO_E_INVALID, "a store option is out of range");
+		return cv_fail(err, CONVO_E_INVALID, "a store option is out of range");
 	if (!o->prefix)
 		o->prefix = store->be->default_prefix;
-	rc = convo_options_prefix(o->prefix, err);
+	rc = cv_options_prefix(o->prefix, err);
 	if (rc < 0)
 		return rc;
 	memcpy(store->prefix, o->prefix, strlen(o->prefix) + 1);

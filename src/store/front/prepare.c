@@ -14,7 +14,7 @@
 /* Longest error line of an event, in bytes. */
 #define MAX_ERROR 4096
 
-const char *const event_field_name[FIELD_COUNT] = {
+const char *const cv_event_field_name[FIELD_COUNT] = {
 	[FIELD_ROLE] = "role",
 	[FIELD_AUTHOR] = "author",
 	[FIELD_TURN] = "turn",
@@ -30,58 +30,57 @@ const char *const event_field_name[FIELD_COUNT] = {
 /* ---- names ------------------------------------------------------------------------------ */
 
 /* Valid UTF-8 without C0, DEL and C1 controls. */
-static int check_plain(struct convo_text text, const char *what, struct convo_err *err)
+static int check_plain(struct cv_text text, const char *what, struct convo_err *err)
 {
 	size_t pos = 0;
 
 	while (pos < text.len) {
 		uint32_t cp;
-		size_t n = convo_utf8_next(text.data + pos, text.len - pos, &cp);
+		size_t n = cv_utf8_next(text.data + pos, text.len - pos, &cp);
 
 		if (!n)
-			return convo_fail(err, CONVO_E_INVALID, "%s is not valid UTF-8", what);
+			return cv_fail(err, CONVO_E_INVALID, "%s is not valid UTF-8", what);
 		if (cp < 0x20 || (cp >= 0x7f && cp < 0xa0))
-			return convo_fail(err, CONVO_E_INVALID, "%s holds a control character",
-					  what);
+			return cv_fail(err, CONVO_E_INVALID, "%s holds a control character", what);
 		pos += n;
 	}
 	return 0;
 }
 
-static int check_name(struct convo_text name, const char *what, struct convo_err *err)
+static int check_name(struct cv_text name, const char *what, struct convo_err *err)
 {
 	if (!name.len)
-		return convo_fail(err, CONVO_E_INVALID, "%s is empty", what);
+		return cv_fail(err, CONVO_E_INVALID, "%s is empty", what);
 	if (name.len > CONVO_MAX_NAME)
-		return convo_fail(err, CONVO_E_INVALID, "%s is longer than %u bytes", what,
-				  CONVO_MAX_NAME);
+		return cv_fail(err, CONVO_E_INVALID, "%s is longer than %u bytes", what,
+			       CONVO_MAX_NAME);
 	return check_plain(name, what, err);
 }
 
-int convo_prepare_name(const char *name, const char *what, struct convo_err *err)
+int cv_prepare_name(const char *name, const char *what, struct convo_err *err)
 {
 	if (!name)
-		return convo_fail(err, CONVO_E_INVALID, "%s is missing", what);
-	return check_name(convo_text_of(name), what, err);
+		return cv_fail(err, CONVO_E_INVALID, "%s is missing", what);
+	return check_name(cv_text_of(name), what, err);
 }
 
-int convo_prepare_key(const struct convo_key *key, unsigned scopes, struct convo_err *err)
+int cv_prepare_key(const struct convo_key *key, unsigned scopes, struct convo_err *err)
 {
 	int rc;
 
 	if (!key)
-		return convo_fail(err, CONVO_E_INVALID, "the key is missing");
-	rc = convo_prepare_name(key->app, "the app name", err);
+		return cv_fail(err, CONVO_E_INVALID, "the key is missing");
+	rc = cv_prepare_name(key->app, "the app name", err);
 	if (rc >= 0 && scopes & (CONVO_SCOPE_USER | CONVO_SCOPE_SESSION))
-		rc = convo_prepare_name(key->user, "the user name", err);
+		rc = cv_prepare_name(key->user, "the user name", err);
 	if (rc >= 0 && scopes & CONVO_SCOPE_SESSION)
-		rc = convo_prepare_name(key->session, "the session id", err);
+		rc = cv_prepare_name(key->session, "the session id", err);
 	return rc;
 }
 
-int convo_prepare_title(struct convo_text *out, const char *title, struct convo_err *err)
+int cv_prepare_title(struct cv_text *out, const char *title, struct convo_err *err)
 {
-	struct convo_text text = convo_text_of(title ? title : "");
+	struct cv_text text = cv_text_of(title ? title : "");
 
 	*out = text;
 	return text.len ? check_name(text, "the title", err) : 0;
@@ -89,8 +88,8 @@ int convo_prepare_title(struct convo_text *out, const char *title, struct convo_
 
 /* ---- state ------------------------------------------------------------------------------ */
 
-int convo_prepare_state_name(const char *name, size_t len, enum convo_scope *scope, bool *temp,
-			     struct convo_text *rest, struct convo_err *err)
+int cv_prepare_state_name(const char *name, size_t len, enum convo_scope *scope, bool *temp,
+			  struct cv_text *rest, struct convo_err *err)
 {
 	static const struct {
 		const char *prefix;
@@ -105,7 +104,7 @@ int convo_prepare_state_name(const char *name, size_t len, enum convo_scope *sco
 
 	*scope = CONVO_SCOPE_SESSION;
 	*temp = false;
-	*rest = (struct convo_text){name, len};
+	*rest = (struct cv_text){name, len};
 	for (i = 0; i < sizeof(known) / sizeof(known[0]); i++) {
 		size_t prefix_len = strlen(known[i].prefix);
 
@@ -113,37 +112,36 @@ int convo_prepare_state_name(const char *name, size_t len, enum convo_scope *sco
 			continue;
 		*scope = known[i].scope;
 		*temp = known[i].temp;
-		*rest = (struct convo_text){name + prefix_len, len - prefix_len};
+		*rest = (struct cv_text){name + prefix_len, len - prefix_len};
 	}
 	return check_name(*rest, "a state name", err);
 }
 
 /* Add one name; a temp: one is only checked. */
-static int changes_add(struct change_list *list, struct convo_text name, struct convo_text value,
+static int changes_add(struct change_list *list, struct cv_text name, struct cv_text value,
 		       size_t event, bool *temp, struct convo_err *err)
 {
 	struct store_change change = {.value = value, .event = event};
-	int rc = convo_prepare_state_name(name.data, name.len, &change.scope, temp, &change.name,
-					  err);
+	int rc = cv_prepare_state_name(name.data, name.len, &change.scope, temp, &change.name, err);
 
 	if (rc < 0 || *temp)
 		return rc;
-	if (convo_json_kind(value) == JSON_KIND_NULL)
-		change.value = (struct convo_text){0};
+	if (cv_json_kind(value) == JSON_KIND_NULL)
+		change.value = (struct cv_text){0};
 	if (change.value.len > CONVO_MAX_VALUE)
-		return convo_fail(err, CONVO_E_TOOBIG, "a state value is larger than %u bytes",
-				  CONVO_MAX_VALUE);
+		return cv_fail(err, CONVO_E_TOOBIG, "a state value is larger than %u bytes",
+			       CONVO_MAX_VALUE);
 	list->bytes[change.scope] += store_change_bytes(&change);
 	if (list->bytes[change.scope] > CONVO_MAX_STATE)
-		return convo_fail(err, CONVO_E_TOOBIG, "state is larger than %u bytes",
-				  CONVO_MAX_STATE);
-	if (!convo_grow((void **)&list->change, &list->cap, list->count + 1, sizeof(*list->change)))
-		return convo_fail_nomem(err);
+		return cv_fail(err, CONVO_E_TOOBIG, "state is larger than %u bytes",
+			       CONVO_MAX_STATE);
+	if (!cv_grow((void **)&list->change, &list->cap, list->count + 1, sizeof(*list->change)))
+		return cv_fail_nomem(err);
 	list->change[list->count++] = change;
 	return 0;
 }
 
-int convo_change_compare(const struct store_change *left, const struct store_change *right)
+int cv_change_compare(const struct store_change *left, const struct store_change *right)
 {
 	if (left->scope != right->scope)
 		return left->scope < right->scope ? -1 : 1;
@@ -154,8 +152,8 @@ int convo_change_compare(const struct store_change *left, const struct store_cha
 
 static int change_sort(const void *a, const void *b)
 {
-	return convo_change_compare(*(const struct store_change *const *)a,
-				    *(const struct store_change *const *)b);
+	return cv_change_compare(*(const struct store_change *const *)a,
+				 *(const struct store_change *const *)b);
 }
 
 /* No name twice among the changes from `first` on. */
@@ -167,46 +165,46 @@ static int changes_check_unique(const struct change_list *list, size_t first, st
 
 	if (count < 2)
 		return 0;
-	sorted = convo_alloc(count, sizeof(struct store_change *));
+	sorted = cv_alloc(count, sizeof(struct store_change *));
 	if (!sorted)
-		return convo_fail_nomem(err);
+		return cv_fail_nomem(err);
 	for (i = 0; i < count; i++)
 		sorted[i] = &list->change[first + i];
 	qsort(sorted, count, sizeof(struct store_change *), change_sort);
 	for (i = 1; i < count; i++) {
-		if (convo_change_compare(sorted[i - 1], sorted[i]) == 0)
-			rc = convo_fail(err, CONVO_E_INVALID, "a state name stands there twice");
+		if (cv_change_compare(sorted[i - 1], sorted[i]) == 0)
+			rc = cv_fail(err, CONVO_E_INVALID, "a state name stands there twice");
 	}
 	free(sorted);
 	return rc;
 }
 
-int convo_prepare_items(struct change_list *list, const struct convo_item *items, size_t count,
-			struct convo_err *err)
+int cv_prepare_items(struct change_list *list, const struct convo_item *items, size_t count,
+		     struct convo_err *err)
 {
 	size_t i;
 	int rc;
 
 	if (count && !items)
-		return convo_fail(err, CONVO_E_INVALID, "the state items are missing");
+		return cv_fail(err, CONVO_E_INVALID, "the state items are missing");
 	for (i = 0; i < count; i++) {
-		struct convo_text value = convo_text_of(items[i].json ? items[i].json : "null");
+		struct cv_text value = cv_text_of(items[i].json ? items[i].json : "null");
 		bool temp;
 
 		if (!items[i].name)
-			return convo_fail(err, CONVO_E_INVALID, "a state name is missing");
+			return cv_fail(err, CONVO_E_INVALID, "a state name is missing");
 		if (items[i].json && items[i].json_len)
 			value.len = items[i].json_len;
-		rc = convo_json_check(value, "a state value", err);
+		rc = cv_json_check(value, "a state value", err);
 		if (rc >= 0)
-			rc = changes_add(list, convo_text_of(items[i].name), value, 0, &temp, err);
+			rc = changes_add(list, cv_text_of(items[i].name), value, 0, &temp, err);
 		if (rc < 0)
 			return rc;
 	}
 	return changes_check_unique(list, 0, err);
 }
 
-unsigned convo_prepare_scopes(const struct change_list *list)
+unsigned cv_prepare_scopes(const struct change_list *list)
 {
 	unsigned scopes = 0;
 	size_t i;
@@ -219,102 +217,102 @@ unsigned convo_prepare_scopes(const struct change_list *list)
 /* ---- events ----------------------------------------------------------------------------- */
 
 /* A string of JSON, escapes resolved when there are any. */
-static int string_of(struct prepared_append *out, struct convo_text *text, struct convo_text raw,
+static int string_of(struct prepared_append *out, struct cv_text *text, struct cv_text raw,
 		     struct convo_err *err)
 {
-	struct convo_buf plain = {0};
+	struct cv_buf plain = {0};
 	int rc;
 
 	*text = raw;
 	if (!memchr(raw.data, '\\', raw.len))
 		return 0;
-	rc = convo_json_unescape(&plain, raw);
+	rc = cv_json_unescape(&plain, raw);
 	if (rc >= 0) {
 		text->len = plain.len;
-		text->data = convo_arena_dup(&out->arena, convo_buf_str(&plain), plain.len);
+		text->data = cv_arena_dup(&out->arena, cv_buf_str(&plain), plain.len);
 		if (!text->data)
 			rc = CONVO_E_NOMEM;
 	}
-	convo_buf_clear(&plain);
-	return rc < 0 ? convo_buf_fail(err, rc) : 0;
+	cv_buf_clear(&plain);
+	return rc < 0 ? cv_buf_fail(err, rc) : 0;
 }
 
 static int prepare_message(struct prepared_append *out, struct store_event *event,
 			   struct convo_err *err)
 {
-	struct convo_text message = event->field[FIELD_MESSAGE], role;
-	int rc = convo_json_check(message, "the message", err);
+	struct cv_text message = event->field[FIELD_MESSAGE], role;
+	int rc = cv_json_check(message, "the message", err);
 
 	if (rc < 0)
 		return rc;
 	if (rc != JSON_KIND_OBJECT)
-		return convo_fail(err, CONVO_E_INVALID, "the message is not a JSON object");
-	role = convo_json_find(message, "role");
-	if (convo_json_kind(role) != JSON_KIND_STRING)
-		return convo_fail(err, CONVO_E_INVALID, "the message has no \"role\" string");
-	role = (struct convo_text){role.data + 1, role.len - 2};
+		return cv_fail(err, CONVO_E_INVALID, "the message is not a JSON object");
+	role = cv_json_find(message, "role");
+	if (cv_json_kind(role) != JSON_KIND_STRING)
+		return cv_fail(err, CONVO_E_INVALID, "the message has no \"role\" string");
+	role = (struct cv_text){role.data + 1, role.len - 2};
 	rc = string_of(out, &event->field[FIELD_ROLE], role, err);
 	return rc < 0 ? rc : check_name(event->field[FIELD_ROLE], "the role", err);
 }
 
-static int prepare_object(struct convo_text text, enum event_field field, struct convo_err *err)
+static int prepare_object(struct cv_text text, enum event_field field, struct convo_err *err)
 {
-	int rc = text.data ? convo_json_check(text, event_field_name[field], err) : 0;
+	int rc = text.data ? cv_json_check(text, cv_event_field_name[field], err) : 0;
 
 	if (rc < 0 || !text.data)
 		return rc;
 	if (rc != JSON_KIND_OBJECT)
-		return convo_fail(err, CONVO_E_INVALID, "%s is not a JSON object",
-				  event_field_name[field]);
+		return cv_fail(err, CONVO_E_INVALID, "%s is not a JSON object",
+			       cv_event_field_name[field]);
 	return 0;
 }
 
 /* Write the delta again without its temp: names. */
-static int strip_temp(struct prepared_append *out, struct convo_text *state, struct convo_err *err)
+static int strip_temp(struct prepared_append *out, struct cv_text *state, struct convo_err *err)
 {
-	struct convo_buf kept = {0};
-	struct convo_text name, value;
+	struct cv_buf kept = {0};
+	struct cv_text name, value;
 	size_t pos = 0;
 	int rc = 0;
 
-	while (rc >= 0 && convo_json_member(*state, &pos, &name, &value)) {
-		struct convo_text plain;
+	while (rc >= 0 && cv_json_member(*state, &pos, &name, &value)) {
+		struct cv_text plain;
 
 		rc = string_of(out, &plain, name, err);
 		if (rc < 0 || (plain.len >= 5 && memcmp(plain.data, "temp:", 5) == 0))
 			continue;
-		rc = convo_buf_addc(&kept, kept.len ? ',' : '{');
+		rc = cv_buf_addc(&kept, kept.len ? ',' : '{');
 		if (rc >= 0)
-			rc = convo_buf_add(&kept, name.data - 1, name.len + 2);
+			rc = cv_buf_add(&kept, name.data - 1, name.len + 2);
 		if (rc >= 0)
-			rc = convo_buf_addc(&kept, ':');
+			rc = cv_buf_addc(&kept, ':');
 		if (rc >= 0)
-			rc = convo_buf_add(&kept, value.data, value.len);
+			rc = cv_buf_add(&kept, value.data, value.len);
 	}
-	*state = (struct convo_text){0};
+	*state = (struct cv_text){0};
 	if (rc >= 0 && kept.len)
-		rc = convo_buf_addc(&kept, '}');
+		rc = cv_buf_addc(&kept, '}');
 	if (rc >= 0 && kept.len) {
-		state->data = convo_arena_dup(&out->arena, kept.data, kept.len);
+		state->data = cv_arena_dup(&out->arena, kept.data, kept.len);
 		state->len = kept.len;
 		if (!state->data)
 			rc = CONVO_E_NOMEM;
 	}
-	convo_buf_clear(&kept);
-	return rc < 0 ? convo_buf_fail(err, rc) : 0;
+	cv_buf_clear(&kept);
+	return rc < 0 ? cv_buf_fail(err, rc) : 0;
 }
 
 static int prepare_state(struct prepared_append *out, struct store_event *event, size_t index,
 			 struct convo_err *err)
 {
-	struct convo_text *state = &event->field[FIELD_STATE], name, value, plain;
+	struct cv_text *state = &event->field[FIELD_STATE], name, value, plain;
 	size_t pos = 0, first = out->changes.count;
 	bool temp, any_temp = false;
 	int rc;
 
 	if (!state->data)
 		return 0;
-	while (convo_json_member(*state, &pos, &name, &value)) {
+	while (cv_json_member(*state, &pos, &name, &value)) {
 		rc = string_of(out, &plain, name, err);
 		if (rc >= 0)
 			rc = changes_add(&out->changes, plain, value, index, &temp, err);
@@ -326,25 +324,25 @@ static int prepare_state(struct prepared_append *out, struct store_event *event,
 	return rc < 0 || !any_temp ? rc : strip_temp(out, state, err);
 }
 
-static int check_line(struct convo_text text, size_t max, enum event_field field,
+static int check_line(struct cv_text text, size_t max, enum event_field field,
 		      struct convo_err *err)
 {
-	const char *what = event_field_name[field];
+	const char *what = cv_event_field_name[field];
 
 	if (!text.data)
 		return 0;
 	if (text.len > max)
-		return convo_fail(err, CONVO_E_INVALID, "%s is longer than %zu bytes", what, max);
+		return cv_fail(err, CONVO_E_INVALID, "%s is longer than %zu bytes", what, max);
 	if (field == FIELD_ERROR)
-		return convo_utf8_valid(text.data, text.len)
+		return cv_utf8_valid(text.data, text.len)
 			       ? 0
-			       : convo_fail(err, CONVO_E_INVALID, "%s is not valid UTF-8", what);
+			       : cv_fail(err, CONVO_E_INVALID, "%s is not valid UTF-8", what);
 	return check_plain(text, what, err);
 }
 
 static int check_lines(const struct store_event *event, struct convo_err *err)
 {
-	const struct convo_text *field = event->field;
+	const struct cv_text *field = event->field;
 	int rc = check_name(field[FIELD_AUTHOR], "the author", err);
 
 	if (rc >= 0)
@@ -367,21 +365,21 @@ static int check_size(const struct store_event *event, size_t *total, struct con
 	for (i = 0; i < FIELD_COUNT; i++)
 		size += event->field[i].len;
 	if (size > CONVO_MAX_EVENT)
-		return convo_fail(err, CONVO_E_TOOBIG, "an event is larger than %u bytes",
-				  CONVO_MAX_EVENT);
+		return cv_fail(err, CONVO_E_TOOBIG, "an event is larger than %u bytes",
+			       CONVO_MAX_EVENT);
 	*total += size;
 	if (*total > CONVO_MAX_BATCH)
-		return convo_fail(err, CONVO_E_TOOBIG, "the batch is larger than %u bytes",
-				  CONVO_MAX_BATCH);
+		return cv_fail(err, CONVO_E_TOOBIG, "the batch is larger than %u bytes",
+			       CONVO_MAX_BATCH);
 	return 0;
 }
 
 static int prepare_id(struct store_event *event, const char *id, struct convo_err *err)
 {
 	if (!id)
-		convo_uuid_new(event->id);
-	else if (!convo_uuid_parse(event->id, id))
-		return convo_fail(err, CONVO_E_INVALID, "the event id is not a UUID");
+		cv_uuid_new(event->id);
+	else if (!cv_uuid_parse(event->id, id))
+		return cv_fail(err, CONVO_E_INVALID, "the event id is not a UUID");
 	return 0;
 }
 
@@ -389,25 +387,25 @@ static int prepare_id(struct store_event *event, const char *id, struct convo_er
 static int prepare_event(struct prepared_append *out, struct store_event *event,
 			 const struct convo_event *from, size_t *total, struct convo_err *err)
 {
-	struct convo_text *field = event->field;
+	struct cv_text *field = event->field;
 	int rc;
 
 	if (!from->message)
-		return convo_fail(err, CONVO_E_INVALID, "the message is missing");
+		return cv_fail(err, CONVO_E_INVALID, "the message is missing");
 	if ((unsigned)from->status > CONVO_FAILED)
-		return convo_fail(err, CONVO_E_INVALID, "the status is none of enum convo_status");
+		return cv_fail(err, CONVO_E_INVALID, "the status is none of enum convo_status");
 	event->status = (int)from->status;
-	field[FIELD_AUTHOR] = convo_text_of(from->author);
-	field[FIELD_TURN] = convo_text_of(from->turn);
-	field[FIELD_MODEL] = convo_text_of(from->model);
-	field[FIELD_FINISH_REASON] = convo_text_of(from->finish_reason);
-	field[FIELD_ERROR] = convo_text_of(from->error);
-	field[FIELD_MESSAGE] = convo_text_of(from->message_len ? NULL : from->message);
+	field[FIELD_AUTHOR] = cv_text_of(from->author);
+	field[FIELD_TURN] = cv_text_of(from->turn);
+	field[FIELD_MODEL] = cv_text_of(from->model);
+	field[FIELD_FINISH_REASON] = cv_text_of(from->finish_reason);
+	field[FIELD_ERROR] = cv_text_of(from->error);
+	field[FIELD_MESSAGE] = cv_text_of(from->message_len ? NULL : from->message);
 	if (from->message_len)
-		field[FIELD_MESSAGE] = (struct convo_text){from->message, from->message_len};
-	field[FIELD_USAGE] = convo_text_of(from->usage);
-	field[FIELD_STATE] = convo_text_of(from->state);
-	field[FIELD_EXTRA] = convo_text_of(from->extra);
+		field[FIELD_MESSAGE] = (struct cv_text){from->message, from->message_len};
+	field[FIELD_USAGE] = cv_text_of(from->usage);
+	field[FIELD_STATE] = cv_text_of(from->state);
+	field[FIELD_EXTRA] = cv_text_of(from->extra);
 	rc = check_size(event, total, err);
 	if (rc >= 0)
 		rc = prepare_id(event, from->id, err);
@@ -449,11 +447,11 @@ static int id_compare(const void *a, const void *b)
  */
 static int drop_repeated(struct prepared_append *out, size_t count, struct convo_err *err)
 {
-	struct id_place *ids = convo_alloc(count, sizeof(*ids));
+	struct id_place *ids = cv_alloc(count, sizeof(*ids));
 	size_t i, kept = 0;
 
 	if (!ids)
-		return convo_fail_nomem(err);
+		return cv_fail_nomem(err);
 	for (i = 0; i < count; i++)
 		ids[i] = (struct id_place){out->events[i].id, i};
 	qsort(ids, count, sizeof(*ids), id_compare);
@@ -475,21 +473,21 @@ static int drop_repeated(struct prepared_append *out, size_t count, struct convo
 	return 0;
 }
 
-int convo_prepare_append(struct prepared_append *out, const struct convo_event *events,
-			 size_t count, struct convo_err *err)
+int cv_prepare_append(struct prepared_append *out, const struct convo_event *events, size_t count,
+		      struct convo_err *err)
 {
 	size_t i, total = 0;
 	int rc = 0;
 
 	if (!events || !count)
-		return convo_fail(err, CONVO_E_INVALID, "there is no event to append");
+		return cv_fail(err, CONVO_E_INVALID, "there is no event to append");
 	if (count > CONVO_MAX_BATCH_EVENTS)
-		return convo_fail(err, CONVO_E_TOOBIG, "the batch has more than %u events",
-				  CONVO_MAX_BATCH_EVENTS);
-	out->events = count == 1 ? &out->one : convo_alloc(count, sizeof(*out->events));
-	out->place = count == 1 ? &out->one_place : convo_alloc(count, sizeof(*out->place));
+		return cv_fail(err, CONVO_E_TOOBIG, "the batch has more than %u events",
+			       CONVO_MAX_BATCH_EVENTS);
+	out->events = count == 1 ? &out->one : cv_alloc(count, sizeof(*out->events));
+	out->place = count == 1 ? &out->one_place : cv_alloc(count, sizeof(*out->place));
 	if (!out->events || !out->place)
-		return convo_fail_nomem(err);
+		return cv_fail_nomem(err);
 	for (i = 0; rc >= 0 && i < count; i++)
 		rc = prepare_event(out, &out->events[i], &events[i], &total, err);
 	out->append.count = count;
@@ -503,9 +501,9 @@ int convo_prepare_append(struct prepared_append *out, const struct convo_event *
 	return rc;
 }
 
-void convo_prepare_clear(struct prepared_append *prepared)
+void cv_prepare_clear(struct prepared_append *prepared)
 {
-	convo_arena_clear(&prepared->arena);
+	cv_arena_clear(&prepared->arena);
 	if (prepared->events != &prepared->one)
 		free(prepared->events);
 	if (prepared->place != &prepared->one_place)

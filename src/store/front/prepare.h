@@ -10,21 +10,21 @@
 #include <base/arena.h>
 
 /** Check a name (N1). `what` names it in the error. NULL is INVALID. */
-int convo_prepare_name(const char *name, const char *what, struct convo_err *err);
+int cv_prepare_name(const char *name, const char *what, struct convo_err *err);
 
 /** Check the names of a key that are needed; `scopes` or-ed: a user, a session. */
-int convo_prepare_key(const struct convo_key *key, unsigned scopes, struct convo_err *err);
+int cv_prepare_key(const struct convo_key *key, unsigned scopes, struct convo_err *err);
 
 /** Check a title: up to 255 bytes, no control characters; NULL becomes "". */
-int convo_prepare_title(struct convo_text *out, const char *title, struct convo_err *err);
+int cv_prepare_title(struct cv_text *out, const char *title, struct convo_err *err);
 
 /**
  * Split a state name into its scope and the rest. @return 0, CONVO_E_INVALID
  *
  * @param temp set when the name is a `temp:` one, which is stored nowhere
  */
-int convo_prepare_state_name(const char *name, size_t len, enum convo_scope *scope, bool *temp,
-			     struct convo_text *rest, struct convo_err *err);
+int cv_prepare_state_name(const char *name, size_t len, enum convo_scope *scope, bool *temp,
+			  struct cv_text *rest, struct convo_err *err);
 
 /** Changes being collected; what they point to is the caller's or in the arena. */
 struct change_list {
@@ -34,18 +34,18 @@ struct change_list {
 };
 
 /** Turn items into changes. The names must differ. */
-int convo_prepare_items(struct change_list *list, const struct convo_item *items, size_t count,
-			struct convo_err *err);
+int cv_prepare_items(struct change_list *list, const struct convo_item *items, size_t count,
+		     struct convo_err *err);
 
 /** Order of two changes by scope and name; 0 when both are the same. */
-int convo_change_compare(const struct store_change *left, const struct store_change *right);
+int cv_change_compare(const struct store_change *left, const struct store_change *right);
 
 /** The scopes that the changes touch, or-ed. */
-unsigned convo_prepare_scopes(const struct change_list *list);
+unsigned cv_prepare_scopes(const struct change_list *list);
 
 /** A whole batch, ready for the backend. */
 struct prepared_append {
-	struct convo_arena arena;
+	struct cv_arena arena;
 	struct store_append append;
 	struct store_event *events; /* = append.events */
 	size_t *place;              /* caller's index -> index in events */
@@ -55,8 +55,8 @@ struct prepared_append {
 };
 
 /** Check and convert a batch; clear it in any case. */
-int convo_prepare_append(struct prepared_append *out, const struct convo_event *events,
-			 size_t count, struct convo_err *err);
-void convo_prepare_clear(struct prepared_append *prepared);
+int cv_prepare_append(struct prepared_append *out, const struct convo_event *events, size_t count,
+		      struct convo_err *err);
+void cv_prepare_clear(struct prepared_append *prepared);
 
 #endif

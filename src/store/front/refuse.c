@@ -5,38 +5,38 @@
 
 #include <base/fail.h>
 
-int convo_refuse_notfound(struct convo_err *err, const struct convo_key *key)
+int cv_refuse_notfound(struct convo_err *err, const struct convo_key *key)
 {
-	return convo_fail(err, CONVO_E_NOTFOUND, "no session '%s'", key->session);
+	return cv_fail(err, CONVO_E_NOTFOUND, "no session '%s'", key->session);
 }
 
-int convo_refuse_exists(struct convo_err *err, const struct convo_key *key)
+int cv_refuse_exists(struct convo_err *err, const struct convo_key *key)
 {
-	return convo_fail(err, CONVO_E_EXISTS, "session '%s' exists already", key->session);
+	return cv_fail(err, CONVO_E_EXISTS, "session '%s' exists already", key->session);
 }
 
-int convo_refuse_conflict(struct convo_err *err, const struct convo_key *key, int64_t last_seq)
+int cv_refuse_conflict(struct convo_err *err, const struct convo_key *key, int64_t last_seq)
 {
 	if (err)
 		err->last_seq = last_seq;
-	return convo_fail(err, CONVO_E_CONFLICT, "session '%s' has moved on to event %lld",
-			  key->session, (long long)last_seq);
+	return cv_fail(err, CONVO_E_CONFLICT, "session '%s' has moved on to event %lld",
+		       key->session, (long long)last_seq);
 }
 
-int convo_refuse_generation(struct convo_err *err, const struct convo_key *key, int64_t last_seq)
+int cv_refuse_generation(struct convo_err *err, const struct convo_key *key, int64_t last_seq)
 {
 	if (err)
 		err->last_seq = last_seq;
-	return convo_fail(err, CONVO_E_CONFLICT,
-			  "session '%s' is not the one it was: it was deleted and created again",
-			  key->session);
+	return cv_fail(err, CONVO_E_CONFLICT,
+		       "session '%s' is not the one it was: it was deleted and created again",
+		       key->session);
 }
 
-int convo_refuse_state(struct convo_err *err, enum convo_scope scope)
+int cv_refuse_state(struct convo_err *err, enum convo_scope scope)
 {
-	return convo_fail(err, CONVO_E_TOOBIG, "the %s state would be larger than %u bytes",
-			  scope == CONVO_SCOPE_APP    ? "app"
-			  : scope == CONVO_SCOPE_USER ? "user"
-						      : "session",
-			  CONVO_MAX_STATE);
+	return cv_fail(err, CONVO_E_TOOBIG, "the %s state would be larger than %u bytes",
+		       scope == CONVO_SCOPE_APP    ? "app"
+		       : scope == CONVO_SCOPE_USER ? "user"
+						   : "session",
+		       CONVO_MAX_STATE);
 }

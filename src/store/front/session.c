@@ -13,23 +13,22 @@
 /* ---- copying ---------------------------------------------------------------------------- */
 
 /* A copy of a text, NULL for an absent one. */
-static bool arena_text(struct convo_arena *arena, const char **out, struct convo_text text)
+static bool arena_text(struct cv_arena *arena, const char **out, struct cv_text text)
 {
-	*out = text.data ? convo_arena_dup(arena, text.data, text.len) : NULL;
+	*out = text.data ? cv_arena_dup(arena, text.data, text.len) : NULL;
 	return *out || !text.data;
 }
 
-static bool arena_uuid(struct convo_arena *arena, const char **out, const unsigned char *uuid)
+static bool arena_uuid(struct cv_arena *arena, const char **out, const unsigned char *uuid)
 {
 	char text[CONVO_UUID_SIZE];
 
-	convo_uuid_format(text, uuid);
-	*out = convo_arena_dup(arena, text, sizeof(text) - 1);
+	cv_uuid_format(text, uuid);
+	*out = cv_arena_dup(arena, text, sizeof(text) - 1);
 	return *out;
 }
 
-static bool meta_copy(struct convo_arena *arena, struct convo_meta *out,
-		      const struct store_meta *meta)
+static bool meta_copy(struct cv_arena *arena, struct convo_meta *out, const struct store_meta *meta)
 {
 	*out = (struct convo_meta){
 		.created_ms = meta->created_us / 1000,
@@ -64,21 +63,21 @@ static void items_reset(struct item_list *list)
 	list->count = 0;
 }
 
-static int items_add(struct item_list *list, struct convo_arena *arena, enum convo_scope scope,
-		     struct convo_text name, struct convo_text value, struct convo_err *err)
+static int items_add(struct item_list *list, struct cv_arena *arena, enum convo_scope scope,
+		     struct cv_text name, struct cv_text value, struct convo_err *err)
 {
 	const char *prefix = scope_prefix(scope);
 	size_t prefix_len = strlen(prefix);
 	struct convo_item *item;
 	char *full;
 
-	if (!convo_grow((void **)&list->item, &list->cap, list->count + 1, sizeof(*list->item)))
-		return convo_fail_nomem(err);
+	if (!cv_grow((void **)&list->item, &list->cap, list->count + 1, sizeof(*list->item)))
+		return cv_fail_nomem(err);
 	item = &list->item[list->count];
-	full = convo_arena_alloc(arena, prefix_len + name.len + 1);
-	item->json = convo_arena_dup(arena, value.data, value.len);
+	full = cv_arena_alloc(arena, prefix_len + name.len + 1);
+	item->json = cv_arena_dup(arena, value.data, value.len);
 	if (!full || !item->json)
-		return convo_fail_nomem(err);
+		return cv_fail_nomem(err);
 	memcpy(full, prefix, prefix_len);
 	memcpy(full + prefix_len, name.data, name.len);
 	full[prefix_len + name.len] = '\0';
@@ -99,19 +98,19 @@ static void items_sort(struct item_list *list)
 		qsort(list->item, list->count, sizeof(*list->item), item_compare);
 }
 
-void convo_state_reset(struct convo_state *into)
+void cv_state_reset(struct convo_state *into)
 {
-	convo_arena_clear(&into->arena);
+	cv_arena_clear(&into->arena);
 	items_reset(&into->items);
 }
 
-int convo_state_add(struct convo_state *into, enum convo_scope scope, struct convo_text name,
-		    struct convo_text value, struct convo_err *err)
+int cv_state_add(struct convo_state *into, enum convo_scope scope, struct cv_text name,
+		 struct cv_text value, struct convo_err *err)
 {
 	return items_add(&into->items, &into->arena, scope, name, value, err);
 }
 
-void convo_state_finish(struct convo_state *state)
+void cv_state_finish(struct convo_state *state)
 {
 	items_sort(&state->items);
 }
@@ -127,39 +126,39 @@ void convo_state_free(convo_state *state)
 {
 	if (!state)
 		return;
-	convo_arena_clear(&state->arena);
+	cv_arena_clear(&state->arena);
 	free(state->items.item);
 	free(state);
 }
 
 /* ---- sessions --------------------------------------------------------------------------- */
 
-void convo_session_reset(struct convo_session *into)
+void cv_session_reset(struct convo_session *into)
 {
-	convo_arena_clear(&into->arena);
+	cv_arena_clear(&into->arena);
 	items_reset(&into->state);
 	into->event_count = 0;
 	memset(&into->meta, 0, sizeof(into->meta));
 }
 
-int convo_session_set_meta(struct convo_session *into, const struct store_meta *meta,
-			   struct convo_err *err)
+int cv_session_set_meta(struct convo_session *into, const struct store_meta *meta,
+			struct convo_err *err)
 {
 	if (!meta_copy(&into->arena, &into->meta, meta))
-		return convo_fail_nomem(err);
+		return cv_fail_nomem(err);
 	return 0;
 }
 
-int convo_session_add_event(struct convo_session *into, const struct store_event *event,
-			    struct convo_err *err)
+int cv_session_add_event(struct convo_session *into, const struct store_event *event,
+			 struct convo_err *err)
 {
-	const struct convo_text *field = event->field;
-	struct convo_arena *arena = &into->arena;
+	const struct cv_text *field = event->field;
+	struct cv_arena *arena = &into->arena;
 	struct convo_event *out;
 
-	if (!convo_grow((void **)&into->event, &into->event_cap, into->event_count + 1,
-			sizeof(*into->event)))
-		return convo_fail_nomem(err);
+	if (!cv_grow((void **)&into->event, &into->event_cap, into->event_count + 1,
+		     sizeof(*into->event)))
+		return cv_fail_nomem(err);
 	out = &into->event[into->event_count];
 	*out = (struct convo_event){
 		.seq = event->seq,
@@ -178,13 +177,13 @@ int convo_session_add_event(struct convo_session *into, const struct store_event
 	    !arena_text(arena, &out->usage, field[FIELD_USAGE]) ||
 	    !arena_text(arena, &out->state, field[FIELD_STATE]) ||
 	    !arena_text(arena, &out->extra, field[FIELD_EXTRA]))
-		return convo_fail_nomem(err);
+		return cv_fail_nomem(err);
 	into->event_count++;
 	return 0;
 }
 
-int convo_session_add_state(struct convo_session *into, enum convo_scope scope,
-			    struct convo_text name, struct convo_text value, struct convo_err *err)
+int cv_session_add_state(struct convo_session *into, enum convo_scope scope, struct cv_text name,
+			 struct cv_text value, struct convo_err *err)
 {
 	return items_add(&into->state, &into->arena, scope, name, value, err);
 }
@@ -197,7 +196,7 @@ static int event_compare(const void *a, const void *b)
 	return left < right ? -1 : left > right;
 }
 
-void convo_session_finish(struct convo_session *session, int64_t event_limit)
+void cv_session_finish(struct convo_session *session, int64_t event_limit)
 {
 	size_t i;
 
@@ -246,7 +245,7 @@ void convo_session_free(convo_session *session)
 {
 	if (!session)
 		return;
-	convo_arena_clear(&session->arena);
+	cv_arena_clear(&session->arena);
 	free(session->event);
 	free(session->state.item);
 	free(session);
@@ -254,30 +253,30 @@ void convo_session_free(convo_session *session)
 
 /* ---- pages ------------------------------------------------------------------------------ */
 
-void convo_page_reset(struct store_page *into)
+void cv_page_reset(struct store_page *into)
 {
-	convo_arena_clear(&into->arena);
+	cv_arena_clear(&into->arena);
 	into->count = 0;
 }
 
-int convo_page_add(struct store_page *into, const struct store_meta *meta, struct convo_err *err)
+int cv_page_add(struct store_page *into, const struct store_meta *meta, struct convo_err *err)
 {
 	struct page_entry *entry;
 
-	if (!convo_grow((void **)&into->entry, &into->cap, into->count + 1, sizeof(*into->entry)))
-		return convo_fail_nomem(err);
+	if (!cv_grow((void **)&into->entry, &into->cap, into->count + 1, sizeof(*into->entry)))
+		return cv_fail_nomem(err);
 	entry = &into->entry[into->count];
 	entry->place = (struct store_place){meta->position, meta->number};
 	memcpy(entry->generation, meta->generation, UUID_BYTES);
 	if (!meta_copy(&into->arena, &entry->meta, meta))
-		return convo_fail_nomem(err);
+		return cv_fail_nomem(err);
 	into->count++;
 	return 0;
 }
 
-void convo_page_clear(struct store_page *page)
+void cv_page_clear(struct store_page *page)
 {
-	convo_arena_clear(&page->arena);
+	cv_arena_clear(&page->arena);
 	free(page->entry);
 	memset(page, 0, sizeof(*page));
 }

@@ -15,7 +15,7 @@ struct item_list {
 };
 
 struct convo_session {
-	struct convo_arena arena; /* holds every string */
+	struct cv_arena arena; /* holds every string */
 	struct convo_meta meta;
 	struct convo_event *event;
 	size_t event_count, event_cap;
@@ -23,7 +23,7 @@ struct convo_session {
 };
 
 struct convo_state {
-	struct convo_arena arena;
+	struct cv_arena arena;
 	struct item_list items;
 };
 
@@ -34,17 +34,17 @@ struct page_entry {
 };
 
 struct store_page {
-	struct convo_arena arena;
+	struct cv_arena arena;
 	struct page_entry *entry;
 	size_t count, cap;
 };
 
 /** Sort what a backend has added, and hide from the count what the limit hides. */
-void convo_session_finish(struct convo_session *session, int64_t event_limit);
+void cv_session_finish(struct convo_session *session, int64_t event_limit);
 
-void convo_state_finish(struct convo_state *state);
+void cv_state_finish(struct convo_state *state);
 
 /** Free what a page holds. */
-void convo_page_clear(struct store_page *page);
+void cv_page_clear(struct store_page *page);
 
 #endif

@@ -30,28 +30,28 @@ const char *convo_version(void)
 static struct store_call store_begin(const struct convo_store *store)
 {
 	return (struct store_call){
-		.now_us = convo_clock_us(),
-		.deadline_us = convo_clock_mono_us() + (int64_t)store->opts.timeout_ms * 1000,
+		.now_us = cv_clock_us(),
+		.deadline_us = cv_clock_mono_us() + (int64_t)store->opts.timeout_ms * 1000,
 	};
 }
 
 /* ---- opening ---------------------------------------------------------------------------- */
 
-static int store_open_url(convo_store **out, const struct convo_url *url,
+static int store_open_url(convo_store **out, const struct cv_url *url,
 			  const struct convo_store_options *opts, struct convo_err *err)
 {
-	const struct convo_backend *be = convo_backend_find(url->scheme, err);
+	const struct cv_backend *be = cv_backend_find(url->scheme, err);
 	struct store_call call;
 	convo_store *store;
 	int rc;
 
 	if (!be)
 		return CONVO_E_UNSUPPORTED;
-	store = convo_alloc(1, be->size);
+	store = cv_alloc(1, be->size);
 	if (!store)
-		return convo_fail_nomem(err);
+		return cv_fail_nomem(err);
 	store->be = be;
-	rc = convo_options_apply(store, opts, url, err);
+	rc = cv_options_apply(store, opts, url, err);
 	if (rc < 0) {
 		free(store);
 		return rc;
@@ -59,7 +59,7 @@ static int store_open_url(convo_store **out, const struct convo_url *url,
 	call = store_begin(store);
 	rc = be->open(store, &call, url, err);
 	if (rc >= 0)
-		rc = convo_cleaner_start(store, err);
+		rc = cv_cleaner_start(store, err);
 	if (rc < 0) {
 		convo_store_close(store);
 		return rc;
@@ -71,16 +71,16 @@ static int store_open_url(convo_store **out, const struct convo_url *url,
 int convo_store_open(convo_store **out, const char *url, const struct convo_store_options *opts,
 		     struct convo_err *err)
 {
-	struct convo_url parsed;
+	struct cv_url parsed;
 	int rc;
 
 	if (!url)
-		return convo_fail(err, CONVO_E_INVALID, "the store URL is missing");
-	rc = convo_url_parse(&parsed, url, err);
+		return cv_fail(err, CONVO_E_INVALID, "the store URL is missing");
+	rc = cv_url_parse(&parsed, url, err);
 	if (rc < 0)
 		return rc;
 	rc = store_open_url(out, &parsed, opts, err);
-	convo_url_clear(&parsed);
+	cv_url_clear(&parsed);
 	return rc;
 }
 
@@ -88,7 +88,7 @@ void convo_store_close(convo_store *store)
 {
 	if (!store)
 		return;
-	convo_cleaner_stop(store);
+	cv_cleaner_stop(store);
 	store->be->close(store);
 	free(store);
 }
@@ -100,29 +100,28 @@ const char *convo_store_describe(const convo_store *store)
 
 int convo_store_schema(char **out, const char *scheme, const char *prefix, struct convo_err *err)
 {
-	const struct convo_backend *be = convo_backend_find(scheme ? scheme : "", err);
-	struct convo_buf text = {0};
+	const struct cv_backend *be = cv_backend_find(scheme ? scheme : "", err);
+	struct cv_buf text = {0};
 	int rc;
 
 	if (!be)
 		return CONVO_E_UNSUPPORTED;
 	if (!be->schema)
-		return convo_fail(err, CONVO_E_UNSUPPORTED, "the %s store has no schema",
-				  be->scheme);
+		return cv_fail(err, CONVO_E_UNSUPPORTED, "the %s store has no schema", be->scheme);
 	if (!prefix)
 		prefix = be->default_prefix;
-	rc = convo_options_prefix(prefix, err);
+	rc = cv_options_prefix(prefix, err);
 	if (rc >= 0)
 		rc = be->schema(&text, prefix, err);
 	if (rc >= 0) {
-		char *taken = convo_buf_take(&text);
+		char *taken = cv_buf_take(&text);
 
 		if (taken)
 			*out = taken;
 		else
-			rc = convo_fail_nomem(err);
+			rc = cv_fail_nomem(err);
 	}
-	convo_buf_clear(&text);
+	cv_buf_clear(&text);
 	return rc;
 }
 
@@ -134,14 +133,14 @@ static int create_checked(convo_store *store, const struct convo_key *key,
 {
 	struct store_call call = store_begin(store);
 	struct store_create create = {0};
-	int rc = convo_prepare_title(&create.title, from->title, err);
+	int rc = cv_prepare_title(&create.title, from->title, err);
 
 	if (rc >= 0)
-		rc = convo_prepare_items(changes, from->state, from->state_count, err);
+		rc = cv_prepare_items(changes, from->state, from->state_count, err);
 	if (rc < 0)
 		return rc;
-	convo_uuid_random(create.generation);
-	convo_uuid_format(made->generation, create.generation);
+	cv_uuid_random(create.generation);
+	cv_uuid_format(made->generation, create.generation);
 	create.changes = changes->change;
 	create.change_count = changes->count;
 	return store->be->create(store, &call, key, &create, err);
@@ -155,7 +154,7 @@ int convo_store_create(convo_store *store, const struct convo_key *key,
 	struct change_list changes = {0};
 	struct convo_created made;
 	struct convo_key full;
-	int rc = convo_prepare_key(key, CONVO_SCOPE_USER, err);
+	int rc = cv_prepare_key(key, CONVO_SCOPE_USER, err);
 
 	if (rc < 0)
 		return rc;
@@ -164,7 +163,7 @@ int convo_store_create(convo_store *store, const struct convo_key *key,
 		convo_uuid_make(made.session);
 		full.session = made.session;
 	}
-	rc = convo_prepare_name(full.session, "the session id", err);
+	rc = cv_prepare_name(full.session, "the session id", err);
 	if (rc < 0)
 		return rc;
 	if (full.session != made.session)
@@ -182,11 +181,11 @@ static int prepare_window(struct convo_window *full, unsigned char around[UUID_B
 {
 	*full = window ? *window : (struct convo_window){0};
 	if ((unsigned)full->kind > CONVO_WINDOW_NONE)
-		return convo_fail(err, CONVO_E_INVALID, "the window is of an unknown kind");
+		return cv_fail(err, CONVO_E_INVALID, "the window is of an unknown kind");
 	if (full->seq < 0)
-		return convo_fail(err, CONVO_E_INVALID, "the window's seq is negative");
-	if (full->kind == CONVO_WINDOW_AROUND && (!full->id || !convo_uuid_parse(around, full->id)))
-		return convo_fail(err, CONVO_E_INVALID, "the window's event id is not a UUID");
+		return cv_fail(err, CONVO_E_INVALID, "the window's seq is negative");
+	if (full->kind == CONVO_WINDOW_AROUND && (!full->id || !cv_uuid_parse(around, full->id)))
+		return cv_fail(err, CONVO_E_INVALID, "the window's event id is not a UUID");
 	if (full->n == 0)
 		full->n = SIZE_MAX;
 	return 0;
@@ -199,21 +198,21 @@ int convo_store_load(convo_session **out, convo_store *store, const struct convo
 	unsigned char around[UUID_BYTES];
 	struct convo_window full;
 	convo_session *session;
-	int rc = convo_prepare_key(key, CONVO_SCOPE_SESSION, err);
+	int rc = cv_prepare_key(key, CONVO_SCOPE_SESSION, err);
 
 	if (rc >= 0)
 		rc = prepare_window(&full, around, window, err);
 	if (rc < 0)
 		return rc;
-	session = convo_alloc(1, sizeof(*session));
+	session = cv_alloc(1, sizeof(*session));
 	if (!session)
-		return convo_fail_nomem(err);
+		return cv_fail_nomem(err);
 	rc = store->be->load(store, &call, key, &full, around, session, err);
 	if (rc < 0) {
 		convo_session_free(session);
 		return rc;
 	}
-	convo_session_finish(session, store->opts.event_limit);
+	cv_session_finish(session, store->opts.event_limit);
 	*out = session;
 	return 0;
 }
@@ -222,11 +221,11 @@ int convo_store_rename(convo_store *store, const struct convo_key *key, const ch
 		       struct convo_err *err)
 {
 	struct store_call call = store_begin(store);
-	struct convo_text text;
-	int rc = convo_prepare_key(key, CONVO_SCOPE_SESSION, err);
+	struct cv_text text;
+	int rc = cv_prepare_key(key, CONVO_SCOPE_SESSION, err);
 
 	if (rc >= 0)
-		rc = convo_prepare_title(&text, title, err);
+		rc = cv_prepare_title(&text, title, err);
 	return rc < 0 ? rc : store->be->rename(store, &call, key, text, err);
 }
 
@@ -236,8 +235,8 @@ int convo_store_list(convo_store *store, convo_cursor *cursor, size_t n,
 	struct store_call call = store_begin(store);
 
 	if (!cursor || !n || n > MAX_PAGE)
-		return convo_fail(err, CONVO_E_INVALID, "a page has 1 to %d sessions", MAX_PAGE);
-	return convo_cursor_next(cursor, store, &call, n, metas, count, err);
+		return cv_fail(err, CONVO_E_INVALID, "a page has 1 to %d sessions", MAX_PAGE);
+	return cv_cursor_next(cursor, store, &call, n, metas, count, err);
 }
 
 /* ---- trash ------------------------------------------------------------------------------ */
@@ -248,16 +247,15 @@ int convo_store_list(convo_store *store, convo_cursor *cursor, size_t n,
  */
 static void store_sweep(convo_store *store, const struct store_call *call)
 {
-	int64_t until = convo_clock_mono_us() + SWEEP_US, removed;
+	int64_t until = cv_clock_mono_us() + SWEEP_US, removed;
 
-	convo_clean_all(store, until < call->deadline_us ? until : call->deadline_us, &removed,
-			NULL);
+	cv_clean_all(store, until < call->deadline_us ? until : call->deadline_us, &removed, NULL);
 }
 
 int convo_store_delete(convo_store *store, const struct convo_key *key, struct convo_err *err)
 {
 	struct store_call call = store_begin(store);
-	int rc = convo_prepare_key(key, CONVO_SCOPE_SESSION, err);
+	int rc = cv_prepare_key(key, CONVO_SCOPE_SESSION, err);
 
 	if (rc >= 0)
 		rc = store->be->delete (store, &call, key, err);
@@ -272,11 +270,11 @@ static int prepare_life(const unsigned char **parsed, unsigned char uuid[UUID_BY
 {
 	*parsed = NULL;
 	if (generation) {
-		if (!convo_uuid_parse(uuid, generation))
-			return convo_fail(err, CONVO_E_INVALID, "the generation is not a UUID");
+		if (!cv_uuid_parse(uuid, generation))
+			return cv_fail(err, CONVO_E_INVALID, "the generation is not a UUID");
 		*parsed = uuid;
 	}
-	return convo_prepare_key(key, CONVO_SCOPE_SESSION, err);
+	return cv_prepare_key(key, CONVO_SCOPE_SESSION, err);
 }
 
 int convo_store_restore(convo_store *store, const struct convo_key *key, const char *generation,
@@ -333,13 +331,13 @@ int convo_store_append(convo_store *store, const struct convo_key *key,
 		prepared.append.check_seq = true;
 		prepared.append.after_seq = expect->after_seq;
 		if (expect->after_seq < 0)
-			rc = convo_fail(err, CONVO_E_INVALID, "the expected seq is negative");
+			rc = cv_fail(err, CONVO_E_INVALID, "the expected seq is negative");
 	}
 	if (rc >= 0)
-		rc = convo_prepare_append(&prepared, events, count, err);
+		rc = cv_prepare_append(&prepared, events, count, err);
 	if (rc >= 0)
 		rc = append_prepared(store, key, &prepared, count, seqs, err);
-	convo_prepare_clear(&prepared);
+	cv_prepare_clear(&prepared);
 	return rc;
 }
 
@@ -351,30 +349,30 @@ int convo_store_state_get(char **out, convo_store *store, const struct convo_key
 	struct store_call call = store_begin(store);
 	struct convo_state state = {0};
 	enum convo_scope scope;
-	struct convo_text rest;
+	struct cv_text rest;
 	bool temp;
 	int rc;
 
 	if (!name)
-		return convo_fail(err, CONVO_E_INVALID, "the state name is missing");
-	rc = convo_prepare_state_name(name, strlen(name), &scope, &temp, &rest, err);
+		return cv_fail(err, CONVO_E_INVALID, "the state name is missing");
+	rc = cv_prepare_state_name(name, strlen(name), &scope, &temp, &rest, err);
 	if (rc >= 0)
-		rc = convo_prepare_key(key, scope, err);
+		rc = cv_prepare_key(key, scope, err);
 	if (rc < 0)
 		return rc;
 	if (!temp)
 		rc = store->be->state_list(store, &call, key, scope, &rest, &state, err);
 	if (rc >= 0 && !state.items.count)
-		rc = convo_fail(err, CONVO_E_NOTFOUND, "no state '%s'", name);
+		rc = cv_fail(err, CONVO_E_NOTFOUND, "no state '%s'", name);
 	if (rc >= 0) {
-		char *copy = convo_memdup(state.items.item[0].json, state.items.item[0].json_len);
+		char *copy = cv_memdup(state.items.item[0].json, state.items.item[0].json_len);
 
 		if (copy)
 			*out = copy;
 		else
-			rc = convo_fail_nomem(err);
+			rc = cv_fail_nomem(err);
 	}
-	convo_state_reset(&state);
+	cv_state_reset(&state);
 	free(state.items.item);
 	return rc;
 }
@@ -384,10 +382,10 @@ int convo_store_state_set(convo_store *store, const struct convo_key *key,
 {
 	struct store_call call = store_begin(store);
 	struct change_list changes = {0};
-	int rc = convo_prepare_items(&changes, items, count, err);
+	int rc = cv_prepare_items(&changes, items, count, err);
 
 	if (rc >= 0)
-		rc = convo_prepare_key(key, convo_prepare_scopes(&changes), err);
+		rc = cv_prepare_key(key, cv_prepare_scopes(&changes), err);
 	if (rc >= 0 && changes.count)
 		rc = store->be->state_set(store, &call, key, changes.change, changes.count, err);
 	free(changes.change);
@@ -411,19 +409,19 @@ int convo_store_state_list(convo_state **out, convo_store *store, const struct c
 	int rc;
 
 	if (!scopes || scopes & ~all)
-		return convo_fail(err, CONVO_E_INVALID, "the scopes are none of enum convo_scope");
-	rc = convo_prepare_key(key, scopes, err);
+		return cv_fail(err, CONVO_E_INVALID, "the scopes are none of enum convo_scope");
+	rc = cv_prepare_key(key, scopes, err);
 	if (rc < 0)
 		return rc;
-	state = convo_alloc(1, sizeof(*state));
+	state = cv_alloc(1, sizeof(*state));
 	if (!state)
-		return convo_fail_nomem(err);
+		return cv_fail_nomem(err);
 	rc = store->be->state_list(store, &call, key, scopes, NULL, state, err);
 	if (rc < 0) {
 		convo_state_free(state);
 		return rc;
 	}
-	convo_state_finish(state);
+	cv_state_finish(state);
 	*out = state;
 	return 0;
 }
@@ -434,7 +432,7 @@ int convo_store_clean(convo_store *store, int64_t *removed, struct convo_err *er
 {
 	struct store_call call = store_begin(store);
 	int64_t gone = 0;
-	int rc = convo_clean_all(store, call.deadline_us, &gone, err);
+	int rc = cv_clean_all(store, call.deadline_us, &gone, err);
 
 	if (removed)
 		*removed = gone;

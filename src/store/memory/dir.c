@@ -25,8 +25,8 @@ static uint64_t hash_add(uint64_t hash, const char *data, size_t len)
 	return hash ^ (hash >> 32);
 }
 
-uint64_t convo_mem_hash(const struct memory_store *mem, const char *app, const char *user,
-			const char *session)
+uint64_t cv_mem_hash(const struct memory_store *mem, const char *app, const char *user,
+		     const char *session)
 {
 	uint64_t hash = hash_add(mem->seed, app, strlen(app));
 
@@ -49,7 +49,7 @@ static bool owner_is(const struct memory_owner *owner, uint64_t hash, const char
 static struct memory_owner *owner_new(uint64_t hash, const char *app, const char *user)
 {
 	size_t app_len = strlen(app), user_len = user ? strlen(user) : 0;
-	struct memory_owner *owner = convo_alloc(1, sizeof(*owner) + app_len + 1 + user_len + 1);
+	struct memory_owner *owner = cv_alloc(1, sizeof(*owner) + app_len + 1 + user_len + 1);
 
 	if (!owner)
 		return NULL;
@@ -65,7 +65,7 @@ static struct memory_owner *owner_new(uint64_t hash, const char *app, const char
 
 static void owner_free(struct memory_owner *owner)
 {
-	convo_table_clear(&owner->state);
+	cv_table_clear(&owner->state);
 	pthread_rwlock_destroy(&owner->state_lock);
 	pthread_mutex_destroy(&owner->list_lock);
 	free(owner);
@@ -75,8 +75,8 @@ static void owner_free(struct memory_owner *owner)
 static struct memory_owner *owner_use(struct memory_store *mem, const char *app, const char *user,
 				      bool make)
 {
-	uint64_t hash = convo_mem_hash(mem, app, user, NULL);
-	struct chain_node *at = convo_chain_first(&mem->owners, hash);
+	uint64_t hash = cv_mem_hash(mem, app, user, NULL);
+	struct chain_node *at = cv_chain_first(&mem->owners, hash);
 	struct memory_owner *owner, *parent = NULL;
 
 	while (at && !owner_is((struct memory_owner *)at, hash, app, user))
@@ -86,7 +86,7 @@ static struct memory_owner *owner_use(struct memory_store *mem, const char *app,
 		owner->refs++;
 		return owner;
 	}
-	if (!make || !convo_chain_reserve(&mem->owners, user ? 2 : 1))
+	if (!make || !cv_chain_reserve(&mem->owners, user ? 2 : 1))
 		return NULL;
 	owner = owner_new(hash, app, user);
 	if (!owner)
@@ -100,12 +100,12 @@ static struct memory_owner *owner_use(struct memory_store *mem, const char *app,
 	}
 	owner->app = parent;
 	owner->refs = 1;
-	convo_chain_add(&mem->owners, &owner->chain);
+	cv_chain_add(&mem->owners, &owner->chain);
 	return owner;
 }
 
-struct memory_owner *convo_mem_owner_get(struct memory_store *mem, const char *app,
-					 const char *user, bool make)
+struct memory_owner *cv_mem_owner_get(struct memory_store *mem, const char *app, const char *user,
+				      bool make)
 {
 	struct memory_owner *owner;
 
@@ -115,13 +115,13 @@ struct memory_owner *convo_mem_owner_get(struct memory_store *mem, const char *a
 	return owner;
 }
 
-void convo_mem_owner_put(struct memory_store *mem, struct memory_owner *owner)
+void cv_mem_owner_put(struct memory_store *mem, struct memory_owner *owner)
 {
 	pthread_mutex_lock(&mem->owners_lock);
 	while (owner && --owner->refs == 0 && owner->state.names.count == 0) {
 		struct memory_owner *app = owner->app;
 
-		convo_chain_remove(&mem->owners, &owner->chain);
+		cv_chain_remove(&mem->owners, &owner->chain);
 		owner_free(owner);
 		owner = app;
 	}
@@ -132,37 +132,37 @@ void convo_mem_owner_put(struct memory_store *mem, struct memory_owner *owner)
 
 static void session_free(struct memory_session *session)
 {
-	convo_log_clear(&session->log);
-	convo_table_clear(&session->state);
+	cv_log_clear(&session->log);
+	cv_table_clear(&session->state);
 	pthread_rwlock_destroy(&session->lock);
 	free(session->title);
 	free(session);
 }
 
-void convo_mem_put(struct memory_store *mem, struct memory_session *session)
+void cv_mem_put(struct memory_store *mem, struct memory_session *session)
 {
 	struct memory_owner *owner = session->owner;
 
 	if (atomic_fetch_sub(&session->refs, 1) != 1)
 		return;
 	session_free(session);
-	convo_mem_owner_put(mem, owner);
+	cv_mem_owner_put(mem, owner);
 }
 
-struct memory_session *convo_mem_new(struct memory_store *mem, const struct convo_key *key,
-				     uint64_t hash, const struct store_create *create)
+struct memory_session *cv_mem_new(struct memory_store *mem, const struct convo_key *key,
+				  uint64_t hash, const struct store_create *create)
 {
 	size_t id_len = strlen(key->session);
-	struct memory_session *session = convo_alloc(1, sizeof(*session) + id_len + 1);
+	struct memory_session *session = cv_alloc(1, sizeof(*session) + id_len + 1);
 	pthread_rwlockattr_t attr;
 
 	if (!session)
 		return NULL;
-	session->title = convo_memdup(create->title.data, create->title.len);
-	session->owner = convo_mem_owner_get(mem, key->app, key->user, true);
+	session->title = cv_memdup(create->title.data, create->title.len);
+	session->owner = cv_mem_owner_get(mem, key->app, key->user, true);
 	if (!session->title || !session->owner) {
 		if (session->owner)
-			convo_mem_owner_put(mem, session->owner);
+			cv_mem_owner_put(mem, session->owner);
 		free(session->title);
 		free(session);
 		return NULL;
@@ -194,15 +194,15 @@ static bool session_is(const struct memory_session *session, uint64_t hash,
 
 /* ---- shards ----------------------------------------------------------------------------- */
 
-struct memory_shard *convo_mem_shard(struct memory_store *mem, uint64_t hash)
+struct memory_shard *cv_mem_shard(struct memory_store *mem, uint64_t hash)
 {
 	return &mem->shard[hash >> 58 & (SHARDS - 1)];
 }
 
-struct memory_session *convo_mem_find_live(const struct memory_shard *shard, uint64_t hash,
-					   const struct convo_key *key)
+struct memory_session *cv_mem_find_live(const struct memory_shard *shard, uint64_t hash,
+					const struct convo_key *key)
 {
-	struct chain_node *at = convo_chain_first(&shard->sessions, hash);
+	struct chain_node *at = cv_chain_first(&shard->sessions, hash);
 
 	for (; at; at = at->next) {
 		struct memory_session *session = (struct memory_session *)at;
@@ -214,14 +214,14 @@ struct memory_session *convo_mem_find_live(const struct memory_shard *shard, uin
 	return NULL;
 }
 
-struct memory_session *convo_mem_get(struct memory_store *mem, const struct convo_key *key)
+struct memory_session *cv_mem_get(struct memory_store *mem, const struct convo_key *key)
 {
-	uint64_t hash = convo_mem_hash(mem, key->app, key->user, key->session);
-	struct memory_shard *shard = convo_mem_shard(mem, hash);
+	uint64_t hash = cv_mem_hash(mem, key->app, key->user, key->session);
+	struct memory_shard *shard = cv_mem_shard(mem, hash);
 	struct memory_session *session;
 
 	pthread_rwlock_rdlock(&shard->lock);
-	session = convo_mem_find_live(shard, hash, key);
+	session = cv_mem_find_live(shard, hash, key);
 	if (session)
 		atomic_fetch_add(&session->refs, 1);
 	pthread_rwlock_unlock(&shard->lock);
@@ -230,7 +230,7 @@ struct memory_session *convo_mem_get(struct memory_store *mem, const struct conv
 
 /* ---- lists and the timer ---------------------------------------------------------------- */
 
-int64_t convo_mem_position(struct memory_store *mem, int64_t now_us)
+int64_t cv_mem_position(struct memory_store *mem, int64_t now_us)
 {
 	int64_t last = atomic_load(&mem->last_position), next;
 
@@ -240,12 +240,12 @@ int64_t convo_mem_position(struct memory_store *mem, int64_t now_us)
 	return next;
 }
 
-void convo_mem_touch(struct memory_store *mem, struct memory_session *session, int64_t now_us)
+void cv_mem_touch(struct memory_store *mem, struct memory_session *session, int64_t now_us)
 {
 	struct memory_owner *owner = session->owner;
 	struct memory_session *top;
 
-	atomic_store(&session->position, convo_mem_position(mem, now_us));
+	atomic_store(&session->position, cv_mem_position(mem, now_us));
 	if (atomic_exchange(&session->is_moved, true))
 		return;
 	atomic_fetch_add(&session->refs, 1);
@@ -261,19 +261,19 @@ static void list_move(struct memory_session *session, enum memory_life life, int
 	struct memory_owner *owner = session->owner;
 
 	if (session->listed_in == LIFE_LIVE)
-		convo_order_remove(&owner->live, &session->listed);
+		cv_order_remove(&owner->live, &session->listed);
 	if (session->listed_in == LIFE_TRASH)
-		convo_order_remove(&owner->trash, &session->listed);
+		cv_order_remove(&owner->trash, &session->listed);
 	session->listed_in = life;
 	session->listed.major = position;
 	session->listed.minor = session->number;
 	if (life == LIFE_LIVE)
-		convo_order_insert(&owner->live, &session->listed);
+		cv_order_insert(&owner->live, &session->listed);
 	if (life == LIFE_TRASH)
-		convo_order_insert(&owner->trash, &session->listed);
+		cv_order_insert(&owner->trash, &session->listed);
 }
 
-void convo_mem_settle(struct memory_store *mem, struct memory_owner *owner)
+void cv_mem_settle(struct memory_store *mem, struct memory_owner *owner)
 {
 	struct memory_session *session = atomic_exchange(&owner->moved, NULL), *next;
 
@@ -282,77 +282,77 @@ void convo_mem_settle(struct memory_store *mem, struct memory_owner *owner)
 		atomic_store(&session->is_moved, false);
 		if (session->listed_in == LIFE_LIVE)
 			list_move(session, LIFE_LIVE, atomic_load(&session->position));
-		convo_mem_put(mem, session);
+		cv_mem_put(mem, session);
 	}
 }
 
-void convo_mem_watch(struct memory_store *mem, struct memory_session *session, int64_t due_us)
+void cv_mem_watch(struct memory_store *mem, struct memory_session *session, int64_t due_us)
 {
 	pthread_mutex_lock(&mem->timer_lock);
 	if (session->is_timed)
-		convo_order_remove(&mem->timer, &session->timed);
+		cv_order_remove(&mem->timer, &session->timed);
 	session->is_timed = due_us != 0;
 	if (session->is_timed) {
 		session->timed.major = due_us;
 		session->timed.minor = session->number;
-		convo_order_insert(&mem->timer, &session->timed);
+		cv_order_insert(&mem->timer, &session->timed);
 	}
 	pthread_mutex_unlock(&mem->timer_lock);
 }
 
 /* ---- lives ------------------------------------------------------------------------------ */
 
-void convo_mem_turn(struct memory_store *mem, struct memory_session *session, enum memory_life life,
-		    int64_t position, int64_t due_us)
+void cv_mem_turn(struct memory_store *mem, struct memory_session *session, enum memory_life life,
+		 int64_t position, int64_t due_us)
 {
 	struct memory_owner *owner = session->owner;
 
 	pthread_mutex_lock(&owner->list_lock);
-	convo_mem_settle(mem, owner); /* or a session that is gone would wait there for a reader */
+	cv_mem_settle(mem, owner); /* or a session that is gone would wait there for a reader */
 	list_move(session, life, position);
 	pthread_mutex_unlock(&owner->list_lock);
-	convo_mem_watch(mem, session, due_us);
+	cv_mem_watch(mem, session, due_us);
 }
 
-void convo_mem_retire(struct memory_store *mem, struct memory_shard *shard,
-		      struct memory_session *session)
+void cv_mem_retire(struct memory_store *mem, struct memory_shard *shard,
+		   struct memory_session *session)
 {
-	convo_chain_remove(&shard->sessions, &session->chain);
+	cv_chain_remove(&shard->sessions, &session->chain);
 	pthread_rwlock_wrlock(&session->lock);
 	session->life = LIFE_GONE;
 	pthread_rwlock_unlock(&session->lock);
-	convo_mem_turn(mem, session, LIFE_GONE, 0, 0);
-	convo_mem_put(mem, session);
+	cv_mem_turn(mem, session, LIFE_GONE, 0, 0);
+	cv_mem_put(mem, session);
 }
 
-bool convo_mem_is_taken(struct memory_store *mem, struct memory_shard *shard, uint64_t hash,
-			const struct convo_key *key, int64_t now_us)
+bool cv_mem_is_taken(struct memory_store *mem, struct memory_shard *shard, uint64_t hash,
+		     const struct convo_key *key, int64_t now_us)
 {
-	struct memory_session *session = convo_mem_find_live(shard, hash, key);
+	struct memory_session *session = cv_mem_find_live(shard, hash, key);
 	bool lives;
 
 	if (!session)
 		return false;
 	pthread_rwlock_rdlock(&session->lock);
-	lives = convo_mem_lives(session, now_us);
+	lives = cv_mem_lives(session, now_us);
 	pthread_rwlock_unlock(&session->lock);
 	if (!lives)
-		convo_mem_retire(mem, shard, session);
+		cv_mem_retire(mem, shard, session);
 	return lives;
 }
 
-struct memory_session *convo_mem_find_trash(const struct memory_shard *shard, uint64_t hash,
-					    const struct convo_key *key,
-					    const unsigned char *generation, int64_t now_us)
+struct memory_session *cv_mem_find_trash(const struct memory_shard *shard, uint64_t hash,
+					 const struct convo_key *key,
+					 const unsigned char *generation, int64_t now_us)
 {
-	struct chain_node *at = convo_chain_first(&shard->sessions, hash);
+	struct chain_node *at = cv_chain_first(&shard->sessions, hash);
 	struct memory_session *found = NULL;
 
 	for (; at; at = at->next) {
 		struct memory_session *session = (struct memory_session *)at;
 
 		/* A session in the trash changes only under the shard's lock. */
-		if (!session_is(session, hash, key) || !convo_mem_in_trash(session, now_us))
+		if (!session_is(session, hash, key) || !cv_mem_in_trash(session, now_us))
 			continue;
 		if (generation && memcmp(session->generation, generation, UUID_BYTES) != 0)
 			continue;
@@ -362,13 +362,13 @@ struct memory_session *convo_mem_find_trash(const struct memory_shard *shard, ui
 	return found;
 }
 
-struct memory_session *convo_mem_due(struct memory_store *mem, int64_t now_us)
+struct memory_session *cv_mem_due(struct memory_store *mem, int64_t now_us)
 {
 	struct memory_session *session = NULL;
 	struct order_node *node;
 
 	pthread_mutex_lock(&mem->timer_lock);
-	node = convo_order_least(mem->timer);
+	node = cv_order_least(mem->timer);
 	if (node && node->major <= now_us) {
 		session = CONTAINER(node, struct memory_session, timed);
 		atomic_fetch_add(&session->refs, 1);
@@ -379,7 +379,7 @@ struct memory_session *convo_mem_due(struct memory_store *mem, int64_t now_us)
 
 /* ---- the whole -------------------------------------------------------------------------- */
 
-void convo_mem_init(struct memory_store *mem)
+void cv_mem_init(struct memory_store *mem)
 {
 	unsigned char random[UUID_BYTES];
 	int i;
@@ -388,24 +388,24 @@ void convo_mem_init(struct memory_store *mem)
 		pthread_rwlock_init(&mem->shard[i].lock, NULL);
 	pthread_mutex_init(&mem->owners_lock, NULL);
 	pthread_mutex_init(&mem->timer_lock, NULL);
-	convo_uuid_random(random);
+	cv_uuid_random(random);
 	memcpy(&mem->seed, random, sizeof(mem->seed));
 }
 
-void convo_mem_clear(struct memory_store *mem)
+void cv_mem_clear(struct memory_store *mem)
 {
 	size_t i, j;
 
 	for (i = 0; i < SHARDS; i++) {
 		struct memory_shard *shard = &mem->shard[i];
-		struct convo_chain *sessions = &shard->sessions;
+		struct cv_chain *sessions = &shard->sessions;
 
 		for (j = 0; j < sessions->buckets; j++) {
 			while (sessions->bucket[j])
-				convo_mem_retire(mem, shard,
-						 (struct memory_session *)sessions->bucket[j]);
+				cv_mem_retire(mem, shard,
+					      (struct memory_session *)sessions->bucket[j]);
 		}
-		convo_chain_clear(sessions);
+		cv_chain_clear(sessions);
 		pthread_rwlock_destroy(&shard->lock);
 	}
 	for (i = 0; i < mem->owners.buckets; i++) {
@@ -416,7 +416,7 @@ void convo_mem_clear(struct memory_store *mem)
 			owner_free((struct memory_owner *)at);
 		}
 	}
-	convo_chain_clear(&mem->owners);
+	cv_chain_clear(&mem->owners);
 	pthread_mutex_destroy(&mem->owners_lock);
 	pthread_mutex_destroy(&mem->timer_lock);
 }

@@ -77,7 +77,7 @@ struct memory_session {
 
 struct memory_shard {
 	pthread_rwlock_t lock; /* guards sessions */
-	struct convo_chain sessions;
+	struct cv_chain sessions;
 };
 
 struct memory_store {
@@ -87,101 +87,101 @@ struct memory_store {
 	_Atomic int64_t last_position, last_number;
 
 	pthread_mutex_t owners_lock; /* guards owners and the refs of all of them */
-	struct convo_chain owners;
+	struct cv_chain owners;
 
 	pthread_mutex_t timer_lock; /* guards timer */
 	struct order_node *timer;
 };
 
-void convo_mem_init(struct memory_store *mem);
+void cv_mem_init(struct memory_store *mem);
 
 /** Free everything; nobody may be using it. */
-void convo_mem_clear(struct memory_store *mem);
+void cv_mem_clear(struct memory_store *mem);
 
 /** The hash of a name; `user` and `session` may be NULL. */
-uint64_t convo_mem_hash(const struct memory_store *mem, const char *app, const char *user,
-			const char *session);
+uint64_t cv_mem_hash(const struct memory_store *mem, const char *app, const char *user,
+		     const char *session);
 
 /* ---- owners ----------------------------------------------------------------------------- */
 
 /** An owner with a use counted, of an app when `user` is NULL. NULL when it is not there and not to
  * be made, or memory is out. */
-struct memory_owner *convo_mem_owner_get(struct memory_store *mem, const char *app,
-					 const char *user, bool make);
+struct memory_owner *cv_mem_owner_get(struct memory_store *mem, const char *app, const char *user,
+				      bool make);
 
 /** One use less; an owner that nobody uses and that has no state is forgotten. */
-void convo_mem_owner_put(struct memory_store *mem, struct memory_owner *owner);
+void cv_mem_owner_put(struct memory_store *mem, struct memory_owner *owner);
 
 /* ---- sessions --------------------------------------------------------------------------- */
 
 /** A session that is nowhere yet, with one use counted, or NULL. */
-struct memory_session *convo_mem_new(struct memory_store *mem, const struct convo_key *key,
-				     uint64_t hash, const struct store_create *create);
+struct memory_session *cv_mem_new(struct memory_store *mem, const struct convo_key *key,
+				  uint64_t hash, const struct store_create *create);
 
 /** The live session of a name with a use counted, or NULL. It may expire or go any moment. */
-struct memory_session *convo_mem_get(struct memory_store *mem, const struct convo_key *key);
+struct memory_session *cv_mem_get(struct memory_store *mem, const struct convo_key *key);
 
 /** One use less; the last one frees it. */
-void convo_mem_put(struct memory_store *mem, struct memory_session *session);
+void cv_mem_put(struct memory_store *mem, struct memory_session *session);
 
 /** With the session's lock held: whether calls at this moment see it (T2). */
-static inline bool convo_mem_lives(const struct memory_session *session, int64_t now_us)
+static inline bool cv_mem_lives(const struct memory_session *session, int64_t now_us)
 {
 	return session->life == LIFE_LIVE && (!session->expires_us || session->expires_us > now_us);
 }
 
 /** The same for one in the trash. */
-static inline bool convo_mem_in_trash(const struct memory_session *session, int64_t now_us)
+static inline bool cv_mem_in_trash(const struct memory_session *session, int64_t now_us)
 {
 	return session->life == LIFE_TRASH && session->purge_us > now_us;
 }
 
 /** A position in front of all others (S3). */
-int64_t convo_mem_position(struct memory_store *mem, int64_t now_us);
+int64_t cv_mem_position(struct memory_store *mem, int64_t now_us);
 
 /** Note that a session belongs further to the front of its list. */
-void convo_mem_touch(struct memory_store *mem, struct memory_session *session, int64_t now_us);
+void cv_mem_touch(struct memory_store *mem, struct memory_session *session, int64_t now_us);
 
 /** With the owner's list_lock held: put every session that moved where it belongs. */
-void convo_mem_settle(struct memory_store *mem, struct memory_owner *owner);
+void cv_mem_settle(struct memory_store *mem, struct memory_owner *owner);
 
 /* ---- shards ----------------------------------------------------------------------------- */
 
-struct memory_shard *convo_mem_shard(struct memory_store *mem, uint64_t hash);
+struct memory_shard *cv_mem_shard(struct memory_store *mem, uint64_t hash);
 
 /** With the shard's lock held: the live session of a name, or NULL. */
-struct memory_session *convo_mem_find_live(const struct memory_shard *shard, uint64_t hash,
-					   const struct convo_key *key);
+struct memory_session *cv_mem_find_live(const struct memory_shard *shard, uint64_t hash,
+					const struct convo_key *key);
 
 /** With the shard's lock held: the one deleted last, or that generation; NULL. */
-struct memory_session *convo_mem_find_trash(const struct memory_shard *shard, uint64_t hash,
-					    const struct convo_key *key,
-					    const unsigned char *generation, int64_t now_us);
+struct memory_session *cv_mem_find_trash(const struct memory_shard *shard, uint64_t hash,
+					 const struct convo_key *key,
+					 const unsigned char *generation, int64_t now_us);
 
 /**
  * With the shard's lock held for writing: whether a live session has the name. One that has
  * expired makes way.
  */
-bool convo_mem_is_taken(struct memory_store *mem, struct memory_shard *shard, uint64_t hash,
-			const struct convo_key *key, int64_t now_us);
+bool cv_mem_is_taken(struct memory_store *mem, struct memory_shard *shard, uint64_t hash,
+		     const struct convo_key *key, int64_t now_us);
 
 /**
  * With the shard's lock held for writing, which makes changes of life one after the other: put a
  * session into the list of its new life, and look at it again when that may end (0: never).
  */
-void convo_mem_turn(struct memory_store *mem, struct memory_session *session, enum memory_life life,
-		    int64_t position, int64_t due_us);
+void cv_mem_turn(struct memory_store *mem, struct memory_session *session, enum memory_life life,
+		 int64_t position, int64_t due_us);
 
 /** With the shard's lock held for writing: the end of a session. */
-void convo_mem_retire(struct memory_store *mem, struct memory_shard *shard,
-		      struct memory_session *session);
+void cv_mem_retire(struct memory_store *mem, struct memory_shard *shard,
+		   struct memory_session *session);
 
 /* ---- the timer -------------------------------------------------------------------------- */
 
 /** Plan to look at a session again at this moment, or not at all for 0. */
-void convo_mem_watch(struct memory_store *mem, struct memory_session *session, int64_t due_us);
+void cv_mem_watch(struct memory_store *mem, struct memory_session *session, int64_t due_us);
 
 /** The session that the timer names first, with a use counted, if its moment has come. */
-struct memory_session *convo_mem_due(struct memory_store *mem, int64_t now_us);
+struct memory_session *cv_mem_due(struct memory_store *mem, int64_t now_us);
 
 #endif

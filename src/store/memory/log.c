@@ -44,7 +44,7 @@ static struct memory_event *event_pack(const struct store_event *event, int64_t 
 	to = (char *)(packed->len + fields);
 	fields = 0;
 	for (i = 0; i < FIELD_COUNT; i++) {
-		const struct convo_text *field = &event->field[i];
+		const struct cv_text *field = &event->field[i];
 
 		if (!field->data)
 			continue;
@@ -56,7 +56,7 @@ static struct memory_event *event_pack(const struct store_event *event, int64_t 
 	return packed;
 }
 
-void convo_log_get(const struct memory_log *log, int64_t seq, struct store_event *out)
+void cv_log_get(const struct memory_log *log, int64_t seq, struct store_event *out)
 {
 	const struct memory_event *packed = log->ring[(size_t)seq & (log->cap - 1)];
 	size_t fields = 0, at = 0;
@@ -74,7 +74,7 @@ void convo_log_get(const struct memory_log *log, int64_t seq, struct store_event
 	for (i = 0; i < FIELD_COUNT; i++) {
 		if (!(packed->present >> i & 1))
 			continue;
-		out->field[i] = (struct convo_text){from, packed->len[at]};
+		out->field[i] = (struct cv_text){from, packed->len[at]};
 		from += packed->len[at++];
 	}
 }
@@ -131,7 +131,7 @@ static void table_remove(struct memory_log *log, int64_t seq)
 	log->table[hole].place = 0;
 }
 
-int64_t convo_log_find(const struct memory_log *log, const unsigned char *id)
+int64_t cv_log_find(const struct memory_log *log, const unsigned char *id)
 {
 	uint32_t hash = id_hash(log, id);
 	size_t mask, slot;
@@ -163,11 +163,11 @@ static int log_reserve(struct memory_log *log, size_t extra)
 		cap *= 2;
 	if (cap == log->cap)
 		return 0;
-	if (cap > UINT32_MAX / 2 || !convo_mul(cap, sizeof(struct memory_event *), &bytes))
+	if (cap > UINT32_MAX / 2 || !cv_mul(cap, sizeof(struct memory_event *), &bytes))
 		return CONVO_E_NOMEM;
 	grown.cap = cap;
 	grown.ring = malloc(bytes);
-	grown.table = convo_alloc(cap * 2, sizeof(*grown.table));
+	grown.table = cv_alloc(cap * 2, sizeof(*grown.table));
 	if (!grown.ring || !grown.table) {
 		free(grown.ring);
 		free(grown.table);
@@ -183,8 +183,7 @@ static int log_reserve(struct memory_log *log, size_t extra)
 	return 0;
 }
 
-int convo_log_append(struct memory_log *log, struct store_event *events, size_t count,
-		     int64_t now_ms)
+int cv_log_append(struct memory_log *log, struct store_event *events, size_t count, int64_t now_ms)
 {
 	int64_t last_seq = log->last_seq, seq;
 	size_t i;
@@ -220,7 +219,7 @@ int convo_log_append(struct memory_log *log, struct store_event *events, size_t 
 	return 0;
 }
 
-void convo_log_trim(struct memory_log *log, int64_t first_seq)
+void cv_log_trim(struct memory_log *log, int64_t first_seq)
 {
 	for (; log->first_seq < first_seq; log->first_seq++) {
 		table_remove(log, log->first_seq);
@@ -228,7 +227,7 @@ void convo_log_trim(struct memory_log *log, int64_t first_seq)
 	}
 }
 
-void convo_log_clear(struct memory_log *log)
+void cv_log_clear(struct memory_log *log)
 {
 	int64_t seq;
 

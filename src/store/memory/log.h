@@ -24,21 +24,20 @@ struct memory_log {
 };
 
 /** The seq of an id, 0 when it is not there. */
-int64_t convo_log_find(const struct memory_log *log, const unsigned char *id);
+int64_t cv_log_find(const struct memory_log *log, const unsigned char *id);
 
 /**
  * Add events behind the last one, all or none, setting seq and time_ms of those whose seq is 0 and
  * passing over the others. @return 0, CONVO_E_NOMEM
  */
-int convo_log_append(struct memory_log *log, struct store_event *events, size_t count,
-		     int64_t now_ms);
+int cv_log_append(struct memory_log *log, struct store_event *events, size_t count, int64_t now_ms);
 
 /** Free the events before this seq. */
-void convo_log_trim(struct memory_log *log, int64_t first_seq);
+void cv_log_trim(struct memory_log *log, int64_t first_seq);
 
 /** The event of a seq that is in the log; borrowed. */
-void convo_log_get(const struct memory_log *log, int64_t seq, struct store_event *out);
+void cv_log_get(const struct memory_log *log, int64_t seq, struct store_event *out);
 
-void convo_log_clear(struct memory_log *log);
+void cv_log_clear(struct memory_log *log);
 
 #endif

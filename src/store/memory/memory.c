@@ -52,15 +52,14 @@ static int step_check(struct memory_step *step, struct convo_err *err)
 	int rc = 0;
 
 	if (step->plan.scopes & CONVO_SCOPE_SESSION)
-		rc = convo_plan_check(&step->plan, CONVO_SCOPE_SESSION, &step->session->state, err);
+		rc = cv_plan_check(&step->plan, CONVO_SCOPE_SESSION, &step->session->state, err);
 	if (rc >= 0 && step->plan.scopes & CONVO_SCOPE_USER)
-		rc = convo_plan_check(&step->plan, CONVO_SCOPE_USER, &step->user->state, err);
+		rc = cv_plan_check(&step->plan, CONVO_SCOPE_USER, &step->user->state, err);
 	if (rc >= 0 && step->plan.scopes & CONVO_SCOPE_APP)
-		rc = convo_plan_check(&step->plan, CONVO_SCOPE_APP, &step->app->state, err);
+		rc = cv_plan_check(&step->plan, CONVO_SCOPE_APP, &step->app->state, err);
 	if (rc >= 0 && step->count &&
-	    convo_log_append(&step->session->log, step->events, step->count, step->now_us / 1000) <
-		    0)
-		rc = convo_fail_nomem(err);
+	    cv_log_append(&step->session->log, step->events, step->count, step->now_us / 1000) < 0)
+		rc = cv_fail_nomem(err);
 	return rc;
 }
 
@@ -73,11 +72,11 @@ static int step_take(struct memory_step *step, struct convo_err *err)
 	lock_state(step->user, step->app, scopes);
 	rc = step_check(step, err);
 	if (rc >= 0 && scopes & CONVO_SCOPE_SESSION)
-		convo_plan_apply(&step->plan, CONVO_SCOPE_SESSION, &step->session->state);
+		cv_plan_apply(&step->plan, CONVO_SCOPE_SESSION, &step->session->state);
 	if (rc >= 0 && scopes & CONVO_SCOPE_USER)
-		convo_plan_apply(&step->plan, CONVO_SCOPE_USER, &step->user->state);
+		cv_plan_apply(&step->plan, CONVO_SCOPE_USER, &step->user->state);
 	if (rc >= 0 && scopes & CONVO_SCOPE_APP)
-		convo_plan_apply(&step->plan, CONVO_SCOPE_APP, &step->app->state);
+		cv_plan_apply(&step->plan, CONVO_SCOPE_APP, &step->app->state);
 	unlock_state(step->user, step->app, scopes);
 	return rc;
 }
@@ -89,25 +88,25 @@ static void session_written(struct memory_store *mem, struct memory_session *ses
 	session->updated_us = now_us > session->updated_us ? now_us : session->updated_us;
 	if (mem->base.opts.ttl_ms)
 		session->expires_us = now_us + mem->base.opts.ttl_ms * 1000;
-	convo_mem_touch(mem, session, now_us);
+	cv_mem_touch(mem, session, now_us);
 }
 
 /* ---- the functions of the backend ------------------------------------------------------- */
 
 static int memory_open(struct convo_store *store, const struct store_call *call,
-		       const struct convo_url *url, struct convo_err *err)
+		       const struct cv_url *url, struct convo_err *err)
 {
 	(void)call;
-	convo_mem_init(memory_of(store));
+	cv_mem_init(memory_of(store));
 	memcpy(store->where, "in-memory", sizeof("in-memory"));
 	if (url->host || url->path)
-		return convo_fail(err, CONVO_E_INVALID, "memory: has no place; write just memory:");
+		return cv_fail(err, CONVO_E_INVALID, "memory: has no place; write just memory:");
 	return 0;
 }
 
 static void memory_close(struct convo_store *store)
 {
-	convo_mem_clear(memory_of(store));
+	cv_mem_clear(memory_of(store));
 }
 
 /* With the shard's lock held for writing. */
@@ -119,19 +118,19 @@ static int create_locked(struct memory_store *mem, struct memory_shard *shard,
 	int64_t now_us = step->now_us;
 	int rc;
 
-	if (convo_mem_is_taken(mem, shard, session->chain.hash, key, now_us))
-		return convo_refuse_exists(err, key);
-	if (!convo_chain_reserve(&shard->sessions, 1))
-		return convo_fail_nomem(err);
+	if (cv_mem_is_taken(mem, shard, session->chain.hash, key, now_us))
+		return cv_refuse_exists(err, key);
+	if (!cv_chain_reserve(&shard->sessions, 1))
+		return cv_fail_nomem(err);
 	rc = step_take(step, err);
 	if (rc < 0)
 		return rc;
 	session->created_us = session->updated_us = now_us;
 	if (mem->base.opts.ttl_ms)
 		session->expires_us = now_us + mem->base.opts.ttl_ms * 1000;
-	atomic_store(&session->position, convo_mem_position(mem, now_us));
-	convo_chain_add(&shard->sessions, &session->chain);
-	convo_mem_turn(mem, session, LIFE_LIVE, session->position, session->expires_us);
+	atomic_store(&session->position, cv_mem_position(mem, now_us));
+	cv_chain_add(&shard->sessions, &session->chain);
+	cv_mem_turn(mem, session, LIFE_LIVE, session->position, session->expires_us);
 	return 0;
 }
 
@@ -140,26 +139,26 @@ static int memory_create(struct convo_store *store, const struct store_call *cal
 			 struct convo_err *err)
 {
 	struct memory_store *mem = memory_of(store);
-	uint64_t hash = convo_mem_hash(mem, key->app, key->user, key->session);
-	struct memory_shard *shard = convo_mem_shard(mem, hash);
+	uint64_t hash = cv_mem_hash(mem, key->app, key->user, key->session);
+	struct memory_shard *shard = cv_mem_shard(mem, hash);
 	struct memory_step step = {.now_us = call->now_us};
 	int rc;
 
-	step.session = convo_mem_new(mem, key, hash, create);
+	step.session = cv_mem_new(mem, key, hash, create);
 	if (!step.session)
-		return convo_fail_nomem(err);
+		return cv_fail_nomem(err);
 	step.session->listed_in = LIFE_GONE;
 	step.user = step.session->owner;
 	step.app = step.user->app;
-	rc = convo_plan_make(&step.plan, create->changes, create->change_count, NULL, err);
+	rc = cv_plan_make(&step.plan, create->changes, create->change_count, NULL, err);
 	if (rc >= 0) {
 		pthread_rwlock_wrlock(&shard->lock);
 		rc = create_locked(mem, shard, key, &step, err);
 		pthread_rwlock_unlock(&shard->lock);
 	}
-	convo_plan_clear(&step.plan);
+	cv_plan_clear(&step.plan);
 	if (rc < 0)
-		convo_mem_put(mem, step.session);
+		cv_mem_put(mem, step.session);
 	return rc;
 }
 
@@ -167,7 +166,7 @@ static void session_meta(const struct memory_session *session, struct store_meta
 {
 	*meta = (struct store_meta){
 		.session = {session->id, session->id_len},
-		.title = convo_text_of(session->title),
+		.title = cv_text_of(session->title),
 		.created_us = session->created_us,
 		.updated_us = session->updated_us,
 		.expires_us = session->expires_us,
@@ -180,10 +179,10 @@ static void session_meta(const struct memory_session *session, struct store_meta
 	memcpy(meta->generation, session->generation, UUID_BYTES);
 }
 
-static int add_to_session(void *into, enum convo_scope scope, struct convo_text name,
-			  struct convo_text value, struct convo_err *err)
+static int add_to_session(void *into, enum convo_scope scope, struct cv_text name,
+			  struct cv_text value, struct convo_err *err)
 {
-	return convo_session_add_state(into, scope, name, value, err);
+	return cv_session_add_state(into, scope, name, value, err);
 }
 
 static int load_state(const struct memory_session *session, struct convo_session *into,
@@ -194,14 +193,11 @@ static int load_state(const struct memory_session *session, struct convo_session
 
 	pthread_rwlock_rdlock(&user->state_lock);
 	pthread_rwlock_rdlock(&app->state_lock);
-	rc = convo_table_each(&session->state, CONVO_SCOPE_SESSION, NULL, add_to_session, into,
-			      err);
+	rc = cv_table_each(&session->state, CONVO_SCOPE_SESSION, NULL, add_to_session, into, err);
 	if (rc >= 0)
-		rc = convo_table_each(&user->state, CONVO_SCOPE_USER, NULL, add_to_session, into,
-				      err);
+		rc = cv_table_each(&user->state, CONVO_SCOPE_USER, NULL, add_to_session, into, err);
 	if (rc >= 0)
-		rc = convo_table_each(&app->state, CONVO_SCOPE_APP, NULL, add_to_session, into,
-				      err);
+		rc = cv_table_each(&app->state, CONVO_SCOPE_APP, NULL, add_to_session, into, err);
 	pthread_rwlock_unlock(&app->state_lock);
 	pthread_rwlock_unlock(&user->state_lock);
 	return rc;
@@ -213,26 +209,26 @@ static int load_locked(struct convo_store *store, const struct memory_session *s
 		       struct convo_session *into, struct convo_err *err)
 {
 	const struct memory_log *log = &session->log;
-	int64_t first = convo_store_first_shown(store, log->first_seq, log->last_seq);
+	int64_t first = cv_store_first_shown(store, log->first_seq, log->last_seq);
 	int64_t around_seq = 0, seq, to;
 	struct store_event event;
 	struct store_meta meta;
 	int rc;
 
 	if (window->kind == CONVO_WINDOW_AROUND) {
-		around_seq = convo_log_find(log, around);
+		around_seq = cv_log_find(log, around);
 		if (around_seq < first)
-			return convo_fail(err, CONVO_E_NOTFOUND, "no such event in session '%s'",
-					  session->id);
+			return cv_fail(err, CONVO_E_NOTFOUND, "no such event in session '%s'",
+				       session->id);
 	}
 	session_meta(session, &meta);
-	rc = convo_session_set_meta(into, &meta, err);
+	rc = cv_session_set_meta(into, &meta, err);
 	if (rc >= 0)
 		rc = load_state(session, into, err);
-	convo_window_range(window, first, log->last_seq, around_seq, &seq, &to);
+	cv_window_range(window, first, log->last_seq, around_seq, &seq, &to);
 	for (; rc >= 0 && seq <= to; seq++) {
-		convo_log_get(log, seq, &event);
-		rc = convo_session_add_event(into, &event, err);
+		cv_log_get(log, seq, &event);
+		rc = cv_session_add_event(into, &event, err);
 	}
 	return rc;
 }
@@ -243,19 +239,19 @@ static int memory_load(struct convo_store *store, const struct store_call *call,
 		       struct convo_err *err)
 {
 	struct memory_store *mem = memory_of(store);
-	struct memory_session *session = convo_mem_get(mem, key);
+	struct memory_session *session = cv_mem_get(mem, key);
 	int rc;
 
-	convo_session_reset(into);
+	cv_session_reset(into);
 	if (!session)
-		return convo_refuse_notfound(err, key);
+		return cv_refuse_notfound(err, key);
 	pthread_rwlock_rdlock(&session->lock);
-	if (convo_mem_lives(session, call->now_us))
+	if (cv_mem_lives(session, call->now_us))
 		rc = load_locked(store, session, window, around, into, err);
 	else
-		rc = convo_refuse_notfound(err, key);
+		rc = cv_refuse_notfound(err, key);
 	pthread_rwlock_unlock(&session->lock);
-	convo_mem_put(mem, session);
+	cv_mem_put(mem, session);
 	return rc;
 }
 
@@ -265,7 +261,7 @@ static size_t append_find(const struct memory_log *log, struct store_append *app
 	size_t fresh = 0, i;
 
 	for (i = 0; i < append->count; i++) {
-		append->events[i].seq = convo_log_find(log, append->events[i].id);
+		append->events[i].seq = cv_log_find(log, append->events[i].id);
 		fresh += !append->events[i].seq;
 	}
 	return fresh;
@@ -281,24 +277,22 @@ static int append_locked(struct memory_store *mem, struct memory_step *step,
 	int64_t limit = mem->base.opts.event_limit, before = log->last_seq;
 	int rc;
 
-	if (!convo_mem_lives(session, step->now_us))
-		return convo_refuse_notfound(err, key);
+	if (!cv_mem_lives(session, step->now_us))
+		return cv_refuse_notfound(err, key);
 	if (append->generation && memcmp(append->generation, session->generation, UUID_BYTES) != 0)
-		return convo_refuse_generation(err, key, before);
+		return cv_refuse_generation(err, key, before);
 	if (!append_find(log, append))
 		return 0;
 	if (append->check_seq && append->after_seq != before)
-		return convo_refuse_conflict(err, key, before);
-	rc = convo_plan_make(&step->plan, append->changes, append->change_count, append->events,
-			     err);
+		return cv_refuse_conflict(err, key, before);
+	rc = cv_plan_make(&step->plan, append->changes, append->change_count, append->events, err);
 	if (rc >= 0)
 		rc = step_take(step, err);
 	if (rc < 0)
 		return rc;
 	if (limit)
-		convo_log_trim(log, log->last_seq - limit + 1 < before + 1
-					    ? log->last_seq - limit + 1
-					    : before + 1);
+		cv_log_trim(log, log->last_seq - limit + 1 < before + 1 ? log->last_seq - limit + 1
+									: before + 1);
 	session_written(mem, session, step->now_us);
 	return 0;
 }
@@ -308,12 +302,12 @@ static int memory_append(struct convo_store *store, const struct store_call *cal
 			 struct convo_err *err)
 {
 	struct memory_store *mem = memory_of(store);
-	struct memory_session *session = convo_mem_get(mem, key);
+	struct memory_session *session = cv_mem_get(mem, key);
 	struct memory_step step = {.events = append->events, .count = append->count};
 	int rc;
 
 	if (!session)
-		return convo_refuse_notfound(err, key);
+		return cv_refuse_notfound(err, key);
 	step.session = session;
 	step.user = session->owner;
 	step.app = session->owner->app;
@@ -321,37 +315,36 @@ static int memory_append(struct convo_store *store, const struct store_call *cal
 	pthread_rwlock_wrlock(&session->lock);
 	rc = append_locked(mem, &step, key, append, err);
 	pthread_rwlock_unlock(&session->lock);
-	convo_plan_clear(&step.plan);
-	convo_mem_put(mem, session);
+	cv_plan_clear(&step.plan);
+	cv_mem_put(mem, session);
 	return rc;
 }
 
 static int memory_rename(struct convo_store *store, const struct store_call *call,
-			 const struct convo_key *key, struct convo_text title,
-			 struct convo_err *err)
+			 const struct convo_key *key, struct cv_text title, struct convo_err *err)
 {
 	struct memory_store *mem = memory_of(store);
-	char *copy = convo_memdup(title.data, title.len), *old = copy;
+	char *copy = cv_memdup(title.data, title.len), *old = copy;
 	struct memory_session *session;
 	int rc = 0;
 
 	if (!copy)
-		return convo_fail_nomem(err);
-	session = convo_mem_get(mem, key);
+		return cv_fail_nomem(err);
+	session = cv_mem_get(mem, key);
 	if (!session) {
 		free(copy);
-		return convo_refuse_notfound(err, key);
+		return cv_refuse_notfound(err, key);
 	}
 	pthread_rwlock_wrlock(&session->lock);
-	if (convo_mem_lives(session, call->now_us)) {
+	if (cv_mem_lives(session, call->now_us)) {
 		old = session->title;
 		session->title = copy;
 		session_written(mem, session, call->now_us);
 	} else {
-		rc = convo_refuse_notfound(err, key);
+		rc = cv_refuse_notfound(err, key);
 	}
 	pthread_rwlock_unlock(&session->lock);
-	convo_mem_put(mem, session);
+	cv_mem_put(mem, session);
 	free(old);
 	return rc;
 }
@@ -364,9 +357,9 @@ static int list_add(struct memory_session *session, bool trash, int64_t now_us,
 	int rc = 0;
 
 	pthread_rwlock_rdlock(&session->lock);
-	if (trash ? convo_mem_in_trash(session, now_us) : convo_mem_lives(session, now_us)) {
+	if (trash ? cv_mem_in_trash(session, now_us) : cv_mem_lives(session, now_us)) {
 		session_meta(session, &meta);
-		rc = convo_page_add(into, &meta, err);
+		rc = cv_page_add(into, &meta, err);
 		++*count;
 	}
 	pthread_rwlock_unlock(&session->lock);
@@ -378,26 +371,24 @@ static int memory_list(struct convo_store *store, const struct store_call *call,
 		       struct store_page *into, struct convo_err *err)
 {
 	struct memory_store *mem = memory_of(store);
-	struct memory_owner *owner = convo_mem_owner_get(mem, app, user, false);
+	struct memory_owner *owner = cv_mem_owner_get(mem, app, user, false);
 	struct order_node *node;
 	size_t count = 0;
 	int rc = 0;
 
-	convo_page_reset(into);
+	cv_page_reset(into);
 	if (!owner)
 		return 0;
 	pthread_mutex_lock(&owner->list_lock);
-	convo_mem_settle(mem, owner);
-	node = convo_order_below(trash ? owner->trash : owner->live, place->position,
-				 place->number);
+	cv_mem_settle(mem, owner);
+	node = cv_order_below(trash ? owner->trash : owner->live, place->position, place->number);
 	while (node && rc >= 0 && count < n) {
 		rc = list_add(CONTAINER(node, struct memory_session, listed), trash, call->now_us,
 			      into, &count, err);
-		node = convo_order_below(trash ? owner->trash : owner->live, node->major,
-					 node->minor);
+		node = cv_order_below(trash ? owner->trash : owner->live, node->major, node->minor);
 	}
 	pthread_mutex_unlock(&owner->list_lock);
-	convo_mem_owner_put(mem, owner);
+	cv_mem_owner_put(mem, owner);
 	return rc;
 }
 
@@ -409,7 +400,7 @@ static void delete_locked(struct memory_store *mem, struct memory_shard *shard,
 	bool lives;
 
 	pthread_rwlock_wrlock(&session->lock);
-	lives = convo_mem_lives(session, now_us);
+	lives = cv_mem_lives(session, now_us);
 	if (lives && trash_us) {
 		session->life = LIFE_TRASH;
 		session->deleted_us = now_us;
@@ -417,23 +408,23 @@ static void delete_locked(struct memory_store *mem, struct memory_shard *shard,
 	}
 	pthread_rwlock_unlock(&session->lock);
 	if (lives && trash_us)
-		convo_mem_turn(mem, session, LIFE_TRASH, convo_mem_position(mem, now_us),
-			       now_us + trash_us);
+		cv_mem_turn(mem, session, LIFE_TRASH, cv_mem_position(mem, now_us),
+			    now_us + trash_us);
 	else
-		convo_mem_retire(mem, shard, session);
+		cv_mem_retire(mem, shard, session);
 }
 
 static int memory_delete(struct convo_store *store, const struct store_call *call,
 			 const struct convo_key *key, struct convo_err *err)
 {
 	struct memory_store *mem = memory_of(store);
-	uint64_t hash = convo_mem_hash(mem, key->app, key->user, key->session);
-	struct memory_shard *shard = convo_mem_shard(mem, hash);
+	uint64_t hash = cv_mem_hash(mem, key->app, key->user, key->session);
+	struct memory_shard *shard = cv_mem_shard(mem, hash);
 	struct memory_session *session;
 
 	(void)err;
 	pthread_rwlock_wrlock(&shard->lock);
-	session = convo_mem_find_live(shard, hash, key);
+	session = cv_mem_find_live(shard, hash, key);
 	if (session)
 		delete_locked(mem, shard, session, call->now_us);
 	pthread_rwlock_unlock(&shard->lock);
@@ -454,9 +445,9 @@ static void restore_locked(struct memory_store *mem, struct memory_session *sess
 	session->life = LIFE_LIVE;
 	session->deleted_us = session->purge_us = 0;
 	session->updated_us = now_us > session->updated_us ? now_us : session->updated_us;
-	atomic_store(&session->position, convo_mem_position(mem, now_us));
+	atomic_store(&session->position, cv_mem_position(mem, now_us));
 	pthread_rwlock_unlock(&session->lock);
-	convo_mem_turn(mem, session, LIFE_LIVE, atomic_load(&session->position), expires_us);
+	cv_mem_turn(mem, session, LIFE_LIVE, atomic_load(&session->position), expires_us);
 }
 
 static int memory_restore(struct convo_store *store, const struct store_call *call,
@@ -464,18 +455,17 @@ static int memory_restore(struct convo_store *store, const struct store_call *ca
 			  struct convo_err *err)
 {
 	struct memory_store *mem = memory_of(store);
-	uint64_t hash = convo_mem_hash(mem, key->app, key->user, key->session);
-	struct memory_shard *shard = convo_mem_shard(mem, hash);
+	uint64_t hash = cv_mem_hash(mem, key->app, key->user, key->session);
+	struct memory_shard *shard = cv_mem_shard(mem, hash);
 	struct memory_session *session;
 	int rc = 0;
 
 	pthread_rwlock_wrlock(&shard->lock);
-	session = convo_mem_find_trash(shard, hash, key, generation, call->now_us);
-	if (convo_mem_is_taken(mem, shard, hash, key, call->now_us))
-		rc = convo_refuse_exists(err, key);
+	session = cv_mem_find_trash(shard, hash, key, generation, call->now_us);
+	if (cv_mem_is_taken(mem, shard, hash, key, call->now_us))
+		rc = cv_refuse_exists(err, key);
 	else if (!session)
-		rc = convo_fail(err, CONVO_E_NOTFOUND, "no session '%s' in the trash",
-				key->session);
+		rc = cv_fail(err, CONVO_E_NOTFOUND, "no session '%s' in the trash", key->session);
 	else
 		restore_locked(mem, session, call->now_us);
 	pthread_rwlock_unlock(&shard->lock);
@@ -487,14 +477,14 @@ static int memory_purge(struct convo_store *store, const struct store_call *call
 			struct convo_err *err)
 {
 	struct memory_store *mem = memory_of(store);
-	uint64_t hash = convo_mem_hash(mem, key->app, key->user, key->session);
-	struct memory_shard *shard = convo_mem_shard(mem, hash);
+	uint64_t hash = cv_mem_hash(mem, key->app, key->user, key->session);
+	struct memory_shard *shard = cv_mem_shard(mem, hash);
 	struct memory_session *session;
 
 	(void)err;
 	pthread_rwlock_wrlock(&shard->lock);
-	while ((session = convo_mem_find_trash(shard, hash, key, generation, call->now_us)))
-		convo_mem_retire(mem, shard, session);
+	while ((session = cv_mem_find_trash(shard, hash, key, generation, call->now_us)))
+		cv_mem_retire(mem, shard, session);
 	pthread_rwlock_unlock(&shard->lock);
 	return 0;
 }
@@ -505,8 +495,8 @@ static int state_set_locked(struct memory_store *mem, struct memory_step *step,
 {
 	int rc;
 
-	if (step->session && !convo_mem_lives(step->session, step->now_us))
-		return convo_refuse_notfound(err, key);
+	if (step->session && !cv_mem_lives(step->session, step->now_us))
+		return cv_refuse_notfound(err, key);
 	rc = step_take(step, err);
 	if (rc >= 0 && step->session)
 		session_written(mem, step->session, step->now_us);
@@ -519,15 +509,15 @@ static int state_set_owned(struct memory_store *mem, struct memory_step *step,
 	int rc;
 
 	if (step->plan.scopes & CONVO_SCOPE_SESSION) {
-		step->session = convo_mem_get(mem, key);
+		step->session = cv_mem_get(mem, key);
 		if (!step->session)
-			return convo_refuse_notfound(err, key);
+			return cv_refuse_notfound(err, key);
 		pthread_rwlock_wrlock(&step->session->lock);
 	}
 	rc = state_set_locked(mem, step, key, err);
 	if (step->session) {
 		pthread_rwlock_unlock(&step->session->lock);
-		convo_mem_put(mem, step->session);
+		cv_mem_put(mem, step->session);
 	}
 	return rc;
 }
@@ -539,29 +529,29 @@ static int memory_state_set(struct convo_store *store, const struct store_call *
 	struct memory_store *mem = memory_of(store);
 	struct memory_step step = {.now_us = call->now_us};
 	struct memory_owner *owner = NULL;
-	int rc = convo_plan_make(&step.plan, changes, count, NULL, err);
+	int rc = cv_plan_make(&step.plan, changes, count, NULL, err);
 
 	if (rc >= 0 && step.plan.scopes & (CONVO_SCOPE_USER | CONVO_SCOPE_APP)) {
 		bool of_user = step.plan.scopes & CONVO_SCOPE_USER;
 
-		owner = convo_mem_owner_get(mem, key->app, of_user ? key->user : NULL, true);
+		owner = cv_mem_owner_get(mem, key->app, of_user ? key->user : NULL, true);
 		step.user = of_user ? owner : NULL;
 		step.app = of_user && owner ? owner->app : owner;
 		if (!owner)
-			rc = convo_fail_nomem(err);
+			rc = cv_fail_nomem(err);
 	}
 	if (rc >= 0)
 		rc = state_set_owned(mem, &step, key, err);
 	if (owner)
-		convo_mem_owner_put(mem, owner);
-	convo_plan_clear(&step.plan);
+		cv_mem_owner_put(mem, owner);
+	cv_plan_clear(&step.plan);
 	return rc;
 }
 
-static int add_to_list(void *into, enum convo_scope scope, struct convo_text name,
-		       struct convo_text value, struct convo_err *err)
+static int add_to_list(void *into, enum convo_scope scope, struct cv_text name,
+		       struct cv_text value, struct convo_err *err)
 {
-	return convo_state_add(into, scope, name, value, err);
+	return cv_state_add(into, scope, name, value, err);
 }
 
 /* What a list of state reads; NULL: not asked for, or never used. */
@@ -592,61 +582,61 @@ static void view_unlock(const struct state_view *view)
 
 /* With all of the view locked: what was set in one step is seen in one (T1). */
 static int view_list(const struct state_view *view, const struct store_call *call,
-		     const struct convo_key *key, const struct convo_text *name,
+		     const struct convo_key *key, const struct cv_text *name,
 		     struct convo_state *into, struct convo_err *err)
 {
 	int rc = 0;
 
 	if (view->session) {
-		if (!convo_mem_lives(view->session, call->now_us))
-			return convo_refuse_notfound(err, key);
-		rc = convo_table_each(&view->session->state, CONVO_SCOPE_SESSION, name, add_to_list,
-				      into, err);
+		if (!cv_mem_lives(view->session, call->now_us))
+			return cv_refuse_notfound(err, key);
+		rc = cv_table_each(&view->session->state, CONVO_SCOPE_SESSION, name, add_to_list,
+				   into, err);
 	}
 	if (rc >= 0 && view->user)
-		rc = convo_table_each(&view->user->state, CONVO_SCOPE_USER, name, add_to_list, into,
-				      err);
+		rc = cv_table_each(&view->user->state, CONVO_SCOPE_USER, name, add_to_list, into,
+				   err);
 	if (rc >= 0 && view->app)
-		rc = convo_table_each(&view->app->state, CONVO_SCOPE_APP, name, add_to_list, into,
-				      err);
+		rc = cv_table_each(&view->app->state, CONVO_SCOPE_APP, name, add_to_list, into,
+				   err);
 	return rc;
 }
 
 static int memory_state_list(struct convo_store *store, const struct store_call *call,
 			     const struct convo_key *key, unsigned scopes,
-			     const struct convo_text *name, struct convo_state *into,
+			     const struct cv_text *name, struct convo_state *into,
 			     struct convo_err *err)
 {
 	struct memory_store *mem = memory_of(store);
 	struct state_view view = {0};
 	int rc;
 
-	convo_state_reset(into);
+	cv_state_reset(into);
 	if (scopes & CONVO_SCOPE_SESSION) {
-		view.session = convo_mem_get(mem, key);
+		view.session = cv_mem_get(mem, key);
 		if (!view.session)
-			return convo_refuse_notfound(err, key);
+			return cv_refuse_notfound(err, key);
 	}
 	if (scopes & CONVO_SCOPE_USER)
-		view.user = convo_mem_owner_get(mem, key->app, key->user, false);
+		view.user = cv_mem_owner_get(mem, key->app, key->user, false);
 	if (scopes & CONVO_SCOPE_APP)
-		view.app = convo_mem_owner_get(mem, key->app, NULL, false);
+		view.app = cv_mem_owner_get(mem, key->app, NULL, false);
 	view_lock(&view);
 	rc = view_list(&view, call, key, name, into, err);
 	view_unlock(&view);
 	if (view.app)
-		convo_mem_owner_put(mem, view.app);
+		cv_mem_owner_put(mem, view.app);
 	if (view.user)
-		convo_mem_owner_put(mem, view.user);
+		cv_mem_owner_put(mem, view.user);
 	if (view.session)
-		convo_mem_put(mem, view.session);
+		cv_mem_put(mem, view.session);
 	return rc;
 }
 
 /* Remove a session if its time is over; otherwise look again when it may be. */
 static bool clean_one(struct memory_store *mem, struct memory_session *session, int64_t now_us)
 {
-	struct memory_shard *shard = convo_mem_shard(mem, session->chain.hash);
+	struct memory_shard *shard = cv_mem_shard(mem, session->chain.hash);
 	enum memory_life life;
 	int64_t ends_us;
 	bool over;
@@ -658,9 +648,9 @@ static bool clean_one(struct memory_store *mem, struct memory_session *session, 
 	pthread_rwlock_unlock(&session->lock);
 	over = life != LIFE_GONE && ends_us && ends_us <= now_us;
 	if (over)
-		convo_mem_retire(mem, shard, session);
+		cv_mem_retire(mem, shard, session);
 	else if (life != LIFE_GONE)
-		convo_mem_watch(mem, session, ends_us);
+		cv_mem_watch(mem, session, ends_us);
 	pthread_rwlock_unlock(&shard->lock);
 	return over;
 }
@@ -674,19 +664,19 @@ static int memory_clean(struct convo_store *store, const struct store_call *call
 	(void)err;
 	*more = true;
 	for (i = 0; i < CLEAN_STEP; i++) {
-		struct memory_session *session = convo_mem_due(mem, call->now_us);
+		struct memory_session *session = cv_mem_due(mem, call->now_us);
 
 		if (!session) {
 			*more = false;
 			break;
 		}
 		*removed += clean_one(mem, session, call->now_us);
-		convo_mem_put(mem, session);
+		cv_mem_put(mem, session);
 	}
 	return 0;
 }
 
-const struct convo_backend convo_backend_memory = {
+const struct cv_backend cv_backend_memory = {
 	.scheme = "memory",
 	.title = "in-memory",
 	.size = sizeof(struct memory_store),

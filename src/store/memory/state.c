@@ -25,7 +25,7 @@ struct state_step {
 /* ---- tables ----------------------------------------------------------------------------- */
 
 /* FNV-1a with a final mix: state names are chosen by the program, not by its users. */
-static uint64_t name_hash(struct convo_text name)
+static uint64_t name_hash(struct cv_text name)
 {
 	uint64_t hash = UINT64_C(0xcbf29ce484222325);
 	size_t i;
@@ -40,10 +40,10 @@ static size_t node_bytes(const struct state_node *node)
 	return (size_t)node->name_len + node->value_len;
 }
 
-static struct state_node *table_find(const struct state_table *table, struct convo_text name,
+static struct state_node *table_find(const struct state_table *table, struct cv_text name,
 				     uint64_t hash)
 {
-	struct chain_node *at = convo_chain_first(&table->names, hash);
+	struct chain_node *at = cv_chain_first(&table->names, hash);
 
 	for (; at; at = at->next) {
 		struct state_node *node = (struct state_node *)at;
@@ -58,15 +58,14 @@ static struct state_node *table_find(const struct state_table *table, struct con
 static int node_add(const struct state_node *node, enum convo_scope scope, state_add_fn add,
 		    void *into, struct convo_err *err)
 {
-	struct convo_text name = {node->data, node->name_len};
-	struct convo_text value = {node->data + node->name_len, node->value_len};
+	struct cv_text name = {node->data, node->name_len};
+	struct cv_text value = {node->data + node->name_len, node->value_len};
 
 	return add(into, scope, name, value, err);
 }
 
-int convo_table_each(const struct state_table *table, enum convo_scope scope,
-		     const struct convo_text *name, state_add_fn add, void *into,
-		     struct convo_err *err)
+int cv_table_each(const struct state_table *table, enum convo_scope scope,
+		  const struct cv_text *name, state_add_fn add, void *into, struct convo_err *err)
 {
 	size_t i;
 	int rc = 0;
@@ -85,7 +84,7 @@ int convo_table_each(const struct state_table *table, enum convo_scope scope,
 	return rc;
 }
 
-void convo_table_clear(struct state_table *table)
+void cv_table_clear(struct state_table *table)
 {
 	size_t i;
 
@@ -97,7 +96,7 @@ void convo_table_clear(struct state_table *table)
 			free(at);
 		}
 	}
-	convo_chain_clear(&table->names);
+	cv_chain_clear(&table->names);
 	table->bytes = 0;
 }
 
@@ -120,7 +119,7 @@ static struct state_node *node_make(const struct store_change *change)
 static int step_compare(const void *a, const void *b)
 {
 	const struct state_step *left = a, *right = b;
-	int order = convo_change_compare(left->change, right->change);
+	int order = cv_change_compare(left->change, right->change);
 
 	if (order)
 		return order;
@@ -135,23 +134,23 @@ static void plan_keep_last(struct state_plan *plan)
 	qsort(plan->step, plan->count, sizeof(*plan->step), step_compare);
 	for (i = 0; i < plan->count; i++) {
 		if (i + 1 < plan->count &&
-		    convo_change_compare(plan->step[i].change, plan->step[i + 1].change) == 0)
+		    cv_change_compare(plan->step[i].change, plan->step[i + 1].change) == 0)
 			continue;
 		plan->step[kept++] = plan->step[i];
 	}
 	plan->count = kept;
 }
 
-int convo_plan_make(struct state_plan *plan, const struct store_change *changes, size_t count,
-		    const struct store_event *events, struct convo_err *err)
+int cv_plan_make(struct state_plan *plan, const struct store_change *changes, size_t count,
+		 const struct store_event *events, struct convo_err *err)
 {
 	size_t i;
 
 	if (!count)
 		return 0;
-	plan->step = convo_alloc(count, sizeof(*plan->step));
+	plan->step = cv_alloc(count, sizeof(*plan->step));
 	if (!plan->step)
-		return convo_fail_nomem(err);
+		return cv_fail_nomem(err);
 	for (i = 0; i < count; i++) {
 		if (!events || !events[changes[i].event].seq)
 			plan->step[plan->count++].change = &changes[i];
@@ -171,20 +170,20 @@ int convo_plan_make(struct state_plan *plan, const struct store_change *changes,
 			continue;
 		step->node = node_make(step->change);
 		if (!step->node)
-			return convo_fail_nomem(err);
+			return cv_fail_nomem(err);
 	}
 	return 0;
 }
 
-int convo_plan_check(const struct state_plan *plan, enum convo_scope scope,
-		     struct state_table *table, struct convo_err *err)
+int cv_plan_check(const struct state_plan *plan, enum convo_scope scope, struct state_table *table,
+		  struct convo_err *err)
 {
 	size_t bytes = table->bytes, i;
 
 	if (!(plan->scopes & scope))
 		return 0;
-	if (!convo_chain_reserve(&table->names, plan->count))
-		return convo_fail_nomem(err);
+	if (!cv_chain_reserve(&table->names, plan->count))
+		return cv_fail_nomem(err);
 	for (i = 0; i < plan->count; i++) {
 		const struct store_change *change = plan->step[i].change;
 		const struct state_node *old;
@@ -195,28 +194,28 @@ int convo_plan_check(const struct state_plan *plan, enum convo_scope scope,
 		bytes -= old ? node_bytes(old) : 0;
 		bytes += store_change_bytes(change);
 	}
-	return bytes > CONVO_MAX_STATE && bytes > table->bytes ? convo_refuse_state(err, scope) : 0;
+	return bytes > CONVO_MAX_STATE && bytes > table->bytes ? cv_refuse_state(err, scope) : 0;
 }
 
 static void table_put(struct state_table *table, struct state_step *step)
 {
-	struct convo_text name = step->change->name;
+	struct cv_text name = step->change->name;
 	uint64_t hash = step->node ? step->node->chain.hash : name_hash(name);
 	struct state_node *old = table_find(table, name, hash);
 
 	if (old) {
-		convo_chain_remove(&table->names, &old->chain);
+		cv_chain_remove(&table->names, &old->chain);
 		table->bytes -= node_bytes(old);
 		free(old);
 	}
 	if (step->node) {
-		convo_chain_add(&table->names, &step->node->chain);
+		cv_chain_add(&table->names, &step->node->chain);
 		table->bytes += node_bytes(step->node);
 		step->node = NULL;
 	}
 }
 
-void convo_plan_apply(struct state_plan *plan, enum convo_scope scope, struct state_table *table)
+void cv_plan_apply(struct state_plan *plan, enum convo_scope scope, struct state_table *table)
 {
 	size_t i;
 
@@ -226,7 +225,7 @@ void convo_plan_apply(struct state_plan *plan, enum convo_scope scope, struct st
 	}
 }
 
-void convo_plan_clear(struct state_plan *plan)
+void cv_plan_clear(struct state_plan *plan)
 {
 	size_t i;
 

@@ -11,18 +11,17 @@
 
 /** All-zero is a valid empty table. */
 struct state_table {
-	struct convo_chain names;
+	struct cv_chain names;
 	size_t bytes; /* of names and values; what CONVO_MAX_STATE bounds */
 };
 
 /** Hand the names of a table to `add`, or only `name`. */
-typedef int (*state_add_fn)(void *into, enum convo_scope scope, struct convo_text name,
-			    struct convo_text value, struct convo_err *err);
-int convo_table_each(const struct state_table *table, enum convo_scope scope,
-		     const struct convo_text *name, state_add_fn add, void *into,
-		     struct convo_err *err);
+typedef int (*state_add_fn)(void *into, enum convo_scope scope, struct cv_text name,
+			    struct cv_text value, struct convo_err *err);
+int cv_table_each(const struct state_table *table, enum convo_scope scope,
+		  const struct cv_text *name, state_add_fn add, void *into, struct convo_err *err);
 
-void convo_table_clear(struct state_table *table);
+void cv_table_clear(struct state_table *table);
 
 /** Changes that have everything they need to be applied. All-zero is an empty one. */
 struct state_plan {
@@ -37,16 +36,16 @@ struct state_plan {
  *
  * @return 0, CONVO_E_NOMEM
  */
-int convo_plan_make(struct state_plan *plan, const struct store_change *changes, size_t count,
-		    const struct store_event *events, struct convo_err *err);
+int cv_plan_make(struct state_plan *plan, const struct store_change *changes, size_t count,
+		 const struct store_event *events, struct convo_err *err);
 
 /** Make a table ready for the plan's changes of a scope: 0, CONVO_E_TOOBIG, CONVO_E_NOMEM. */
-int convo_plan_check(const struct state_plan *plan, enum convo_scope scope,
-		     struct state_table *table, struct convo_err *err);
+int cv_plan_check(const struct state_plan *plan, enum convo_scope scope, struct state_table *table,
+		  struct convo_err *err);
 
 /** Apply the plan's changes of a scope, which was checked; cannot fail. */
-void convo_plan_apply(struct state_plan *plan, enum convo_scope scope, struct state_table *table);
+void cv_plan_apply(struct state_plan *plan, enum convo_scope scope, struct state_table *table);
 
-void convo_plan_clear(struct state_plan *plan);
+void cv_plan_clear(struct state_plan *plan);
 
 #endif

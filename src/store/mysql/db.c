@@ -32,7 +32,7 @@ struct my_db {
 	int64_t deadline_us; /* of the call that runs */
 	bool late;           /* it has passed */
 	bool broken;         /* not to be used again */
-	struct convo_buf row;
+	struct cv_buf row;
 };
 
 /* ---- the plan ------------------------------------------------------------------------- */
@@ -42,7 +42,7 @@ static const char *const my_options[] = {"ttl",  "limit",  "timeout", "trash",  
 					 "pool", "prefix", "schema",  "socket", "tls",
 					 "ca",   "cert",   "key"};
 
-static int my_plan_check(const struct convo_url *url, struct convo_err *err)
+static int my_plan_check(const struct cv_url *url, struct convo_err *err)
 {
 	size_t i, known;
 
@@ -52,19 +52,19 @@ static int my_plan_check(const struct convo_url *url, struct convo_err *err)
 				break;
 		}
 		if (known == sizeof(my_options) / sizeof(my_options[0]))
-			return convo_fail(err, CONVO_E_INVALID, "a mysql URL has no option '%.40s'",
-					  url->param[i].name);
+			return cv_fail(err, CONVO_E_INVALID, "a mysql URL has no option '%.40s'",
+				       url->param[i].name);
 	}
 	if (url->host && strchr(url->host, ','))
-		return convo_fail(err, CONVO_E_INVALID, "a mysql URL has one host");
+		return cv_fail(err, CONVO_E_INVALID, "a mysql URL has one host");
 	return 0;
 }
 
-static int my_plan_tls(struct my_plan *plan, const struct convo_url *url, struct convo_err *err)
+static int my_plan_tls(struct my_plan *plan, const struct cv_url *url, struct convo_err *err)
 {
-	const char *tls = convo_url_param(url, "tls");
+	const char *tls = cv_url_param(url, "tls");
 
-	plan->tls = tls || convo_url_param(url, "ca");
+	plan->tls = tls || cv_url_param(url, "ca");
 	plan->verify = plan->tls;
 	if (!tls || strcmp(tls, "verify") == 0)
 		return 0;
@@ -72,19 +72,19 @@ static int my_plan_tls(struct my_plan *plan, const struct convo_url *url, struct
 	if (strcmp(tls, "off") == 0)
 		plan->tls = false;
 	else if (strcmp(tls, "unverified") != 0)
-		return convo_fail(err, CONVO_E_INVALID, "tls must be verify, unverified or off");
+		return cv_fail(err, CONVO_E_INVALID, "tls must be verify, unverified or off");
 	return 0;
 }
 
 static bool my_plan_dup(char **out, const char *text)
 {
 	if (text && *text)
-		*out = convo_memdup(text, strlen(text));
+		*out = cv_memdup(text, strlen(text));
 	return !text || !*text || *out;
 }
 
-int convo_my_plan_init(struct my_plan *plan, const struct convo_url *url, char *where, size_t size,
-		       struct convo_err *err)
+int cv_my_plan_init(struct my_plan *plan, const struct cv_url *url, char *where, size_t size,
+		    struct convo_err *err)
 {
 	const char *database = url->path && *url->path == '/' ? url->path + 1 : url->path;
 	int rc = my_plan_check(url, err);
@@ -94,16 +94,16 @@ int convo_my_plan_init(struct my_plan *plan, const struct convo_url *url, char *
 	if (rc < 0)
 		return rc;
 	if (!database || !*database)
-		return convo_fail(err, CONVO_E_INVALID, "the mysql URL names no database");
+		return cv_fail(err, CONVO_E_INVALID, "the mysql URL names no database");
 	plan->port = (unsigned)url->port;
 	if (!my_plan_dup(&plan->host, url->host ? url->host : "localhost") ||
 	    !my_plan_dup(&plan->user, url->user) || !my_plan_dup(&plan->password, url->password) ||
 	    !my_plan_dup(&plan->database, database) ||
-	    !my_plan_dup(&plan->socket, convo_url_param(url, "socket")) ||
-	    !my_plan_dup(&plan->ca, convo_url_param(url, "ca")) ||
-	    !my_plan_dup(&plan->cert, convo_url_param(url, "cert")) ||
-	    !my_plan_dup(&plan->key, convo_url_param(url, "key")))
-		return convo_fail_nomem(err);
+	    !my_plan_dup(&plan->socket, cv_url_param(url, "socket")) ||
+	    !my_plan_dup(&plan->ca, cv_url_param(url, "ca")) ||
+	    !my_plan_dup(&plan->cert, cv_url_param(url, "cert")) ||
+	    !my_plan_dup(&plan->key, cv_url_param(url, "key")))
+		return cv_fail_nomem(err);
 	if (plan->socket)
 		snprintf(where, size, "%s/%s", plan->socket, plan->database);
 	else
@@ -112,7 +112,7 @@ int convo_my_plan_init(struct my_plan *plan, const struct convo_url *url, char *
 	return 0;
 }
 
-void convo_my_plan_clear(struct my_plan *plan)
+void cv_my_plan_clear(struct my_plan *plan)
 {
 	volatile char *wipe = plan->password;
 
@@ -145,7 +145,7 @@ static int my_wait(struct my_db *db, int status)
 	if (status & MYSQL_WAIT_EXCEPT)
 		fd.events |= POLLPRI;
 	do {
-		left_ms = (db->deadline_us - convo_clock_mono_us() + 999) / 1000;
+		left_ms = (db->deadline_us - cv_clock_mono_us() + 999) / 1000;
 		if (db->late || left_ms <= 0) {
 			db->late = true;
 			return MYSQL_WAIT_TIMEOUT;
@@ -262,14 +262,14 @@ static int my_refused(struct my_db *db, unsigned number, const char *text, enum 
 	if (refusal->how == MY_STALE)
 		db->broken = true;
 	if (db->late)
-		return convo_fail_maybe(err, CONVO_E_TIMEOUT, "%s: no answer in time",
-					db->plan->where);
+		return cv_fail_maybe(err, CONVO_E_TIMEOUT, "%s: no answer in time",
+				     db->plan->where);
 	if (refusal->how == MY_HUSHED)
 		text = "the server refused the data";
 	if (refusal->how == MY_GONE && refusal->code == CONVO_E_IO)
-		return convo_fail_maybe(err, CONVO_E_IO, "%s: connection lost (%s)",
-					db->plan->where, text);
-	convo_fail(err, refusal->code, "%s: %s", db->plan->where, text);
+		return cv_fail_maybe(err, CONVO_E_IO, "%s: connection lost (%s)", db->plan->where,
+				     text);
+	cv_fail(err, refusal->code, "%s: %s", db->plan->where, text);
 	return refusal->code;
 }
 
@@ -316,7 +316,7 @@ static void my_library_init(void)
 static struct my_db *my_new(const struct my_plan *plan, struct convo_err *err)
 {
 	static pthread_once_t once = PTHREAD_ONCE_INIT;
-	struct my_db *db = convo_alloc(1, sizeof(*db));
+	struct my_db *db = cv_alloc(1, sizeof(*db));
 
 	pthread_once(&once, my_library_init);
 	if (db) {
@@ -327,7 +327,7 @@ static struct my_db *my_new(const struct my_plan *plan, struct convo_err *err)
 	if (db && db->my)
 		return db;
 	free(db);
-	convo_fail_nomem(err);
+	cv_fail_nomem(err);
 	return NULL;
 }
 
@@ -350,7 +350,7 @@ static int my_set_options(struct my_db *db, struct convo_err *err)
 		if (plan->verify)
 			bad |= mysql_options(db->my, MYSQL_OPT_SSL_VERIFY_SERVER_CERT, &on);
 	}
-	return bad ? convo_fail_nomem(err) : 0;
+	return bad ? cv_fail_nomem(err) : 0;
 }
 
 static int my_connect(struct my_db *db, const char *database, unsigned *number,
@@ -370,10 +370,10 @@ static int my_connect(struct my_db *db, const char *database, unsigned *number,
 		return 0;
 	*number = mysql_errno(db->my);
 	if (db->late)
-		return convo_fail(err, CONVO_E_TIMEOUT, "%s: cannot connect in time", plan->where);
+		return cv_fail(err, CONVO_E_TIMEOUT, "%s: cannot connect in time", plan->where);
 	rc = my_refused(db, *number, mysql_error(db->my), &fate, err);
 	if (rc == CONVO_E_IO)
-		convo_fail(err, rc, "%s: %s", plan->where, mysql_error(db->my));
+		cv_fail(err, rc, "%s: %s", plan->where, mysql_error(db->my));
 	return rc;
 }
 
@@ -418,7 +418,7 @@ static struct my_db *my_open(const struct my_plan *plan, const char *database, i
 	if (rc == 0)
 		return db;
 	db->broken = true;
-	convo_my_close(db);
+	cv_my_close(db);
 	return NULL;
 }
 
@@ -429,7 +429,7 @@ static int my_create_database(const struct my_plan *plan, int64_t deadline_us,
 			      struct convo_err *err)
 {
 	enum pool_fate fate = POOL_KEEP;
-	struct convo_buf sql = {0};
+	struct cv_buf sql = {0};
 	const char *p = plan->database;
 	unsigned number;
 	struct my_db *db = my_open(plan, NULL, deadline_us, &number, err);
@@ -437,21 +437,21 @@ static int my_create_database(const struct my_plan *plan, int64_t deadline_us,
 
 	if (!db)
 		return CONVO_E_IO;
-	rc = convo_buf_adds(&sql, "CREATE DATABASE IF NOT EXISTS `");
+	rc = cv_buf_adds(&sql, "CREATE DATABASE IF NOT EXISTS `");
 	for (; rc == 0 && *p; p++)
-		rc = convo_buf_addf(&sql, *p == '`' ? "`%c" : "%c", *p);
+		rc = cv_buf_addf(&sql, *p == '`' ? "`%c" : "%c", *p);
 	if (rc == 0)
-		rc = convo_buf_adds(&sql, "` CHARACTER SET utf8mb4 COLLATE utf8mb4_bin");
+		rc = cv_buf_adds(&sql, "` CHARACTER SET utf8mb4 COLLATE utf8mb4_bin");
 	if (rc < 0)
-		convo_buf_fail(err, rc);
+		cv_buf_fail(err, rc);
 	else
 		rc = my_plain(db, sql.data, NULL, NULL, &fate, err);
-	convo_buf_clear(&sql);
-	convo_my_close(db);
+	cv_buf_clear(&sql);
+	cv_my_close(db);
 	return rc;
 }
 
-struct my_db *convo_my_open(const struct my_plan *plan, int64_t deadline_us, struct convo_err *err)
+struct my_db *cv_my_open(const struct my_plan *plan, int64_t deadline_us, struct convo_err *err)
 {
 	struct convo_err why;
 	unsigned number;
@@ -468,7 +468,7 @@ struct my_db *convo_my_open(const struct my_plan *plan, int64_t deadline_us, str
 	return db;
 }
 
-void convo_my_close(struct my_db *db)
+void cv_my_close(struct my_db *db)
 {
 	size_t i;
 
@@ -482,11 +482,11 @@ void convo_my_close(struct my_db *db)
 			mysql_stmt_close(db->stmt[i]);
 	}
 	mysql_close(db->my);
-	convo_buf_clear(&db->row);
+	cv_buf_clear(&db->row);
 	free(db);
 }
 
-bool convo_my_usable(const struct my_db *db)
+bool cv_my_usable(const struct my_db *db)
 {
 	struct pollfd fd = {.fd = mysql_get_socket(db->my), .events = POLLIN};
 
@@ -512,7 +512,7 @@ static int my_prepare(struct my_db *db, size_t text, enum pool_fate *fate, struc
 		return 0;
 	stmt = mysql_stmt_init(db->my);
 	if (!stmt)
-		return convo_fail_nomem(err);
+		return cv_fail_nomem(err);
 	MY_WAIT(db, mysql_stmt_prepare_start(&failed, stmt, sql, strlen(sql)),
 		mysql_stmt_prepare_cont(&failed, stmt, status));
 	if (!failed) {
@@ -565,9 +565,9 @@ static int my_execute(struct my_db *db, MYSQL_STMT *stmt, const struct my_query 
 		bytes += 16 + query->args[i].bytes.len;
 	}
 	if ((int64_t)bytes > db->max_packet)
-		return convo_fail(err, CONVO_E_TOOBIG,
-				  "%s: %zu bytes are more than its max_allowed_packet of %lld",
-				  db->plan->where, bytes, (long long)db->max_packet);
+		return cv_fail(err, CONVO_E_TOOBIG,
+			       "%s: %zu bytes are more than its max_allowed_packet of %lld",
+			       db->plan->where, bytes, (long long)db->max_packet);
 	if (query->arg_count && mysql_stmt_bind_param(stmt, bind))
 		return my_failed(db, stmt, fate, err);
 	MY_WAIT(db, mysql_stmt_execute_start(&failed, stmt),
@@ -603,8 +603,8 @@ static int my_result_init(struct my_db *db, struct my_result *result, MYSQL_STMT
 	result->count = mysql_stmt_field_count(stmt);
 	if (result->count > MY_COLUMNS || !field) {
 		*fate = POOL_LOST;
-		return convo_fail(err, CONVO_E_VERSION, "%s: its schema is not convo's",
-				  db->plan->where);
+		return cv_fail(err, CONVO_E_VERSION, "%s: its schema is not convo's",
+			       db->plan->where);
 	}
 	for (i = 0; i < result->count; i++) {
 		MYSQL_BIND *bind = &result->bind[i];
@@ -629,16 +629,16 @@ static int my_result_bytes(struct my_db *db, struct my_result *result, MYSQL_STM
 	char *at;
 
 	for (i = 0; i < result->count; i++) {
-		result->column[i].bytes = (struct convo_text){0};
+		result->column[i].bytes = (struct cv_text){0};
 		if (result->null[i])
 			result->column[i].number = 0;
 		else if (result->bind[i].buffer_type == MYSQL_TYPE_STRING)
 			need += result->length[i] + 1;
 	}
-	convo_buf_reset(&db->row);
-	at = convo_buf_room(&db->row, need);
+	cv_buf_reset(&db->row);
+	at = cv_buf_room(&db->row, need);
 	if (need && !at)
-		return convo_fail_nomem(err);
+		return cv_fail_nomem(err);
 	for (i = 0; i < result->count; i++) {
 		MYSQL_BIND bind = {.buffer_type = MYSQL_TYPE_STRING};
 
@@ -648,9 +648,8 @@ static int my_result_bytes(struct my_db *db, struct my_result *result, MYSQL_STM
 		bind.buffer_length = result->length[i] + 1;
 		bind.length = &bind.length_value;
 		if (mysql_stmt_fetch_column(stmt, &bind, i, 0))
-			return convo_fail(err, CONVO_E_IO, "%s: cannot read a row",
-					  db->plan->where);
-		result->column[i].bytes = (struct convo_text){at, result->length[i]};
+			return cv_fail(err, CONVO_E_IO, "%s: cannot read a row", db->plan->where);
+		result->column[i].bytes = (struct cv_text){at, result->length[i]};
 		at += result->length[i] + 1;
 	}
 	return 0;
@@ -704,8 +703,8 @@ static int my_take_all(struct my_db *db, MYSQL_STMT *stmt, struct my_query *quer
 	}
 }
 
-int convo_my_run(struct my_db *db, struct my_query *query, int64_t deadline_us,
-		 enum pool_fate *fate, struct convo_err *err)
+int cv_my_run(struct my_db *db, struct my_query *query, int64_t deadline_us, enum pool_fate *fate,
+	      struct convo_err *err)
 {
 	MYSQL_STMT *stmt;
 	int rc;
@@ -755,7 +754,7 @@ static int my_migration_exec(void *ctx, const char *sql, struct convo_err *err)
 
 	do
 		rc = my_plain(m->db, sql, NULL, NULL, m->fate, err);
-	while (rc == MY_AGAIN && convo_clock_mono_us() < m->deadline_us);
+	while (rc == MY_AGAIN && cv_clock_mono_us() < m->deadline_us);
 	return rc == MY_AGAIN ? CONVO_E_TIMEOUT : rc;
 }
 
@@ -772,7 +771,7 @@ static int my_migration_begin(void *ctx, struct convo_err *err)
 	snprintf(sql, sizeof(sql), "SELECT GET_LOCK(" MY_LOCK ", 3600)", m->prefix);
 	rc = my_migration_get(ctx, sql, &got, &found, err);
 	if (rc == 0 && got != 1)
-		rc = convo_fail(err, CONVO_E_IO, "%s: cannot lock its schema", m->db->plan->where);
+		rc = cv_fail(err, CONVO_E_IO, "%s: cannot lock its schema", m->db->plan->where);
 	return rc;
 }
 
@@ -790,8 +789,8 @@ static int my_migration_end(void *ctx, int rc, struct convo_err *err)
 	return rc < 0 ? rc : unlocked;
 }
 
-int convo_my_migrate(struct my_db *db, const struct sql_dialect *dialect, const char *prefix,
-		     bool check, int64_t deadline_us, enum pool_fate *fate, struct convo_err *err)
+int cv_my_migrate(struct my_db *db, const struct sql_dialect *dialect, const char *prefix,
+		  bool check, int64_t deadline_us, enum pool_fate *fate, struct convo_err *err)
 {
 	struct my_migration m = {db, prefix, deadline_us, fate};
 	struct sql_conn conn = {
@@ -805,7 +804,7 @@ int convo_my_migrate(struct my_db *db, const struct sql_dialect *dialect, const 
 	int rc;
 
 	my_begin(db, deadline_us);
-	rc = convo_sql_migrate(dialect, &conn, prefix, check, err);
+	rc = cv_sql_migrate(dialect, &conn, prefix, check, err);
 	if (*fate != POOL_KEEP)
 		db->broken = true;
 	return rc;

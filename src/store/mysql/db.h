@@ -32,32 +32,32 @@ struct my_plan {
  * @param where receives what to call the place: "localhost:3306/chat"
  * @return 0, CONVO_E_INVALID, CONVO_E_NOMEM
  */
-int convo_my_plan_init(struct my_plan *plan, const struct convo_url *url, char *where, size_t size,
-		       struct convo_err *err);
+int cv_my_plan_init(struct my_plan *plan, const struct cv_url *url, char *where, size_t size,
+		    struct convo_err *err);
 
 /** Forget it, wiping the password. */
-void convo_my_plan_clear(struct my_plan *plan);
+void cv_my_plan_clear(struct my_plan *plan);
 
 /** Connect, or NULL with `err` filled. */
-struct my_db *convo_my_open(const struct my_plan *plan, int64_t deadline_us, struct convo_err *err);
+struct my_db *cv_my_open(const struct my_plan *plan, int64_t deadline_us, struct convo_err *err);
 
 /** Close it without waiting for anything. NULL is fine. */
-void convo_my_close(struct my_db *db);
+void cv_my_close(struct my_db *db);
 
 /** Whether it still looks usable; neither blocks nor asks. */
-bool convo_my_usable(const struct my_db *db);
+bool cv_my_usable(const struct my_db *db);
 
 /** A parameter: a number, bytes, or NULL. */
 struct my_arg {
 	enum { MY_NULL, MY_INT, MY_BYTES } kind;
 	int64_t number;
-	struct convo_text bytes;
+	struct cv_text bytes;
 };
 
 /** A column of a row; numbers have no bytes and NULL has neither. */
 struct my_column {
 	int64_t number;
-	struct convo_text bytes;
+	struct cv_text bytes;
 };
 
 /** Take one row. */
@@ -75,7 +75,7 @@ struct my_query {
 	int64_t detail;  /* set with CONVO_E_TOOBIG: what raised it */
 };
 
-/** What convo_my_run() returns when others were in the way: nothing was done, try again. */
+/** What cv_my_run() returns when others were in the way: nothing was done, try again. */
 #define MY_AGAIN 1
 
 /**
@@ -83,11 +83,11 @@ struct my_query {
  *
  * @return 0, MY_AGAIN, what a row function returned, or the code for the server's refusal
  */
-int convo_my_run(struct my_db *db, struct my_query *query, int64_t deadline_us,
-		 enum pool_fate *fate, struct convo_err *err);
+int cv_my_run(struct my_db *db, struct my_query *query, int64_t deadline_us, enum pool_fate *fate,
+	      struct convo_err *err);
 
-/** Bring the schema up to date; see convo_sql_migrate(). */
-int convo_my_migrate(struct my_db *db, const struct sql_dialect *dialect, const char *prefix,
-		     bool check, int64_t deadline_us, enum pool_fate *fate, struct convo_err *err);
+/** Bring the schema up to date; see cv_sql_migrate(). */
+int cv_my_migrate(struct my_db *db, const struct sql_dialect *dialect, const char *prefix,
+		  bool check, int64_t deadline_us, enum pool_fate *fate, struct convo_err *err);
 
 #endif

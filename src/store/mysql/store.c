@@ -76,7 +76,7 @@ static const char *const my_texts[MY_TEXT_COUNT] = {
 static const struct sql_dialect my_dialect = {
 	.scheme = "mysql",
 	.quote = '`',
-	.migrations = convo_sql_mysql,
+	.migrations = cv_sql_mysql,
 	.delimiter = "$$",
 	/* {p}meta that is ours but empty is the first step of a migration that was cut short. */
 	.count_tables = "SELECT COUNT(*) FROM information_schema.tables "
@@ -100,23 +100,23 @@ struct my_store {
 
 static struct my_store *my_of(struct convo_store *store)
 {
-	assert(store->be == &convo_backend_mysql);
+	assert(store->be == &cv_backend_mysql);
 	return (struct my_store *)store;
 }
 
 static void *my_connect(struct convo_store *store, int64_t deadline_us, struct convo_err *err)
 {
-	return convo_my_open(&my_of(store)->plan, deadline_us, err);
+	return cv_my_open(&my_of(store)->plan, deadline_us, err);
 }
 
 static void my_disconnect(void *conn)
 {
-	convo_my_close(conn);
+	cv_my_close(conn);
 }
 
 static bool my_usable(void *conn)
 {
-	return convo_my_usable(conn);
+	return cv_my_usable(conn);
 }
 
 static const struct pool_driver my_driver = {
@@ -129,18 +129,18 @@ static const struct pool_driver my_driver = {
 
 /* Texts one after the other, and an index of where each is; see 0001.sql. */
 struct my_pack {
-	struct convo_buf events, changes, data;
+	struct cv_buf events, changes, data;
 	unsigned scopes; /* of the changes, or-ed */
 	int rc;
 };
 
-static void my_pack_text(struct my_pack *pack, struct convo_buf *index, struct convo_text text)
+static void my_pack_text(struct my_pack *pack, struct cv_buf *index, struct cv_text text)
 {
 	if (pack->rc == 0)
-		pack->rc = convo_buf_addf(index, "%09zu%09zu", text.data ? pack->data.len + 1 : 0,
-					  text.len);
+		pack->rc = cv_buf_addf(index, "%09zu%09zu", text.data ? pack->data.len + 1 : 0,
+				       text.len);
 	if (pack->rc == 0 && text.data)
-		pack->rc = convo_buf_add(&pack->data, text.data, text.len);
+		pack->rc = cv_buf_add(&pack->data, text.data, text.len);
 }
 
 static void my_pack_changes(struct my_pack *pack, const struct store_change *changes, size_t count)
@@ -149,8 +149,8 @@ static void my_pack_changes(struct my_pack *pack, const struct store_change *cha
 
 	for (i = 0; i < count && pack->rc == 0; i++) {
 		pack->scopes |= changes[i].scope;
-		pack->rc = convo_buf_addf(&pack->changes, "%d%09zu", (int)changes[i].scope,
-					  changes[i].event);
+		pack->rc = cv_buf_addf(&pack->changes, "%d%09zu", (int)changes[i].scope,
+				       changes[i].event);
 		my_pack_text(pack, &pack->changes, changes[i].name);
 		my_pack_text(pack, &pack->changes, changes[i].value);
 	}
@@ -162,9 +162,9 @@ static void my_pack_events(struct my_pack *pack, const struct store_event *event
 	int field;
 
 	for (i = 0; i < count && pack->rc == 0; i++) {
-		pack->rc = convo_buf_add(&pack->events, events[i].id, UUID_BYTES);
+		pack->rc = cv_buf_add(&pack->events, events[i].id, UUID_BYTES);
 		if (pack->rc == 0)
-			pack->rc = convo_buf_addf(&pack->events, "%d", events[i].status);
+			pack->rc = cv_buf_addf(&pack->events, "%d", events[i].status);
 		for (field = 0; field < FIELD_COUNT; field++)
 			my_pack_text(pack, &pack->events, events[i].field[field]);
 	}
@@ -172,9 +172,9 @@ static void my_pack_events(struct my_pack *pack, const struct store_event *event
 
 static void my_pack_clear(struct my_pack *pack)
 {
-	convo_buf_clear(&pack->events);
-	convo_buf_clear(&pack->changes);
-	convo_buf_clear(&pack->data);
+	cv_buf_clear(&pack->events);
+	cv_buf_clear(&pack->changes);
+	cv_buf_clear(&pack->data);
 }
 
 /* ---- running -------------------------------------------------------------------------- */
@@ -196,9 +196,9 @@ static void my_bytes(struct my_args *args, const void *data, size_t len)
 		(struct my_arg){.kind = data ? MY_BYTES : MY_NULL, .bytes = {data, len}};
 }
 
-static void my_buf(struct my_args *args, const struct convo_buf *buf)
+static void my_buf(struct my_args *args, const struct cv_buf *buf)
 {
-	my_bytes(args, convo_buf_str(buf), buf->len);
+	my_bytes(args, cv_buf_str(buf), buf->len);
 }
 
 static void my_key(struct my_args *args, const struct convo_key *key)
@@ -216,15 +216,15 @@ static int my_run_op(struct convo_store *store, void *conn, const struct store_c
 	int rc;
 
 	do
-		rc = convo_my_run(conn, ctx, call->deadline_us, fate, err);
-	while (rc == MY_AGAIN && *fate == POOL_KEEP && convo_clock_mono_us() < call->deadline_us);
+		rc = cv_my_run(conn, ctx, call->deadline_us, fate, err);
+	while (rc == MY_AGAIN && *fate == POOL_KEEP && cv_clock_mono_us() < call->deadline_us);
 	if (rc == MY_AGAIN)
-		rc = convo_fail(err, CONVO_E_TIMEOUT, "%s: other transactions were in the way",
-				store->where);
+		rc = cv_fail(err, CONVO_E_TIMEOUT, "%s: other transactions were in the way",
+			     store->where);
 	return rc;
 }
 
-/* Run a statement. `repeat` as for convo_pool_run(). */
+/* Run a statement. `repeat` as for cv_pool_run(). */
 static int my_run(struct my_store *my, const struct store_call *call, bool repeat,
 		  struct my_query *query, const struct my_args *args, struct convo_err *err)
 {
@@ -232,9 +232,9 @@ static int my_run(struct my_store *my, const struct store_call *call, bool repea
 
 	query->args = args->arg;
 	query->arg_count = args->count;
-	rc = convo_pool_run(my->pool, call, repeat, my_run_op, query, err);
+	rc = cv_pool_run(my->pool, call, repeat, my_run_op, query, err);
 	if (rc == CONVO_E_TOOBIG && query->detail)
-		return convo_refuse_state(err, (enum convo_scope)query->detail);
+		return cv_refuse_state(err, (enum convo_scope)query->detail);
 	return rc;
 }
 
@@ -259,8 +259,8 @@ static int my_migrate_op(struct convo_store *store, void *conn, const struct sto
 			 void *ctx, enum pool_fate *fate, struct convo_err *err)
 {
 	(void)ctx;
-	return convo_my_migrate(conn, &my_dialect, store->prefix, store->opts.check_schema,
-				call->deadline_us, fate, err);
+	return cv_my_migrate(conn, &my_dialect, store->prefix, store->opts.check_schema,
+			     call->deadline_us, fate, err);
 }
 
 static int my_expand(struct my_store *my, struct convo_err *err)
@@ -268,23 +268,23 @@ static int my_expand(struct my_store *my, struct convo_err *err)
 	int i, rc = 0;
 
 	for (i = 0; rc == 0 && i < MY_TEXT_COUNT; i++) {
-		struct convo_buf sql = {0};
+		struct cv_buf sql = {0};
 
-		rc = convo_sql_expand(&sql, &my_dialect, my->base.prefix, my_texts[i], err);
-		if (rc == 0 && !(my->sql[i] = convo_buf_take(&sql)))
-			rc = convo_fail_nomem(err);
+		rc = cv_sql_expand(&sql, &my_dialect, my->base.prefix, my_texts[i], err);
+		if (rc == 0 && !(my->sql[i] = cv_buf_take(&sql)))
+			rc = cv_fail_nomem(err);
 		my->texts[i] = my->sql[i];
-		convo_buf_clear(&sql);
+		cv_buf_clear(&sql);
 	}
 	return rc;
 }
 
 static int my_open(struct convo_store *store, const struct store_call *call,
-		   const struct convo_url *url, struct convo_err *err)
+		   const struct cv_url *url, struct convo_err *err)
 {
 	struct my_store *my = my_of(store);
 	char place[sizeof(store->where) - sizeof("MySQL ()")] = "";
-	int rc = convo_my_plan_init(&my->plan, url, place, sizeof(place), err);
+	int rc = cv_my_plan_init(&my->plan, url, place, sizeof(place), err);
 
 	snprintf(store->where, sizeof(store->where), "MySQL (%s)", place);
 	my->plan.where = store->where;
@@ -294,9 +294,9 @@ static int my_open(struct convo_store *store, const struct store_call *call,
 	if (rc == 0)
 		rc = my_expand(my, err);
 	if (rc == 0)
-		rc = convo_pool_new(&my->pool, store, &my_driver, err);
+		rc = cv_pool_new(&my->pool, store, &my_driver, err);
 	if (rc == 0)
-		rc = convo_pool_run(my->pool, call, true, my_migrate_op, NULL, err);
+		rc = cv_pool_run(my->pool, call, true, my_migrate_op, NULL, err);
 	/* A database that disappears later was not meant to be made again. */
 	my->plan.create_database = false;
 	return rc;
@@ -307,15 +307,15 @@ static void my_close(struct convo_store *store)
 	struct my_store *my = my_of(store);
 	int i;
 
-	convo_pool_free(my->pool);
-	convo_my_plan_clear(&my->plan);
+	cv_pool_free(my->pool);
+	cv_my_plan_clear(&my->plan);
 	for (i = 0; i < MY_TEXT_COUNT; i++)
 		free(my->sql[i]);
 }
 
-static int my_schema(struct convo_buf *out, const char *prefix, struct convo_err *err)
+static int my_schema(struct cv_buf *out, const char *prefix, struct convo_err *err)
 {
-	return convo_sql_schema(out, &my_dialect, prefix, err);
+	return cv_sql_schema(out, &my_dialect, prefix, err);
 }
 
 /* ---- creating and loading ------------------------------------------------------------- */
@@ -342,11 +342,10 @@ static int my_create(struct convo_store *store, const struct store_call *call,
 	my_buf(&args, &pack.changes);
 	my_buf(&args, &pack.data);
 	/* Its generation tells a repeat from another creator. */
-	rc = pack.rc < 0 ? convo_buf_fail(err, pack.rc)
-			 : my_run(my, call, true, &query, &args, err);
+	rc = pack.rc < 0 ? cv_buf_fail(err, pack.rc) : my_run(my, call, true, &query, &args, err);
 	my_pack_clear(&pack);
 	if (rc == CONVO_E_EXISTS || (rc == 0 && code < 0))
-		return convo_refuse_exists(err, key);
+		return cv_refuse_exists(err, key);
 	return rc;
 }
 
@@ -379,7 +378,7 @@ static void my_load_begin(void *ctx)
 	struct my_load *load = ctx;
 
 	load->found = false;
-	convo_session_reset(load->into);
+	cv_session_reset(load->into);
 }
 
 static int my_load_event(struct my_load *load, const struct my_column *column,
@@ -394,7 +393,7 @@ static int my_load_event(struct my_load *load, const struct my_column *column,
 		memcpy(event.id, column[3].bytes.data, UUID_BYTES);
 	for (i = 0; i < FIELD_COUNT; i++)
 		event.field[i] = column[5 + i].bytes;
-	return convo_session_add_event(load->into, &event, err);
+	return cv_session_add_event(load->into, &event, err);
 }
 
 static int my_load_row(void *ctx, const struct my_column *column, struct convo_err *err)
@@ -406,10 +405,10 @@ static int my_load_row(void *ctx, const struct my_column *column, struct convo_e
 	case 0:
 		my_row_meta(&meta, column);
 		load->found = true;
-		return convo_session_set_meta(load->into, &meta, err);
+		return cv_session_set_meta(load->into, &meta, err);
 	case 1:
-		return convo_session_add_state(load->into, (enum convo_scope)column[1].number,
-					       column[2].bytes, column[3].bytes, err);
+		return cv_session_add_state(load->into, (enum convo_scope)column[1].number,
+					    column[2].bytes, column[3].bytes, err);
 	default:
 		return my_load_event(load, column, err);
 	}
@@ -435,7 +434,7 @@ static int my_load(struct convo_store *store, const struct store_call *call,
 	my_int(&args, seq);
 	my_bytes(&args, window->kind == CONVO_WINDOW_AROUND ? around : NULL, UUID_BYTES);
 	rc = my_run(my_of(store), call, true, &query, &args, err);
-	return rc == 0 && !load.found ? convo_refuse_notfound(err, key) : rc;
+	return rc == 0 && !load.found ? cv_refuse_notfound(err, key) : rc;
 }
 
 /* ---- appending ------------------------------------------------------------------------ */
@@ -487,21 +486,20 @@ static int my_append(struct convo_store *store, const struct store_call *call,
 	my_int(&args, pack.scopes);
 	my_buf(&args, &pack.changes);
 	my_buf(&args, &pack.data);
-	rc = pack.rc < 0 ? convo_buf_fail(err, pack.rc)
-			 : my_run(my, call, true, &query, &args, err);
+	rc = pack.rc < 0 ? cv_buf_fail(err, pack.rc) : my_run(my, call, true, &query, &args, err);
 	my_pack_clear(&pack);
 	if (rc < 0 || self.code == 0)
 		return rc;
 	if (self.code == CONVO_E_NOTFOUND)
-		return convo_refuse_notfound(err, key);
-	return self.code == CONVO_E_CONFLICT ? convo_refuse_conflict(err, key, self.last_seq)
-					     : convo_refuse_generation(err, key, self.last_seq);
+		return cv_refuse_notfound(err, key);
+	return self.code == CONVO_E_CONFLICT ? cv_refuse_conflict(err, key, self.last_seq)
+					     : cv_refuse_generation(err, key, self.last_seq);
 }
 
 /* ---- other writes --------------------------------------------------------------------- */
 
 static int my_rename(struct convo_store *store, const struct store_call *call,
-		     const struct convo_key *key, struct convo_text title, struct convo_err *err)
+		     const struct convo_key *key, struct cv_text title, struct convo_err *err)
 {
 	struct my_store *my = my_of(store);
 	struct my_query query = {.text = MY_RENAME};
@@ -520,7 +518,7 @@ static int my_rename(struct convo_store *store, const struct store_call *call,
 	my_key(&args, key);
 	my_int(&args, call->now_us);
 	rc = my_run(my, call, false, &query, &args, err);
-	return rc == 0 && query.changed == 0 ? convo_refuse_notfound(err, key) : rc;
+	return rc == 0 && query.changed == 0 ? cv_refuse_notfound(err, key) : rc;
 }
 
 struct my_clean {
@@ -602,10 +600,9 @@ static int my_restore(struct convo_store *store, const struct store_call *call,
 	my_bytes(&args, generation, UUID_BYTES);
 	rc = my_run(my, call, false, &query, &args, err);
 	if (rc == CONVO_E_EXISTS || (rc == 0 && code == CONVO_E_EXISTS))
-		return convo_refuse_exists(err, key);
+		return cv_refuse_exists(err, key);
 	if (rc == 0 && code < 0)
-		return convo_fail(err, CONVO_E_NOTFOUND, "no session '%s' in the trash",
-				  key->session);
+		return cv_fail(err, CONVO_E_NOTFOUND, "no session '%s' in the trash", key->session);
 	return rc;
 }
 
@@ -633,12 +630,12 @@ static int my_list_row(void *ctx, const struct my_column *column, struct convo_e
 	struct store_meta meta;
 
 	my_row_meta(&meta, column);
-	return convo_page_add(ctx, &meta, err);
+	return cv_page_add(ctx, &meta, err);
 }
 
 static void my_list_begin(void *ctx)
 {
-	convo_page_reset(ctx);
+	cv_page_reset(ctx);
 }
 
 static int my_list(struct convo_store *store, const struct store_call *call, const char *app,
@@ -680,10 +677,9 @@ static int my_state_set(struct convo_store *store, const struct store_call *call
 	my_int(&args, pack.scopes);
 	my_buf(&args, &pack.changes);
 	my_buf(&args, &pack.data);
-	rc = pack.rc < 0 ? convo_buf_fail(err, pack.rc)
-			 : my_run(my, call, false, &query, &args, err);
+	rc = pack.rc < 0 ? cv_buf_fail(err, pack.rc) : my_run(my, call, false, &query, &args, err);
 	my_pack_clear(&pack);
-	return rc == 0 && code < 0 ? convo_refuse_notfound(err, key) : rc;
+	return rc == 0 && code < 0 ? cv_refuse_notfound(err, key) : rc;
 }
 
 struct my_state {
@@ -696,7 +692,7 @@ static void my_state_begin(void *ctx)
 	struct my_state *state = ctx;
 
 	state->found = false;
-	convo_state_reset(state->into);
+	cv_state_reset(state->into);
 }
 
 static int my_state_row(void *ctx, const struct my_column *column, struct convo_err *err)
@@ -704,16 +700,15 @@ static int my_state_row(void *ctx, const struct my_column *column, struct convo_
 	struct my_state *state = ctx;
 
 	if (column[0].number)
-		return convo_state_add(state->into, (enum convo_scope)column[0].number,
-				       column[1].bytes, column[2].bytes, err);
+		return cv_state_add(state->into, (enum convo_scope)column[0].number,
+				    column[1].bytes, column[2].bytes, err);
 	state->found = true;
 	return 0;
 }
 
 static int my_state_list(struct convo_store *store, const struct store_call *call,
-			 const struct convo_key *key, unsigned scopes,
-			 const struct convo_text *name, struct convo_state *into,
-			 struct convo_err *err)
+			 const struct convo_key *key, unsigned scopes, const struct cv_text *name,
+			 struct convo_state *into, struct convo_err *err)
 {
 	struct my_state state = {into, false};
 	struct my_query query = {
@@ -726,12 +721,12 @@ static int my_state_list(struct convo_store *store, const struct store_call *cal
 	my_int(&args, scopes);
 	my_bytes(&args, name ? name->data : NULL, name ? name->len : 0);
 	rc = my_run(my_of(store), call, true, &query, &args, err);
-	return rc == 0 && !state.found ? convo_refuse_notfound(err, key) : rc;
+	return rc == 0 && !state.found ? cv_refuse_notfound(err, key) : rc;
 }
 
 static const char *const my_aliases[] = {"mariadb", NULL};
 
-const struct convo_backend convo_backend_mysql = {
+const struct cv_backend cv_backend_mysql = {
 	.scheme = "mysql",
 	.aliases = my_aliases,
 	.title = "MySQL",

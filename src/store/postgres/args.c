@@ -14,7 +14,7 @@ static void pg_put(struct pg_args *args, const void *data, size_t len)
 {
 	args->bytes.max = PG_ARGS_MAX;
 	if (args->rc == 0)
-		args->rc = convo_buf_add(&args->bytes, data, len);
+		args->rc = cv_buf_add(&args->bytes, data, len);
 }
 
 static void pg_put_int(struct pg_args *args, size_t size, int64_t value)
@@ -41,13 +41,13 @@ static void pg_null(struct pg_args *args)
 	args->length[args->count - 1] = -1;
 }
 
-void convo_pg_args_int(struct pg_args *args, int64_t value)
+void cv_pg_args_int(struct pg_args *args, int64_t value)
 {
 	pg_begin(args, PG_INT8);
 	pg_put_int(args, 8, value);
 }
 
-void convo_pg_args_text(struct pg_args *args, struct convo_text text)
+void cv_pg_args_text(struct pg_args *args, struct cv_text text)
 {
 	pg_begin(args, PG_TEXT);
 	if (text.data)
@@ -56,7 +56,7 @@ void convo_pg_args_text(struct pg_args *args, struct convo_text text)
 		pg_null(args);
 }
 
-void convo_pg_args_uuid(struct pg_args *args, const unsigned char *uuid)
+void cv_pg_args_uuid(struct pg_args *args, const unsigned char *uuid)
 {
 	pg_begin(args, PG_UUID);
 	if (uuid)
@@ -81,7 +81,7 @@ static enum pg_type pg_array_of(enum pg_type element)
 	}
 }
 
-void convo_pg_args_array(struct pg_args *args, enum pg_type element, size_t count)
+void cv_pg_args_array(struct pg_args *args, enum pg_type element, size_t count)
 {
 	pg_begin(args, pg_array_of(element));
 	pg_put_int(args, 4, count ? 1 : 0);
@@ -93,7 +93,7 @@ void convo_pg_args_array(struct pg_args *args, enum pg_type element, size_t coun
 	}
 }
 
-void convo_pg_item_int(struct pg_args *args, enum pg_type element, int64_t value)
+void cv_pg_item_int(struct pg_args *args, enum pg_type element, int64_t value)
 {
 	size_t size = element == PG_INT2 ? 2 : 4;
 
@@ -101,7 +101,7 @@ void convo_pg_item_int(struct pg_args *args, enum pg_type element, int64_t value
 	pg_put_int(args, size, value);
 }
 
-void convo_pg_item_bytes(struct pg_args *args, enum pg_type element, struct convo_text bytes)
+void cv_pg_item_bytes(struct pg_args *args, enum pg_type element, struct cv_text bytes)
 {
 	if (!bytes.data) {
 		pg_put_int(args, 4, -1);
@@ -114,13 +114,13 @@ void convo_pg_item_bytes(struct pg_args *args, enum pg_type element, struct conv
 	pg_put(args, bytes.data, bytes.len);
 }
 
-int convo_pg_args_finish(struct pg_args *args, struct convo_err *err)
+int cv_pg_args_finish(struct pg_args *args, struct convo_err *err)
 {
-	const char *bytes = convo_buf_str(&args->bytes);
+	const char *bytes = cv_buf_str(&args->bytes);
 	int i;
 
 	if (args->rc < 0)
-		return convo_buf_fail(err, args->rc);
+		return cv_buf_fail(err, args->rc);
 	for (i = 0; i < args->count; i++) {
 		size_t end = i + 1 < args->count ? args->at[i + 1] : args->bytes.len;
 
@@ -132,8 +132,8 @@ int convo_pg_args_finish(struct pg_args *args, struct convo_err *err)
 	return 0;
 }
 
-void convo_pg_args_clear(struct pg_args *args)
+void cv_pg_args_clear(struct pg_args *args)
 {
-	convo_buf_clear(&args->bytes);
+	cv_buf_clear(&args->bytes);
 	memset(args, 0, sizeof(*args));
 }

@@ -26,7 +26,7 @@ enum pg_type {
 
 /** All-zero is valid. What fails while adding is kept in `rc`. */
 struct pg_args {
-	struct convo_buf bytes;
+	struct cv_buf bytes;
 	int rc;
 	int count;
 	size_t at[PG_ARGS]; /* where each begins in `bytes` */
@@ -37,21 +37,21 @@ struct pg_args {
 	int format[PG_ARGS];
 };
 
-void convo_pg_args_int(struct pg_args *args, int64_t value);
+void cv_pg_args_int(struct pg_args *args, int64_t value);
 
 /** Absent text and a NULL uuid are NULL. */
-void convo_pg_args_text(struct pg_args *args, struct convo_text text);
-void convo_pg_args_uuid(struct pg_args *args, const unsigned char *uuid);
+void cv_pg_args_text(struct pg_args *args, struct cv_text text);
+void cv_pg_args_uuid(struct pg_args *args, const unsigned char *uuid);
 
 /** Begin an array of `count` elements, which follow by the functions below. */
-void convo_pg_args_array(struct pg_args *args, enum pg_type element, size_t count);
-void convo_pg_item_int(struct pg_args *args, enum pg_type element, int64_t value);
-void convo_pg_item_bytes(struct pg_args *args, enum pg_type element, struct convo_text bytes);
+void cv_pg_args_array(struct pg_args *args, enum pg_type element, size_t count);
+void cv_pg_item_int(struct pg_args *args, enum pg_type element, int64_t value);
+void cv_pg_item_bytes(struct pg_args *args, enum pg_type element, struct cv_text bytes);
 
 /** Fill in what the driver wants. @return 0, CONVO_E_NOMEM, CONVO_E_TOOBIG */
-int convo_pg_args_finish(struct pg_args *args, struct convo_err *err);
+int cv_pg_args_finish(struct pg_args *args, struct convo_err *err);
 
 /** Free; it is empty and usable again. */
-void convo_pg_args_clear(struct pg_args *args);
+void cv_pg_args_clear(struct pg_args *args);
 
 #endif

@@ -71,8 +71,8 @@ static struct {
 } pq;
 /* clang-format on */
 
-static const struct convo_symbol pq_symbols[] = {PQ_CALLS(PQ_SYMBOL)};
-static struct convo_library pq_library = CONVO_LIBRARY("libpq.so.5", pq_symbols);
+static const struct cv_symbol pq_symbols[] = {PQ_CALLS(PQ_SYMBOL)};
+static struct cv_library pq_library = CONVO_LIBRARY("libpq.so.5", pq_symbols);
 
 /* ---- the plan ------------------------------------------------------------------------- */
 
@@ -111,9 +111,9 @@ static size_t pg_keep(struct pg_plan *plan, const char *text, size_t len, int *r
 	size_t at = plan->text.len;
 
 	if (*rc == 0)
-		*rc = convo_buf_add(&plan->text, text, len);
+		*rc = cv_buf_add(&plan->text, text, len);
 	if (*rc == 0)
-		*rc = convo_buf_addc(&plan->text, '\0');
+		*rc = cv_buf_addc(&plan->text, '\0');
 	return at;
 }
 
@@ -173,9 +173,9 @@ static int pg_plan_host(struct pg_plan *plan, const char *text, size_t len, int 
 	return rc;
 }
 
-static int pg_plan_hosts(struct pg_plan *plan, const struct convo_url *url)
+static int pg_plan_hosts(struct pg_plan *plan, const struct cv_url *url)
 {
-	const char *list = convo_url_param(url, "host");
+	const char *list = cv_url_param(url, "host");
 	int rc = 0;
 
 	if (!list)
@@ -207,7 +207,7 @@ static void pg_plan_where(const struct pg_plan *plan, char *where, size_t size)
 		snprintf(where + len, size - len, "/%s", text + plan->database);
 }
 
-static int pg_plan_fill(struct pg_plan *plan, const struct convo_url *url, struct convo_err *err)
+static int pg_plan_fill(struct pg_plan *plan, const struct cv_url *url, struct convo_err *err)
 {
 	const char *database = url->path && *url->path == '/' ? url->path + 1 : url->path;
 	size_t i;
@@ -228,14 +228,14 @@ static int pg_plan_fill(struct pg_plan *plan, const struct convo_url *url, struc
 		if (PG_LISTED(name, pg_options))
 			rc = pg_plan_option(plan, name, url->param[i].value);
 		else if (strcmp(name, "host") != 0 && !PG_LISTED(name, pg_front_options))
-			return convo_fail(err, CONVO_E_INVALID,
-					  "a postgres URL has no option '%.40s'", name);
+			return cv_fail(err, CONVO_E_INVALID, "a postgres URL has no option '%.40s'",
+				       name);
 	}
-	return rc < 0 ? convo_buf_fail(err, rc) : 0;
+	return rc < 0 ? cv_buf_fail(err, rc) : 0;
 }
 
-int convo_pg_plan_init(struct pg_plan *plan, const struct convo_url *url, char *where, size_t size,
-		       struct convo_err *err)
+int cv_pg_plan_init(struct pg_plan *plan, const struct cv_url *url, char *where, size_t size,
+		    struct convo_err *err)
 {
 	int rc = pg_plan_fill(plan, url, err);
 
@@ -244,14 +244,14 @@ int convo_pg_plan_init(struct pg_plan *plan, const struct convo_url *url, char *
 	return rc;
 }
 
-void convo_pg_plan_clear(struct pg_plan *plan)
+void cv_pg_plan_clear(struct pg_plan *plan)
 {
 	volatile char *wipe = plan->text.data;
 	size_t i;
 
 	for (i = 0; i < plan->text.len; i++)
 		wipe[i] = 0;
-	convo_buf_clear(&plan->text);
+	cv_buf_clear(&plan->text);
 	memset(plan, 0, sizeof(*plan));
 }
 
@@ -264,7 +264,7 @@ static int pg_poll(const PGconn *pg, short events, int64_t deadline_us)
 	int n;
 
 	do {
-		int64_t left_ms = (deadline_us - convo_clock_mono_us() + 999) / 1000;
+		int64_t left_ms = (deadline_us - cv_clock_mono_us() + 999) / 1000;
 
 		if (left_ms <= 0)
 			return 0;
@@ -308,7 +308,7 @@ static const struct pg_refusal *pg_refusal_of(const char *state)
 
 static int pg_timeout(const struct pg_db *db, struct convo_err *err)
 {
-	return convo_fail_maybe(err, CONVO_E_TIMEOUT, "%s: no answer in time", db->where);
+	return cv_fail_maybe(err, CONVO_E_TIMEOUT, "%s: no answer in time", db->where);
 }
 
 /* Fill `err` from an error result. Class 22 repeats the data it does not like, so its text stays
@@ -332,14 +332,14 @@ static int pg_refused(struct pg_db *db, const PGresult *res, int64_t *detail, en
 	if (strcmp(state, "25006") == 0)
 		db->stale = true;
 	*detail = more ? strtoll(more, NULL, 10) : 0;
-	convo_fail(err, refusal->code, "%s: %s", db->where, text);
+	cv_fail(err, refusal->code, "%s: %s", db->where, text);
 	return refusal->code;
 }
 
 static int pg_lost(struct pg_db *db, enum pool_fate *fate, struct convo_err *err)
 {
 	*fate = POOL_LOST;
-	return convo_fail_maybe(err, CONVO_E_IO, "%s: connection lost", db->where);
+	return cv_fail_maybe(err, CONVO_E_IO, "%s: connection lost", db->where);
 }
 
 /* ---- results -------------------------------------------------------------------------- */
@@ -370,7 +370,7 @@ static int pg_next(struct pg_db *db, int64_t deadline_us, PGresult **res, enum p
 
 static int pg_rows(struct pg_query *query, const PGresult *res, struct convo_err *err)
 {
-	struct convo_text column[PG_COLUMNS];
+	struct cv_text column[PG_COLUMNS];
 	int columns = pq.nfields(res), row, i, rc = 0;
 
 	for (row = 0; rc == 0 && row < pq.ntuples(res); row++) {
@@ -449,8 +449,8 @@ static int pg_send(struct pg_db *db, const struct pg_query *query)
 				  args->length, args->format, 1);
 }
 
-int convo_pg_run(struct pg_db *db, struct pg_query *queries, size_t count, int64_t deadline_us,
-		 enum pool_fate *fate, struct convo_err *err)
+int cv_pg_run(struct pg_db *db, struct pg_query *queries, size_t count, int64_t deadline_us,
+	      enum pool_fate *fate, struct convo_err *err)
 {
 	int ok = pq.enterPipelineMode(db->pg), rc = 0;
 	size_t i;
@@ -464,7 +464,7 @@ int convo_pg_run(struct pg_db *db, struct pg_query *queries, size_t count, int64
 	/* Before its end has been sent, nothing of a pipeline can take effect. */
 	if (!ok || !pq.pipelineSync(db->pg)) {
 		*fate = POOL_UNSENT;
-		return convo_fail(err, CONVO_E_IO, "%s: cannot send", db->where);
+		return cv_fail(err, CONVO_E_IO, "%s: cannot send", db->where);
 	}
 	if (count == 1 && queries->large)
 		pq.setSingleRowMode(db->pg);
@@ -501,9 +501,9 @@ static int pg_connect_failed(const struct pg_plan *plan, const PGconn *pg, char 
 		cause = fatal + 10;
 	}
 	if (pq.connectionNeedsPassword(pg))
-		return convo_fail(err, CONVO_E_DENIED, "%s: it wants a password", plan->where);
-	return convo_fail(err, *state ? pg_refusal_of(state)->code : CONVO_E_IO, "%s: %.*s",
-			  plan->where, (int)strcspn(cause, "\n"), cause);
+		return cv_fail(err, CONVO_E_DENIED, "%s: it wants a password", plan->where);
+	return cv_fail(err, *state ? pg_refusal_of(state)->code : CONVO_E_IO, "%s: %.*s",
+		       plan->where, (int)strcspn(cause, "\n"), cause);
 }
 
 /* Whether a connection is to a server that we can work with. */
@@ -512,14 +512,14 @@ static int pg_connect_check(const struct pg_plan *plan, PGconn *pg, struct convo
 	const char *encoding = pq.parameterStatus(pg, "server_encoding");
 
 	if (pq.serverVersion(pg) < PG_OLDEST)
-		return convo_fail(err, CONVO_E_UNSUPPORTED, "%s: PostgreSQL 12 or later is needed",
-				  plan->where);
+		return cv_fail(err, CONVO_E_UNSUPPORTED, "%s: PostgreSQL 12 or later is needed",
+			       plan->where);
 	if (encoding && strcmp(encoding, "UTF8") != 0)
-		return convo_fail(err, CONVO_E_UNSUPPORTED,
-				  "%s: the database has the encoding %s, and convo needs UTF8",
-				  plan->where, encoding);
+		return cv_fail(err, CONVO_E_UNSUPPORTED,
+			       "%s: the database has the encoding %s, and convo needs UTF8",
+			       plan->where, encoding);
 	if (pq.setnonblocking(pg, 1) != 0)
-		return convo_fail_nomem(err);
+		return cv_fail_nomem(err);
 	return 0;
 }
 
@@ -532,8 +532,8 @@ static int pg_connect_wait(const struct pg_plan *plan, PGconn *pg, int64_t deadl
 		if (pq.status(pg) == CONNECTION_BAD || next == PGRES_POLLING_FAILED)
 			return pg_connect_failed(plan, pg, state, err);
 		if (!pg_poll(pg, next == PGRES_POLLING_READING ? POLLIN : POLLOUT, deadline_us))
-			return convo_fail(err, CONVO_E_TIMEOUT, "%s: cannot connect in time",
-					  plan->where);
+			return cv_fail(err, CONVO_E_TIMEOUT, "%s: cannot connect in time",
+				       plan->where);
 		next = pq.connectPoll(pg);
 	}
 	return pg_connect_check(plan, pg, err);
@@ -566,7 +566,7 @@ static int pg_connect_host(const struct pg_plan *plan, const struct pg_host *hos
 #undef PG_SET
 	pg = pq.connectStartParams(name, value, 0);
 	if (!pg)
-		return convo_fail_nomem(err);
+		return cv_fail_nomem(err);
 	pq.setErrorVerbosity(pg, PQERRORS_VERBOSE); /* with the SQLSTATE */
 	pq.setNoticeReceiver(pg, pg_quiet, NULL);
 	rc = pg_connect_wait(plan, pg, deadline_us, state, err);
@@ -581,13 +581,13 @@ static int pg_connect_host(const struct pg_plan *plan, const struct pg_host *hos
 static int pg_connect(const struct pg_plan *plan, const char *database, int64_t deadline_us,
 		      PGconn **out, char state[6], struct convo_err *err)
 {
-	int rc = convo_dl_need(&pq_library, NULL, err);
+	int rc = cv_dl_need(&pq_library, NULL, err);
 	size_t i;
 
 	if (rc < 0)
 		return rc;
 	for (i = 0; i < plan->host_count; i++) {
-		int64_t now_us = convo_clock_mono_us();
+		int64_t now_us = cv_clock_mono_us();
 		int64_t share_us = (deadline_us - now_us) / (int64_t)(plan->host_count - i);
 
 		state[0] = '\0';
@@ -601,11 +601,11 @@ static int pg_connect(const struct pg_plan *plan, const char *database, int64_t 
 
 static struct pg_db *pg_wrap(const struct pg_plan *plan, PGconn *pg, struct convo_err *err)
 {
-	struct pg_db *db = convo_alloc(1, sizeof(*db));
+	struct pg_db *db = cv_alloc(1, sizeof(*db));
 
 	if (!db) {
 		pq.finish(pg);
-		convo_fail_nomem(err);
+		cv_fail_nomem(err);
 		return NULL;
 	}
 	db->pg = pg;
@@ -652,7 +652,7 @@ static int pg_create_database(const struct pg_plan *plan, int64_t deadline_us,
 			      struct convo_err *err)
 {
 	enum pool_fate fate = POOL_KEEP;
-	struct convo_buf sql = {0};
+	struct cv_buf sql = {0};
 	struct pg_db *db = NULL;
 	PGconn *pg = NULL;
 	char state[6], *name = NULL;
@@ -666,13 +666,13 @@ static int pg_create_database(const struct pg_plan *plan, int64_t deadline_us,
 		goto out;
 	name = pq.escapeIdentifier(pg, plan->text.data + plan->database,
 				   strlen(plan->text.data + plan->database));
-	rc = name ? convo_buf_addf(&sql,
-				   "CREATE DATABASE %s ENCODING 'UTF8' LC_COLLATE 'C' LC_CTYPE 'C' "
-				   "TEMPLATE template0",
-				   name)
+	rc = name ? cv_buf_addf(&sql,
+				"CREATE DATABASE %s ENCODING 'UTF8' LC_COLLATE 'C' LC_CTYPE 'C' "
+				"TEMPLATE template0",
+				name)
 		  : CONVO_E_NOMEM;
 	if (rc < 0) {
-		convo_buf_fail(err, rc);
+		cv_buf_fail(err, rc);
 		goto out;
 	}
 	rc = pg_plain(db, sql.data, deadline_us, NULL, NULL, state, &fate, err);
@@ -680,12 +680,12 @@ static int pg_create_database(const struct pg_plan *plan, int64_t deadline_us,
 		rc = 0;
 out:
 	pq.freemem(name);
-	convo_buf_clear(&sql);
-	convo_pg_close(db);
+	cv_buf_clear(&sql);
+	cv_pg_close(db);
 	return rc;
 }
 
-struct pg_db *convo_pg_open(const struct pg_plan *plan, int64_t deadline_us, struct convo_err *err)
+struct pg_db *cv_pg_open(const struct pg_plan *plan, int64_t deadline_us, struct convo_err *err)
 {
 	const char *database = plan->database == PG_NONE ? NULL : plan->text.data + plan->database;
 	char state[6];
@@ -700,7 +700,7 @@ struct pg_db *convo_pg_open(const struct pg_plan *plan, int64_t deadline_us, str
 	return rc < 0 ? NULL : pg_wrap(plan, pg, err);
 }
 
-void convo_pg_close(struct pg_db *db)
+void cv_pg_close(struct pg_db *db)
 {
 	if (!db)
 		return;
@@ -708,7 +708,7 @@ void convo_pg_close(struct pg_db *db)
 	free(db);
 }
 
-bool convo_pg_usable(const struct pg_db *db)
+bool cv_pg_usable(const struct pg_db *db)
 {
 	struct pollfd fd = {.fd = pq.socket(db->pg), .events = POLLIN};
 
@@ -764,9 +764,9 @@ static int pg_migration_end(void *ctx, int rc, struct convo_err *err)
 	return rc;
 }
 
-int convo_pg_migrate(struct pg_db *db, const struct sql_dialect *dialect, const char *lock,
-		     const char *prefix, bool check, int64_t deadline_us, enum pool_fate *fate,
-		     struct convo_err *err)
+int cv_pg_migrate(struct pg_db *db, const struct sql_dialect *dialect, const char *lock,
+		  const char *prefix, bool check, int64_t deadline_us, enum pool_fate *fate,
+		  struct convo_err *err)
 {
 	struct pg_migration m = {db, lock, deadline_us, fate};
 	struct sql_conn conn = {
@@ -778,7 +778,7 @@ int convo_pg_migrate(struct pg_db *db, const struct sql_dialect *dialect, const 
 		.end = pg_migration_end,
 	};
 
-	return convo_sql_migrate(dialect, &conn, prefix, check, err);
+	return cv_sql_migrate(dialect, &conn, prefix, check, err);
 }
 
 /* ---- columns -------------------------------------------------------------------------- */
@@ -794,19 +794,19 @@ static int64_t pg_big_endian(const char *data, size_t len)
 	return (int64_t)value;
 }
 
-int64_t convo_pg_int(struct convo_text column)
+int64_t cv_pg_int(struct cv_text column)
 {
 	return column.data ? pg_big_endian(column.data, column.len) : 0;
 }
 
-int64_t convo_pg_int_at(struct convo_text column, size_t n)
+int64_t cv_pg_int_at(struct cv_text column, size_t n)
 {
 	size_t at = 20 + n * 12 + 4; /* after the header, and the length of each element */
 
 	return column.data && at + 8 <= column.len ? pg_big_endian(column.data + at, 8) : 0;
 }
 
-struct convo_text convo_pg_json(struct convo_text column)
+struct cv_text cv_pg_json(struct cv_text column)
 {
 	if (column.data) {
 		column.data++; /* the version of the format */

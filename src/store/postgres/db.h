@@ -18,9 +18,9 @@ struct pg_db;
 
 /** How to connect. All-zero is valid; outlives its connections. */
 struct pg_plan {
-	const char *where;     /* for messages; borrowed */
-	bool create_database;  /* if it is missing and the user may */
-	struct convo_buf text; /* holds the strings below */
+	const char *where;    /* for messages; borrowed */
+	bool create_database; /* if it is missing and the user may */
+	struct cv_buf text;   /* holds the strings below */
 	size_t option_count, host_count;
 	struct pg_option {
 		size_t name, value; /* offsets in `text` */
@@ -37,23 +37,23 @@ struct pg_plan {
  * @param where receives what to call the place: "localhost:5432/chat"
  * @return 0, CONVO_E_INVALID, CONVO_E_NOMEM
  */
-int convo_pg_plan_init(struct pg_plan *plan, const struct convo_url *url, char *where, size_t size,
-		       struct convo_err *err);
+int cv_pg_plan_init(struct pg_plan *plan, const struct cv_url *url, char *where, size_t size,
+		    struct convo_err *err);
 
 /** Forget it, wiping the password. */
-void convo_pg_plan_clear(struct pg_plan *plan);
+void cv_pg_plan_clear(struct pg_plan *plan);
 
 /** Connect, to the first of the hosts that takes us, or NULL with `err` filled. */
-struct pg_db *convo_pg_open(const struct pg_plan *plan, int64_t deadline_us, struct convo_err *err);
+struct pg_db *cv_pg_open(const struct pg_plan *plan, int64_t deadline_us, struct convo_err *err);
 
 /** Close it without waiting for anything. NULL is fine. */
-void convo_pg_close(struct pg_db *db);
+void cv_pg_close(struct pg_db *db);
 
 /** Whether it still looks usable; neither blocks nor asks. */
-bool convo_pg_usable(const struct pg_db *db);
+bool cv_pg_usable(const struct pg_db *db);
 
 /** Take one row: the columns' bytes in the server's binary format, absent for NULL. */
-typedef int (*pg_row)(void *ctx, const struct convo_text *columns, struct convo_err *err);
+typedef int (*pg_row)(void *ctx, const struct cv_text *columns, struct convo_err *err);
 
 /** A statement on its way. */
 struct pg_query {
@@ -67,7 +67,7 @@ struct pg_query {
 	int64_t detail; /* set with CONVO_E_TOOBIG: what raised it */
 };
 
-/** What convo_pg_run() returns when others were in the way: nothing was done, try again. */
+/** What cv_pg_run() returns when others were in the way: nothing was done, try again. */
 #define PG_AGAIN 1
 
 /**
@@ -76,20 +76,20 @@ struct pg_query {
  *
  * @return 0, PG_AGAIN, what a row function returned, or the code for the server's refusal
  */
-int convo_pg_run(struct pg_db *db, struct pg_query *queries, size_t count, int64_t deadline_us,
-		 enum pool_fate *fate, struct convo_err *err);
+int cv_pg_run(struct pg_db *db, struct pg_query *queries, size_t count, int64_t deadline_us,
+	      enum pool_fate *fate, struct convo_err *err);
 
-/** Bring the schema up to date; see convo_sql_migrate(). `lock` is the statement that shuts out other
+/** Bring the schema up to date; see cv_sql_migrate(). `lock` is the statement that shuts out other
  * migrations until the transaction ends. */
-int convo_pg_migrate(struct pg_db *db, const struct sql_dialect *dialect, const char *lock,
-		     const char *prefix, bool check, int64_t deadline_us, enum pool_fate *fate,
-		     struct convo_err *err);
+int cv_pg_migrate(struct pg_db *db, const struct sql_dialect *dialect, const char *lock,
+		  const char *prefix, bool check, int64_t deadline_us, enum pool_fate *fate,
+		  struct convo_err *err);
 
 /** A number of 2, 4 or 8 bytes; the nth of an array of bigint. Absent is 0. */
-int64_t convo_pg_int(struct convo_text column);
-int64_t convo_pg_int_at(struct convo_text column, size_t n);
+int64_t cv_pg_int(struct cv_text column);
+int64_t cv_pg_int_at(struct cv_text column, size_t n);
 
 /** The text of a jsonb column. */
-struct convo_text convo_pg_json(struct convo_text column);
+struct cv_text cv_pg_json(struct cv_text column);
 
 #endif

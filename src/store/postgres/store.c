@@ -85,7 +85,7 @@ static const char *const pg_texts[PG_TEXTS] = {
 static const struct sql_dialect pg_dialect = {
 	.scheme = "postgres",
 	.quote = '"',
-	.migrations = convo_sql_postgres,
+	.migrations = cv_sql_postgres,
 	/* Opening a catalog is what makes a session hear of tables that others made while it waited
 	 * for the lock; to_regclass() alone would answer from its cache. */
 	.count_tables = "SELECT count(*) FROM pg_class WHERE oid IN (to_regclass('{p}meta'), "
@@ -107,23 +107,23 @@ struct pg_store {
 
 static struct pg_store *pg_of(struct convo_store *store)
 {
-	assert(store->be == &convo_backend_postgres);
+	assert(store->be == &cv_backend_postgres);
 	return (struct pg_store *)store;
 }
 
 static void *pg_connect(struct convo_store *store, int64_t deadline_us, struct convo_err *err)
 {
-	return convo_pg_open(&pg_of(store)->plan, deadline_us, err);
+	return cv_pg_open(&pg_of(store)->plan, deadline_us, err);
 }
 
 static void pg_disconnect(void *conn)
 {
-	convo_pg_close(conn);
+	cv_pg_close(conn);
 }
 
 static bool pg_usable(void *conn)
 {
-	return convo_pg_usable(conn);
+	return cv_pg_usable(conn);
 }
 
 static const struct pool_driver pg_driver = {
@@ -148,34 +148,34 @@ static int pg_work_op(struct convo_store *store, void *conn, const struct store_
 	int rc;
 
 	do
-		rc = convo_pg_run(conn, work->query, work->count, call->deadline_us, fate, err);
-	while (rc == PG_AGAIN && *fate == POOL_KEEP && convo_clock_mono_us() < call->deadline_us);
+		rc = cv_pg_run(conn, work->query, work->count, call->deadline_us, fate, err);
+	while (rc == PG_AGAIN && *fate == POOL_KEEP && cv_clock_mono_us() < call->deadline_us);
 	if (rc == PG_AGAIN)
-		rc = convo_fail(err, CONVO_E_TIMEOUT, "%s: other transactions were in the way",
-				store->where);
+		rc = cv_fail(err, CONVO_E_TIMEOUT, "%s: other transactions were in the way",
+			     store->where);
 	work->refused = rc < 0 && *fate == POOL_KEEP;
 	return rc;
 }
 
-/* Run one statement. `repeat` as for convo_pool_run(). */
+/* Run one statement. `repeat` as for cv_pool_run(). */
 static int pg_run(struct pg_store *pg, const struct store_call *call, bool repeat,
 		  struct pg_query *query, struct pg_args *args, struct convo_err *err)
 {
 	struct pg_work work = {query, 1, false};
-	int rc = convo_pg_args_finish(args, err);
+	int rc = cv_pg_args_finish(args, err);
 
 	query->args = args;
 	if (rc == 0)
-		rc = convo_pool_run(pg->pool, call, repeat, pg_work_op, &work, err);
-	convo_pg_args_clear(args);
+		rc = cv_pool_run(pg->pool, call, repeat, pg_work_op, &work, err);
+	cv_pg_args_clear(args);
 	return rc;
 }
 
 static void pg_args_key(struct pg_args *args, const struct convo_key *key)
 {
-	convo_pg_args_text(args, convo_text_of(key->app));
-	convo_pg_args_text(args, convo_text_of(key->user ? key->user : ""));
-	convo_pg_args_text(args, convo_text_of(key->session ? key->session : ""));
+	cv_pg_args_text(args, cv_text_of(key->app));
+	cv_pg_args_text(args, cv_text_of(key->user ? key->user : ""));
+	cv_pg_args_text(args, cv_text_of(key->session ? key->session : ""));
 }
 
 /* The scopes, names and values of changes. */
@@ -183,15 +183,15 @@ static void pg_args_changes(struct pg_args *args, const struct store_change *cha
 {
 	size_t i;
 
-	convo_pg_args_array(args, PG_INT2, count);
+	cv_pg_args_array(args, PG_INT2, count);
 	for (i = 0; i < count; i++)
-		convo_pg_item_int(args, PG_INT2, changes[i].scope);
-	convo_pg_args_array(args, PG_TEXT, count);
+		cv_pg_item_int(args, PG_INT2, changes[i].scope);
+	cv_pg_args_array(args, PG_TEXT, count);
 	for (i = 0; i < count; i++)
-		convo_pg_item_bytes(args, PG_TEXT, changes[i].name);
-	convo_pg_args_array(args, PG_TEXT, count);
+		cv_pg_item_bytes(args, PG_TEXT, changes[i].name);
+	cv_pg_args_array(args, PG_TEXT, count);
 	for (i = 0; i < count; i++)
-		convo_pg_item_bytes(args, PG_TEXT, changes[i].value);
+		cv_pg_item_bytes(args, PG_TEXT, changes[i].value);
 }
 
 static int64_t pg_ttl_us(const struct pg_store *pg)
@@ -203,17 +203,17 @@ static int64_t pg_ttl_us(const struct pg_store *pg)
 static int pg_tell(int rc, const struct pg_query *query, struct convo_err *err)
 {
 	if (rc == CONVO_E_TOOBIG && query->detail)
-		return convo_refuse_state(err, (enum convo_scope)query->detail);
+		return cv_refuse_state(err, (enum convo_scope)query->detail);
 	return rc;
 }
 
 /* A row of one number, the code that a function of ours returns. */
-static int pg_row_int(void *ctx, const struct convo_text *column, struct convo_err *err)
+static int pg_row_int(void *ctx, const struct cv_text *column, struct convo_err *err)
 {
 	int64_t *value = ctx;
 
 	(void)err;
-	*value = convo_pg_int(column[0]);
+	*value = cv_pg_int(column[0]);
 	return 0;
 }
 
@@ -223,8 +223,8 @@ static int pg_migrate_op(struct convo_store *store, void *conn, const struct sto
 			 void *ctx, enum pool_fate *fate, struct convo_err *err)
 {
 	(void)ctx;
-	return convo_pg_migrate(conn, &pg_dialect, pg_of(store)->sql[PG_LOCK], store->prefix,
-				store->opts.check_schema, call->deadline_us, fate, err);
+	return cv_pg_migrate(conn, &pg_dialect, pg_of(store)->sql[PG_LOCK], store->prefix,
+			     store->opts.check_schema, call->deadline_us, fate, err);
 }
 
 static int pg_expand(struct pg_store *pg, struct convo_err *err)
@@ -232,12 +232,12 @@ static int pg_expand(struct pg_store *pg, struct convo_err *err)
 	int i, rc = 0;
 
 	for (i = 0; rc == 0 && i < PG_TEXTS; i++) {
-		struct convo_buf sql = {0};
+		struct cv_buf sql = {0};
 
-		rc = convo_sql_expand(&sql, &pg_dialect, pg->base.prefix, pg_texts[i], err);
-		if (rc == 0 && !(pg->sql[i] = convo_buf_take(&sql)))
-			rc = convo_fail_nomem(err);
-		convo_buf_clear(&sql);
+		rc = cv_sql_expand(&sql, &pg_dialect, pg->base.prefix, pg_texts[i], err);
+		if (rc == 0 && !(pg->sql[i] = cv_buf_take(&sql)))
+			rc = cv_fail_nomem(err);
+		cv_buf_clear(&sql);
 	}
 	return rc;
 }
@@ -245,13 +245,13 @@ static int pg_expand(struct pg_store *pg, struct convo_err *err)
 static void pg_append_round(void *ctx, struct group_job **jobs, size_t count);
 
 static int pg_open(struct convo_store *store, const struct store_call *call,
-		   const struct convo_url *url, struct convo_err *err)
+		   const struct cv_url *url, struct convo_err *err)
 {
 	struct pg_store *pg = pg_of(store);
 	char place[sizeof(store->where) - sizeof("PostgreSQL ()")] = "";
 	/* Half of the connections are left to others. */
 	int rounds = (store->opts.max_connections + 1) / 2;
-	int rc = convo_pg_plan_init(&pg->plan, url, place, sizeof(place), err);
+	int rc = cv_pg_plan_init(&pg->plan, url, place, sizeof(place), err);
 
 	snprintf(store->where, sizeof(store->where), "PostgreSQL (%s)", place);
 	pg->plan.where = store->where;
@@ -259,13 +259,13 @@ static int pg_open(struct convo_store *store, const struct store_call *call,
 	if (rc == 0)
 		rc = pg_expand(pg, err);
 	if (rc == 0)
-		rc = convo_pool_new(&pg->pool, store, &pg_driver, err);
+		rc = cv_pool_new(&pg->pool, store, &pg_driver, err);
 	if (rc == 0)
-		rc = convo_group_new(&pg->appends, pg_append_round, pg,
-				     rounds < PG_ROUNDS ? rounds : PG_ROUNDS, PG_ROUND_JOBS,
-				     PG_ROUND_BYTES, err);
+		rc = cv_group_new(&pg->appends, pg_append_round, pg,
+				  rounds < PG_ROUNDS ? rounds : PG_ROUNDS, PG_ROUND_JOBS,
+				  PG_ROUND_BYTES, err);
 	if (rc == 0)
-		rc = convo_pool_run(pg->pool, call, true, pg_migrate_op, NULL, err);
+		rc = cv_pool_run(pg->pool, call, true, pg_migrate_op, NULL, err);
 	/* A database that disappears later was not meant to be made again. */
 	pg->plan.create_database = false;
 	return rc;
@@ -276,16 +276,16 @@ static void pg_close(struct convo_store *store)
 	struct pg_store *pg = pg_of(store);
 	int i;
 
-	convo_group_free(pg->appends);
-	convo_pool_free(pg->pool);
-	convo_pg_plan_clear(&pg->plan);
+	cv_group_free(pg->appends);
+	cv_pool_free(pg->pool);
+	cv_pg_plan_clear(&pg->plan);
 	for (i = 0; i < PG_TEXTS; i++)
 		free(pg->sql[i]);
 }
 
-static int pg_schema(struct convo_buf *out, const char *prefix, struct convo_err *err)
+static int pg_schema(struct cv_buf *out, const char *prefix, struct convo_err *err)
 {
-	return convo_sql_schema(out, &pg_dialect, prefix, err);
+	return cv_sql_schema(out, &pg_dialect, prefix, err);
 }
 
 /* ---- creating and loading ------------------------------------------------------------- */
@@ -301,32 +301,31 @@ static int pg_create(struct convo_store *store, const struct store_call *call,
 	int rc;
 
 	pg_args_key(&args, key);
-	convo_pg_args_int(&args, call->now_us);
-	convo_pg_args_int(&args, pg_ttl_us(pg));
-	convo_pg_args_int(&args, CONVO_MAX_STATE);
-	convo_pg_args_uuid(&args, create->generation);
-	convo_pg_args_text(&args, create->title);
+	cv_pg_args_int(&args, call->now_us);
+	cv_pg_args_int(&args, pg_ttl_us(pg));
+	cv_pg_args_int(&args, CONVO_MAX_STATE);
+	cv_pg_args_uuid(&args, create->generation);
+	cv_pg_args_text(&args, create->title);
 	pg_args_changes(&args, create->changes, create->change_count);
 	/* Its generation tells a repeat from another creator. */
 	rc = pg_run(pg, call, true, &query, &args, err);
 	if (rc == 0 && code < 0)
-		return convo_refuse_exists(err, key);
+		return cv_refuse_exists(err, key);
 	return pg_tell(rc, &query, err);
 }
 
-static void pg_row_meta(struct store_meta *meta, struct convo_text generation,
-			struct convo_text numbers)
+static void pg_row_meta(struct store_meta *meta, struct cv_text generation, struct cv_text numbers)
 {
 	if (generation.len == UUID_BYTES)
 		memcpy(meta->generation, generation.data, UUID_BYTES);
-	meta->created_us = convo_pg_int_at(numbers, 0);
-	meta->updated_us = convo_pg_int_at(numbers, 1);
-	meta->expires_us = convo_pg_int_at(numbers, 2);
-	meta->deleted_us = convo_pg_int_at(numbers, 3);
-	meta->first_seq = convo_pg_int_at(numbers, 4);
-	meta->last_seq = convo_pg_int_at(numbers, 5);
-	meta->position = convo_pg_int_at(numbers, 6);
-	meta->number = convo_pg_int_at(numbers, 7);
+	meta->created_us = cv_pg_int_at(numbers, 0);
+	meta->updated_us = cv_pg_int_at(numbers, 1);
+	meta->expires_us = cv_pg_int_at(numbers, 2);
+	meta->deleted_us = cv_pg_int_at(numbers, 3);
+	meta->first_seq = cv_pg_int_at(numbers, 4);
+	meta->last_seq = cv_pg_int_at(numbers, 5);
+	meta->position = cv_pg_int_at(numbers, 6);
+	meta->number = cv_pg_int_at(numbers, 7);
 }
 
 /* The columns of {p}load(). */
@@ -343,27 +342,25 @@ static void pg_load_begin(void *ctx)
 	struct pg_load *load = ctx;
 
 	load->found = false;
-	convo_session_reset(load->into);
+	cv_session_reset(load->into);
 }
 
-static int pg_load_meta(struct pg_load *load, const struct convo_text *column,
-			struct convo_err *err)
+static int pg_load_meta(struct pg_load *load, const struct cv_text *column, struct convo_err *err)
 {
-	struct store_meta meta = {.session = convo_text_of(load->key->session),
+	struct store_meta meta = {.session = cv_text_of(load->key->session),
 				  .title = column[LOAD_FIELDS + FIELD_AUTHOR]};
 
 	pg_row_meta(&meta, column[LOAD_ID], column[LOAD_NUMBERS]);
 	load->found = true;
-	return convo_session_set_meta(load->into, &meta, err);
+	return cv_session_set_meta(load->into, &meta, err);
 }
 
-static int pg_load_event(struct pg_load *load, const struct convo_text *column,
-			 struct convo_err *err)
+static int pg_load_event(struct pg_load *load, const struct cv_text *column, struct convo_err *err)
 {
 	struct store_event event = {
-		.seq = convo_pg_int(column[LOAD_SEQ]),
-		.time_ms = convo_pg_int(column[LOAD_TIME]),
-		.status = (int)convo_pg_int(column[LOAD_STATUS]),
+		.seq = cv_pg_int(column[LOAD_SEQ]),
+		.time_ms = cv_pg_int(column[LOAD_TIME]),
+		.status = (int)cv_pg_int(column[LOAD_STATUS]),
 	};
 	int i;
 
@@ -372,24 +369,23 @@ static int pg_load_event(struct pg_load *load, const struct convo_text *column,
 	for (i = 0; i < FIELD_COUNT; i++) {
 		event.field[i] = column[LOAD_FIELDS + i];
 		if (event_field_is_json((enum event_field)i))
-			event.field[i] = convo_pg_json(event.field[i]);
+			event.field[i] = cv_pg_json(event.field[i]);
 	}
-	return convo_session_add_event(load->into, &event, err);
+	return cv_session_add_event(load->into, &event, err);
 }
 
-static int pg_load_row(void *ctx, const struct convo_text *column, struct convo_err *err)
+static int pg_load_row(void *ctx, const struct cv_text *column, struct convo_err *err)
 {
 	struct pg_load *load = ctx;
 
-	switch (convo_pg_int(column[LOAD_PART])) {
+	switch (cv_pg_int(column[LOAD_PART])) {
 	case 0:
 		return pg_load_meta(load, column, err);
 	case 1:
-		return convo_session_add_state(load->into,
-					       (enum convo_scope)convo_pg_int(column[LOAD_STATUS]),
-					       column[LOAD_FIELDS + FIELD_AUTHOR],
-					       convo_pg_json(column[LOAD_FIELDS + FIELD_MESSAGE]),
-					       err);
+		return cv_session_add_state(load->into,
+					    (enum convo_scope)cv_pg_int(column[LOAD_STATUS]),
+					    column[LOAD_FIELDS + FIELD_AUTHOR],
+					    cv_pg_json(column[LOAD_FIELDS + FIELD_MESSAGE]), err);
 	default:
 		return pg_load_event(load, column, err);
 	}
@@ -414,14 +410,14 @@ static int pg_load(struct convo_store *store, const struct store_call *call,
 	int rc;
 
 	pg_args_key(&args, key);
-	convo_pg_args_int(&args, call->now_us);
-	convo_pg_args_int(&args, store->opts.event_limit);
-	convo_pg_args_int(&args, window->kind);
-	convo_pg_args_int(&args, n);
-	convo_pg_args_int(&args, seq);
-	convo_pg_args_uuid(&args, window->kind == CONVO_WINDOW_AROUND ? around : NULL);
+	cv_pg_args_int(&args, call->now_us);
+	cv_pg_args_int(&args, store->opts.event_limit);
+	cv_pg_args_int(&args, window->kind);
+	cv_pg_args_int(&args, n);
+	cv_pg_args_int(&args, seq);
+	cv_pg_args_uuid(&args, window->kind == CONVO_WINDOW_AROUND ? around : NULL);
 	rc = pg_run(pg, call, true, &query, &args, err);
-	return rc == 0 && !load.found ? convo_refuse_notfound(err, key) : rc;
+	return rc == 0 && !load.found ? cv_refuse_notfound(err, key) : rc;
 }
 
 /* ---- appending ------------------------------------------------------------------------ */
@@ -442,21 +438,20 @@ static void pg_append_events(struct pg_args *args, const struct store_append *ap
 	size_t i;
 	int field;
 
-	convo_pg_args_array(args, PG_UUID, append->count);
+	cv_pg_args_array(args, PG_UUID, append->count);
 	for (i = 0; i < append->count; i++)
-		convo_pg_item_bytes(args, PG_UUID,
-				    (struct convo_text){(const char *)append->events[i].id,
-							UUID_BYTES});
-	convo_pg_args_array(args, PG_INT2, append->count);
+		cv_pg_item_bytes(args, PG_UUID,
+				 (struct cv_text){(const char *)append->events[i].id, UUID_BYTES});
+	cv_pg_args_array(args, PG_INT2, append->count);
 	for (i = 0; i < append->count; i++)
-		convo_pg_item_int(args, PG_INT2, append->events[i].status);
+		cv_pg_item_int(args, PG_INT2, append->events[i].status);
 	for (field = 0; field < FIELD_COUNT; field++) {
 		enum pg_type type =
 			event_field_is_json((enum event_field)field) ? PG_JSONB : PG_TEXT;
 
-		convo_pg_args_array(args, type, append->count);
+		cv_pg_args_array(args, type, append->count);
 		for (i = 0; i < append->count; i++)
-			convo_pg_item_bytes(args, type, append->events[i].field[field]);
+			cv_pg_item_bytes(args, type, append->events[i].field[field]);
 	}
 }
 
@@ -467,32 +462,32 @@ static int pg_append_args(struct pg_store *pg, struct pg_append *self, struct co
 	size_t i;
 
 	pg_args_key(args, self->key);
-	convo_pg_args_int(args, self->now_us);
-	convo_pg_args_int(args, pg_ttl_us(pg));
-	convo_pg_args_int(args, CONVO_MAX_STATE);
-	convo_pg_args_int(args, pg->base.opts.event_limit);
-	convo_pg_args_uuid(args, append->generation);
-	convo_pg_args_int(args, append->check_seq ? append->after_seq : -1);
+	cv_pg_args_int(args, self->now_us);
+	cv_pg_args_int(args, pg_ttl_us(pg));
+	cv_pg_args_int(args, CONVO_MAX_STATE);
+	cv_pg_args_int(args, pg->base.opts.event_limit);
+	cv_pg_args_uuid(args, append->generation);
+	cv_pg_args_int(args, append->check_seq ? append->after_seq : -1);
 	pg_append_events(args, append);
-	convo_pg_args_array(args, PG_INT4, append->change_count);
+	cv_pg_args_array(args, PG_INT4, append->change_count);
 	for (i = 0; i < append->change_count; i++)
-		convo_pg_item_int(args, PG_INT4, (int64_t)append->changes[i].event);
+		cv_pg_item_int(args, PG_INT4, (int64_t)append->changes[i].event);
 	pg_args_changes(args, append->changes, append->change_count);
 	self->job.weight = args->bytes.len;
-	return convo_pg_args_finish(args, err);
+	return cv_pg_args_finish(args, err);
 }
 
-static int pg_append_row(void *ctx, const struct convo_text *column, struct convo_err *err)
+static int pg_append_row(void *ctx, const struct cv_text *column, struct convo_err *err)
 {
 	struct pg_append *self = ctx;
 	size_t i, count = self->append->count;
 
 	(void)err;
-	self->code = convo_pg_int(column[0]);
-	self->last_seq = convo_pg_int(column[1]);
+	self->code = cv_pg_int(column[0]);
+	self->last_seq = cv_pg_int(column[1]);
 	for (i = 0; self->code == 0 && i < count; i++)
 		self->append->events[i].seq = column[2].data
-						      ? convo_pg_int_at(column[2], i)
+						      ? cv_pg_int_at(column[2], i)
 						      : self->last_seq - (int64_t)(count - 1 - i);
 	return 0;
 }
@@ -504,11 +499,11 @@ static int pg_append_result(const struct pg_append *self, struct convo_err *err)
 	case 0:
 		return 0;
 	case CONVO_E_NOTFOUND:
-		return convo_refuse_notfound(err, self->key);
+		return cv_refuse_notfound(err, self->key);
 	case CONVO_E_CONFLICT:
-		return convo_refuse_conflict(err, self->key, self->last_seq);
+		return cv_refuse_conflict(err, self->key, self->last_seq);
 	default:
-		return convo_refuse_generation(err, self->key, self->last_seq);
+		return cv_refuse_generation(err, self->key, self->last_seq);
 	}
 }
 
@@ -530,7 +525,7 @@ static int pg_append_together(struct pg_store *pg, struct group_job **jobs, size
 					     .row = pg_append_row,
 					     .ctx = one};
 	}
-	rc = convo_pool_run(pg->pool, &call, true, pg_work_op, &work, err);
+	rc = cv_pool_run(pg->pool, &call, true, pg_work_op, &work, err);
 	*refused = work.refused;
 	if (count == 1)
 		rc = pg_tell(rc, &query[0], err);
@@ -551,7 +546,7 @@ static void pg_append_fail(struct group_job *job, const struct convo_err *why)
  * are, now at the front of `jobs` */
 static size_t pg_append_left(struct group_job **jobs, size_t count, const struct convo_err *why)
 {
-	int64_t now_us = convo_clock_mono_us();
+	int64_t now_us = cv_clock_mono_us();
 	size_t i, left = 0;
 
 	for (i = 0; i < count; i++) {
@@ -631,16 +626,16 @@ static int pg_append(struct convo_store *store, const struct store_call *call,
 		if (rc < 0 && err)
 			*err = job->err;
 	} else if (rc == 0) {
-		rc = convo_group_run(pg->appends, job, err);
+		rc = cv_group_run(pg->appends, job, err);
 	}
-	convo_pg_args_clear(&self.args);
+	cv_pg_args_clear(&self.args);
 	return rc;
 }
 
 /* ---- other writes --------------------------------------------------------------------- */
 
 static int pg_rename(struct convo_store *store, const struct store_call *call,
-		     const struct convo_key *key, struct convo_text title, struct convo_err *err)
+		     const struct convo_key *key, struct cv_text title, struct convo_err *err)
 {
 	struct pg_store *pg = pg_of(store);
 	struct pg_query query = {.sql = pg->sql[PG_RENAME]};
@@ -648,11 +643,11 @@ static int pg_rename(struct convo_store *store, const struct store_call *call,
 	int rc;
 
 	pg_args_key(&args, key);
-	convo_pg_args_int(&args, call->now_us);
-	convo_pg_args_int(&args, pg_ttl_us(pg));
-	convo_pg_args_text(&args, title);
+	cv_pg_args_int(&args, call->now_us);
+	cv_pg_args_int(&args, pg_ttl_us(pg));
+	cv_pg_args_text(&args, title);
 	rc = pg_run(pg, call, false, &query, &args, err);
-	return rc == 0 && query.count == 0 ? convo_refuse_notfound(err, key) : rc;
+	return rc == 0 && query.count == 0 ? cv_refuse_notfound(err, key) : rc;
 }
 
 struct pg_clean {
@@ -660,12 +655,12 @@ struct pg_clean {
 	bool more;
 };
 
-static int pg_clean_row(void *ctx, const struct convo_text *column, struct convo_err *err)
+static int pg_clean_row(void *ctx, const struct cv_text *column, struct convo_err *err)
 {
 	struct pg_clean *clean = ctx;
 
 	(void)err;
-	clean->removed = convo_pg_int(column[0]);
+	clean->removed = cv_pg_int(column[0]);
 	clean->more = column[1].len && column[1].data[0];
 	return 0;
 }
@@ -679,8 +674,8 @@ static int pg_clean(struct convo_store *store, const struct store_call *call, in
 	struct pg_args args = {0};
 	int rc;
 
-	convo_pg_args_int(&args, call->now_us);
-	convo_pg_args_int(&args, PG_CLEAN_ROWS);
+	cv_pg_args_int(&args, call->now_us);
+	cv_pg_args_int(&args, PG_CLEAN_ROWS);
 	rc = pg_run(pg, call, true, &query, &args, err);
 	if (rc == 0) {
 		*removed += clean.removed;
@@ -707,8 +702,8 @@ static int pg_delete(struct convo_store *store, const struct store_call *call,
 	int rc;
 
 	pg_args_key(&args, key);
-	convo_pg_args_int(&args, call->now_us);
-	convo_pg_args_int(&args, store->opts.trash_ms * 1000);
+	cv_pg_args_int(&args, call->now_us);
+	cv_pg_args_int(&args, store->opts.trash_ms * 1000);
 	rc = pg_run(pg, call, false, &query, &args, err);
 	if (rc == 0 && query.count && !store->opts.trash_ms)
 		pg_sweep(store, call);
@@ -726,15 +721,14 @@ static int pg_restore(struct convo_store *store, const struct store_call *call,
 	int rc;
 
 	pg_args_key(&args, key);
-	convo_pg_args_int(&args, call->now_us);
-	convo_pg_args_int(&args, pg_ttl_us(pg));
-	convo_pg_args_uuid(&args, generation);
+	cv_pg_args_int(&args, call->now_us);
+	cv_pg_args_int(&args, pg_ttl_us(pg));
+	cv_pg_args_uuid(&args, generation);
 	rc = pg_run(pg, call, false, &query, &args, err);
 	if (rc == 0 && code == CONVO_E_EXISTS)
-		return convo_refuse_exists(err, key);
+		return cv_refuse_exists(err, key);
 	if (rc == 0 && code < 0)
-		return convo_fail(err, CONVO_E_NOTFOUND, "no session '%s' in the trash",
-				  key->session);
+		return cv_fail(err, CONVO_E_NOTFOUND, "no session '%s' in the trash", key->session);
 	return rc;
 }
 
@@ -748,7 +742,7 @@ static int pg_purge(struct convo_store *store, const struct store_call *call,
 	int rc;
 
 	pg_args_key(&args, key);
-	convo_pg_args_uuid(&args, generation);
+	cv_pg_args_uuid(&args, generation);
 	rc = pg_run(pg, call, false, &query, &args, err);
 	if (rc == 0 && query.count)
 		pg_sweep(store, call);
@@ -757,17 +751,17 @@ static int pg_purge(struct convo_store *store, const struct store_call *call,
 
 /* ---- lists and state ------------------------------------------------------------------ */
 
-static int pg_list_row(void *ctx, const struct convo_text *column, struct convo_err *err)
+static int pg_list_row(void *ctx, const struct cv_text *column, struct convo_err *err)
 {
 	struct store_meta meta = {.session = column[0], .title = column[1]};
 
 	pg_row_meta(&meta, column[2], column[3]);
-	return convo_page_add(ctx, &meta, err);
+	return cv_page_add(ctx, &meta, err);
 }
 
 static void pg_list_begin(void *ctx)
 {
-	convo_page_reset(ctx);
+	cv_page_reset(ctx);
 }
 
 static int pg_list(struct convo_store *store, const struct store_call *call, const char *app,
@@ -783,12 +777,12 @@ static int pg_list(struct convo_store *store, const struct store_call *call, con
 	};
 	struct pg_args args = {0};
 
-	convo_pg_args_text(&args, convo_text_of(app));
-	convo_pg_args_text(&args, convo_text_of(user));
-	convo_pg_args_int(&args, call->now_us);
-	convo_pg_args_int(&args, place->position);
-	convo_pg_args_int(&args, place->number);
-	convo_pg_args_int(&args, (int64_t)n);
+	cv_pg_args_text(&args, cv_text_of(app));
+	cv_pg_args_text(&args, cv_text_of(user));
+	cv_pg_args_int(&args, call->now_us);
+	cv_pg_args_int(&args, place->position);
+	cv_pg_args_int(&args, place->number);
+	cv_pg_args_int(&args, (int64_t)n);
 	return pg_run(pg, call, true, &query, &args, err);
 }
 
@@ -803,13 +797,13 @@ static int pg_state_set(struct convo_store *store, const struct store_call *call
 	int rc;
 
 	pg_args_key(&args, key);
-	convo_pg_args_int(&args, call->now_us);
-	convo_pg_args_int(&args, pg_ttl_us(pg));
-	convo_pg_args_int(&args, CONVO_MAX_STATE);
+	cv_pg_args_int(&args, call->now_us);
+	cv_pg_args_int(&args, pg_ttl_us(pg));
+	cv_pg_args_int(&args, CONVO_MAX_STATE);
 	pg_args_changes(&args, changes, count);
 	rc = pg_run(pg, call, false, &query, &args, err);
 	if (rc == 0 && code < 0)
-		return convo_refuse_notfound(err, key);
+		return cv_refuse_notfound(err, key);
 	return pg_tell(rc, &query, err);
 }
 
@@ -823,25 +817,24 @@ static void pg_state_begin(void *ctx)
 	struct pg_state *state = ctx;
 
 	state->found = false;
-	convo_state_reset(state->into);
+	cv_state_reset(state->into);
 }
 
-static int pg_state_row(void *ctx, const struct convo_text *column, struct convo_err *err)
+static int pg_state_row(void *ctx, const struct cv_text *column, struct convo_err *err)
 {
 	struct pg_state *state = ctx;
-	int64_t scope = convo_pg_int(column[0]);
+	int64_t scope = cv_pg_int(column[0]);
 
 	if (scope)
-		return convo_state_add(state->into, (enum convo_scope)scope, column[1],
-				       convo_pg_json(column[2]), err);
+		return cv_state_add(state->into, (enum convo_scope)scope, column[1],
+				    cv_pg_json(column[2]), err);
 	state->found = true;
 	return 0;
 }
 
 static int pg_state_list(struct convo_store *store, const struct store_call *call,
-			 const struct convo_key *key, unsigned scopes,
-			 const struct convo_text *name, struct convo_state *into,
-			 struct convo_err *err)
+			 const struct convo_key *key, unsigned scopes, const struct cv_text *name,
+			 struct convo_state *into, struct convo_err *err)
 {
 	struct pg_store *pg = pg_of(store);
 	struct pg_state state = {into, false};
@@ -853,16 +846,16 @@ static int pg_state_list(struct convo_store *store, const struct store_call *cal
 	int rc;
 
 	pg_args_key(&args, key);
-	convo_pg_args_int(&args, call->now_us);
-	convo_pg_args_int(&args, scopes);
-	convo_pg_args_text(&args, name ? *name : (struct convo_text){0});
+	cv_pg_args_int(&args, call->now_us);
+	cv_pg_args_int(&args, scopes);
+	cv_pg_args_text(&args, name ? *name : (struct cv_text){0});
 	rc = pg_run(pg, call, true, &query, &args, err);
-	return rc == 0 && !state.found ? convo_refuse_notfound(err, key) : rc;
+	return rc == 0 && !state.found ? cv_refuse_notfound(err, key) : rc;
 }
 
 static const char *const pg_aliases[] = {"postgresql", "pgsql", NULL};
 
-const struct convo_backend convo_backend_postgres = {
+const struct cv_backend cv_backend_postgres = {
 	.scheme = "postgres",
 	.aliases = pg_aliases,
 	.title = "PostgreSQL",

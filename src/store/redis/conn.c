@@ -41,8 +41,8 @@ struct redis_conn {
 	int fd;
 	SSL *ssl; /* NULL without TLS */
 	redisReader *reader;
-	struct convo_arena values; /* of the last reply */
-	size_t received;           /* bytes of the reply that is being read */
+	struct cv_arena values; /* of the last reply */
+	size_t received;        /* bytes of the reply that is being read */
 	char chunk[READ_SIZE];
 };
 
@@ -50,7 +50,7 @@ struct redis_conn {
 
 static int conn_fail(const struct redis_place *place, const char *why, struct convo_err *err)
 {
-	return convo_fail(err, CONVO_E_IO, "%s: %s", place->name, why);
+	return cv_fail(err, CONVO_E_IO, "%s: %s", place->name, why);
 }
 
 static int conn_fail_errno(const struct redis_place *place, int error, struct convo_err *err)
@@ -66,7 +66,7 @@ static int conn_fail_errno(const struct redis_place *place, int error, struct co
 static int conn_fail_timeout(const struct redis_place *place, const char *what,
 			     struct convo_err *err)
 {
-	return convo_fail(err, CONVO_E_TIMEOUT, "%s: %s", place->name, what);
+	return cv_fail(err, CONVO_E_TIMEOUT, "%s: %s", place->name, what);
 }
 
 /* What OpenSSL says, of the certificate first of all. */
@@ -76,10 +76,10 @@ static int conn_fail_tls(const struct redis_conn *conn, struct convo_err *err)
 	const char *reason = ERR_reason_error_string(ERR_peek_error());
 
 	if (verify != X509_V_OK)
-		return convo_fail(err, CONVO_E_IO, "%s: its certificate is not trusted: %s",
-				  conn->place->name, X509_verify_cert_error_string(verify));
-	return convo_fail(err, CONVO_E_IO, "%s: TLS: %s", conn->place->name,
-			  reason ? reason : "connection closed");
+		return cv_fail(err, CONVO_E_IO, "%s: its certificate is not trusted: %s",
+			       conn->place->name, X509_verify_cert_error_string(verify));
+	return cv_fail(err, CONVO_E_IO, "%s: TLS: %s", conn->place->name,
+		       reason ? reason : "connection closed");
 }
 
 /* ---- waiting ---------------------------------------------------------------------------- */
@@ -90,7 +90,7 @@ static bool fd_wait(int fd, short events, int64_t deadline_us)
 	struct pollfd poller = {.fd = fd, .events = events};
 
 	for (;;) {
-		int64_t left_us = deadline_us - convo_clock_mono_us();
+		int64_t left_us = deadline_us - cv_clock_mono_us();
 		int rc;
 
 		if (left_us <= 0)
@@ -165,28 +165,27 @@ static int tls_load(SSL_CTX *ctx, const char *ca_file, const char *cert_file, co
 			 : SSL_CTX_set_default_verify_paths(ctx);
 
 	if (!ok)
-		return convo_fail(err, CONVO_E_INVALID, "cannot use the CA certificates of '%s'",
-				  ca_file ? ca_file : "the system");
+		return cv_fail(err, CONVO_E_INVALID, "cannot use the CA certificates of '%s'",
+			       ca_file ? ca_file : "the system");
 	if (cert_file && SSL_CTX_use_certificate_chain_file(ctx, cert_file) != 1)
-		return convo_fail(err, CONVO_E_INVALID, "cannot use the certificate '%s'",
-				  cert_file);
+		return cv_fail(err, CONVO_E_INVALID, "cannot use the certificate '%s'", cert_file);
 	if (key_file && SSL_CTX_use_PrivateKey_file(ctx, key_file, SSL_FILETYPE_PEM) != 1)
-		return convo_fail(err, CONVO_E_INVALID, "cannot use the key '%s'", key_file);
+		return cv_fail(err, CONVO_E_INVALID, "cannot use the key '%s'", key_file);
 	return 0;
 }
 
-int convo_redis_tls_new(struct redis_tls **out, const char *ca_file, const char *cert_file,
-			const char *key_file, struct convo_err *err)
+int cv_redis_tls_new(struct redis_tls **out, const char *ca_file, const char *cert_file,
+		     const char *key_file, struct convo_err *err)
 {
-	struct redis_tls *tls = convo_alloc(1, sizeof(*tls));
+	struct redis_tls *tls = cv_alloc(1, sizeof(*tls));
 	int rc;
 
 	if (!tls)
-		return convo_fail_nomem(err);
+		return cv_fail_nomem(err);
 	tls->ctx = SSL_CTX_new(TLS_client_method());
 	tls->method = tls_method_new();
 	if (!tls->ctx || !tls->method) {
-		rc = convo_fail_nomem(err);
+		rc = cv_fail_nomem(err);
 	} else {
 		SSL_CTX_set_min_proto_version(tls->ctx, TLS1_2_VERSION);
 		SSL_CTX_set_verify(tls->ctx, SSL_VERIFY_PEER, NULL);
@@ -196,13 +195,13 @@ int convo_redis_tls_new(struct redis_tls **out, const char *ca_file, const char 
 	}
 	ERR_clear_error();
 	if (rc < 0)
-		convo_redis_tls_free(tls);
+		cv_redis_tls_free(tls);
 	else
 		*out = tls;
 	return rc;
 }
 
-void convo_redis_tls_free(struct redis_tls *tls)
+void cv_redis_tls_free(struct redis_tls *tls)
 {
 	if (!tls)
 		return;
@@ -249,11 +248,11 @@ static int tls_start(struct redis_conn *conn, int64_t deadline_us, struct convo_
 	conn->ssl = SSL_new(place->tls->ctx);
 	bio = conn->ssl ? BIO_new(place->tls->method) : NULL;
 	if (!bio)
-		return convo_fail_nomem(err);
+		return cv_fail_nomem(err);
 	BIO_set_data(bio, conn);
 	SSL_set_bio(conn->ssl, bio, bio);
 	if (!tls_expect_host(conn->ssl, place->host))
-		return convo_fail_nomem(err);
+		return cv_fail_nomem(err);
 	for (;;) {
 		ERR_clear_error();
 		errno = 0;
@@ -324,14 +323,14 @@ static int fd_open_tcp(const struct redis_place *place, int64_t deadline_us, str
 {
 	struct addrinfo *list = NULL, *at;
 	struct convo_err why = {0};
-	int rc = convo_resolve(&list, place->host, place->port, deadline_us, &why), left = 0;
+	int rc = cv_resolve(&list, place->host, place->port, deadline_us, &why), left = 0;
 
 	if (rc < 0)
-		return convo_fail(err, rc, "%s: %s", place->name, why.text);
+		return cv_fail(err, rc, "%s: %s", place->name, why.text);
 	for (at = list; at; at = at->ai_next)
 		left++;
 	for (at = list; at; at = at->ai_next) {
-		int64_t now_us = convo_clock_mono_us();
+		int64_t now_us = cv_clock_mono_us();
 
 		rc = fd_open(place, at->ai_family, at->ai_addr, at->ai_addrlen,
 			     now_us + (deadline_us - now_us) / left--, err);
@@ -349,8 +348,8 @@ static struct redis_value *value_new(const redisReadTask *task, enum redis_kind 
 {
 	struct redis_conn *conn = task->privdata;
 	struct redis_value *parent = task->parent ? task->parent->obj : NULL;
-	struct redis_value *value = parent ? &parent->item[task->idx]
-					   : convo_arena_alloc(&conn->values, sizeof(*value));
+	struct redis_value *value =
+		parent ? &parent->item[task->idx] : cv_arena_alloc(&conn->values, sizeof(*value));
 
 	if (value)
 		*value = (struct redis_value){.kind = kind};
@@ -365,7 +364,7 @@ static void *value_new_string(const redisReadTask *task, char *data, size_t len)
 
 	if (!value)
 		return NULL;
-	value->data = convo_arena_dup(&conn->values, data, len);
+	value->data = cv_arena_dup(&conn->values, data, len);
 	value->len = len;
 	return value->data ? value : NULL;
 }
@@ -377,7 +376,7 @@ static void *value_new_array_of(const redisReadTask *task, size_t count)
 
 	if (!value || count > MAX_ITEMS)
 		return NULL;
-	value->item = convo_arena_alloc(&conn->values, count * sizeof(*value->item));
+	value->item = cv_arena_alloc(&conn->values, count * sizeof(*value->item));
 	value->len = count;
 	return value->item ? value : NULL;
 }
@@ -424,18 +423,18 @@ static redisReplyObjectFunctions value_functions = {
 
 /* ---- the connection --------------------------------------------------------------------- */
 
-int convo_redis_connect(struct redis_conn **out, const struct redis_place *place,
-			int64_t deadline_us, struct convo_err *err)
+int cv_redis_connect(struct redis_conn **out, const struct redis_place *place, int64_t deadline_us,
+		     struct convo_err *err)
 {
 	struct redis_conn *conn = malloc(sizeof(*conn));
 	int rc = 0;
 
 	if (!conn)
-		return convo_fail_nomem(err);
+		return cv_fail_nomem(err);
 	*conn = (struct redis_conn){.place = place, .fd = -1};
 	conn->reader = redisReaderCreateWithFunctions(&value_functions);
 	if (!conn->reader) {
-		rc = convo_fail_nomem(err);
+		rc = cv_fail_nomem(err);
 		goto out;
 	}
 	conn->reader->privdata = conn;
@@ -447,13 +446,13 @@ int convo_redis_connect(struct redis_conn **out, const struct redis_place *place
 		rc = tls_start(conn, deadline_us, err);
 out:
 	if (rc < 0)
-		convo_redis_disconnect(conn);
+		cv_redis_disconnect(conn);
 	else
 		*out = conn;
 	return rc;
 }
 
-void convo_redis_disconnect(struct redis_conn *conn)
+void cv_redis_disconnect(struct redis_conn *conn)
 {
 	if (!conn)
 		return;
@@ -462,11 +461,11 @@ void convo_redis_disconnect(struct redis_conn *conn)
 		close(conn->fd);
 	if (conn->reader)
 		redisReaderFree(conn->reader);
-	convo_arena_clear(&conn->values);
+	cv_arena_clear(&conn->values);
 	free(conn);
 }
 
-bool convo_redis_usable(const struct redis_conn *conn)
+bool cv_redis_usable(const struct redis_conn *conn)
 {
 	struct pollfd poller = {.fd = conn->fd, .events = POLLIN};
 
@@ -497,8 +496,8 @@ static ssize_t conn_send(struct redis_conn *conn, const char *data, size_t len, 
 	return 0;
 }
 
-int convo_redis_write(struct redis_conn *conn, const char *data, size_t len, int64_t deadline_us,
-		      size_t *sent, struct convo_err *err)
+int cv_redis_write(struct redis_conn *conn, const char *data, size_t len, int64_t deadline_us,
+		   size_t *sent, struct convo_err *err)
 {
 	size_t done = 0;
 
@@ -538,16 +537,16 @@ static ssize_t conn_receive(struct redis_conn *conn, int64_t deadline_us, struct
 static int conn_fail_reader(const struct redis_conn *conn, struct convo_err *err)
 {
 	if (conn->reader->err == REDIS_ERR_OOM)
-		return convo_fail_nomem(err);
+		return cv_fail_nomem(err);
 	return conn_fail(conn->place, "this does not answer like Redis", err);
 }
 
-int convo_redis_read(struct redis_conn *conn, int64_t deadline_us, const struct redis_value **out,
-		     struct convo_err *err)
+int cv_redis_read(struct redis_conn *conn, int64_t deadline_us, const struct redis_value **out,
+		  struct convo_err *err)
 {
 	void *reply = NULL;
 
-	convo_arena_clear(&conn->values);
+	cv_arena_clear(&conn->values);
 	conn->received = 0;
 	for (;;) {
 		ssize_t n;
@@ -569,7 +568,7 @@ int convo_redis_read(struct redis_conn *conn, int64_t deadline_us, const struct 
 	return 0;
 }
 
-void convo_redis_sha1(char out[41], const char *data, size_t len)
+void cv_redis_sha1(char out[41], const char *data, size_t len)
 {
 	static const char digits[] = "0123456789abcdef";
 	unsigned char hash[EVP_MAX_MD_SIZE] = {0};

@@ -20,11 +20,11 @@ struct redis_tls;
  * @param cert_file, key_file who we are to the server; both NULL when it does not ask
  * @return 0, CONVO_E_INVALID for a file that cannot be used, CONVO_E_NOMEM
  */
-int convo_redis_tls_new(struct redis_tls **out, const char *ca_file, const char *cert_file,
-			const char *key_file, struct convo_err *err);
+int cv_redis_tls_new(struct redis_tls **out, const char *ca_file, const char *cert_file,
+		     const char *key_file, struct convo_err *err);
 
 /** NULL is fine. */
-void convo_redis_tls_free(struct redis_tls *tls);
+void cv_redis_tls_free(struct redis_tls *tls);
 
 /** Where a server is. */
 struct redis_place {
@@ -38,14 +38,14 @@ struct redis_place {
 struct redis_conn;
 
 /** @return 0, CONVO_E_IO, CONVO_E_TIMEOUT, CONVO_E_NOMEM. The place is borrowed for good. */
-int convo_redis_connect(struct redis_conn **out, const struct redis_place *place,
-			int64_t deadline_us, struct convo_err *err);
+int cv_redis_connect(struct redis_conn **out, const struct redis_place *place, int64_t deadline_us,
+		     struct convo_err *err);
 
 /** Close it in any state, without waiting. NULL is fine. */
-void convo_redis_disconnect(struct redis_conn *conn);
+void cv_redis_disconnect(struct redis_conn *conn);
 
 /** Whether an idle connection is still open and silent. Asks the socket alone. */
-bool convo_redis_usable(const struct redis_conn *conn);
+bool cv_redis_usable(const struct redis_conn *conn);
 
 /**
  * Send bytes.
@@ -53,8 +53,8 @@ bool convo_redis_usable(const struct redis_conn *conn);
  * @param sent rises by what has left this process: what comes after cannot have reached the server
  * @return 0, CONVO_E_IO, CONVO_E_TIMEOUT
  */
-int convo_redis_write(struct redis_conn *conn, const char *data, size_t len, int64_t deadline_us,
-		      size_t *sent, struct convo_err *err);
+int cv_redis_write(struct redis_conn *conn, const char *data, size_t len, int64_t deadline_us,
+		   size_t *sent, struct convo_err *err);
 
 enum redis_kind {
 	REDIS_VALUE_NIL,
@@ -79,10 +79,10 @@ struct redis_value {
  * @param out set to it; valid until the next reply is asked for
  * @return 0, CONVO_E_IO, CONVO_E_TIMEOUT, CONVO_E_NOMEM; the connection is out of step then
  */
-int convo_redis_read(struct redis_conn *conn, int64_t deadline_us, const struct redis_value **out,
-		     struct convo_err *err);
+int cv_redis_read(struct redis_conn *conn, int64_t deadline_us, const struct redis_value **out,
+		  struct convo_err *err);
 
 /** The SHA-1 of a script, as 40 hex digits and a NUL. */
-void convo_redis_sha1(char out[41], const char *data, size_t len);
+void cv_redis_sha1(char out[41], const char *data, size_t len);
 
 #endif

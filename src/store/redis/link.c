@@ -27,25 +27,25 @@
 
 /* ---- requests --------------------------------------------------------------------------- */
 
-void convo_ask_begin(struct redis_ask *ask, int script, size_t keys)
+void cv_ask_begin(struct redis_ask *ask, int script, size_t keys)
 {
 	ask->script = script;
-	if (convo_buf_room(&ask->bytes, HEAD_ROOM))
+	if (cv_buf_room(&ask->bytes, HEAD_ROOM))
 		ask->bytes.len = HEAD_ROOM;
 	else
 		ask->broken = true;
 	if (script != REDIS_SCRIPTS) {
 		ask->args = 2; /* EVALSHA and the digest, which the head has */
-		convo_ask_add_int(ask, (int64_t)keys);
+		cv_ask_add_int(ask, (int64_t)keys);
 	}
 }
 
-char *convo_ask_room(struct redis_ask *ask, size_t len)
+char *cv_ask_room(struct redis_ask *ask, size_t len)
 {
 	char *room = NULL;
 
-	if (!ask->broken && convo_buf_addf(&ask->bytes, "$%zu\r\n", len) >= 0)
-		room = convo_buf_room(&ask->bytes, len + 2);
+	if (!ask->broken && cv_buf_addf(&ask->bytes, "$%zu\r\n", len) >= 0)
+		room = cv_buf_room(&ask->bytes, len + 2);
 	if (!room) {
 		ask->broken = true;
 		return NULL;
@@ -56,30 +56,30 @@ char *convo_ask_room(struct redis_ask *ask, size_t len)
 	return room;
 }
 
-void convo_ask_add(struct redis_ask *ask, const void *data, size_t len)
+void cv_ask_add(struct redis_ask *ask, const void *data, size_t len)
 {
-	char *room = convo_ask_room(ask, len);
+	char *room = cv_ask_room(ask, len);
 
 	if (room && len)
 		memcpy(room, data, len);
 }
 
-void convo_ask_add_text(struct redis_ask *ask, const char *text)
+void cv_ask_add_text(struct redis_ask *ask, const char *text)
 {
-	convo_ask_add(ask, text, strlen(text));
+	cv_ask_add(ask, text, strlen(text));
 }
 
-void convo_ask_add_int(struct redis_ask *ask, int64_t number)
+void cv_ask_add_int(struct redis_ask *ask, int64_t number)
 {
 	char text[24];
 
 	snprintf(text, sizeof(text), "%lld", (long long)number);
-	convo_ask_add_text(ask, text);
+	cv_ask_add_text(ask, text);
 }
 
-void convo_ask_clear(struct redis_ask *ask)
+void cv_ask_clear(struct redis_ask *ask)
 {
-	convo_buf_clear(&ask->bytes);
+	cv_buf_clear(&ask->bytes);
 }
 
 /* Put the head in front of the arguments. */
@@ -157,10 +157,9 @@ static int error_fail(const struct redis_store *redis, const struct redis_value 
 
 	for (i = 0; i < sizeof(errors) / sizeof(errors[0]); i++) {
 		if (strstr(value->data, errors[i].word))
-			return convo_fail(err, errors[i].code, "%s: %s", redis->name,
-					  errors[i].text);
+			return cv_fail(err, errors[i].code, "%s: %s", redis->name, errors[i].text);
 	}
-	return convo_fail(err, CONVO_E_IO, "%s: %.100s", redis->name, value->data);
+	return cv_fail(err, CONVO_E_IO, "%s: %.100s", redis->name, value->data);
 }
 
 /* ---- batches ----------------------------------------------------------------------------- */
@@ -169,7 +168,7 @@ struct redis_batch {
 	struct redis_store *redis;
 	struct redis_ask **ask;
 	size_t count;
-	struct convo_buf out;
+	struct cv_buf out;
 };
 
 static void ask_finish(struct redis_ask *ask, int rc)
@@ -190,22 +189,21 @@ static size_t batch_pending(const struct redis_batch *batch)
 /* Add an ask with the source of its script in the place of the digest. */
 static int batch_add_source(struct redis_batch *batch, const struct redis_ask *ask)
 {
-	const struct redis_script *script = &convo_redis_scripts[ask->script];
-	int rc = convo_buf_addf(&batch->out, "*%zu\r\n$4\r\nEVAL\r\n$%zu\r\n", ask->args,
-				script->len);
+	const struct redis_script *script = &cv_redis_scripts[ask->script];
+	int rc = cv_buf_addf(&batch->out, "*%zu\r\n$4\r\nEVAL\r\n$%zu\r\n", ask->args, script->len);
 
 	if (rc >= 0)
-		rc = convo_buf_add(&batch->out, script->source, script->len);
+		rc = cv_buf_add(&batch->out, script->source, script->len);
 	if (rc >= 0)
-		rc = convo_buf_add(&batch->out, "\r\n", 2);
+		rc = cv_buf_add(&batch->out, "\r\n", 2);
 	if (rc >= 0)
-		rc = convo_buf_add(&batch->out, ask->bytes.data + HEAD_ROOM,
-				   ask->bytes.len - HEAD_ROOM);
+		rc = cv_buf_add(&batch->out, ask->bytes.data + HEAD_ROOM,
+				ask->bytes.len - HEAD_ROOM);
 	return rc;
 }
 
 /* Put all that is pending into one piece. A lone request is one already. */
-static int batch_gather(struct redis_batch *batch, struct convo_text *out, struct convo_err *err)
+static int batch_gather(struct redis_batch *batch, struct cv_text *out, struct convo_err *err)
 {
 	struct redis_ask *ask = batch->ask[0];
 	size_t i;
@@ -216,7 +214,7 @@ static int batch_gather(struct redis_batch *batch, struct convo_text *out, struc
 		out->len = ask->end = ask->bytes.len - ask->head;
 		return 0;
 	}
-	convo_buf_reset(&batch->out);
+	cv_buf_reset(&batch->out);
 	for (i = 0; rc >= 0 && i < batch->count; i++) {
 		ask = batch->ask[i];
 		if (ask->done)
@@ -224,23 +222,23 @@ static int batch_gather(struct redis_batch *batch, struct convo_text *out, struc
 		if (ask->with_source)
 			rc = batch_add_source(batch, ask);
 		else
-			rc = convo_buf_add(&batch->out, ask->bytes.data + ask->head,
-					   ask->bytes.len - ask->head);
+			rc = cv_buf_add(&batch->out, ask->bytes.data + ask->head,
+					ask->bytes.len - ask->head);
 		ask->end = batch->out.len;
 	}
-	*out = (struct convo_text){batch->out.data, batch->out.len};
-	return rc < 0 ? convo_buf_fail(err, rc) : 0;
+	*out = (struct cv_text){batch->out.data, batch->out.len};
+	return rc < 0 ? cv_buf_fail(err, rc) : 0;
 }
 
 static int batch_send(struct redis_batch *batch, struct redis_conn *conn, int64_t deadline_us,
 		      struct convo_err *err)
 {
-	struct convo_text out;
+	struct cv_text out;
 	size_t sent = 0, i;
 	int rc = batch_gather(batch, &out, err);
 
 	if (rc >= 0)
-		rc = convo_redis_write(conn, out.data, out.len, deadline_us, &sent, err);
+		rc = cv_redis_write(conn, out.data, out.len, deadline_us, &sent, err);
 	/* The server does nothing with a part of a request. */
 	for (i = 0; i < batch->count; i++)
 		batch->ask[i]->sent = !batch->ask[i]->done && sent && batch->ask[i]->end <= sent;
@@ -256,8 +254,7 @@ static int ask_take(const struct redis_store *redis, struct redis_ask *ask,
 	if (value->kind == REDIS_VALUE_ERROR)
 		return error_fail(redis, value, &ask->job.err);
 	if (ask->script != REDIS_SCRIPTS && !list)
-		return convo_fail(&ask->job.err, CONVO_E_IO, "%s: an unexpected answer",
-				  redis->name);
+		return cv_fail(&ask->job.err, CONVO_E_IO, "%s: an unexpected answer", redis->name);
 	return ask->answer(ask, value, &ask->job.err);
 }
 
@@ -287,7 +284,7 @@ static int batch_receive(struct redis_batch *batch, struct redis_conn *conn, int
 	for (i = 0; rc >= 0 && i < batch->count; i++) {
 		if (!batch->ask[i]->sent)
 			continue;
-		rc = convo_redis_read(conn, deadline_us, &value, err);
+		rc = cv_redis_read(conn, deadline_us, &value, err);
 		if (rc >= 0)
 			ask_receive(batch->redis, batch->ask[i], value);
 	}
@@ -297,7 +294,7 @@ static int batch_receive(struct redis_batch *batch, struct redis_conn *conn, int
 /* If an ask has to wait for the server, sleep; at the deadline, give those up that had to. */
 static void batch_pause(struct redis_batch *batch, int64_t *pause_us, int64_t deadline_us)
 {
-	bool late = convo_clock_mono_us() + *pause_us >= deadline_us, waits = false;
+	bool late = cv_clock_mono_us() + *pause_us >= deadline_us, waits = false;
 	struct timespec ts = {0, (long)*pause_us * 1000};
 	size_t i;
 
@@ -308,9 +305,9 @@ static void batch_pause(struct redis_batch *batch, int64_t *pause_us, int64_t de
 			continue;
 		waits = true;
 		if (late)
-			ask_finish(ask, convo_fail(&ask->job.err, CONVO_E_IO,
-						   "%s: it is not ready in time (%s)",
-						   batch->redis->name, ask->waits));
+			ask_finish(ask, cv_fail(&ask->job.err, CONVO_E_IO,
+						"%s: it is not ready in time (%s)",
+						batch->redis->name, ask->waits));
 	}
 	if (!waits || late)
 		return;
@@ -334,9 +331,9 @@ static int batch_lost(struct redis_batch *batch, int rc, enum pool_fate *fate,
 		ask->sent = false;
 		ask->unknown = true;
 		if (!ask->repeat)
-			ask_finish(ask, convo_fail_maybe(&ask->job.err,
-							 rc == CONVO_E_TIMEOUT ? rc : CONVO_E_IO,
-							 "%s", err->text));
+			ask_finish(ask, cv_fail_maybe(&ask->job.err,
+						      rc == CONVO_E_TIMEOUT ? rc : CONVO_E_IO, "%s",
+						      err->text));
 	}
 	return batch_pending(batch) ? rc : 0;
 }
@@ -365,7 +362,7 @@ static void batch_run(struct redis_batch *batch, int64_t deadline_us)
 {
 	struct store_call call = {.deadline_us = deadline_us};
 	struct convo_err why = {0};
-	int rc = convo_pool_run(batch->redis->pool, &call, true, batch_op, batch, &why);
+	int rc = cv_pool_run(batch->redis->pool, &call, true, batch_op, batch, &why);
 	size_t i;
 
 	for (i = 0; i < batch->count; i++) {
@@ -387,16 +384,16 @@ static void ask_prepare(struct redis_store *redis, struct redis_ask *ask,
 	ask_close(redis, ask);
 }
 
-int convo_ask_run(struct redis_store *redis, const struct store_call *call, struct redis_ask *ask,
-		  struct convo_err *err)
+int cv_ask_run(struct redis_store *redis, const struct store_call *call, struct redis_ask *ask,
+	       struct convo_err *err)
 {
 	struct redis_batch batch = {.redis = redis, .ask = &ask, .count = 1};
 
 	if (ask->broken)
-		return convo_fail_nomem(err);
+		return cv_fail_nomem(err);
 	ask_prepare(redis, ask, call);
 	batch_run(&batch, call->deadline_us);
-	convo_buf_clear(&batch.out);
+	cv_buf_clear(&batch.out);
 	if (ask->job.rc < 0 && err)
 		*err = ask->job.err;
 	return ask->job.rc;
@@ -418,23 +415,23 @@ static void redis_round(void *ctx, struct group_job **jobs, size_t count)
 	}
 	batch_run(&batch, deadline_us);
 	for (i = 0; i < count; i++)
-		ask[i]->again = !ask[i]->done && convo_clock_mono_us() + LATE_US >= deadline_us;
-	convo_buf_clear(&batch.out);
+		ask[i]->again = !ask[i]->done && cv_clock_mono_us() + LATE_US >= deadline_us;
+	cv_buf_clear(&batch.out);
 }
 
-int convo_ask_run_grouped(struct redis_store *redis, const struct store_call *call,
-			  struct redis_ask *ask, struct convo_err *err)
+int cv_ask_run_grouped(struct redis_store *redis, const struct store_call *call,
+		       struct redis_ask *ask, struct convo_err *err)
 {
 	struct convo_err why = {0};
 	int rc;
 
 	if (ask->broken)
-		return convo_fail_nomem(err);
+		return cv_fail_nomem(err);
 	ask_prepare(redis, ask, call);
 	do {
 		ask->again = false;
-		rc = convo_group_run(redis->group, &ask->job, &why);
-	} while (ask->again && convo_clock_mono_us() < call->deadline_us);
+		rc = cv_group_run(redis->group, &ask->job, &why);
+	} while (ask->again && cv_clock_mono_us() < call->deadline_us);
 	if (rc == CONVO_E_TIMEOUT || rc == CONVO_E_IO)
 		why.maybe = why.maybe || ask->unknown;
 	if (rc < 0 && err)
@@ -463,12 +460,12 @@ static int hello_ask(struct redis_store *redis, struct redis_conn *conn, struct 
 	int rc;
 
 	if (ask->broken)
-		return convo_fail_nomem(err);
+		return cv_fail_nomem(err);
 	ask_close(redis, ask);
-	rc = convo_redis_write(conn, ask->bytes.data + ask->head, ask->bytes.len - ask->head,
-			       deadline_us, &sent, err);
+	rc = cv_redis_write(conn, ask->bytes.data + ask->head, ask->bytes.len - ask->head,
+			    deadline_us, &sent, err);
 	if (rc >= 0)
-		rc = convo_redis_read(conn, deadline_us, &value, err);
+		rc = cv_redis_read(conn, deadline_us, &value, err);
 	if (rc < 0 || value->kind != REDIS_VALUE_ERROR || error_that_passes(value))
 		return rc;
 	/* A user who may not even PING is not asked to. */
@@ -484,22 +481,22 @@ static int hello(struct redis_store *redis, struct redis_conn *conn, int64_t dea
 	int rc = 0;
 
 	if (redis->password) {
-		convo_ask_begin(&auth, REDIS_SCRIPTS, 0);
-		convo_ask_add_text(&auth, "AUTH");
+		cv_ask_begin(&auth, REDIS_SCRIPTS, 0);
+		cv_ask_add_text(&auth, "AUTH");
 		if (redis->user)
-			convo_ask_add_text(&auth, redis->user);
-		convo_ask_add_text(&auth, redis->password);
+			cv_ask_add_text(&auth, redis->user);
+		cv_ask_add_text(&auth, redis->password);
 		rc = hello_ask(redis, conn, &auth, deadline_us, err);
 	}
 	if (rc >= 0 && (redis->database || !redis->password)) {
-		convo_ask_begin(&select, REDIS_SCRIPTS, 0);
-		convo_ask_add_text(&select, redis->database ? "SELECT" : "PING");
+		cv_ask_begin(&select, REDIS_SCRIPTS, 0);
+		cv_ask_add_text(&select, redis->database ? "SELECT" : "PING");
 		if (redis->database)
-			convo_ask_add_int(&select, redis->database);
+			cv_ask_add_int(&select, redis->database);
 		rc = hello_ask(redis, conn, &select, deadline_us, err);
 	}
-	convo_ask_clear(&auth);
-	convo_ask_clear(&select);
+	cv_ask_clear(&auth);
+	cv_ask_clear(&select);
 	return rc;
 }
 
@@ -507,12 +504,12 @@ static void *link_connect(struct convo_store *store, int64_t deadline_us, struct
 {
 	struct redis_store *redis = (struct redis_store *)store;
 	struct redis_conn *conn = NULL;
-	int rc = convo_redis_connect(&conn, &redis->place, deadline_us, err);
+	int rc = cv_redis_connect(&conn, &redis->place, deadline_us, err);
 
 	if (rc >= 0)
 		rc = hello(redis, conn, deadline_us, err);
 	if (rc < 0) {
-		convo_redis_disconnect(conn);
+		cv_redis_disconnect(conn);
 		conn = NULL;
 	}
 	return conn;
@@ -520,12 +517,12 @@ static void *link_connect(struct convo_store *store, int64_t deadline_us, struct
 
 static void link_disconnect(void *conn)
 {
-	convo_redis_disconnect(conn);
+	cv_redis_disconnect(conn);
 }
 
 static bool link_usable(void *conn)
 {
-	return convo_redis_usable(conn);
+	return cv_redis_usable(conn);
 }
 
 static const struct pool_driver link_driver = {link_connect, link_disconnect, link_usable};
@@ -534,7 +531,7 @@ static const struct pool_driver link_driver = {link_connect, link_disconnect, li
 
 static bool link_copy(char **out, const char *text)
 {
-	*out = text ? convo_memdup(text, strlen(text)) : NULL;
+	*out = text ? cv_memdup(text, strlen(text)) : NULL;
 	return *out || !text;
 }
 
@@ -546,16 +543,16 @@ static int read_database(struct redis_store *redis, const char *text, struct con
 	for (p = text; *p >= '0' && *p <= '9' && p - text < 6; p++)
 		redis->database = redis->database * 10 + (*p - '0');
 	if (*p)
-		return convo_fail(err, CONVO_E_INVALID, "the Redis database must be a number");
+		return cv_fail(err, CONVO_E_INVALID, "the Redis database must be a number");
 	return 0;
 }
 
 /* Without a host, a path is a unix socket; with one it is the number of the database. */
-static int link_read_place(struct redis_store *redis, const struct convo_url *url,
+static int link_read_place(struct redis_store *redis, const struct cv_url *url,
 			   struct convo_err *err)
 {
 	const char *path = url->path && *url->path == '/' ? url->path + 1 : "";
-	const char *database = convo_url_param(url, "db");
+	const char *database = cv_url_param(url, "db");
 	bool has_host = url->host && *url->host;
 	bool socket = !has_host && path[strspn(path, "0123456789")];
 	/* Servers before version 6 know no other user, and not by name. */
@@ -563,12 +560,12 @@ static int link_read_place(struct redis_store *redis, const struct convo_url *ur
 	bool copied;
 
 	if (has_host && strchr(url->host, ','))
-		return convo_fail(err, CONVO_E_INVALID, "a Redis URL names one host");
+		return cv_fail(err, CONVO_E_INVALID, "a Redis URL names one host");
 	copied = socket ? link_copy(&redis->path, url->path)
 			: link_copy(&redis->host, has_host ? url->host : "localhost");
 	if (!copied || !link_copy(&redis->password, url->password) ||
 	    (has_user && !link_copy(&redis->user, url->user)))
-		return convo_fail_nomem(err);
+		return cv_fail_nomem(err);
 	redis->place.name = redis->name;
 	redis->place.host = redis->host;
 	redis->place.port = url->port ? url->port : 6379;
@@ -590,18 +587,17 @@ static void link_name(struct redis_store *redis)
 		 redis->name + strlen("redis "), redis->database);
 }
 
-static int link_read_tls(struct redis_store *redis, const struct convo_url *url,
-			 struct convo_err *err)
+static int link_read_tls(struct redis_store *redis, const struct cv_url *url, struct convo_err *err)
 {
 	if (strcmp(url->scheme, "rediss") != 0 && strcmp(url->scheme, "valkeys") != 0)
 		return 0;
 	if (!redis->host)
-		return convo_fail(err, CONVO_E_INVALID, "TLS wants a host, not a unix socket");
-	return convo_redis_tls_new(&redis->place.tls, convo_url_param(url, "ca"),
-				   convo_url_param(url, "cert"), convo_url_param(url, "key"), err);
+		return cv_fail(err, CONVO_E_INVALID, "TLS wants a host, not a unix socket");
+	return cv_redis_tls_new(&redis->place.tls, cv_url_param(url, "ca"),
+				cv_url_param(url, "cert"), cv_url_param(url, "key"), err);
 }
 
-int convo_link_open(struct redis_store *redis, const struct convo_url *url, struct convo_err *err)
+int cv_link_open(struct redis_store *redis, const struct cv_url *url, struct convo_err *err)
 {
 	int rc = link_read_place(redis, url, err), i;
 
@@ -612,20 +608,19 @@ int convo_link_open(struct redis_store *redis, const struct convo_url *url, stru
 	if (rc < 0)
 		return rc;
 	for (i = 0; i < REDIS_SCRIPTS; i++)
-		convo_redis_sha1(redis->sha1[i], convo_redis_scripts[i].source,
-				 convo_redis_scripts[i].len);
-	rc = convo_pool_new(&redis->pool, &redis->base, &link_driver, err);
+		cv_redis_sha1(redis->sha1[i], cv_redis_scripts[i].source, cv_redis_scripts[i].len);
+	rc = cv_pool_new(&redis->pool, &redis->base, &link_driver, err);
 	if (rc >= 0)
-		rc = convo_group_new(&redis->group, redis_round, redis, GROUP_LEADERS, GROUP_JOBS,
-				     GROUP_BYTES, err);
+		rc = cv_group_new(&redis->group, redis_round, redis, GROUP_LEADERS, GROUP_JOBS,
+				  GROUP_BYTES, err);
 	return rc;
 }
 
-void convo_link_close(struct redis_store *redis)
+void cv_link_close(struct redis_store *redis)
 {
-	convo_group_free(redis->group);
-	convo_pool_free(redis->pool);
-	convo_redis_tls_free(redis->place.tls);
+	cv_group_free(redis->group);
+	cv_pool_free(redis->pool);
+	cv_redis_tls_free(redis->place.tls);
 	if (redis->password)
 		memset(redis->password, 0, strlen(redis->password));
 	free(redis->password);

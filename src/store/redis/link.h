@@ -31,7 +31,7 @@ struct redis_script {
 	size_t len;
 };
 
-extern const struct redis_script convo_redis_scripts[REDIS_SCRIPTS];
+extern const struct redis_script cv_redis_scripts[REDIS_SCRIPTS];
 
 struct redis_store {
 	struct convo_store base;
@@ -45,10 +45,10 @@ struct redis_store {
 };
 
 /** Read the URL and make the pool; connects nothing yet. */
-int convo_link_open(struct redis_store *redis, const struct convo_url *url, struct convo_err *err);
+int cv_link_open(struct redis_store *redis, const struct cv_url *url, struct convo_err *err);
 
-/** Let go of all that convo_link_open() got hold of, or of a part. */
-void convo_link_close(struct redis_store *redis);
+/** Let go of all that cv_link_open() got hold of, or of a part. */
+void cv_link_close(struct redis_store *redis);
 
 /* ---- asking ----------------------------------------------------------------------------- */
 
@@ -71,7 +71,7 @@ struct redis_ask {
 	bool repeat; /* doing it twice is like doing it once */
 
 	int script; /* REDIS_SCRIPTS for a command */
-	struct convo_buf bytes;
+	struct cv_buf bytes;
 	size_t args;
 	bool broken;       /* memory was out */
 	size_t head;       /* where in bytes the request begins */
@@ -84,24 +84,24 @@ struct redis_ask {
 };
 
 /** Begin a command, whose name is the first argument, for REDIS_SCRIPTS; else call a script. */
-void convo_ask_begin(struct redis_ask *ask, int script, size_t keys);
+void cv_ask_begin(struct redis_ask *ask, int script, size_t keys);
 
 /** Add an argument. That memory is out shows when the ask is run. */
-void convo_ask_add(struct redis_ask *ask, const void *data, size_t len);
-void convo_ask_add_text(struct redis_ask *ask, const char *text);
-void convo_ask_add_int(struct redis_ask *ask, int64_t number);
+void cv_ask_add(struct redis_ask *ask, const void *data, size_t len);
+void cv_ask_add_text(struct redis_ask *ask, const char *text);
+void cv_ask_add_int(struct redis_ask *ask, int64_t number);
 
 /** Begin an argument of `len` bytes that the caller writes there; NULL when memory is out. */
-char *convo_ask_room(struct redis_ask *ask, size_t len);
+char *cv_ask_room(struct redis_ask *ask, size_t len);
 
-void convo_ask_clear(struct redis_ask *ask);
+void cv_ask_clear(struct redis_ask *ask);
 
 /** Ask, on a connection of its own. @return what its answer() returned, or another failure */
-int convo_ask_run(struct redis_store *redis, const struct store_call *call, struct redis_ask *ask,
-		  struct convo_err *err);
+int cv_ask_run(struct redis_store *redis, const struct store_call *call, struct redis_ask *ask,
+	       struct convo_err *err);
 
 /** The same, in one go with those of other threads that have gathered meanwhile. */
-int convo_ask_run_grouped(struct redis_store *redis, const struct store_call *call,
-			  struct redis_ask *ask, struct convo_err *err);
+int cv_ask_run_grouped(struct redis_store *redis, const struct store_call *call,
+		       struct redis_ask *ask, struct convo_err *err);
 
 #endif

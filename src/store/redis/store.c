@@ -72,10 +72,10 @@ static void ask_begin(struct redis_ask *ask, enum redis_script_id script,
 
 	key_make(user_key, store, key->app, key->user);
 	key_make(app_key, store, key->app, NULL);
-	convo_ask_begin(ask, (int)script, 2);
-	convo_ask_add_text(ask, user_key);
-	convo_ask_add_text(ask, app_key);
-	convo_ask_add_int(ask, call->now_us);
+	cv_ask_begin(ask, (int)script, 2);
+	cv_ask_add_text(ask, user_key);
+	cv_ask_add_text(ask, app_key);
+	cv_ask_add_int(ask, call->now_us);
 }
 
 static void ask_add_uuid(struct redis_ask *ask, const unsigned char *uuid)
@@ -83,13 +83,13 @@ static void ask_add_uuid(struct redis_ask *ask, const unsigned char *uuid)
 	char text[CONVO_UUID_SIZE] = "";
 
 	if (uuid)
-		convo_uuid_format(text, uuid);
-	convo_ask_add_text(ask, text);
+		cv_uuid_format(text, uuid);
+	cv_ask_add_text(ask, text);
 }
 
 static void ask_add_ttl(struct redis_ask *ask, const struct convo_store *store)
 {
-	convo_ask_add_int(ask, store->opts.ttl_ms * 1000);
+	cv_ask_add_int(ask, store->opts.ttl_ms * 1000);
 }
 
 static const char *scope_letter(enum convo_scope scope)
@@ -108,12 +108,12 @@ static void ask_add_changes(struct redis_ask *ask, const struct store_change *ch
 {
 	size_t i;
 
-	convo_ask_add_int(ask, (int64_t)count);
+	cv_ask_add_int(ask, (int64_t)count);
 	for (i = 0; i < count; i++) {
-		convo_ask_add_int(ask, (int64_t)changes[i].event);
-		convo_ask_add_text(ask, scope_letter(changes[i].scope));
-		convo_ask_add(ask, changes[i].name.data, changes[i].name.len);
-		convo_ask_add(ask, changes[i].value.data, changes[i].value.len);
+		cv_ask_add_int(ask, (int64_t)changes[i].event);
+		cv_ask_add_text(ask, scope_letter(changes[i].scope));
+		cv_ask_add(ask, changes[i].name.data, changes[i].name.len);
+		cv_ask_add(ask, changes[i].value.data, changes[i].value.len);
 	}
 }
 
@@ -128,8 +128,8 @@ struct redis_op {
 
 static int answer_odd(const struct redis_op *op, struct convo_err *err)
 {
-	return convo_fail(err, CONVO_E_VERSION, "%s: what is stored is not as convo stores it",
-			  op->redis->name);
+	return cv_fail(err, CONVO_E_VERSION, "%s: what is stored is not as convo stores it",
+		       op->redis->name);
 }
 
 /* The number in an item, which scripts pass on as text. */
@@ -158,14 +158,14 @@ static int answer_refusal(const struct redis_op *op, const struct redis_value *a
 	case 0:
 		return 0;
 	case CONVO_E_NOTFOUND:
-		return convo_refuse_notfound(err, op->key);
+		return cv_refuse_notfound(err, op->key);
 	case CONVO_E_EXISTS:
-		return convo_refuse_exists(err, op->key);
+		return cv_refuse_exists(err, op->key);
 	case CONVO_E_CONFLICT:
-		return convo_refuse_conflict(err, op->key, more ? item[1].integer : 0);
+		return cv_refuse_conflict(err, op->key, more ? item[1].integer : 0);
 	case CONVO_E_TOOBIG:
 		if (more && item[1].kind == REDIS_VALUE_STRING)
-			return convo_refuse_state(err, scope_of(&item[1]));
+			return cv_refuse_state(err, scope_of(&item[1]));
 	}
 	return answer_odd(op, err);
 }
@@ -182,9 +182,9 @@ static bool is_list(const struct redis_value *value, size_t len)
 	return value->kind == REDIS_VALUE_ARRAY && value->len >= len;
 }
 
-static struct convo_text text_of(const struct redis_value *value)
+static struct cv_text text_of(const struct redis_value *value)
 {
-	return (struct convo_text){value->data, value->len};
+	return (struct cv_text){value->data, value->len};
 }
 
 /* ---- events ----------------------------------------------------------------------------- */
@@ -214,7 +214,7 @@ static char *length_put(char *to, size_t number)
 	return to;
 }
 
-static bool length_get(struct convo_text *from, size_t *number)
+static bool length_get(struct cv_text *from, size_t *number)
 {
 	unsigned shift = 0;
 	unsigned char c;
@@ -237,7 +237,7 @@ static size_t event_size(const struct store_event *event)
 	int i;
 
 	for (i = 0; i < FIELD_COUNT; i++) {
-		const struct convo_text *field = &event->field[i];
+		const struct cv_text *field = &event->field[i];
 
 		size += field->data ? length_size(field->len + 1) + field->len : 1;
 	}
@@ -246,7 +246,7 @@ static size_t event_size(const struct store_event *event)
 
 static void ask_add_event(struct redis_ask *ask, const struct store_event *event, int64_t now_ms)
 {
-	char *to = convo_ask_room(ask, event_size(event)), time[PACKED_TIME + 8];
+	char *to = cv_ask_room(ask, event_size(event)), time[PACKED_TIME + 8];
 	int i;
 
 	if (!to)
@@ -257,7 +257,7 @@ static void ask_add_event(struct redis_ask *ask, const struct store_event *event
 	to[PACKED_HEAD - 1] = (char)('0' + event->status);
 	to += PACKED_HEAD;
 	for (i = 0; i < FIELD_COUNT; i++) {
-		const struct convo_text *field = &event->field[i];
+		const struct cv_text *field = &event->field[i];
 
 		to = length_put(to, field->data ? field->len + 1 : 0);
 		if (field->data && field->len)
@@ -266,7 +266,7 @@ static void ask_add_event(struct redis_ask *ask, const struct store_event *event
 	}
 }
 
-static bool event_unpack(struct store_event *event, struct convo_text from)
+static bool event_unpack(struct store_event *event, struct cv_text from)
 {
 	int i;
 
@@ -288,7 +288,7 @@ static bool event_unpack(struct store_event *event, struct convo_text from)
 			continue;
 		if (--len > from.len)
 			return false;
-		event->field[i] = (struct convo_text){from.data, len};
+		event->field[i] = (struct cv_text){from.data, len};
 		from.data += len;
 		from.len -= len;
 	}
@@ -306,8 +306,8 @@ static int open_version_answer(struct redis_ask *ask, const struct redis_value *
 
 	if (!version || strtol(version + strlen("redis_version:"), NULL, 10) >= 5)
 		return 0;
-	return convo_fail(err, CONVO_E_UNSUPPORTED, "%s: version %.8s is too old, 5 is needed",
-			  op->redis->name, version + strlen("redis_version:"));
+	return cv_fail(err, CONVO_E_UNSUPPORTED, "%s: version %.8s is too old, 5 is needed",
+		       op->redis->name, version + strlen("redis_version:"));
 }
 
 static int open_check_version(struct redis_store *redis, const struct store_call *call,
@@ -318,11 +318,11 @@ static int open_check_version(struct redis_store *redis, const struct store_call
 	struct convo_err why = {0};
 	int rc;
 
-	convo_ask_begin(&ask, REDIS_SCRIPTS, 0);
-	convo_ask_add_text(&ask, "INFO");
-	convo_ask_add_text(&ask, "server");
-	rc = convo_ask_run(redis, call, &ask, &why);
-	convo_ask_clear(&ask);
+	cv_ask_begin(&ask, REDIS_SCRIPTS, 0);
+	cv_ask_add_text(&ask, "INFO");
+	cv_ask_add_text(&ask, "server");
+	rc = cv_ask_run(redis, call, &ask, &why);
+	cv_ask_clear(&ask);
 	/* Not being allowed to ask is no reason to refuse: the scripts will tell what is missing. */
 	if (rc == CONVO_E_DENIED && strstr(why.text, "NOPERM"))
 		return 0;
@@ -343,15 +343,14 @@ static int open_answer(struct redis_ask *ask, const struct redis_value *answer,
 	if (strcmp(schema->data, SCHEMA) == 0)
 		return 0;
 	if (!schema->len)
-		return convo_fail(err, CONVO_E_VERSION, "%s: no store with the prefix '%s' yet",
-				  redis->name, redis->base.prefix);
+		return cv_fail(err, CONVO_E_VERSION, "%s: no store with the prefix '%s' yet",
+			       redis->name, redis->base.prefix);
 	if (strtol(schema->data, NULL, 10) > strtol(SCHEMA, NULL, 10))
-		return convo_fail(err, CONVO_E_VERSION,
-				  "%s: the store is of a newer convo (schema %.8s, known " SCHEMA
-				  ")",
-				  redis->name, schema->data);
-	return convo_fail(err, CONVO_E_VERSION, "%s: the key '%s:schema' is not of convo",
-			  redis->name, redis->base.prefix);
+		return cv_fail(err, CONVO_E_VERSION,
+			       "%s: the store is of a newer convo (schema %.8s, known " SCHEMA ")",
+			       redis->name, schema->data);
+	return cv_fail(err, CONVO_E_VERSION, "%s: the key '%s:schema' is not of convo", redis->name,
+		       redis->base.prefix);
 }
 
 static int open_check_schema(struct redis_store *redis, const struct store_call *call,
@@ -362,24 +361,24 @@ static int open_check_schema(struct redis_store *redis, const struct store_call 
 	char name[64];
 	int rc;
 
-	convo_ask_begin(&ask, REDIS_SCRIPT_OPEN, 2);
+	cv_ask_begin(&ask, REDIS_SCRIPT_OPEN, 2);
 	snprintf(name, sizeof(name), "%s:schema", redis->base.prefix);
-	convo_ask_add_text(&ask, name);
+	cv_ask_add_text(&ask, name);
 	snprintf(name, sizeof(name), "%s:scratch", redis->base.prefix);
-	convo_ask_add_text(&ask, name);
-	convo_ask_add_int(&ask, call->now_us);
-	convo_ask_add_text(&ask, SCHEMA);
-	convo_ask_add_int(&ask, !redis->base.opts.check_schema);
-	rc = convo_ask_run(redis, call, &ask, err);
-	convo_ask_clear(&ask);
+	cv_ask_add_text(&ask, name);
+	cv_ask_add_int(&ask, call->now_us);
+	cv_ask_add_text(&ask, SCHEMA);
+	cv_ask_add_int(&ask, !redis->base.opts.check_schema);
+	rc = cv_ask_run(redis, call, &ask, err);
+	cv_ask_clear(&ask);
 	return rc;
 }
 
 static int redis_open(struct convo_store *store, const struct store_call *call,
-		      const struct convo_url *url, struct convo_err *err)
+		      const struct cv_url *url, struct convo_err *err)
 {
 	struct redis_store *redis = redis_of(store);
-	int rc = convo_link_open(redis, url, err);
+	int rc = cv_link_open(redis, url, err);
 
 	if (rc >= 0)
 		rc = open_check_version(redis, call, err);
@@ -390,7 +389,7 @@ static int redis_open(struct convo_store *store, const struct store_call *call,
 
 static void redis_close(struct convo_store *store)
 {
-	convo_link_close(redis_of(store));
+	cv_link_close(redis_of(store));
 }
 
 /* ---- sessions --------------------------------------------------------------------------- */
@@ -405,7 +404,7 @@ static int create_answer(struct redis_ask *ask, const struct redis_value *answer
 	/* Ours exists when the first try was carried out and its answer lost. */
 	if (answer->item[0].integer == CONVO_E_EXISTS && answer->len > 1 &&
 	    answer->item[1].kind == REDIS_VALUE_STRING &&
-	    convo_uuid_parse(generation, answer->item[1].data) &&
+	    cv_uuid_parse(generation, answer->item[1].data) &&
 	    memcmp(generation, create->generation, UUID_BYTES) == 0)
 		return 0;
 	return answer_refusal(op, answer, err);
@@ -420,13 +419,13 @@ static int redis_create(struct convo_store *store, const struct store_call *call
 	int rc;
 
 	ask_begin(&ask, REDIS_SCRIPT_CREATE, store, call, key);
-	convo_ask_add_text(&ask, key->session);
+	cv_ask_add_text(&ask, key->session);
 	ask_add_ttl(&ask, store);
 	ask_add_uuid(&ask, create->generation);
-	convo_ask_add(&ask, create->title.data, create->title.len);
+	cv_ask_add(&ask, create->title.data, create->title.len);
 	ask_add_changes(&ask, create->changes, create->change_count);
-	rc = convo_ask_run_grouped(op.redis, call, &ask, err);
-	convo_ask_clear(&ask);
+	rc = cv_ask_run_grouped(op.redis, call, &ask, err);
+	cv_ask_clear(&ask);
 	return rc;
 }
 
@@ -439,7 +438,7 @@ static int append_answer(struct redis_ask *ask, const struct redis_value *answer
 	size_t i;
 
 	if (item[0].integer == CONVO_E_CONFLICT && answer->len > 2)
-		return convo_refuse_generation(err, op->key, item[1].integer);
+		return cv_refuse_generation(err, op->key, item[1].integer);
 	if (item[0].integer != 0)
 		return answer_refusal(op, answer, err);
 	if (answer->len != append->count + 1)
@@ -459,39 +458,39 @@ static int redis_append(struct convo_store *store, const struct store_call *call
 	int rc;
 
 	ask_begin(&ask, REDIS_SCRIPT_APPEND, store, call, key);
-	convo_ask_add_text(&ask, key->session);
+	cv_ask_add_text(&ask, key->session);
 	ask_add_ttl(&ask, store);
-	convo_ask_add_int(&ask, store->opts.event_limit);
+	cv_ask_add_int(&ask, store->opts.event_limit);
 	ask_add_uuid(&ask, append->generation);
 	if (append->check_seq)
-		convo_ask_add_int(&ask, append->after_seq);
+		cv_ask_add_int(&ask, append->after_seq);
 	else
-		convo_ask_add_text(&ask, "");
-	convo_ask_add_int(&ask, call->now_us / 1000);
-	convo_ask_add_int(&ask, (int64_t)append->count);
+		cv_ask_add_text(&ask, "");
+	cv_ask_add_int(&ask, call->now_us / 1000);
+	cv_ask_add_int(&ask, (int64_t)append->count);
 	for (i = 0; i < append->count; i++) {
-		convo_ask_add(&ask, append->events[i].id, UUID_BYTES);
+		cv_ask_add(&ask, append->events[i].id, UUID_BYTES);
 		ask_add_event(&ask, &append->events[i], call->now_us / 1000);
 	}
 	ask_add_changes(&ask, append->changes, append->change_count);
-	rc = convo_ask_run_grouped(op.redis, call, &ask, err);
-	convo_ask_clear(&ask);
+	rc = cv_ask_run_grouped(op.redis, call, &ask, err);
+	cv_ask_clear(&ask);
 	return rc;
 }
 
 static int redis_rename(struct convo_store *store, const struct store_call *call,
-			const struct convo_key *key, struct convo_text title, struct convo_err *err)
+			const struct convo_key *key, struct cv_text title, struct convo_err *err)
 {
 	struct redis_op op = {redis_of(store), key, NULL};
 	struct redis_ask ask = {.answer = answer_plain, .ctx = &op};
 	int rc;
 
 	ask_begin(&ask, REDIS_SCRIPT_RENAME, store, call, key);
-	convo_ask_add_text(&ask, key->session);
+	cv_ask_add_text(&ask, key->session);
 	ask_add_ttl(&ask, store);
-	convo_ask_add(&ask, title.data, title.len);
-	rc = convo_ask_run(op.redis, call, &ask, err);
-	convo_ask_clear(&ask);
+	cv_ask_add(&ask, title.data, title.len);
+	rc = cv_ask_run(op.redis, call, &ask, err);
+	cv_ask_clear(&ask);
 	return rc;
 }
 
@@ -503,10 +502,10 @@ static int redis_delete(struct convo_store *store, const struct store_call *call
 	int rc;
 
 	ask_begin(&ask, REDIS_SCRIPT_DELETE, store, call, key);
-	convo_ask_add_text(&ask, key->session);
-	convo_ask_add_int(&ask, store->opts.trash_ms * 1000);
-	rc = convo_ask_run(op.redis, call, &ask, err);
-	convo_ask_clear(&ask);
+	cv_ask_add_text(&ask, key->session);
+	cv_ask_add_int(&ask, store->opts.trash_ms * 1000);
+	rc = cv_ask_run(op.redis, call, &ask, err);
+	cv_ask_clear(&ask);
 	return rc;
 }
 
@@ -516,8 +515,8 @@ static int restore_answer(struct redis_ask *ask, const struct redis_value *answe
 	const struct redis_op *op = ask->ctx;
 
 	if (answer->item[0].integer == CONVO_E_NOTFOUND)
-		return convo_fail(err, CONVO_E_NOTFOUND, "no session '%s' in the trash",
-				  op->key->session);
+		return cv_fail(err, CONVO_E_NOTFOUND, "no session '%s' in the trash",
+			       op->key->session);
 	return answer_refusal(op, answer, err);
 }
 
@@ -530,11 +529,11 @@ static int redis_restore(struct convo_store *store, const struct store_call *cal
 	int rc;
 
 	ask_begin(&ask, REDIS_SCRIPT_RESTORE, store, call, key);
-	convo_ask_add_text(&ask, key->session);
+	cv_ask_add_text(&ask, key->session);
 	ask_add_ttl(&ask, store);
 	ask_add_uuid(&ask, generation);
-	rc = convo_ask_run(op.redis, call, &ask, err);
-	convo_ask_clear(&ask);
+	rc = cv_ask_run(op.redis, call, &ask, err);
+	cv_ask_clear(&ask);
 	return rc;
 }
 
@@ -560,10 +559,10 @@ static int redis_purge(struct convo_store *store, const struct store_call *call,
 		struct redis_ask ask = {.answer = purge_answer, .ctx = &op, .repeat = true};
 
 		ask_begin(&ask, REDIS_SCRIPT_PURGE, store, call, key);
-		convo_ask_add_text(&ask, key->session);
+		cv_ask_add_text(&ask, key->session);
 		ask_add_uuid(&ask, generation);
-		rc = convo_ask_run(op.redis, call, &ask, err);
-		convo_ask_clear(&ask);
+		rc = cv_ask_run(op.redis, call, &ask, err);
+		cv_ask_clear(&ask);
 	}
 	return rc;
 }
@@ -599,7 +598,7 @@ static int load_add_events(const struct redis_op *op, const struct redis_value *
 		if (item->kind != REDIS_VALUE_STRING || !event_unpack(&event, text_of(item)))
 			return answer_odd(op, err);
 		event.seq = load->next++;
-		rc = convo_session_add_event(load->into, &event, err);
+		rc = cv_session_add_event(load->into, &event, err);
 	}
 	return rc;
 }
@@ -608,12 +607,11 @@ static int load_add_meta(const struct redis_op *op, const struct redis_value *va
 			 struct convo_err *err)
 {
 	struct redis_load *load = op->into;
-	struct store_meta meta = {.session = convo_text_of(op->key->session)};
+	struct store_meta meta = {.session = cv_text_of(op->key->session)};
 	const struct redis_value *item = value->item;
 
 	if (!is_list(value, 8) || item[0].kind != REDIS_VALUE_STRING ||
-	    item[2].kind != REDIS_VALUE_STRING ||
-	    !convo_uuid_parse(meta.generation, item[0].data) ||
+	    item[2].kind != REDIS_VALUE_STRING || !cv_uuid_parse(meta.generation, item[0].data) ||
 	    !answer_number(&item[1], &meta.expires_us) ||
 	    !answer_number(&item[3], &meta.created_us) ||
 	    !answer_number(&item[4], &meta.updated_us) ||
@@ -622,7 +620,7 @@ static int load_add_meta(const struct redis_op *op, const struct redis_value *va
 		return answer_odd(op, err);
 	meta.title = text_of(&item[2]);
 	memcpy(load->generation, meta.generation, UUID_BYTES);
-	return convo_session_set_meta(load->into, &meta, err);
+	return cv_session_set_meta(load->into, &meta, err);
 }
 
 /* The empty name is the scope's count of bytes. */
@@ -637,8 +635,8 @@ static int load_add_state(const struct redis_op *op, const struct redis_value *v
 		return answer_odd(op, err);
 	for (i = 0; rc >= 0 && i + 1 < value->len; i += 2) {
 		if (value->item[i].len)
-			rc = convo_session_add_state(load->into, scope, text_of(&value->item[i]),
-						     text_of(&value->item[i + 1]), err);
+			rc = cv_session_add_state(load->into, scope, text_of(&value->item[i]),
+						  text_of(&value->item[i + 1]), err);
 	}
 	return rc;
 }
@@ -654,11 +652,11 @@ static int load_answer(struct redis_ask *ask, const struct redis_value *answer,
 	size_t i;
 	int rc;
 
-	convo_session_reset(load->into);
+	cv_session_reset(load->into);
 	load->gone = false;
 	if (item[0].integer == CONVO_E_NOTFOUND && answer->len > 1)
-		return convo_fail(err, CONVO_E_NOTFOUND, "no such event in session '%s'",
-				  op->key->session);
+		return cv_fail(err, CONVO_E_NOTFOUND, "no such event in session '%s'",
+			       op->key->session);
 	if (item[0].integer)
 		return answer_refusal(op, answer, err);
 	if (answer->len < 8)
@@ -672,9 +670,9 @@ static int load_answer(struct redis_ask *ask, const struct redis_value *answer,
 		rc = is_list(&item[i], 0) ? load_add_events(op, &item[i], err)
 					  : answer_odd(op, err);
 	if (rc >= 0 && load->gone)
-		return convo_fail(err, CONVO_E_VERSION,
-				  "%s: events of session '%s' are missing; does it evict keys?",
-				  op->redis->name, op->key->session);
+		return cv_fail(err, CONVO_E_VERSION,
+			       "%s: events of session '%s' are missing; does it evict keys?",
+			       op->redis->name, op->key->session);
 	return rc;
 }
 
@@ -708,15 +706,15 @@ static int load_begin(struct redis_op *op, const struct store_call *call,
 	if (window->kind == CONVO_WINDOW_AROUND)
 		memcpy(id + 1, around, UUID_BYTES);
 	ask_begin(&ask, REDIS_SCRIPT_LOAD, store, call, op->key);
-	convo_ask_add_text(&ask, op->key->session);
-	convo_ask_add_text(&ask, window_name(window->kind));
-	convo_ask_add_int(&ask, window->n < LARGEST ? (int64_t)window->n : LARGEST);
-	convo_ask_add_int(&ask, window->seq < LARGEST ? window->seq : LARGEST);
-	convo_ask_add(&ask, id, sizeof(id));
-	convo_ask_add_int(&ask, store->opts.event_limit);
-	convo_ask_add_int(&ask, LOAD_BYTES);
-	rc = convo_ask_run(op->redis, call, &ask, err);
-	convo_ask_clear(&ask);
+	cv_ask_add_text(&ask, op->key->session);
+	cv_ask_add_text(&ask, window_name(window->kind));
+	cv_ask_add_int(&ask, window->n < LARGEST ? (int64_t)window->n : LARGEST);
+	cv_ask_add_int(&ask, window->seq < LARGEST ? window->seq : LARGEST);
+	cv_ask_add(&ask, id, sizeof(id));
+	cv_ask_add_int(&ask, store->opts.event_limit);
+	cv_ask_add_int(&ask, LOAD_BYTES);
+	rc = cv_ask_run(op->redis, call, &ask, err);
+	cv_ask_clear(&ask);
 	return rc;
 }
 
@@ -741,14 +739,14 @@ static int load_more(struct redis_op *op, const struct store_call *call, struct 
 	key_make(name, &op->redis->base, op->key->app, op->key->user);
 	end = name + strlen(name);
 	memcpy(end, ":e:", 3);
-	convo_uuid_format(end + 3, load->generation);
-	convo_ask_begin(&ask, REDIS_SCRIPTS, 0);
-	convo_ask_add_text(&ask, "HMGET");
-	convo_ask_add_text(&ask, name);
+	cv_uuid_format(end + 3, load->generation);
+	cv_ask_begin(&ask, REDIS_SCRIPTS, 0);
+	cv_ask_add_text(&ask, "HMGET");
+	cv_ask_add_text(&ask, name);
 	for (seq = load->next; seq <= load->high && seq < load->next + count; seq++)
-		convo_ask_add_int(&ask, seq);
-	rc = convo_ask_run(op->redis, call, &ask, err);
-	convo_ask_clear(&ask);
+		cv_ask_add_int(&ask, seq);
+	rc = cv_ask_run(op->redis, call, &ask, err);
+	cv_ask_clear(&ask);
 	return rc;
 }
 
@@ -786,7 +784,7 @@ static int list_add(const struct redis_op *op, const struct redis_value *value,
 
 	if (!is_list(value, 11) || item[0].kind != REDIS_VALUE_STRING ||
 	    item[2].kind != REDIS_VALUE_STRING || item[7].kind != REDIS_VALUE_STRING ||
-	    !convo_uuid_parse(meta.generation, item[0].data) ||
+	    !cv_uuid_parse(meta.generation, item[0].data) ||
 	    !answer_number(&item[3], &meta.created_us) ||
 	    !answer_number(&item[4], &meta.updated_us) ||
 	    !answer_number(&item[5], &meta.first_seq) || !answer_number(&item[6], &meta.last_seq) ||
@@ -796,7 +794,7 @@ static int list_add(const struct redis_op *op, const struct redis_value *value,
 		return answer_odd(op, err);
 	meta.title = text_of(&item[2]);
 	meta.session = text_of(&item[7]);
-	return convo_page_add(list->into, &meta, err);
+	return cv_page_add(list->into, &meta, err);
 }
 
 static int list_answer(struct redis_ask *ask, const struct redis_value *answer,
@@ -807,7 +805,7 @@ static int list_answer(struct redis_ask *ask, const struct redis_value *answer,
 	int rc = 0;
 	size_t i;
 
-	convo_page_reset(list->into);
+	cv_page_reset(list->into);
 	if (answer->item[0].integer != 0 || answer->len < 2)
 		return answer_odd(op, err);
 	list->complete = answer->item[1].integer;
@@ -833,12 +831,12 @@ static int redis_list(struct convo_store *store, const struct store_call *call, 
 		struct redis_ask ask = {.answer = list_answer, .ctx = &op, .repeat = true};
 
 		ask_begin(&ask, REDIS_SCRIPT_LIST, store, call, &key);
-		convo_ask_add_text(&ask, trash ? "trash" : "live");
-		convo_ask_add_text(&ask, from);
-		convo_ask_add_int(&ask, (int64_t)n);
-		convo_ask_add_int(&ask, (int64_t)n + LIST_STEPS);
-		rc = convo_ask_run(op.redis, call, &ask, err);
-		convo_ask_clear(&ask);
+		cv_ask_add_text(&ask, trash ? "trash" : "live");
+		cv_ask_add_text(&ask, from);
+		cv_ask_add_int(&ask, (int64_t)n);
+		cv_ask_add_int(&ask, (int64_t)n + LIST_STEPS);
+		rc = cv_ask_run(op.redis, call, &ask, err);
+		cv_ask_clear(&ask);
 	}
 	return rc;
 }
@@ -869,11 +867,11 @@ static int redis_state_set(struct convo_store *store, const struct store_call *c
 	for (i = 0; i < count; i++)
 		of_session = of_session || changes[i].scope == CONVO_SCOPE_SESSION;
 	ask_begin(&ask, REDIS_SCRIPT_STATE_SET, store, call, &full);
-	convo_ask_add_text(&ask, of_session ? key->session : "");
+	cv_ask_add_text(&ask, of_session ? key->session : "");
 	ask_add_ttl(&ask, store);
 	ask_add_changes(&ask, changes, count);
-	rc = convo_ask_run(op.redis, call, &ask, err);
-	convo_ask_clear(&ask);
+	rc = cv_ask_run(op.redis, call, &ask, err);
+	cv_ask_clear(&ask);
 	return rc;
 }
 
@@ -885,7 +883,7 @@ static int state_list_answer(struct redis_ask *ask, const struct redis_value *an
 	int rc = answer_refusal(op, answer, err);
 	size_t i, j;
 
-	convo_state_reset(op->into);
+	cv_state_reset(op->into);
 	for (i = 1; rc >= 0 && i + 1 < answer->len; i += 2) {
 		if (item[i].kind != REDIS_VALUE_STRING || !is_list(&item[i + 1], 0))
 			return answer_odd(op, err);
@@ -893,8 +891,8 @@ static int state_list_answer(struct redis_ask *ask, const struct redis_value *an
 			const struct redis_value *pair = &item[i + 1].item[j];
 
 			if (pair[0].len)
-				rc = convo_state_add(op->into, scope_of(&item[i]), text_of(pair),
-						     text_of(pair + 1), err);
+				rc = cv_state_add(op->into, scope_of(&item[i]), text_of(pair),
+						  text_of(pair + 1), err);
 		}
 	}
 	return rc;
@@ -902,7 +900,7 @@ static int state_list_answer(struct redis_ask *ask, const struct redis_value *an
 
 static int redis_state_list(struct convo_store *store, const struct store_call *call,
 			    const struct convo_key *key, unsigned scopes,
-			    const struct convo_text *name, struct convo_state *into,
+			    const struct cv_text *name, struct convo_state *into,
 			    struct convo_err *err)
 {
 	const struct convo_key full = state_key(key);
@@ -918,11 +916,11 @@ static int redis_state_list(struct convo_store *store, const struct store_call *
 	if (scopes & CONVO_SCOPE_APP)
 		*letter = 'a';
 	ask_begin(&ask, REDIS_SCRIPT_STATE_LIST, store, call, &full);
-	convo_ask_add_text(&ask, scopes & CONVO_SCOPE_SESSION ? key->session : "");
-	convo_ask_add_text(&ask, letters);
-	convo_ask_add(&ask, name ? name->data : "", name ? name->len : 0);
-	rc = convo_ask_run(op.redis, call, &ask, err);
-	convo_ask_clear(&ask);
+	cv_ask_add_text(&ask, scopes & CONVO_SCOPE_SESSION ? key->session : "");
+	cv_ask_add_text(&ask, letters);
+	cv_ask_add(&ask, name ? name->data : "", name ? name->len : 0);
+	rc = cv_ask_run(op.redis, call, &ask, err);
+	cv_ask_clear(&ask);
 	return rc;
 }
 
@@ -930,7 +928,7 @@ static int redis_state_list(struct convo_store *store, const struct store_call *
 
 static const char *const redis_aliases[] = {"rediss", "valkey", "valkeys", NULL};
 
-const struct convo_backend convo_backend_redis = {
+const struct cv_backend cv_backend_redis = {
 	.scheme = "redis",
 	.aliases = redis_aliases,
 	.title = "Redis",

@@ -30,14 +30,14 @@ struct store_group {
 		*free; /* an array for each round that does not run; NULL ends the jobs */
 };
 
-int convo_group_new(struct store_group **out, group_round round, void *ctx, int leaders,
-		    size_t max_jobs, size_t max_bytes, struct convo_err *err)
+int cv_group_new(struct store_group **out, group_round round, void *ctx, int leaders,
+		 size_t max_jobs, size_t max_bytes, struct convo_err *err)
 {
-	struct store_group *group = convo_alloc(1, sizeof(*group));
+	struct store_group *group = cv_alloc(1, sizeof(*group));
 	int i;
 
 	if (!group)
-		return convo_fail_nomem(err);
+		return cv_fail_nomem(err);
 	group->round = round;
 	group->ctx = ctx;
 	group->leaders = leaders;
@@ -47,21 +47,21 @@ int convo_group_new(struct store_group **out, group_round round, void *ctx, int 
 	pthread_mutex_init(&group->lock, NULL);
 	pthread_condattr_init(&group->monotonic);
 	pthread_condattr_setclock(&group->monotonic, CLOCK_MONOTONIC);
-	group->free = convo_alloc((size_t)leaders, sizeof(struct group_job **));
+	group->free = cv_alloc((size_t)leaders, sizeof(struct group_job **));
 	for (i = 0; group->free && i < leaders; i++) {
-		group->free[i] = convo_alloc(max_jobs + 1, sizeof(struct group_job *));
+		group->free[i] = cv_alloc(max_jobs + 1, sizeof(struct group_job *));
 		if (!group->free[i])
 			break;
 	}
 	if (!group->free || i < leaders) {
-		convo_group_free(group);
-		return convo_fail_nomem(err);
+		cv_group_free(group);
+		return cv_fail_nomem(err);
 	}
 	*out = group;
 	return 0;
 }
 
-void convo_group_free(struct store_group *group)
+void cv_group_free(struct store_group *group)
 {
 	int i;
 
@@ -116,7 +116,7 @@ static size_t group_take(struct store_group *group, struct group_job **jobs, siz
 	return count;
 }
 
-size_t convo_group_join(struct store_group *group, struct group_job **jobs, size_t count)
+size_t cv_group_join(struct store_group *group, struct group_job **jobs, size_t count)
 {
 	pthread_mutex_lock(&group->lock);
 	count = group_take(group, jobs, count);
@@ -180,7 +180,7 @@ static bool group_wait(struct store_group *group, struct group_job *job)
 	return pthread_cond_timedwait(&job->woken, &group->lock, &until) == ETIMEDOUT;
 }
 
-int convo_group_run(struct store_group *group, struct group_job *job, struct convo_err *err)
+int cv_group_run(struct store_group *group, struct group_job *job, struct convo_err *err)
 {
 	int rc;
 
@@ -194,8 +194,8 @@ int convo_group_run(struct store_group *group, struct group_job *job, struct con
 			group_withdraw(group, job);
 			/* It may have been woken to lead at the same moment. */
 			group_wake_leader(group);
-			job->rc = convo_fail(&job->err, CONVO_E_TIMEOUT,
-					     "timed out waiting for writes of this process");
+			job->rc = cv_fail(&job->err, CONVO_E_TIMEOUT,
+					  "timed out waiting for writes of this process");
 			job->state = JOB_DONE;
 		}
 	}

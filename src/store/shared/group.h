@@ -35,8 +35,8 @@ typedef void (*group_round)(void *ctx, struct group_job **jobs, size_t count);
  * @param max_bytes most weight of a round, but for a single job that is heavier
  * @return 0, CONVO_E_NOMEM
  */
-int convo_group_new(struct store_group **out, group_round round, void *ctx, int leaders,
-		    size_t max_jobs, size_t max_bytes, struct convo_err *err);
+int cv_group_new(struct store_group **out, group_round round, void *ctx, int leaders,
+		 size_t max_jobs, size_t max_bytes, struct convo_err *err);
 
 /**
  * For a round, in its thread: take what has queued up since it began, within the bounds, to do it
@@ -46,16 +46,16 @@ int convo_group_new(struct store_group **out, group_round round, void *ctx, int 
  * @param count how many it has now
  * @return how many it has then; the new ones are behind the others
  */
-size_t convo_group_join(struct store_group *group, struct group_job **jobs, size_t count);
+size_t cv_group_join(struct store_group *group, struct group_job **jobs, size_t count);
 
 /** Free it; no job may be in it. NULL is fine. */
-void convo_group_free(struct store_group *group);
+void cv_group_free(struct store_group *group);
 
 /**
  * Queue a job and return when it is done, with its rc; `err` receives its error. A job whose
  * deadline passes while it still waits in the queue is withdrawn: CONVO_E_TIMEOUT, and nothing of
  * it was done.
  */
-int convo_group_run(struct store_group *group, struct group_job *job, struct convo_err *err);
+int cv_group_run(struct store_group *group, struct group_job *job, struct convo_err *err);
 
 #endif

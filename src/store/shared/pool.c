@@ -39,21 +39,21 @@ struct store_pool {
 	void **idle; /* the one used last is on top, so that those not needed stay unused */
 };
 
-int convo_pool_new(struct store_pool **out, struct convo_store *store,
-		   const struct pool_driver *driver, struct convo_err *err)
+int cv_pool_new(struct store_pool **out, struct convo_store *store,
+		const struct pool_driver *driver, struct convo_err *err)
 {
-	struct store_pool *pool = convo_alloc(1, sizeof(*pool));
+	struct store_pool *pool = cv_alloc(1, sizeof(*pool));
 
 	if (!pool)
-		return convo_fail_nomem(err);
+		return cv_fail_nomem(err);
 	pool->store = store;
 	pool->driver = driver;
 	pool->limit = pool->permits = (size_t)store->opts.max_connections;
 	pool->end = &pool->first;
-	pool->idle = convo_alloc(pool->limit, sizeof(*pool->idle));
+	pool->idle = cv_alloc(pool->limit, sizeof(*pool->idle));
 	if (!pool->idle) {
 		free(pool);
-		return convo_fail_nomem(err);
+		return cv_fail_nomem(err);
 	}
 	pthread_mutex_init(&pool->lock, NULL);
 	pthread_condattr_init(&pool->clock);
@@ -62,7 +62,7 @@ int convo_pool_new(struct store_pool **out, struct convo_store *store,
 	return 0;
 }
 
-void convo_pool_free(struct store_pool *pool)
+void cv_pool_free(struct store_pool *pool)
 {
 	if (!pool)
 		return;
@@ -145,12 +145,12 @@ static int pool_acquire(struct store_pool *pool, int64_t deadline_us, void **con
 		granted = pool_wait(pool, deadline_us, conn);
 	}
 	pthread_mutex_unlock(&pool->lock);
-	if (granted && convo_clock_mono_us() < deadline_us)
+	if (granted && cv_clock_mono_us() < deadline_us)
 		return 0;
 	if (granted)
 		pool_release(pool, *conn);
-	return convo_fail(err, CONVO_E_TIMEOUT, "%s: no free connection in time (of %zu)",
-			  pool->store->where, pool->limit);
+	return cv_fail(err, CONVO_E_TIMEOUT, "%s: no free connection in time (of %zu)",
+		       pool->store->where, pool->limit);
 }
 
 /* ---- running -------------------------------------------------------------------------- */
@@ -167,7 +167,7 @@ struct pool_run {
 /* Sleep longer each time; false when the deadline leaves no time for that. */
 static bool pool_pause(struct pool_run *run)
 {
-	int64_t left_us = run->deadline_us - convo_clock_mono_us();
+	int64_t left_us = run->deadline_us - cv_clock_mono_us();
 	struct timespec ts = {0, (long)run->pause_us * 1000};
 
 	if (left_us <= run->pause_us)
@@ -202,7 +202,7 @@ static int pool_connect(struct pool_run *run, struct convo_err *err)
 		if (run->conn)
 			break;
 		if (why.code != CONVO_E_IO || !reached || !pool_pause(run))
-			return convo_fail(err, why.code, "%s", why.text);
+			return cv_fail(err, why.code, "%s", why.text);
 	}
 	return 0;
 }
@@ -227,8 +227,8 @@ static int pool_fail(const struct pool_run *run, struct convo_err *why, struct c
 	return why->code;
 }
 
-int convo_pool_run(struct store_pool *pool, const struct store_call *call, bool repeat, pool_op op,
-		   void *ctx, struct convo_err *err)
+int cv_pool_run(struct store_pool *pool, const struct store_call *call, bool repeat, pool_op op,
+		void *ctx, struct convo_err *err)
 {
 	struct pool_run run = {.pool = pool, .deadline_us = call->deadline_us};
 	struct convo_err why = {0}; /* a try that failed must not show when the next succeeds */

@@ -36,11 +36,11 @@ struct store_pool;
  *
  * @return 0, CONVO_E_NOMEM
  */
-int convo_pool_new(struct store_pool **out, struct convo_store *store,
-		   const struct pool_driver *driver, struct convo_err *err);
+int cv_pool_new(struct store_pool **out, struct convo_store *store,
+		const struct pool_driver *driver, struct convo_err *err);
 
 /** Disconnect all and free it. No operation may be running. NULL is fine. */
-void convo_pool_free(struct store_pool *pool);
+void cv_pool_free(struct store_pool *pool);
 
 /**
  * An operation on a connection of its own.
@@ -61,7 +61,7 @@ typedef int (*pool_op)(struct convo_store *store, void *conn, const struct store
  * failed later because the server could not be reached. No free connection by the deadline is
  * CONVO_E_TIMEOUT without it.
  */
-int convo_pool_run(struct store_pool *pool, const struct store_call *call, bool repeat, pool_op op,
-		   void *ctx, struct convo_err *err);
+int cv_pool_run(struct store_pool *pool, const struct store_call *call, bool repeat, pool_op op,
+		void *ctx, struct convo_err *err);
 
 #endif

@@ -54,7 +54,7 @@ static int sqlite_fail_open(struct sqlite_db *db, struct convo_err *err)
 
 	if (number)
 		strerror_r(number, reason, sizeof(reason));
-	return convo_fail(err, code, "%s: cannot open: %s", db->plan->where, reason);
+	return cv_fail(err, code, "%s: cannot open: %s", db->plan->where, reason);
 }
 
 /* SQLite does not hand on why a write failed. errno, 0 before it, still tells when it is room. */
@@ -73,25 +73,25 @@ static int sqlite_fail(struct sqlite_db *db, int rc, struct convo_err *err)
 		rc = SQLITE_FULL;
 	switch (rc & 0xff) {
 	case SQLITE_NOMEM:
-		return convo_fail_nomem(err);
+		return cv_fail_nomem(err);
 	case SQLITE_BUSY:
 	case SQLITE_LOCKED:
 	case SQLITE_PROTOCOL:
-		return convo_fail(err, CONVO_E_TIMEOUT,
-				  "%s: locked by another process for too long", where);
+		return cv_fail(err, CONVO_E_TIMEOUT, "%s: locked by another process for too long",
+			       where);
 	case SQLITE_INTERRUPT:
-		return convo_fail(err, CONVO_E_TIMEOUT, "%s: not done in time", where);
+		return cv_fail(err, CONVO_E_TIMEOUT, "%s: not done in time", where);
 	case SQLITE_FULL:
-		return convo_fail(err, CONVO_E_IO, "%s: the disk is full", where);
+		return cv_fail(err, CONVO_E_IO, "%s: the disk is full", where);
 	case SQLITE_READONLY:
 	case SQLITE_PERM:
-		return convo_fail(err, CONVO_E_DENIED, "%s: no right to write there", where);
+		return cv_fail(err, CONVO_E_DENIED, "%s: no right to write there", where);
 	case SQLITE_NOTADB:
-		return convo_fail(err, CONVO_E_VERSION, "%s: not a database of convo", where);
+		return cv_fail(err, CONVO_E_VERSION, "%s: not a database of convo", where);
 	case SQLITE_CANTOPEN:
 		return sqlite_fail_open(db, err);
 	}
-	return convo_fail(err, CONVO_E_IO, "%s: %s", where, sqlite3_errmsg(db->handle));
+	return cv_fail(err, CONVO_E_IO, "%s: %s", where, sqlite3_errmsg(db->handle));
 }
 
 /* ---- waiting ---------------------------------------------------------------------------- */
@@ -100,7 +100,7 @@ static int sqlite_fail(struct sqlite_db *db, int rc, struct convo_err *err)
 static int sqlite_wait(void *ctx, int tries)
 {
 	const struct sqlite_db *db = ctx;
-	int64_t left_us = db->deadline_us - convo_clock_mono_us();
+	int64_t left_us = db->deadline_us - cv_clock_mono_us();
 	int64_t pause_us = tries < 6 ? WAIT_US << tries : WAIT_MAX_US;
 	struct timespec ts = {0};
 
@@ -115,7 +115,7 @@ static int sqlite_look(void *ctx)
 {
 	const struct sqlite_db *db = ctx;
 
-	return convo_clock_mono_us() >= db->deadline_us;
+	return cv_clock_mono_us() >= db->deadline_us;
 }
 
 /* After each commit. What it returns would become the result of the commit, which has happened. */
@@ -131,7 +131,7 @@ static int sqlite_logged(void *ctx, sqlite3 *handle, const char *name, int pages
 		return SQLITE_OK;
 	}
 	wait_us = pages < RESTART_MAX_PAGES ? pages / RESTART_PAGES * RESTART_US : RESTART_MAX_US;
-	db->deadline_us = convo_clock_mono_us() + wait_us;
+	db->deadline_us = cv_clock_mono_us() + wait_us;
 	if (sqlite3_wal_checkpoint_v2(handle, name, SQLITE_CHECKPOINT_RESTART, NULL, NULL) ==
 	    SQLITE_OK)
 		db->restart_pages = RESTART_PAGES;
@@ -164,13 +164,13 @@ static int sqlite_run_own(struct sqlite_db *db, int which, struct convo_err *err
 	return rc == SQLITE_DONE ? 0 : sqlite_fail(db, rc, err);
 }
 
-int convo_sqlite_begin(struct sqlite_db *db, bool write, struct convo_err *err)
+int cv_sqlite_begin(struct sqlite_db *db, bool write, struct convo_err *err)
 {
 	db->broken = false;
 	return sqlite_run_own(db, write ? OWN_BEGIN_WRITE : OWN_BEGIN, err);
 }
 
-int convo_sqlite_commit(struct sqlite_db *db, struct convo_err *err)
+int cv_sqlite_commit(struct sqlite_db *db, struct convo_err *err)
 {
 	int rc = sqlite_run_own(db, OWN_COMMIT, err);
 
@@ -180,14 +180,14 @@ int convo_sqlite_commit(struct sqlite_db *db, struct convo_err *err)
 	return rc;
 }
 
-void convo_sqlite_rollback(struct sqlite_db *db)
+void cv_sqlite_rollback(struct sqlite_db *db)
 {
 	/* Some errors have rolled back already. */
 	if (!sqlite3_get_autocommit(db->handle))
 		sqlite_run_own(db, OWN_ROLLBACK, NULL);
 }
 
-bool convo_sqlite_broken(const struct sqlite_db *db)
+bool cv_sqlite_broken(const struct sqlite_db *db)
 {
 	return db->broken;
 }
@@ -206,38 +206,38 @@ static int sqlite_configure(struct sqlite_db *db, bool reader, struct convo_err 
 	sqlite3_db_config(db->handle, SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0, NULL);
 	if (reader) {
 		sqlite3_progress_handler(db->handle, LOOK_STEPS, sqlite_look, db);
-		return convo_sqlite_exec(db, "PRAGMA query_only = 1", err);
+		return cv_sqlite_exec(db, "PRAGMA query_only = 1", err);
 	}
 	sqlite3_wal_hook(db->handle, sqlite_logged, db);
 	if (sqlite3_db_readonly(db->handle, "main") == 1)
 		return sqlite_fail(db, SQLITE_READONLY, err);
-	return convo_sqlite_exec(db, "PRAGMA synchronous = FULL", err);
+	return cv_sqlite_exec(db, "PRAGMA synchronous = FULL", err);
 }
 
-int convo_sqlite_open(struct sqlite_db **out, const struct sqlite_plan *plan, bool reader,
-		      int64_t deadline_us, struct convo_err *err)
+int cv_sqlite_open(struct sqlite_db **out, const struct sqlite_plan *plan, bool reader,
+		   int64_t deadline_us, struct convo_err *err)
 {
-	struct sqlite_db *db = convo_alloc(1, sizeof(*db));
+	struct sqlite_db *db = cv_alloc(1, sizeof(*db));
 	int rc;
 
 	if (!db)
-		return convo_fail_nomem(err);
+		return cv_fail_nomem(err);
 	db->plan = plan;
 	db->restart_pages = RESTART_PAGES;
 	db->deadline_us = deadline_us;
-	db->stmt = convo_alloc(plan->text_count, sizeof(sqlite3_stmt *));
+	db->stmt = cv_alloc(plan->text_count, sizeof(sqlite3_stmt *));
 	rc = db->stmt ? sqlite3_open_v2(plan->path, &db->handle,
 					SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, NULL)
 		      : SQLITE_NOMEM;
 	rc = rc == SQLITE_OK ? sqlite_configure(db, reader, err) : sqlite_fail(db, rc, err);
 	if (rc < 0)
-		convo_sqlite_close(db);
+		cv_sqlite_close(db);
 	else
 		*out = db;
 	return rc;
 }
 
-void convo_sqlite_close(struct sqlite_db *db)
+void cv_sqlite_close(struct sqlite_db *db)
 {
 	size_t i;
 
@@ -252,12 +252,12 @@ void convo_sqlite_close(struct sqlite_db *db)
 	free(db);
 }
 
-void convo_sqlite_until(struct sqlite_db *db, int64_t deadline_us)
+void cv_sqlite_until(struct sqlite_db *db, int64_t deadline_us)
 {
 	db->deadline_us = deadline_us;
 }
 
-const char *convo_sqlite_path(struct sqlite_db *db)
+const char *cv_sqlite_path(struct sqlite_db *db)
 {
 	return sqlite3_db_filename(db->handle, "main");
 }
@@ -280,7 +280,7 @@ static int sqlite_first_row(struct sqlite_db *db, const char *sql, sqlite3_stmt 
 	return rc;
 }
 
-int convo_sqlite_exec(struct sqlite_db *db, const char *sql, struct convo_err *err)
+int cv_sqlite_exec(struct sqlite_db *db, const char *sql, struct convo_err *err)
 {
 	sqlite3_stmt *stmt = NULL;
 	int rc = sqlite_first_row(db, sql, &stmt);
@@ -292,8 +292,8 @@ int convo_sqlite_exec(struct sqlite_db *db, const char *sql, struct convo_err *e
 	return rc;
 }
 
-int convo_sqlite_get(struct sqlite_db *db, const char *sql, int64_t *value, bool *found,
-		     struct convo_err *err)
+int cv_sqlite_get(struct sqlite_db *db, const char *sql, int64_t *value, bool *found,
+		  struct convo_err *err)
 {
 	sqlite3_stmt *stmt = NULL;
 	int rc = sqlite_first_row(db, sql, &stmt);
@@ -306,7 +306,7 @@ int convo_sqlite_get(struct sqlite_db *db, const char *sql, int64_t *value, bool
 	return rc;
 }
 
-int convo_sqlite_use_wal(struct sqlite_db *db, struct convo_err *err)
+int cv_sqlite_use_wal(struct sqlite_db *db, struct convo_err *err)
 {
 	sqlite3_stmt *stmt = NULL;
 	int rc = sqlite_first_row(db, "PRAGMA journal_mode = WAL", &stmt);
@@ -314,14 +314,14 @@ int convo_sqlite_use_wal(struct sqlite_db *db, struct convo_err *err)
 	if (rc != SQLITE_ROW)
 		rc = sqlite_fail(db, rc, err);
 	else if (strcmp((const char *)sqlite3_column_text(stmt, 0), "wal") != 0)
-		rc = convo_fail(err, CONVO_E_IO,
-				"%s: its file system does not allow a write-ahead log",
-				db->plan->where);
+		rc = cv_fail(err, CONVO_E_IO,
+			     "%s: its file system does not allow a write-ahead log",
+			     db->plan->where);
 	else
 		rc = 0;
 	sqlite3_finalize(stmt);
 	if (rc == 0)
-		rc = convo_sqlite_exec(db, "PRAGMA journal_size_limit = " LOG_BYTES, err);
+		rc = cv_sqlite_exec(db, "PRAGMA journal_size_limit = " LOG_BYTES, err);
 	return rc;
 }
 
@@ -330,19 +330,19 @@ int convo_sqlite_use_wal(struct sqlite_db *db, struct convo_err *err)
 static int sqlite_prepare(struct sqlite_db *db, int number)
 {
 	const struct sqlite_plan *plan = db->plan;
-	struct convo_buf sql = {0};
-	int rc = convo_sql_expand(&sql, plan->dialect, plan->prefix, plan->texts[number], NULL);
+	struct cv_buf sql = {0};
+	int rc = cv_sql_expand(&sql, plan->dialect, plan->prefix, plan->texts[number], NULL);
 
 	if (rc == 0)
 		rc = sqlite3_prepare_v3(db->handle, sql.data, (int)sql.len,
 					SQLITE_PREPARE_PERSISTENT, &db->stmt[number], NULL);
 	else
 		rc = SQLITE_NOMEM;
-	convo_buf_clear(&sql);
+	cv_buf_clear(&sql);
 	return rc;
 }
 
-struct sqlite_query convo_sqlite_query(struct sqlite_db *db, int number)
+struct sqlite_query cv_sqlite_query(struct sqlite_db *db, int number)
 {
 	struct sqlite_query query = {.db = db};
 
@@ -358,32 +358,32 @@ static void query_note(struct sqlite_query *query, int rc)
 		query->rc = rc;
 }
 
-void convo_sqlite_bind_int(struct sqlite_query *query, int64_t value)
+void cv_sqlite_bind_int(struct sqlite_query *query, int64_t value)
 {
 	if (query->stmt)
 		query_note(query, sqlite3_bind_int64(query->stmt, ++query->params, value));
 }
 
-void convo_sqlite_bind_text(struct sqlite_query *query, struct convo_text value)
+void cv_sqlite_bind_text(struct sqlite_query *query, struct cv_text value)
 {
 	if (query->stmt)
 		query_note(query, sqlite3_bind_text(query->stmt, ++query->params, value.data,
 						    (int)value.len, SQLITE_STATIC));
 }
 
-void convo_sqlite_bind_uuid(struct sqlite_query *query, const unsigned char *uuid)
+void cv_sqlite_bind_uuid(struct sqlite_query *query, const unsigned char *uuid)
 {
 	if (query->stmt)
 		query_note(query, sqlite3_bind_blob(query->stmt, ++query->params, uuid, UUID_BYTES,
 						    SQLITE_STATIC));
 }
 
-void convo_sqlite_end(struct sqlite_query *query)
+void cv_sqlite_end(struct sqlite_query *query)
 {
 	sqlite3_reset(query->stmt);
 }
 
-int convo_sqlite_step(struct sqlite_query *query, struct convo_err *err)
+int cv_sqlite_step(struct sqlite_query *query, struct convo_err *err)
 {
 	int rc = query->rc;
 
@@ -394,29 +394,29 @@ int convo_sqlite_step(struct sqlite_query *query, struct convo_err *err)
 	if (rc == SQLITE_ROW)
 		return 1;
 	rc = rc == SQLITE_DONE ? 0 : sqlite_fail(query->db, rc, err);
-	convo_sqlite_end(query);
+	cv_sqlite_end(query);
 	return rc;
 }
 
-int convo_sqlite_run(struct sqlite_query *query, struct convo_err *err)
+int cv_sqlite_run(struct sqlite_query *query, struct convo_err *err)
 {
 	int rc;
 
 	do
-		rc = convo_sqlite_step(query, err);
+		rc = cv_sqlite_step(query, err);
 	while (rc > 0);
 	return rc;
 }
 
-int64_t convo_sqlite_int(struct sqlite_query *query)
+int64_t cv_sqlite_int(struct sqlite_query *query)
 {
 	return sqlite3_column_int64(query->stmt, query->columns++);
 }
 
-struct convo_text convo_sqlite_text(struct sqlite_query *query)
+struct cv_text cv_sqlite_text(struct sqlite_query *query)
 {
 	int column = query->columns++;
-	struct convo_text text;
+	struct cv_text text;
 
 	text.data = (const char *)sqlite3_column_text(query->stmt, column);
 	text.len = (size_t)sqlite3_column_bytes(query->stmt, column);
@@ -425,7 +425,7 @@ struct convo_text convo_sqlite_text(struct sqlite_query *query)
 	return text;
 }
 
-void convo_sqlite_uuid(struct sqlite_query *query, unsigned char out[UUID_BYTES])
+void cv_sqlite_uuid(struct sqlite_query *query, unsigned char out[UUID_BYTES])
 {
 	int column = query->columns++;
 	const void *blob = sqlite3_column_blob(query->stmt, column);
@@ -435,12 +435,12 @@ void convo_sqlite_uuid(struct sqlite_query *query, unsigned char out[UUID_BYTES]
 		memcpy(out, blob, UUID_BYTES);
 }
 
-int64_t convo_sqlite_changes(const struct sqlite_db *db)
+int64_t cv_sqlite_changes(const struct sqlite_db *db)
 {
 	return sqlite3_changes(db->handle);
 }
 
-int64_t convo_sqlite_last_no(const struct sqlite_db *db)
+int64_t cv_sqlite_last_no(const struct sqlite_db *db)
 {
 	return sqlite3_last_insert_rowid(db->handle);
 }

@@ -26,40 +26,40 @@ struct sqlite_plan {
  * @param reader it will only read, and what takes longer than its deadline is interrupted
  * @return 0, CONVO_E_IO, CONVO_E_DENIED, CONVO_E_NOMEM
  */
-int convo_sqlite_open(struct sqlite_db **out, const struct sqlite_plan *plan, bool reader,
-		      int64_t deadline_us, struct convo_err *err);
+int cv_sqlite_open(struct sqlite_db **out, const struct sqlite_plan *plan, bool reader,
+		   int64_t deadline_us, struct convo_err *err);
 
 /** Close it. NULL is fine. */
-void convo_sqlite_close(struct sqlite_db *db);
+void cv_sqlite_close(struct sqlite_db *db);
 
 /** Until when it may wait for the locks of others, and a reader may read. */
-void convo_sqlite_until(struct sqlite_db *db, int64_t deadline_us);
+void cv_sqlite_until(struct sqlite_db *db, int64_t deadline_us);
 
 /** The absolute path of the file; lives as long as the connection. */
-const char *convo_sqlite_path(struct sqlite_db *db);
+const char *cv_sqlite_path(struct sqlite_db *db);
 
 /**
  * Make the file write ahead (WAL), so that readers and the writer do not wait for each other.
  * Others may do so at the same moment.
  */
-int convo_sqlite_use_wal(struct sqlite_db *db, struct convo_err *err);
+int cv_sqlite_use_wal(struct sqlite_db *db, struct convo_err *err);
 
 /* ---- transactions ----------------------------------------------------------------------- */
 
 /** Begin a transaction: one that reads, or one that writes and shuts out other writers. */
-int convo_sqlite_begin(struct sqlite_db *db, bool write, struct convo_err *err);
+int cv_sqlite_begin(struct sqlite_db *db, bool write, struct convo_err *err);
 
 /**
  * End it, keeping what was done. After a failure it is still to be rolled back; err->maybe tells
  * whether it may show again all the same, after a crash.
  */
-int convo_sqlite_commit(struct sqlite_db *db, struct convo_err *err);
+int cv_sqlite_commit(struct sqlite_db *db, struct convo_err *err);
 
 /** Undo and end it, if one was begun. */
-void convo_sqlite_rollback(struct sqlite_db *db);
+void cv_sqlite_rollback(struct sqlite_db *db);
 
 /** Whether the engine failed since the transaction began: nothing of it may be kept. */
-bool convo_sqlite_broken(const struct sqlite_db *db);
+bool cv_sqlite_broken(const struct sqlite_db *db);
 
 /* ---- statements ------------------------------------------------------------------------- */
 
@@ -72,37 +72,37 @@ struct sqlite_query {
 };
 
 /** Take statement `number` of the plan; it must not be in use. */
-struct sqlite_query convo_sqlite_query(struct sqlite_db *db, int number);
+struct sqlite_query cv_sqlite_query(struct sqlite_db *db, int number);
 
 /** Fill in the next parameter. Borrowed until the query ends; a text with data NULL is NULL. */
-void convo_sqlite_bind_int(struct sqlite_query *query, int64_t value);
-void convo_sqlite_bind_text(struct sqlite_query *query, struct convo_text value);
-void convo_sqlite_bind_uuid(struct sqlite_query *query, const unsigned char *uuid);
+void cv_sqlite_bind_int(struct sqlite_query *query, int64_t value);
+void cv_sqlite_bind_text(struct sqlite_query *query, struct cv_text value);
+void cv_sqlite_bind_uuid(struct sqlite_query *query, const unsigned char *uuid);
 
 /** Go to the next row. @return 1, 0 when there is none and the query has ended, negative codes */
-int convo_sqlite_step(struct sqlite_query *query, struct convo_err *err);
+int cv_sqlite_step(struct sqlite_query *query, struct convo_err *err);
 
 /** Step to the end: of what returns no rows, or after the rows that were wanted. */
-int convo_sqlite_run(struct sqlite_query *query, struct convo_err *err);
+int cv_sqlite_run(struct sqlite_query *query, struct convo_err *err);
 
 /** End it before its last row. Harmless after the end. */
-void convo_sqlite_end(struct sqlite_query *query);
+void cv_sqlite_end(struct sqlite_query *query);
 
 /** Read the next column of the row. Texts live until the next step or the end. An error shows at
  * the next step. */
-int64_t convo_sqlite_int(struct sqlite_query *query);
-struct convo_text convo_sqlite_text(struct sqlite_query *query);
-void convo_sqlite_uuid(struct sqlite_query *query, unsigned char out[UUID_BYTES]);
+int64_t cv_sqlite_int(struct sqlite_query *query);
+struct cv_text cv_sqlite_text(struct sqlite_query *query);
+void cv_sqlite_uuid(struct sqlite_query *query, unsigned char out[UUID_BYTES]);
 
 /** How many rows the last statement has changed, and the number of the row inserted last. */
-int64_t convo_sqlite_changes(const struct sqlite_db *db);
-int64_t convo_sqlite_last_no(const struct sqlite_db *db);
+int64_t cv_sqlite_changes(const struct sqlite_db *db);
+int64_t cv_sqlite_last_no(const struct sqlite_db *db);
 
 /** Run a statement given as text. */
-int convo_sqlite_exec(struct sqlite_db *db, const char *sql, struct convo_err *err);
+int cv_sqlite_exec(struct sqlite_db *db, const char *sql, struct convo_err *err);
 
 /** Run a query given as text and read one number, as `get` of struct sql_conn. */
-int convo_sqlite_get(struct sqlite_db *db, const char *sql, int64_t *value, bool *found,
-		     struct convo_err *err);
+int cv_sqlite_get(struct sqlite_db *db, const char *sql, int64_t *value, bool *found,
+		  struct convo_err *err);
 
 #endif

@@ -28,7 +28,7 @@ enum { FILE_EMPTY, FILE_OURS, FILE_OTHERS };
 static const struct sql_dialect sqlite_dialect = {
 	.scheme = "sqlite",
 	.quote = '"',
-	.migrations = convo_sql_sqlite,
+	.migrations = cv_sql_sqlite,
 	.count_tables = "SELECT count(*) FROM sqlite_master WHERE name IN ('{p}meta', "
 			"'{p}sessions', '{p}events', '{p}scopes', '{p}state')",
 	.count_meta = "SELECT count(*) FROM pragma_table_info('{p}meta') "
@@ -43,10 +43,10 @@ static int file_fail(struct sqlite_store *store, const char *what, int number,
 	char reason[80] = "";
 
 	strerror_r(number, reason, sizeof(reason));
-	return convo_fail(err,
-			  number == EACCES || number == EPERM || number == EROFS ? CONVO_E_DENIED
-										 : CONVO_E_IO,
-			  "%s: %s: %s", store->base.where, what, reason);
+	return cv_fail(err,
+		       number == EACCES || number == EPERM || number == EROFS ? CONVO_E_DENIED
+									      : CONVO_E_IO,
+		       "%s: %s: %s", store->base.where, what, reason);
 }
 
 /* Make the directories that are missing above the file. */
@@ -73,8 +73,8 @@ static int file_check(struct sqlite_store *store, struct convo_err *err)
 	struct stat st;
 
 	if (stat(store->path, &st) == 0 && !S_ISREG(st.st_mode))
-		return convo_fail(err, CONVO_E_IO, "%s: cannot open: it is no regular file",
-				  store->base.where);
+		return cv_fail(err, CONVO_E_IO, "%s: cannot open: it is no regular file",
+			       store->base.where);
 	return 0;
 }
 
@@ -101,18 +101,18 @@ static int file_make(struct sqlite_store *store, struct convo_err *err)
 	return rc;
 }
 
-static int file_path(struct sqlite_store *store, const struct convo_url *url, struct convo_err *err)
+static int file_path(struct sqlite_store *store, const struct cv_url *url, struct convo_err *err)
 {
 	if (url->host && *url->host)
-		return convo_fail(err, CONVO_E_INVALID,
-				  "write sqlite:relative/path or sqlite:///absolute/path");
+		return cv_fail(err, CONVO_E_INVALID,
+			       "write sqlite:relative/path or sqlite:///absolute/path");
 	if (!url->path || !*url->path)
-		return convo_fail(err, CONVO_E_INVALID, "the sqlite URL names no file");
+		return cv_fail(err, CONVO_E_INVALID, "the sqlite URL names no file");
 	if (strcmp(url->path, ":memory:") == 0)
-		return convo_fail(err, CONVO_E_INVALID,
-				  "sqlite keeps sessions in a file; for memory alone use memory:");
-	store->path = convo_memdup(url->path, strlen(url->path));
-	return store->path ? 0 : convo_fail_nomem(err);
+		return cv_fail(err, CONVO_E_INVALID,
+			       "sqlite keeps sessions in a file; for memory alone use memory:");
+	store->path = cv_memdup(url->path, strlen(url->path));
+	return store->path ? 0 : cv_fail_nomem(err);
 }
 
 /* ---- opening ---------------------------------------------------------------------------- */
@@ -124,10 +124,10 @@ static int sqlite_identify(struct sqlite_store *store, bool *empty, struct convo
 	bool found;
 	int rc;
 
-	rc = convo_sqlite_get(store->writer, SQL_IDENTIFY, &made_by, &found, err);
+	rc = cv_sqlite_get(store->writer, SQL_IDENTIFY, &made_by, &found, err);
 	if (rc == 0 && made_by == FILE_OTHERS)
-		rc = convo_fail(err, CONVO_E_VERSION, "%s: not a database of convo",
-				store->base.where);
+		rc = cv_fail(err, CONVO_E_VERSION, "%s: not a database of convo",
+			     store->base.where);
 	*empty = made_by == FILE_EMPTY;
 	return rc;
 }
@@ -135,24 +135,24 @@ static int sqlite_identify(struct sqlite_store *store, bool *empty, struct convo
 static int migration_get(void *ctx, const char *sql, int64_t *value, bool *found,
 			 struct convo_err *err)
 {
-	return convo_sqlite_get(ctx, sql, value, found, err);
+	return cv_sqlite_get(ctx, sql, value, found, err);
 }
 
 static int migration_exec(void *ctx, const char *sql, struct convo_err *err)
 {
-	return convo_sqlite_exec(ctx, sql, err);
+	return cv_sqlite_exec(ctx, sql, err);
 }
 
 static int migration_begin(void *ctx, struct convo_err *err)
 {
-	return convo_sqlite_begin(ctx, true, err);
+	return cv_sqlite_begin(ctx, true, err);
 }
 
 static int migration_end(void *ctx, int rc, struct convo_err *err)
 {
 	if (rc == 0)
-		rc = convo_sqlite_commit(ctx, err);
-	convo_sqlite_rollback(ctx);
+		rc = cv_sqlite_commit(ctx, err);
+	cv_sqlite_rollback(ctx);
 	return rc;
 }
 
@@ -166,9 +166,9 @@ static int sqlite_make_ready(struct sqlite_store *store, struct convo_err *err)
 	int rc = sqlite_identify(store, &empty, err);
 
 	if (rc == 0 && !(check && empty))
-		rc = convo_sqlite_use_wal(store->writer, err);
+		rc = cv_sqlite_use_wal(store->writer, err);
 	if (rc == 0)
-		rc = convo_sql_migrate(&sqlite_dialect, &conn, store->base.prefix, check, err);
+		rc = cv_sql_migrate(&sqlite_dialect, &conn, store->base.prefix, check, err);
 	return rc;
 }
 
@@ -177,13 +177,13 @@ static void *reader_connect(struct convo_store *base, int64_t deadline_us, struc
 	struct sqlite_store *store = (struct sqlite_store *)base;
 	struct sqlite_db *db = NULL;
 
-	convo_sqlite_open(&db, &store->plan, true, deadline_us, err);
+	cv_sqlite_open(&db, &store->plan, true, deadline_us, err);
 	return db;
 }
 
 static void reader_disconnect(void *conn)
 {
-	convo_sqlite_close(conn);
+	cv_sqlite_close(conn);
 }
 
 static bool reader_usable(void *conn)
@@ -197,11 +197,11 @@ static const struct pool_driver reader_driver = {reader_connect, reader_disconne
 /* The readers open the file later, wherever the program has gone by then. */
 static int sqlite_fix_path(struct sqlite_store *store, struct convo_err *err)
 {
-	const char *path = convo_sqlite_path(store->writer);
-	char *fixed = convo_memdup(path, strlen(path));
+	const char *path = cv_sqlite_path(store->writer);
+	char *fixed = cv_memdup(path, strlen(path));
 
 	if (!fixed)
-		return convo_fail_nomem(err);
+		return cv_fail_nomem(err);
 	free(store->path);
 	store->path = fixed;
 	store->plan.path = fixed;
@@ -209,7 +209,7 @@ static int sqlite_fix_path(struct sqlite_store *store, struct convo_err *err)
 }
 
 static int sqlite_open(struct convo_store *base, const struct store_call *call,
-		       const struct convo_url *url, struct convo_err *err)
+		       const struct cv_url *url, struct convo_err *err)
 {
 	struct sqlite_store *store = (struct sqlite_store *)base;
 	int rc = file_path(store, url, err);
@@ -217,23 +217,23 @@ static int sqlite_open(struct convo_store *base, const struct store_call *call,
 	if (rc < 0)
 		return rc;
 	snprintf(base->where, sizeof(base->where), "SQLite (%s)", store->path);
-	store->plan = (struct sqlite_plan){store->path,  base->where,        &sqlite_dialect,
-					   base->prefix, convo_sqlite_texts, TEXT_COUNT};
+	store->plan = (struct sqlite_plan){store->path,  base->where,     &sqlite_dialect,
+					   base->prefix, cv_sqlite_texts, TEXT_COUNT};
 	if (!base->opts.check_schema)
 		rc = file_make_parents(store, err);
 	if (rc == 0 && !base->opts.check_schema)
 		rc = file_make(store, err);
 	if (rc == 0)
-		rc = convo_sqlite_open(&store->writer, &store->plan, false, call->deadline_us, err);
+		rc = cv_sqlite_open(&store->writer, &store->plan, false, call->deadline_us, err);
 	if (rc == 0)
 		rc = sqlite_fix_path(store, err);
 	if (rc == 0)
 		rc = sqlite_make_ready(store, err);
 	if (rc == 0)
-		rc = convo_group_new(&store->group, convo_sqlite_round, store, 1, ROUND_JOBS,
-				     ROUND_BYTES, err);
+		rc = cv_group_new(&store->group, cv_sqlite_round, store, 1, ROUND_JOBS, ROUND_BYTES,
+				  err);
 	if (rc == 0)
-		rc = convo_pool_new(&store->readers, base, &reader_driver, err);
+		rc = cv_pool_new(&store->readers, base, &reader_driver, err);
 	return rc;
 }
 
@@ -241,15 +241,15 @@ static void sqlite_close(struct convo_store *base)
 {
 	struct sqlite_store *store = (struct sqlite_store *)base;
 
-	convo_group_free(store->group);
-	convo_pool_free(store->readers);
-	convo_sqlite_close(store->writer);
+	cv_group_free(store->group);
+	cv_pool_free(store->readers);
+	cv_sqlite_close(store->writer);
 	free(store->path);
 }
 
-static int sqlite_schema(struct convo_buf *out, const char *prefix, struct convo_err *err)
+static int sqlite_schema(struct cv_buf *out, const char *prefix, struct convo_err *err)
 {
-	return convo_sql_schema(out, &sqlite_dialect, prefix, err);
+	return cv_sql_schema(out, &sqlite_dialect, prefix, err);
 }
 
 /* ---- reading ---------------------------------------------------------------------------- */
@@ -271,7 +271,7 @@ struct sqlite_read {
 	struct store_page *page;
 	/* state_list */
 	unsigned scopes;
-	const struct convo_text *name;
+	const struct cv_text *name;
 	struct convo_state *state;
 };
 
@@ -284,12 +284,12 @@ static int sqlite_read_op(struct convo_store *base, void *conn, const struct sto
 
 	(void)base;
 	(void)fate; /* a file is not lost like a server */
-	convo_sqlite_until(db, call->deadline_us);
-	rc = convo_sqlite_begin(db, false, err);
+	cv_sqlite_until(db, call->deadline_us);
+	rc = cv_sqlite_begin(db, false, err);
 	if (rc == 0)
 		rc = read->run(db, call, read, err);
 	/* Nothing was written; this ends the transaction, and cannot fail. */
-	convo_sqlite_rollback(db);
+	cv_sqlite_rollback(db);
 	return rc;
 }
 
@@ -299,39 +299,38 @@ static int sqlite_read(struct convo_store *base, const struct store_call *call,
 	struct sqlite_store *store = (struct sqlite_store *)base;
 
 	read->store = base;
-	return convo_pool_run(store->readers, call, false, sqlite_read_op, read, err);
+	return cv_pool_run(store->readers, call, false, sqlite_read_op, read, err);
 }
 
 /* ---- state ------------------------------------------------------------------------------ */
 
-static int sqlite_give_state(struct sqlite_read *read, enum convo_scope scope,
-			     struct convo_text name, struct convo_text value, struct convo_err *err)
+static int sqlite_give_state(struct sqlite_read *read, enum convo_scope scope, struct cv_text name,
+			     struct cv_text value, struct convo_err *err)
 {
 	if (read->session)
-		return convo_session_add_state(read->session, scope, name, value, err);
-	return convo_state_add(read->state, scope, name, value, err);
+		return cv_session_add_state(read->session, scope, name, value, err);
+	return cv_state_add(read->state, scope, name, value, err);
 }
 
 static int sqlite_read_owned(struct sqlite_db *db, struct sqlite_read *read, enum convo_scope scope,
 			     int64_t owner, struct convo_err *err)
 {
-	struct sqlite_query query =
-		convo_sqlite_query(db, read->name ? TEXT_STATE_ONE : TEXT_STATE);
+	struct sqlite_query query = cv_sqlite_query(db, read->name ? TEXT_STATE_ONE : TEXT_STATE);
 	int rc;
 
-	convo_sqlite_bind_int(&query, scope);
-	convo_sqlite_bind_int(&query, owner);
+	cv_sqlite_bind_int(&query, scope);
+	cv_sqlite_bind_int(&query, owner);
 	if (read->name)
-		convo_sqlite_bind_text(&query, *read->name);
-	while ((rc = convo_sqlite_step(&query, err)) > 0) {
-		struct convo_text name = convo_sqlite_text(&query);
-		struct convo_text value = convo_sqlite_text(&query);
+		cv_sqlite_bind_text(&query, *read->name);
+	while ((rc = cv_sqlite_step(&query, err)) > 0) {
+		struct cv_text name = cv_sqlite_text(&query);
+		struct cv_text value = cv_sqlite_text(&query);
 
 		rc = sqlite_give_state(read, scope, name, value, err);
 		if (rc < 0)
 			break;
 	}
-	convo_sqlite_end(&query);
+	cv_sqlite_end(&query);
 	return rc;
 }
 
@@ -339,7 +338,7 @@ static int sqlite_read_shared(struct sqlite_db *db, struct sqlite_read *read,
 			      enum convo_scope scope, struct convo_err *err)
 {
 	int64_t owner, bytes;
-	int rc = convo_sqlite_scope(db, scope, read->key, &owner, &bytes, err);
+	int rc = cv_sqlite_scope(db, scope, read->key, &owner, &bytes, err);
 
 	return rc <= 0 ? rc : sqlite_read_owned(db, read, scope, owner, err);
 }
@@ -350,11 +349,11 @@ static int sqlite_run_state(struct sqlite_db *db, const struct store_call *call,
 	struct sqlite_row row;
 	int rc = 0;
 
-	convo_state_reset(read->state);
+	cv_state_reset(read->state);
 	if (read->scopes & CONVO_SCOPE_SESSION) {
-		rc = convo_sqlite_find(db, call, read->key, &row, err);
+		rc = cv_sqlite_find(db, call, read->key, &row, err);
 		if (rc == 0)
-			rc = convo_refuse_notfound(err, read->key);
+			rc = cv_refuse_notfound(err, read->key);
 		if (rc > 0)
 			rc = sqlite_read_owned(db, read, CONVO_SCOPE_SESSION, row.no, err);
 	}
@@ -367,7 +366,7 @@ static int sqlite_run_state(struct sqlite_db *db, const struct store_call *call,
 
 static int sqlite_state_list(struct convo_store *store, const struct store_call *call,
 			     const struct convo_key *key, unsigned scopes,
-			     const struct convo_text *name, struct convo_state *into,
+			     const struct cv_text *name, struct convo_state *into,
 			     struct convo_err *err)
 {
 	struct sqlite_read read = {
@@ -384,13 +383,13 @@ static int sqlite_read_event(struct sqlite_query *query, struct convo_session *i
 	struct store_event event;
 	int field;
 
-	event.seq = convo_sqlite_int(query);
-	convo_sqlite_uuid(query, event.id);
-	event.time_ms = convo_sqlite_int(query);
-	event.status = (int)convo_sqlite_int(query);
+	event.seq = cv_sqlite_int(query);
+	cv_sqlite_uuid(query, event.id);
+	event.time_ms = cv_sqlite_int(query);
+	event.status = (int)cv_sqlite_int(query);
 	for (field = 0; field < FIELD_COUNT; field++)
-		event.field[field] = convo_sqlite_text(query);
-	return convo_session_add_event(into, &event, err);
+		event.field[field] = cv_sqlite_text(query);
+	return cv_session_add_event(into, &event, err);
 }
 
 /* Read the events from seq to seq. */
@@ -402,35 +401,35 @@ static int sqlite_read_events(struct sqlite_db *db, struct sqlite_read *read, in
 
 	if (from > to)
 		return 0;
-	query = convo_sqlite_query(db, TEXT_EVENTS);
-	convo_sqlite_bind_int(&query, no);
-	convo_sqlite_bind_int(&query, from);
-	convo_sqlite_bind_int(&query, to);
-	while ((rc = convo_sqlite_step(&query, err)) > 0) {
+	query = cv_sqlite_query(db, TEXT_EVENTS);
+	cv_sqlite_bind_int(&query, no);
+	cv_sqlite_bind_int(&query, from);
+	cv_sqlite_bind_int(&query, to);
+	while ((rc = cv_sqlite_step(&query, err)) > 0) {
 		rc = sqlite_read_event(&query, read->session, err);
 		if (rc < 0)
 			break;
 	}
-	convo_sqlite_end(&query);
+	cv_sqlite_end(&query);
 	return rc;
 }
 
 static int sqlite_load_events(struct sqlite_db *db, struct sqlite_read *read,
 			      const struct sqlite_row *row, struct convo_err *err)
 {
-	int64_t first = convo_store_first_shown(read->store, row->first_seq, row->last_seq);
+	int64_t first = cv_store_first_shown(read->store, row->first_seq, row->last_seq);
 	int64_t seq = 0, from, to;
 	int rc;
 
 	if (read->window->kind == CONVO_WINDOW_AROUND) {
-		rc = convo_sqlite_event_seq(db, row->no, read->around, &seq, err);
+		rc = cv_sqlite_event_seq(db, row->no, read->around, &seq, err);
 		if (rc < 0)
 			return rc;
 		if (rc == 0 || seq < first)
-			return convo_fail(err, CONVO_E_NOTFOUND, "no such event in session '%s'",
-					  read->key->session);
+			return cv_fail(err, CONVO_E_NOTFOUND, "no such event in session '%s'",
+				       read->key->session);
 	}
-	convo_window_range(read->window, first, row->last_seq, seq, &from, &to);
+	cv_window_range(read->window, first, row->last_seq, seq, &from, &to);
 	return sqlite_read_events(db, read, row->no, from, to, err);
 }
 
@@ -441,14 +440,14 @@ static int sqlite_run_load(struct sqlite_db *db, const struct store_call *call,
 	struct sqlite_row row;
 	int rc;
 
-	convo_session_reset(read->session);
-	rc = convo_sqlite_find(db, call, read->key, &row, err);
+	cv_session_reset(read->session);
+	rc = cv_sqlite_find(db, call, read->key, &row, err);
 	if (rc == 0)
-		rc = convo_refuse_notfound(err, read->key);
+		rc = cv_refuse_notfound(err, read->key);
 	if (rc < 0)
 		return rc;
-	meta = convo_sqlite_row_meta(&row);
-	rc = convo_session_set_meta(read->session, &meta, err);
+	meta = cv_sqlite_row_meta(&row);
+	rc = cv_session_set_meta(read->session, &meta, err);
 	if (rc == 0)
 		rc = sqlite_read_owned(db, read, CONVO_SCOPE_SESSION, row.no, err);
 	if (rc == 0)
@@ -479,26 +478,25 @@ static int sqlite_load(struct convo_store *store, const struct store_call *call,
 static int sqlite_run_list(struct sqlite_db *db, const struct store_call *call,
 			   struct sqlite_read *read, struct convo_err *err)
 {
-	struct sqlite_query query =
-		convo_sqlite_query(db, read->trash ? TEXT_LIST_TRASH : TEXT_LIST);
+	struct sqlite_query query = cv_sqlite_query(db, read->trash ? TEXT_LIST_TRASH : TEXT_LIST);
 	struct store_meta meta;
 	struct sqlite_row row;
 	int rc;
 
-	convo_page_reset(read->page);
-	convo_sqlite_bind_text(&query, convo_text_of(read->key->app));
-	convo_sqlite_bind_text(&query, convo_text_of(read->key->user));
-	convo_sqlite_bind_int(&query, read->place->position);
-	convo_sqlite_bind_int(&query, read->place->number);
-	convo_sqlite_bind_int(&query, call->now_us);
-	convo_sqlite_bind_int(&query, (int64_t)read->n);
-	while ((rc = convo_sqlite_row_step(&query, &row, err)) > 0) {
-		meta = convo_sqlite_row_meta(&row);
-		rc = convo_page_add(read->page, &meta, err);
+	cv_page_reset(read->page);
+	cv_sqlite_bind_text(&query, cv_text_of(read->key->app));
+	cv_sqlite_bind_text(&query, cv_text_of(read->key->user));
+	cv_sqlite_bind_int(&query, read->place->position);
+	cv_sqlite_bind_int(&query, read->place->number);
+	cv_sqlite_bind_int(&query, call->now_us);
+	cv_sqlite_bind_int(&query, (int64_t)read->n);
+	while ((rc = cv_sqlite_row_step(&query, &row, err)) > 0) {
+		meta = cv_sqlite_row_meta(&row);
+		rc = cv_page_add(read->page, &meta, err);
 		if (rc < 0)
 			break;
 	}
-	convo_sqlite_end(&query);
+	cv_sqlite_end(&query);
 	return rc;
 }
 
@@ -517,23 +515,23 @@ static int sqlite_list(struct convo_store *store, const struct store_call *call,
 	return sqlite_read(store, call, &read, err);
 }
 
-const struct convo_backend convo_backend_sqlite = {
+const struct cv_backend cv_backend_sqlite = {
 	.scheme = "sqlite",
 	.title = "SQLite",
 	.size = sizeof(struct sqlite_store),
 	.default_prefix = "convo_",
 	.open = sqlite_open,
 	.close = sqlite_close,
-	.create = convo_sqlite_create,
+	.create = cv_sqlite_create,
 	.load = sqlite_load,
-	.append = convo_sqlite_append,
-	.rename = convo_sqlite_rename,
+	.append = cv_sqlite_append,
+	.rename = cv_sqlite_rename,
 	.list = sqlite_list,
-	.delete = convo_sqlite_delete,
-	.restore = convo_sqlite_restore,
-	.purge = convo_sqlite_purge,
-	.state_set = convo_sqlite_state_set,
+	.delete = cv_sqlite_delete,
+	.restore = cv_sqlite_restore,
+	.purge = cv_sqlite_purge,
+	.state_set = cv_sqlite_state_set,
 	.state_list = sqlite_state_list,
-	.clean = convo_sqlite_clean,
+	.clean = cv_sqlite_clean,
 	.schema = sqlite_schema,
 };

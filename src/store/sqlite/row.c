@@ -8,7 +8,7 @@
 	"no, life, position, created_us, updated_us, expires_us, deleted_us, purge_us, due_us, " \
 	"kept_seq, first_seq, last_seq, last_time_ms, state_bytes, generation, session, title "
 
-const char *const convo_sqlite_texts[TEXT_COUNT] = {
+const char *const cv_sqlite_texts[TEXT_COUNT] = {
 	/* life is compared with numbers that stand in the text: only then is it seen that the
 	 * partial indexes serve. */
 	[TEXT_FIND] = "SELECT " ROW "FROM {p}sessions WHERE app = ? AND user = ? AND session = ? "
@@ -73,7 +73,7 @@ const char *const convo_sqlite_texts[TEXT_COUNT] = {
 
 /* ---- sessions --------------------------------------------------------------------------- */
 
-static size_t row_copy(char out[CONVO_MAX_NAME + 1], struct convo_text text)
+static size_t row_copy(char out[CONVO_MAX_NAME + 1], struct cv_text text)
 {
 	size_t len = text.len < CONVO_MAX_NAME ? text.len : CONVO_MAX_NAME;
 
@@ -83,33 +83,33 @@ static size_t row_copy(char out[CONVO_MAX_NAME + 1], struct convo_text text)
 	return len;
 }
 
-int convo_sqlite_row_step(struct sqlite_query *query, struct sqlite_row *row, struct convo_err *err)
+int cv_sqlite_row_step(struct sqlite_query *query, struct sqlite_row *row, struct convo_err *err)
 {
-	int rc = convo_sqlite_step(query, err);
+	int rc = cv_sqlite_step(query, err);
 
 	if (rc <= 0)
 		return rc;
-	row->no = convo_sqlite_int(query);
-	row->life = convo_sqlite_int(query);
-	row->position = convo_sqlite_int(query);
-	row->created_us = convo_sqlite_int(query);
-	row->updated_us = convo_sqlite_int(query);
-	row->expires_us = convo_sqlite_int(query);
-	row->deleted_us = convo_sqlite_int(query);
-	row->purge_us = convo_sqlite_int(query);
-	row->due_us = convo_sqlite_int(query);
-	row->kept_seq = convo_sqlite_int(query);
-	row->first_seq = convo_sqlite_int(query);
-	row->last_seq = convo_sqlite_int(query);
-	row->last_time_ms = convo_sqlite_int(query);
-	row->state_bytes = convo_sqlite_int(query);
-	convo_sqlite_uuid(query, row->generation);
-	row->session_len = row_copy(row->session, convo_sqlite_text(query));
-	row->title_len = row_copy(row->title, convo_sqlite_text(query));
+	row->no = cv_sqlite_int(query);
+	row->life = cv_sqlite_int(query);
+	row->position = cv_sqlite_int(query);
+	row->created_us = cv_sqlite_int(query);
+	row->updated_us = cv_sqlite_int(query);
+	row->expires_us = cv_sqlite_int(query);
+	row->deleted_us = cv_sqlite_int(query);
+	row->purge_us = cv_sqlite_int(query);
+	row->due_us = cv_sqlite_int(query);
+	row->kept_seq = cv_sqlite_int(query);
+	row->first_seq = cv_sqlite_int(query);
+	row->last_seq = cv_sqlite_int(query);
+	row->last_time_ms = cv_sqlite_int(query);
+	row->state_bytes = cv_sqlite_int(query);
+	cv_sqlite_uuid(query, row->generation);
+	row->session_len = row_copy(row->session, cv_sqlite_text(query));
+	row->title_len = row_copy(row->title, cv_sqlite_text(query));
 	return 1;
 }
 
-struct store_meta convo_sqlite_row_meta(const struct sqlite_row *row)
+struct store_meta cv_sqlite_row_meta(const struct sqlite_row *row)
 {
 	struct store_meta meta = {
 		.session = {row->session, row->session_len},
@@ -128,20 +128,20 @@ struct store_meta convo_sqlite_row_meta(const struct sqlite_row *row)
 	return meta;
 }
 
-int convo_sqlite_find(struct sqlite_db *db, const struct store_call *call,
-		      const struct convo_key *key, struct sqlite_row *row, struct convo_err *err)
+int cv_sqlite_find(struct sqlite_db *db, const struct store_call *call, const struct convo_key *key,
+		   struct sqlite_row *row, struct convo_err *err)
 {
-	struct sqlite_query query = convo_sqlite_query(db, TEXT_FIND);
+	struct sqlite_query query = cv_sqlite_query(db, TEXT_FIND);
 	int rc;
 
 	row->no = 0;
-	convo_sqlite_bind_text(&query, convo_text_of(key->app));
-	convo_sqlite_bind_text(&query, convo_text_of(key->user));
-	convo_sqlite_bind_text(&query, convo_text_of(key->session));
-	rc = convo_sqlite_row_step(&query, row, err);
+	cv_sqlite_bind_text(&query, cv_text_of(key->app));
+	cv_sqlite_bind_text(&query, cv_text_of(key->user));
+	cv_sqlite_bind_text(&query, cv_text_of(key->session));
+	rc = cv_sqlite_row_step(&query, row, err);
 	if (rc <= 0)
 		return rc;
-	rc = convo_sqlite_run(&query, err);
+	rc = cv_sqlite_run(&query, err);
 	if (rc < 0)
 		return rc;
 	return !row->expires_us || row->expires_us > call->now_us;
@@ -149,35 +149,35 @@ int convo_sqlite_find(struct sqlite_db *db, const struct store_call *call,
 
 /* ---- events and state ------------------------------------------------------------------- */
 
-int convo_sqlite_event_seq(struct sqlite_db *db, int64_t no, const unsigned char *id, int64_t *seq,
-			   struct convo_err *err)
+int cv_sqlite_event_seq(struct sqlite_db *db, int64_t no, const unsigned char *id, int64_t *seq,
+			struct convo_err *err)
 {
-	struct sqlite_query query = convo_sqlite_query(db, TEXT_EVENT_SEQ);
+	struct sqlite_query query = cv_sqlite_query(db, TEXT_EVENT_SEQ);
 	int rc;
 
-	convo_sqlite_bind_uuid(&query, id);
-	convo_sqlite_bind_int(&query, no);
-	rc = convo_sqlite_step(&query, err);
+	cv_sqlite_bind_uuid(&query, id);
+	cv_sqlite_bind_int(&query, no);
+	rc = cv_sqlite_step(&query, err);
 	if (rc <= 0)
 		return rc;
-	*seq = convo_sqlite_int(&query);
-	convo_sqlite_end(&query);
+	*seq = cv_sqlite_int(&query);
+	cv_sqlite_end(&query);
 	return 1;
 }
 
-int convo_sqlite_scope(struct sqlite_db *db, enum convo_scope scope, const struct convo_key *key,
-		       int64_t *owner, int64_t *bytes, struct convo_err *err)
+int cv_sqlite_scope(struct sqlite_db *db, enum convo_scope scope, const struct convo_key *key,
+		    int64_t *owner, int64_t *bytes, struct convo_err *err)
 {
-	struct sqlite_query query = convo_sqlite_query(db, TEXT_SCOPE);
+	struct sqlite_query query = cv_sqlite_query(db, TEXT_SCOPE);
 	int rc;
 
-	convo_sqlite_bind_text(&query, convo_text_of(key->app));
-	convo_sqlite_bind_text(&query, convo_text_of(scope == CONVO_SCOPE_USER ? key->user : ""));
-	rc = convo_sqlite_step(&query, err);
+	cv_sqlite_bind_text(&query, cv_text_of(key->app));
+	cv_sqlite_bind_text(&query, cv_text_of(scope == CONVO_SCOPE_USER ? key->user : ""));
+	rc = cv_sqlite_step(&query, err);
 	if (rc <= 0)
 		return rc;
-	*owner = convo_sqlite_int(&query);
-	*bytes = convo_sqlite_int(&query);
-	convo_sqlite_end(&query);
+	*owner = cv_sqlite_int(&query);
+	*bytes = cv_sqlite_int(&query);
+	cv_sqlite_end(&query);
 	return 1;
 }

@@ -52,7 +52,7 @@ enum sqlite_text {
 	TEXT_COUNT
 };
 
-extern const char *const convo_sqlite_texts[TEXT_COUNT];
+extern const char *const cv_sqlite_texts[TEXT_COUNT];
 
 enum sqlite_life { LIFE_LIVE, LIFE_TRASH, LIFE_DEAD };
 
@@ -66,54 +66,52 @@ struct sqlite_row {
 	char session[CONVO_MAX_NAME + 1], title[CONVO_MAX_NAME + 1];
 };
 
-/** Read the rows of one of the TEXT_FIND and TEXT_LIST statements. As convo_sqlite_step(). */
-int convo_sqlite_row_step(struct sqlite_query *query, struct sqlite_row *row,
-			  struct convo_err *err);
+/** Read the rows of one of the TEXT_FIND and TEXT_LIST statements. As cv_sqlite_step(). */
+int cv_sqlite_row_step(struct sqlite_query *query, struct sqlite_row *row, struct convo_err *err);
 
 /** The row's meta; its texts belong to the row. */
-struct store_meta convo_sqlite_row_meta(const struct sqlite_row *row);
+struct store_meta cv_sqlite_row_meta(const struct sqlite_row *row);
 
 /**
  * Find the session that has the name now.
  *
  * @return 1, 0 when there is none or it has expired (row->no is 0 or its number), negative codes
  */
-int convo_sqlite_find(struct sqlite_db *db, const struct store_call *call,
-		      const struct convo_key *key, struct sqlite_row *row, struct convo_err *err);
+int cv_sqlite_find(struct sqlite_db *db, const struct store_call *call, const struct convo_key *key,
+		   struct sqlite_row *row, struct convo_err *err);
 
 /** The seq of an event of that id. @return 1, 0 when it is not stored, or a negative code */
-int convo_sqlite_event_seq(struct sqlite_db *db, int64_t no, const unsigned char *id, int64_t *seq,
-			   struct convo_err *err);
+int cv_sqlite_event_seq(struct sqlite_db *db, int64_t no, const unsigned char *id, int64_t *seq,
+			struct convo_err *err);
 
 /** What user or app state belongs to. @return 1, 0 when there is none yet, or a negative code */
-int convo_sqlite_scope(struct sqlite_db *db, enum convo_scope scope, const struct convo_key *key,
-		       int64_t *owner, int64_t *bytes, struct convo_err *err);
+int cv_sqlite_scope(struct sqlite_db *db, enum convo_scope scope, const struct convo_key *key,
+		    int64_t *owner, int64_t *bytes, struct convo_err *err);
 
 /** Carry out a write, together with those of other threads (write.c). */
-int convo_sqlite_create(struct convo_store *store, const struct store_call *call,
-			const struct convo_key *key, const struct store_create *create,
-			struct convo_err *err);
-int convo_sqlite_append(struct convo_store *store, const struct store_call *call,
-			const struct convo_key *key, struct store_append *append,
-			struct convo_err *err);
-int convo_sqlite_rename(struct convo_store *store, const struct store_call *call,
-			const struct convo_key *key, struct convo_text title,
-			struct convo_err *err);
-int convo_sqlite_delete(struct convo_store *store, const struct store_call *call,
-			const struct convo_key *key, struct convo_err *err);
-int convo_sqlite_restore(struct convo_store *store, const struct store_call *call,
-			 const struct convo_key *key, const unsigned char *generation,
-			 struct convo_err *err);
-int convo_sqlite_purge(struct convo_store *store, const struct store_call *call,
-		       const struct convo_key *key, const unsigned char *generation,
-		       struct convo_err *err);
-int convo_sqlite_state_set(struct convo_store *store, const struct store_call *call,
-			   const struct convo_key *key, const struct store_change *changes,
-			   size_t count, struct convo_err *err);
-int convo_sqlite_clean(struct convo_store *store, const struct store_call *call, int64_t *removed,
-		       bool *more, struct convo_err *err);
+int cv_sqlite_create(struct convo_store *store, const struct store_call *call,
+		     const struct convo_key *key, const struct store_create *create,
+		     struct convo_err *err);
+int cv_sqlite_append(struct convo_store *store, const struct store_call *call,
+		     const struct convo_key *key, struct store_append *append,
+		     struct convo_err *err);
+int cv_sqlite_rename(struct convo_store *store, const struct store_call *call,
+		     const struct convo_key *key, struct cv_text title, struct convo_err *err);
+int cv_sqlite_delete(struct convo_store *store, const struct store_call *call,
+		     const struct convo_key *key, struct convo_err *err);
+int cv_sqlite_restore(struct convo_store *store, const struct store_call *call,
+		      const struct convo_key *key, const unsigned char *generation,
+		      struct convo_err *err);
+int cv_sqlite_purge(struct convo_store *store, const struct store_call *call,
+		    const struct convo_key *key, const unsigned char *generation,
+		    struct convo_err *err);
+int cv_sqlite_state_set(struct convo_store *store, const struct store_call *call,
+			const struct convo_key *key, const struct store_change *changes,
+			size_t count, struct convo_err *err);
+int cv_sqlite_clean(struct convo_store *store, const struct store_call *call, int64_t *removed,
+		    bool *more, struct convo_err *err);
 
 /** The round of the group (write.c); ctx is the store. */
-void convo_sqlite_round(void *ctx, struct group_job **jobs, size_t count);
+void cv_sqlite_round(void *ctx, struct group_job **jobs, size_t count);
 
 #endif

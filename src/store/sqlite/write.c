@@ -25,7 +25,7 @@ struct sqlite_job {
 
 	const struct store_create *create;
 	struct store_append *append;
-	struct convo_text title;
+	struct cv_text title;
 	const unsigned char *generation;
 	const struct store_change *changes;
 	size_t change_count;
@@ -37,9 +37,9 @@ struct sqlite_job {
 
 static int sqlite_simple(struct sqlite_db *db, int text, struct convo_err *err)
 {
-	struct sqlite_query query = convo_sqlite_query(db, text);
+	struct sqlite_query query = cv_sqlite_query(db, text);
 
-	return convo_sqlite_run(&query, err);
+	return cv_sqlite_run(&query, err);
 }
 
 static void round_job(struct sqlite_store *store, struct sqlite_job *job)
@@ -49,7 +49,7 @@ static void round_job(struct sqlite_store *store, struct sqlite_job *job)
 
 	if (rc == 0)
 		rc = job->run(store, job, err);
-	if (job->savepoint && !convo_sqlite_broken(store->writer)) {
+	if (job->savepoint && !cv_sqlite_broken(store->writer)) {
 		if (rc < 0)
 			sqlite_simple(store->writer, TEXT_UNDO, NULL);
 		if (sqlite_simple(store->writer, TEXT_RELEASE, rc < 0 ? NULL : err) < 0 && rc == 0)
@@ -71,24 +71,24 @@ static bool round_try(struct sqlite_store *store, struct group_job **jobs, size_
 	size_t done = 0;
 	int rc;
 
-	convo_sqlite_until(db, jobs[0]->deadline_us);
-	rc = convo_sqlite_begin(db, true, err);
+	cv_sqlite_until(db, jobs[0]->deadline_us);
+	rc = cv_sqlite_begin(db, true, err);
 	while (rc == 0 && done < *count) {
 		round_job(store, (struct sqlite_job *)jobs[done]);
-		if (convo_sqlite_broken(db)) {
+		if (cv_sqlite_broken(db)) {
 			*err = jobs[done]->err;
 			rc = jobs[done]->rc;
 		}
 		if (++done == *count && join)
-			*count = convo_group_join(store->group, jobs, *count);
+			*count = cv_group_join(store->group, jobs, *count);
 	}
 	if (rc == 0)
-		rc = convo_sqlite_commit(db, err);
-	convo_sqlite_rollback(db);
+		rc = cv_sqlite_commit(db, err);
+	cv_sqlite_rollback(db);
 	return rc == 0;
 }
 
-void convo_sqlite_round(void *ctx, struct group_job **jobs, size_t count)
+void cv_sqlite_round(void *ctx, struct group_job **jobs, size_t count)
 {
 	struct sqlite_store *store = ctx;
 	struct convo_err err = {0};
@@ -98,7 +98,7 @@ void convo_sqlite_round(void *ctx, struct group_job **jobs, size_t count)
 		return;
 	for (i = 0; i < count; i++) {
 		/* The first waits for the others: who has more time than it asks again (L2). */
-		bool late = i > 0 && convo_clock_mono_us() >= jobs[0]->deadline_us;
+		bool late = i > 0 && cv_clock_mono_us() >= jobs[0]->deadline_us;
 
 		((struct sqlite_job *)jobs[i])->again = late;
 		if (count > 1 && !late && round_try(store, &jobs[i], &one, false, &err))
@@ -120,8 +120,8 @@ static int sqlite_write(struct convo_store *base, const struct store_call *call,
 	job->base.deadline_us = call->deadline_us;
 	do {
 		job->again = false;
-		rc = convo_group_run(store->group, &job->base, &why);
-	} while (job->again && convo_clock_mono_us() < call->deadline_us);
+		rc = cv_group_run(store->group, &job->base, &why);
+	} while (job->again && cv_clock_mono_us() < call->deadline_us);
 	if (rc < 0 && err)
 		*err = why;
 	return rc;
@@ -133,22 +133,22 @@ static int sqlite_write(struct convo_store *base, const struct store_call *call,
 static int job_find(struct sqlite_store *store, struct sqlite_job *job, struct sqlite_row *row,
 		    struct convo_err *err)
 {
-	int rc = convo_sqlite_find(store->writer, job->call, job->key, row, err);
+	int rc = cv_sqlite_find(store->writer, job->call, job->key, row, err);
 
 	if (rc == 0)
-		return convo_refuse_notfound(err, job->key);
+		return cv_refuse_notfound(err, job->key);
 	return rc < 0 ? rc : 0;
 }
 
 static int row_set_due(struct sqlite_db *db, struct sqlite_row *row, int64_t due_us,
 		       struct convo_err *err)
 {
-	struct sqlite_query query = convo_sqlite_query(db, TEXT_DUE);
+	struct sqlite_query query = cv_sqlite_query(db, TEXT_DUE);
 
 	row->due_us = due_us;
-	convo_sqlite_bind_int(&query, due_us);
-	convo_sqlite_bind_int(&query, row->no);
-	return convo_sqlite_run(&query, err);
+	cv_sqlite_bind_int(&query, due_us);
+	cv_sqlite_bind_int(&query, row->no);
+	return cv_sqlite_run(&query, err);
 }
 
 /* Write what an append changes: everything but the life and what stays the same for ever. */
@@ -156,7 +156,7 @@ static int row_touch(struct sqlite_store *store, const struct store_call *call,
 		     struct sqlite_row *row, struct convo_err *err)
 {
 	int64_t ttl_ms = store->base.opts.ttl_ms, due_us;
-	struct sqlite_query query = convo_sqlite_query(store->writer, TEXT_TOUCH);
+	struct sqlite_query query = cv_sqlite_query(store->writer, TEXT_TOUCH);
 	int rc;
 
 	row->position = call->now_us;
@@ -164,16 +164,16 @@ static int row_touch(struct sqlite_store *store, const struct store_call *call,
 		row->updated_us = call->now_us;
 	if (ttl_ms)
 		row->expires_us = call->now_us + ttl_ms * 1000;
-	convo_sqlite_bind_int(&query, row->position);
-	convo_sqlite_bind_int(&query, row->updated_us);
-	convo_sqlite_bind_int(&query, row->expires_us);
-	convo_sqlite_bind_int(&query, row->kept_seq);
-	convo_sqlite_bind_int(&query, row->first_seq);
-	convo_sqlite_bind_int(&query, row->last_seq);
-	convo_sqlite_bind_int(&query, row->last_time_ms);
-	convo_sqlite_bind_int(&query, row->state_bytes);
-	convo_sqlite_bind_int(&query, row->no);
-	rc = convo_sqlite_run(&query, err);
+	cv_sqlite_bind_int(&query, row->position);
+	cv_sqlite_bind_int(&query, row->updated_us);
+	cv_sqlite_bind_int(&query, row->expires_us);
+	cv_sqlite_bind_int(&query, row->kept_seq);
+	cv_sqlite_bind_int(&query, row->first_seq);
+	cv_sqlite_bind_int(&query, row->last_seq);
+	cv_sqlite_bind_int(&query, row->last_time_ms);
+	cv_sqlite_bind_int(&query, row->state_bytes);
+	cv_sqlite_bind_int(&query, row->no);
+	rc = cv_sqlite_run(&query, err);
 	/* due_us has an index. It only has to be early enough: cleaning moves it on. */
 	due_us = row->kept_seq < row->first_seq ? 1 : row->expires_us;
 	if (rc == 0 && due_us && (!row->due_us || due_us < row->due_us))
@@ -184,17 +184,17 @@ static int row_touch(struct sqlite_store *store, const struct store_call *call,
 /* Write what begins and ends a life. */
 static int row_set_life(struct sqlite_db *db, const struct sqlite_row *row, struct convo_err *err)
 {
-	struct sqlite_query query = convo_sqlite_query(db, TEXT_LIFE);
+	struct sqlite_query query = cv_sqlite_query(db, TEXT_LIFE);
 
-	convo_sqlite_bind_int(&query, row->life);
-	convo_sqlite_bind_int(&query, row->position);
-	convo_sqlite_bind_int(&query, row->updated_us);
-	convo_sqlite_bind_int(&query, row->expires_us);
-	convo_sqlite_bind_int(&query, row->deleted_us);
-	convo_sqlite_bind_int(&query, row->purge_us);
-	convo_sqlite_bind_int(&query, row->due_us);
-	convo_sqlite_bind_int(&query, row->no);
-	return convo_sqlite_run(&query, err);
+	cv_sqlite_bind_int(&query, row->life);
+	cv_sqlite_bind_int(&query, row->position);
+	cv_sqlite_bind_int(&query, row->updated_us);
+	cv_sqlite_bind_int(&query, row->expires_us);
+	cv_sqlite_bind_int(&query, row->deleted_us);
+	cv_sqlite_bind_int(&query, row->purge_us);
+	cv_sqlite_bind_int(&query, row->due_us);
+	cv_sqlite_bind_int(&query, row->no);
+	return cv_sqlite_run(&query, err);
 }
 
 /* End a session for good; its parts are left to cleaning. */
@@ -209,10 +209,10 @@ static int row_kill(struct sqlite_db *db, struct sqlite_row *row, struct convo_e
 static int job_take_name(struct sqlite_store *store, struct sqlite_job *job, struct convo_err *err)
 {
 	struct sqlite_row row;
-	int rc = convo_sqlite_find(store->writer, job->call, job->key, &row, err);
+	int rc = cv_sqlite_find(store->writer, job->call, job->key, &row, err);
 
 	if (rc > 0)
-		return convo_refuse_exists(err, job->key);
+		return cv_refuse_exists(err, job->key);
 	if (rc == 0 && row.no)
 		rc = row_kill(store->writer, &row, err);
 	return rc;
@@ -238,19 +238,19 @@ static int scope_find(struct sqlite_store *store, struct sqlite_job *job,
 	int rc = 0;
 
 	if (!of->known)
-		rc = convo_sqlite_scope(store->writer, change->scope, job->key, &of->owner,
-					&of->bytes, err);
+		rc = cv_sqlite_scope(store->writer, change->scope, job->key, &of->owner, &of->bytes,
+				     err);
 	if (rc < 0)
 		return rc;
 	of->known = true;
 	if (of->owner || !change->value.data)
 		return 0;
-	query = convo_sqlite_query(store->writer, TEXT_SCOPE_ADD);
-	convo_sqlite_bind_text(&query, convo_text_of(job->key->app));
-	convo_sqlite_bind_text(
-		&query, convo_text_of(change->scope == CONVO_SCOPE_USER ? job->key->user : ""));
-	rc = convo_sqlite_run(&query, err);
-	of->owner = convo_sqlite_last_no(store->writer);
+	query = cv_sqlite_query(store->writer, TEXT_SCOPE_ADD);
+	cv_sqlite_bind_text(&query, cv_text_of(job->key->app));
+	cv_sqlite_bind_text(&query,
+			    cv_text_of(change->scope == CONVO_SCOPE_USER ? job->key->user : ""));
+	rc = cv_sqlite_run(&query, err);
+	of->owner = cv_sqlite_last_no(store->writer);
 	return rc;
 }
 
@@ -258,19 +258,19 @@ static int scope_find(struct sqlite_store *store, struct sqlite_job *job,
 static int state_bytes(struct sqlite_db *db, const struct store_change *change, int64_t owner,
 		       int64_t *bytes, struct convo_err *err)
 {
-	struct sqlite_query query = convo_sqlite_query(db, TEXT_STATE_ONE);
+	struct sqlite_query query = cv_sqlite_query(db, TEXT_STATE_ONE);
 	int rc;
 
 	*bytes = 0;
-	convo_sqlite_bind_int(&query, change->scope);
-	convo_sqlite_bind_int(&query, owner);
-	convo_sqlite_bind_text(&query, change->name);
-	rc = convo_sqlite_step(&query, err);
+	cv_sqlite_bind_int(&query, change->scope);
+	cv_sqlite_bind_int(&query, owner);
+	cv_sqlite_bind_text(&query, change->name);
+	rc = cv_sqlite_step(&query, err);
 	if (rc <= 0)
 		return rc;
-	*bytes = (int64_t)convo_sqlite_text(&query).len;
-	*bytes += (int64_t)convo_sqlite_text(&query).len;
-	return convo_sqlite_run(&query, err);
+	*bytes = (int64_t)cv_sqlite_text(&query).len;
+	*bytes += (int64_t)cv_sqlite_text(&query).len;
+	return cv_sqlite_run(&query, err);
 }
 
 static int state_change(struct sqlite_db *db, const struct store_change *change,
@@ -285,14 +285,14 @@ static int state_change(struct sqlite_db *db, const struct store_change *change,
 	rc = state_bytes(db, change, of->owner, &before, err);
 	if (rc < 0)
 		return rc;
-	query = convo_sqlite_query(db, change->value.data ? TEXT_STATE_PUT : TEXT_STATE_DROP);
-	convo_sqlite_bind_int(&query, change->scope);
-	convo_sqlite_bind_int(&query, of->owner);
-	convo_sqlite_bind_text(&query, change->name);
+	query = cv_sqlite_query(db, change->value.data ? TEXT_STATE_PUT : TEXT_STATE_DROP);
+	cv_sqlite_bind_int(&query, change->scope);
+	cv_sqlite_bind_int(&query, of->owner);
+	cv_sqlite_bind_text(&query, change->name);
 	if (change->value.data)
-		convo_sqlite_bind_text(&query, change->value);
+		cv_sqlite_bind_text(&query, change->value);
 	of->bytes += (int64_t)store_change_bytes(change) - before;
-	return convo_sqlite_run(&query, err);
+	return cv_sqlite_run(&query, err);
 }
 
 /* Note the size of a scope that was changed, unless it has become too large. */
@@ -302,13 +302,13 @@ static int scope_finish(struct sqlite_store *store, enum convo_scope scope,
 	struct sqlite_query query;
 
 	if (of->bytes > (int64_t)CONVO_MAX_STATE)
-		return convo_refuse_state(err, scope);
+		return cv_refuse_state(err, scope);
 	if (scope == CONVO_SCOPE_SESSION)
 		return 0; /* goes with its row */
-	query = convo_sqlite_query(store->writer, TEXT_SCOPE_BYTES);
-	convo_sqlite_bind_int(&query, of->bytes);
-	convo_sqlite_bind_int(&query, of->owner);
-	return convo_sqlite_run(&query, err);
+	query = cv_sqlite_query(store->writer, TEXT_SCOPE_BYTES);
+	cv_sqlite_bind_int(&query, of->bytes);
+	cv_sqlite_bind_int(&query, of->owner);
+	return cv_sqlite_run(&query, err);
 }
 
 /*
@@ -362,9 +362,9 @@ static int run_state_set(struct sqlite_store *store, struct sqlite_job *job, str
 	return rc;
 }
 
-int convo_sqlite_state_set(struct convo_store *store, const struct store_call *call,
-			   const struct convo_key *key, const struct store_change *changes,
-			   size_t count, struct convo_err *err)
+int cv_sqlite_state_set(struct convo_store *store, const struct store_call *call,
+			const struct convo_key *key, const struct store_change *changes,
+			size_t count, struct convo_err *err)
 {
 	struct sqlite_job job = {.run = run_state_set,
 				 .savepoint = true,
@@ -391,9 +391,8 @@ static int append_find(struct sqlite_db *db, struct store_append *append,
 		struct store_event *event = &append->events[i];
 
 		event->seq = 0;
-		rc = row->last_seq
-			     ? convo_sqlite_event_seq(db, row->no, event->id, &event->seq, err)
-			     : 0;
+		rc = row->last_seq ? cv_sqlite_event_seq(db, row->no, event->id, &event->seq, err)
+				   : 0;
 		if (rc < 0)
 			return rc;
 		fresh += rc == 0;
@@ -404,17 +403,17 @@ static int append_find(struct sqlite_db *db, struct store_append *append,
 static int append_event(struct sqlite_db *db, const struct sqlite_row *row,
 			const struct store_event *event, struct convo_err *err)
 {
-	struct sqlite_query query = convo_sqlite_query(db, TEXT_EVENT_ADD);
+	struct sqlite_query query = cv_sqlite_query(db, TEXT_EVENT_ADD);
 	int field;
 
-	convo_sqlite_bind_int(&query, row->no);
-	convo_sqlite_bind_int(&query, event->seq);
-	convo_sqlite_bind_uuid(&query, event->id);
-	convo_sqlite_bind_int(&query, event->time_ms);
-	convo_sqlite_bind_int(&query, event->status);
+	cv_sqlite_bind_int(&query, row->no);
+	cv_sqlite_bind_int(&query, event->seq);
+	cv_sqlite_bind_uuid(&query, event->id);
+	cv_sqlite_bind_int(&query, event->time_ms);
+	cv_sqlite_bind_int(&query, event->status);
 	for (field = 0; field < FIELD_COUNT; field++)
-		convo_sqlite_bind_text(&query, event->field[field]);
-	return convo_sqlite_run(&query, err);
+		cv_sqlite_bind_text(&query, event->field[field]);
+	return cv_sqlite_run(&query, err);
 }
 
 /* Number and store the events that are new. */
@@ -442,12 +441,12 @@ static int append_events(struct sqlite_db *db, struct store_append *append, stru
 static int row_cut(struct sqlite_db *db, const struct sqlite_row *row, int64_t from, int64_t to,
 		   struct convo_err *err)
 {
-	struct sqlite_query query = convo_sqlite_query(db, TEXT_EVENTS_CUT);
+	struct sqlite_query query = cv_sqlite_query(db, TEXT_EVENTS_CUT);
 
-	convo_sqlite_bind_int(&query, row->no);
-	convo_sqlite_bind_int(&query, from);
-	convo_sqlite_bind_int(&query, to);
-	return convo_sqlite_run(&query, err);
+	cv_sqlite_bind_int(&query, row->no);
+	cv_sqlite_bind_int(&query, from);
+	cv_sqlite_bind_int(&query, to);
+	return cv_sqlite_run(&query, err);
 }
 
 /*
@@ -477,12 +476,12 @@ static int append_check(struct sqlite_store *store, struct sqlite_job *job, stru
 	if (rc < 0)
 		return rc;
 	if (append->generation && memcmp(append->generation, row->generation, UUID_BYTES) != 0)
-		return convo_refuse_generation(err, job->key, row->last_seq);
+		return cv_refuse_generation(err, job->key, row->last_seq);
 	fresh = append_find(store->writer, job->append, row, err);
 	if (fresh <= 0)
 		return fresh;
 	if (append->check_seq && append->after_seq != row->last_seq)
-		return convo_refuse_conflict(err, job->key, row->last_seq);
+		return cv_refuse_conflict(err, job->key, row->last_seq);
 	return fresh;
 }
 
@@ -504,9 +503,9 @@ static int run_append(struct sqlite_store *store, struct sqlite_job *job, struct
 	return rc;
 }
 
-int convo_sqlite_append(struct convo_store *store, const struct store_call *call,
-			const struct convo_key *key, struct store_append *append,
-			struct convo_err *err)
+int cv_sqlite_append(struct convo_store *store, const struct store_call *call,
+		     const struct convo_key *key, struct store_append *append,
+		     struct convo_err *err)
 {
 	struct sqlite_job job = {.run = run_append,
 				 .savepoint = append->change_count > 0,
@@ -529,7 +528,7 @@ int convo_sqlite_append(struct convo_store *store, const struct store_call *call
 static int create_row(struct sqlite_store *store, struct sqlite_job *job, struct sqlite_row *row,
 		      struct convo_err *err)
 {
-	struct sqlite_query query = convo_sqlite_query(store->writer, TEXT_CREATE);
+	struct sqlite_query query = cv_sqlite_query(store->writer, TEXT_CREATE);
 	int64_t ttl_ms = store->base.opts.ttl_ms, now_us = job->call->now_us;
 	int rc;
 
@@ -540,15 +539,15 @@ static int create_row(struct sqlite_store *store, struct sqlite_job *job, struct
 		.first_seq = 1,
 	};
 	row->due_us = row->expires_us;
-	convo_sqlite_bind_text(&query, convo_text_of(job->key->app));
-	convo_sqlite_bind_text(&query, convo_text_of(job->key->user));
-	convo_sqlite_bind_text(&query, convo_text_of(job->key->session));
-	convo_sqlite_bind_uuid(&query, job->create->generation);
-	convo_sqlite_bind_text(&query, job->create->title);
-	convo_sqlite_bind_int(&query, now_us);
-	convo_sqlite_bind_int(&query, row->expires_us);
-	rc = convo_sqlite_run(&query, err);
-	row->no = convo_sqlite_last_no(store->writer);
+	cv_sqlite_bind_text(&query, cv_text_of(job->key->app));
+	cv_sqlite_bind_text(&query, cv_text_of(job->key->user));
+	cv_sqlite_bind_text(&query, cv_text_of(job->key->session));
+	cv_sqlite_bind_uuid(&query, job->create->generation);
+	cv_sqlite_bind_text(&query, job->create->title);
+	cv_sqlite_bind_int(&query, now_us);
+	cv_sqlite_bind_int(&query, row->expires_us);
+	rc = cv_sqlite_run(&query, err);
+	row->no = cv_sqlite_last_no(store->writer);
 	return rc;
 }
 
@@ -567,9 +566,9 @@ static int run_create(struct sqlite_store *store, struct sqlite_job *job, struct
 	return rc;
 }
 
-int convo_sqlite_create(struct convo_store *store, const struct store_call *call,
-			const struct convo_key *key, const struct store_create *create,
-			struct convo_err *err)
+int cv_sqlite_create(struct convo_store *store, const struct store_call *call,
+		     const struct convo_key *key, const struct store_create *create,
+		     struct convo_err *err)
 {
 	struct sqlite_job job = {.run = run_create,
 				 .savepoint = create->change_count > 0,
@@ -592,15 +591,15 @@ static int run_rename(struct sqlite_store *store, struct sqlite_job *job, struct
 
 	if (rc < 0)
 		return rc;
-	query = convo_sqlite_query(store->writer, TEXT_TITLE);
-	convo_sqlite_bind_text(&query, job->title);
-	convo_sqlite_bind_int(&query, row.no);
-	rc = convo_sqlite_run(&query, err);
+	query = cv_sqlite_query(store->writer, TEXT_TITLE);
+	cv_sqlite_bind_text(&query, job->title);
+	cv_sqlite_bind_int(&query, row.no);
+	rc = cv_sqlite_run(&query, err);
 	return rc < 0 ? rc : row_touch(store, job->call, &row, err);
 }
 
-int convo_sqlite_rename(struct convo_store *store, const struct store_call *call,
-			const struct convo_key *key, struct convo_text title, struct convo_err *err)
+int cv_sqlite_rename(struct convo_store *store, const struct store_call *call,
+		     const struct convo_key *key, struct cv_text title, struct convo_err *err)
 {
 	struct sqlite_job job = {.run = run_rename, .key = key, .title = title};
 
@@ -611,7 +610,7 @@ static int run_delete(struct sqlite_store *store, struct sqlite_job *job, struct
 {
 	int64_t trash_ms = store->base.opts.trash_ms, now_us = job->call->now_us;
 	struct sqlite_row row;
-	int rc = convo_sqlite_find(store->writer, job->call, job->key, &row, err);
+	int rc = cv_sqlite_find(store->writer, job->call, job->key, &row, err);
 
 	if (rc <= 0)
 		return rc;
@@ -623,8 +622,8 @@ static int run_delete(struct sqlite_store *store, struct sqlite_job *job, struct
 	return row_set_life(store->writer, &row, err);
 }
 
-int convo_sqlite_delete(struct convo_store *store, const struct store_call *call,
-			const struct convo_key *key, struct convo_err *err)
+int cv_sqlite_delete(struct convo_store *store, const struct store_call *call,
+		     const struct convo_key *key, struct convo_err *err)
 {
 	struct sqlite_job job = {.run = run_delete, .key = key};
 
@@ -634,22 +633,22 @@ int convo_sqlite_delete(struct convo_store *store, const struct store_call *call
 static int restore_find(struct sqlite_store *store, struct sqlite_job *job, struct sqlite_row *row,
 			struct convo_err *err)
 {
-	struct sqlite_query query = convo_sqlite_query(
+	struct sqlite_query query = cv_sqlite_query(
 		store->writer, job->generation ? TEXT_FIND_TRASH_LIFE : TEXT_FIND_TRASH);
 	int rc;
 
-	convo_sqlite_bind_text(&query, convo_text_of(job->key->app));
-	convo_sqlite_bind_text(&query, convo_text_of(job->key->user));
-	convo_sqlite_bind_text(&query, convo_text_of(job->key->session));
-	convo_sqlite_bind_int(&query, job->call->now_us);
+	cv_sqlite_bind_text(&query, cv_text_of(job->key->app));
+	cv_sqlite_bind_text(&query, cv_text_of(job->key->user));
+	cv_sqlite_bind_text(&query, cv_text_of(job->key->session));
+	cv_sqlite_bind_int(&query, job->call->now_us);
 	if (job->generation)
-		convo_sqlite_bind_uuid(&query, job->generation);
-	rc = convo_sqlite_row_step(&query, row, err);
+		cv_sqlite_bind_uuid(&query, job->generation);
+	rc = cv_sqlite_row_step(&query, row, err);
 	if (rc > 0)
-		rc = convo_sqlite_run(&query, err);
+		rc = cv_sqlite_run(&query, err);
 	else if (rc == 0)
-		rc = convo_fail(err, CONVO_E_NOTFOUND, "no session '%s' in the trash",
-				job->key->session);
+		rc = cv_fail(err, CONVO_E_NOTFOUND, "no session '%s' in the trash",
+			     job->key->session);
 	return rc;
 }
 
@@ -675,9 +674,9 @@ static int run_restore(struct sqlite_store *store, struct sqlite_job *job, struc
 	return row_set_life(store->writer, &row, err);
 }
 
-int convo_sqlite_restore(struct convo_store *store, const struct store_call *call,
-			 const struct convo_key *key, const unsigned char *generation,
-			 struct convo_err *err)
+int cv_sqlite_restore(struct convo_store *store, const struct store_call *call,
+		      const struct convo_key *key, const unsigned char *generation,
+		      struct convo_err *err)
 {
 	struct sqlite_job job = {
 		.run = run_restore, .savepoint = true, .key = key, .generation = generation};
@@ -688,19 +687,19 @@ int convo_sqlite_restore(struct convo_store *store, const struct store_call *cal
 static int run_purge(struct sqlite_store *store, struct sqlite_job *job, struct convo_err *err)
 {
 	struct sqlite_query query =
-		convo_sqlite_query(store->writer, job->generation ? TEXT_PURGE_LIFE : TEXT_PURGE);
+		cv_sqlite_query(store->writer, job->generation ? TEXT_PURGE_LIFE : TEXT_PURGE);
 
-	convo_sqlite_bind_text(&query, convo_text_of(job->key->app));
-	convo_sqlite_bind_text(&query, convo_text_of(job->key->user));
-	convo_sqlite_bind_text(&query, convo_text_of(job->key->session));
+	cv_sqlite_bind_text(&query, cv_text_of(job->key->app));
+	cv_sqlite_bind_text(&query, cv_text_of(job->key->user));
+	cv_sqlite_bind_text(&query, cv_text_of(job->key->session));
 	if (job->generation)
-		convo_sqlite_bind_uuid(&query, job->generation);
-	return convo_sqlite_run(&query, err);
+		cv_sqlite_bind_uuid(&query, job->generation);
+	return cv_sqlite_run(&query, err);
 }
 
-int convo_sqlite_purge(struct convo_store *store, const struct store_call *call,
-		       const struct convo_key *key, const unsigned char *generation,
-		       struct convo_err *err)
+int cv_sqlite_purge(struct convo_store *store, const struct store_call *call,
+		    const struct convo_key *key, const unsigned char *generation,
+		    struct convo_err *err)
 {
 	struct sqlite_job job = {.run = run_purge, .key = key, .generation = generation};
 
@@ -713,14 +712,14 @@ int convo_sqlite_purge(struct convo_store *store, const struct store_call *call,
 static int clean_events(struct sqlite_db *db, struct sqlite_row *row, int64_t end,
 			struct convo_err *err)
 {
-	struct sqlite_query query = convo_sqlite_query(db, TEXT_KEPT);
+	struct sqlite_query query = cv_sqlite_query(db, TEXT_KEPT);
 	int64_t from = row->kept_seq;
 	int rc;
 
 	row->kept_seq = end - from > CLEAN_ROWS ? from + CLEAN_ROWS : end;
-	convo_sqlite_bind_int(&query, row->kept_seq);
-	convo_sqlite_bind_int(&query, row->no);
-	rc = convo_sqlite_run(&query, err);
+	cv_sqlite_bind_int(&query, row->kept_seq);
+	cv_sqlite_bind_int(&query, row->no);
+	rc = cv_sqlite_run(&query, err);
 	return rc < 0 ? rc : row_cut(db, row, from, row->kept_seq - 1, err);
 }
 
@@ -732,15 +731,15 @@ static int clean_dead(struct sqlite_db *db, struct sqlite_row *row, struct convo
 
 	if (row->kept_seq <= row->last_seq)
 		return clean_events(db, row, row->last_seq + 1, err);
-	query = convo_sqlite_query(db, TEXT_STATE_CUT);
-	convo_sqlite_bind_int(&query, row->no);
-	convo_sqlite_bind_int(&query, CLEAN_ROWS);
-	rc = convo_sqlite_run(&query, err);
-	if (rc < 0 || convo_sqlite_changes(db) == CLEAN_ROWS)
+	query = cv_sqlite_query(db, TEXT_STATE_CUT);
+	cv_sqlite_bind_int(&query, row->no);
+	cv_sqlite_bind_int(&query, CLEAN_ROWS);
+	rc = cv_sqlite_run(&query, err);
+	if (rc < 0 || cv_sqlite_changes(db) == CLEAN_ROWS)
 		return rc;
-	query = convo_sqlite_query(db, TEXT_REMOVE);
-	convo_sqlite_bind_int(&query, row->no);
-	return convo_sqlite_run(&query, err);
+	query = cv_sqlite_query(db, TEXT_REMOVE);
+	cv_sqlite_bind_int(&query, row->no);
+	return cv_sqlite_run(&query, err);
 }
 
 /* Do a little for a session that is due. */
@@ -764,14 +763,14 @@ static int clean_row(struct sqlite_db *db, struct sqlite_job *job, struct sqlite
 static int clean_next(struct sqlite_db *db, struct sqlite_job *job, bool look,
 		      struct convo_err *err)
 {
-	struct sqlite_query query = convo_sqlite_query(db, TEXT_FIND_DUE);
+	struct sqlite_query query = cv_sqlite_query(db, TEXT_FIND_DUE);
 	struct sqlite_row row;
 	int rc;
 
-	convo_sqlite_bind_int(&query, job->call->now_us);
-	rc = convo_sqlite_row_step(&query, &row, err);
+	cv_sqlite_bind_int(&query, job->call->now_us);
+	rc = cv_sqlite_row_step(&query, &row, err);
 	if (rc > 0) {
-		rc = convo_sqlite_run(&query, err);
+		rc = cv_sqlite_run(&query, err);
 		if (rc == 0 && !look)
 			rc = clean_row(db, job, &row, err);
 		return rc < 0 ? rc : 1;
@@ -781,21 +780,21 @@ static int clean_next(struct sqlite_db *db, struct sqlite_job *job, bool look,
 
 static int run_clean(struct sqlite_store *store, struct sqlite_job *job, struct convo_err *err)
 {
-	int64_t until_us = convo_clock_mono_us() + CLEAN_US;
+	int64_t until_us = cv_clock_mono_us() + CLEAN_US;
 	int rows = 0, rc;
 
 	job->removed = 0;
 	do
 		rc = clean_next(store->writer, job, false, err);
-	while (rc > 0 && (rows += CLEAN_ROWS) < CUT_ROWS && convo_clock_mono_us() < until_us);
+	while (rc > 0 && (rows += CLEAN_ROWS) < CUT_ROWS && cv_clock_mono_us() < until_us);
 	if (rc > 0)
 		rc = clean_next(store->writer, job, true, err);
 	job->more = rc > 0;
 	return rc < 0 ? rc : 0;
 }
 
-int convo_sqlite_clean(struct convo_store *store, const struct store_call *call, int64_t *removed,
-		       bool *more, struct convo_err *err)
+int cv_sqlite_clean(struct convo_store *store, const struct store_call *call, int64_t *removed,
+		    bool *more, struct convo_err *err)
 {
 	struct sqlite_job job = {.run = run_clean};
 	int rc = sqlite_write(store, call, &job, err);

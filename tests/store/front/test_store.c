@@ -55,7 +55,7 @@ static struct fake *fake_of(struct convo_store *store, const struct store_call *
 
 static int fake_end(const struct fake *fake, struct convo_err *err)
 {
-	return fake->rc < 0 ? convo_fail(err, fake->rc, "the fake fails") : 0;
+	return fake->rc < 0 ? cv_fail(err, fake->rc, "the fake fails") : 0;
 }
 
 static int fake_create(struct convo_store *store, const struct store_call *call,
@@ -74,8 +74,8 @@ static int fake_load(struct convo_store *store, const struct store_call *call,
 {
 	static const int64_t seqs[] = {12, 10, 11};
 	struct fake *fake = fake_of(store, call);
-	struct store_meta meta = {.session = convo_text_of(key->session),
-				  .title = convo_text_of(""),
+	struct store_meta meta = {.session = cv_text_of(key->session),
+				  .title = cv_text_of(""),
 				  .first_seq = 3,
 				  .last_seq = 12};
 	int rc = 0;
@@ -83,22 +83,22 @@ static int fake_load(struct convo_store *store, const struct store_call *call,
 	(void)window;
 	(void)around;
 	for (int round = 0; rc >= 0 && round < 2; round++) { /* as after a lost connection */
-		convo_session_reset(into);
-		rc = convo_session_set_meta(into, &meta, err);
+		cv_session_reset(into);
+		rc = cv_session_set_meta(into, &meta, err);
 		for (int i = 0; rc >= 0 && i < 3; i++) {
 			struct store_event event = {.seq = seqs[i]};
 
-			event.field[FIELD_ROLE] = convo_text_of("user");
-			event.field[FIELD_AUTHOR] = convo_text_of("user");
-			event.field[FIELD_MESSAGE] = convo_text_of("{\"role\":\"user\"}");
-			rc = convo_session_add_event(into, &event, err);
+			event.field[FIELD_ROLE] = cv_text_of("user");
+			event.field[FIELD_AUTHOR] = cv_text_of("user");
+			event.field[FIELD_MESSAGE] = cv_text_of("{\"role\":\"user\"}");
+			rc = cv_session_add_event(into, &event, err);
 		}
 		if (rc >= 0)
-			rc = convo_session_add_state(into, CONVO_SCOPE_USER, convo_text_of("z"),
-						     convo_text_of("1"), err);
+			rc = cv_session_add_state(into, CONVO_SCOPE_USER, cv_text_of("z"),
+						  cv_text_of("1"), err);
 		if (rc >= 0)
-			rc = convo_session_add_state(into, CONVO_SCOPE_SESSION, convo_text_of("b"),
-						     convo_text_of("2"), err);
+			rc = cv_session_add_state(into, CONVO_SCOPE_SESSION, cv_text_of("b"),
+						  cv_text_of("2"), err);
 	}
 	return rc < 0 ? rc : fake_end(fake, err);
 }
@@ -121,7 +121,7 @@ static int fake_append(struct convo_store *store, const struct store_call *call,
 }
 
 static int fake_rename(struct convo_store *store, const struct store_call *call,
-		       const struct convo_key *key, struct convo_text title, struct convo_err *err)
+		       const struct convo_key *key, struct cv_text title, struct convo_err *err)
 {
 	(void)key;
 	must(title.data != NULL); /* "" for none */
@@ -140,23 +140,23 @@ static int fake_list(struct convo_store *store, const struct store_call *call, c
 	(void)trash;
 	must(fake->lists < 64);
 	fake->asked[fake->lists++] = n;
-	convo_page_reset(into);
+	cv_page_reset(into);
 	if (fake->lists == fake->fail_list)
-		return convo_fail(err, CONVO_E_IO, "the fake fails");
+		return cv_fail(err, CONVO_E_IO, "the fake fails");
 	for (size_t i = 0; rc >= 0 && i < fake->listed && n > 0; i++) {
 		const struct listed *one = &fake->list[i];
 		char name[16];
 		struct store_meta meta = {.position = one->position,
 					  .number = 1,
 					  .session = {name, 0},
-					  .title = convo_text_of(""),
+					  .title = cv_text_of(""),
 					  .generation = {one->generation}};
 
 		if (one->position > place->position ||
 		    (one->position == place->position && meta.number >= place->number))
 			continue;
 		meta.session.len = (size_t)snprintf(name, sizeof(name), "s%d", one->generation);
-		rc = convo_page_add(into, &meta, err);
+		rc = cv_page_add(into, &meta, err);
 		n--;
 	}
 	if (rc >= 0 && fake->after_list)
@@ -193,14 +193,13 @@ static int fake_state_set(struct convo_store *store, const struct store_call *ca
 }
 
 static int fake_state_list(struct convo_store *store, const struct store_call *call,
-			   const struct convo_key *key, unsigned scopes,
-			   const struct convo_text *name, struct convo_state *into,
-			   struct convo_err *err)
+			   const struct convo_key *key, unsigned scopes, const struct cv_text *name,
+			   struct convo_state *into, struct convo_err *err)
 {
 	(void)key;
 	(void)scopes;
 	(void)name;
-	convo_state_reset(into);
+	cv_state_reset(into);
 	return fake_end(fake_of(store, call), err);
 }
 
@@ -224,7 +223,7 @@ static void fake_close(struct convo_store *store)
 	(void)store;
 }
 
-static const struct convo_backend fake_backend = {
+static const struct cv_backend fake_backend = {
 	.scheme = "fake",
 	.title = "Fake",
 	.size = sizeof(struct fake),
@@ -249,15 +248,15 @@ static const struct convo_key good_key = {"app", "user", "session"};
 static struct fake *fake_open(const char *text, const struct convo_store_options *opts)
 {
 	struct fake *fake = calloc(1, sizeof(*fake));
-	struct convo_url url;
+	struct cv_url url;
 	struct convo_err err;
 
 	must(fake != NULL);
 	fake->base.be = &fake_backend;
 	fake->next_seq = 1;
-	must_pass(convo_url_parse(&url, text, &err));
-	must_pass(convo_options_apply(&fake->base, opts, &url, &err));
-	convo_url_clear(&url);
+	must_pass(cv_url_parse(&url, text, &err));
+	must_pass(cv_options_apply(&fake->base, opts, &url, &err));
+	cv_url_clear(&url);
 	return fake;
 }
 
@@ -384,7 +383,7 @@ static void test_store__bad_arguments_send_nothing(void **state)
 static void test_store__a_call_has_a_deadline_and_a_moment(void **state)
 {
 	struct fake *fake = fake_open("fake:?timeout=3s", NULL);
-	int64_t mono_us = convo_clock_mono_us(), now_us = convo_clock_us();
+	int64_t mono_us = cv_clock_mono_us(), now_us = cv_clock_us();
 	struct convo_err err;
 
 	(void)state;
@@ -506,7 +505,7 @@ static void test_store__a_failed_append_leaves_the_seqs(void **state)
 static struct fake *walk_open(size_t n)
 {
 	struct fake *fake = fake_open("fake:", NULL);
-	int64_t now_us = convo_clock_us();
+	int64_t now_us = cv_clock_us();
 
 	fake->listed = n;
 	for (size_t i = 0; i < n; i++)
@@ -521,7 +520,7 @@ static void walk_move_last(struct fake *fake)
 	struct listed last = fake->list[fake->listed - 1];
 
 	memmove(&fake->list[1], &fake->list[0], (fake->listed - 1) * sizeof(last));
-	last.position = convo_clock_us();
+	last.position = cv_clock_us();
 	fake->list[0] = last;
 }
 
@@ -677,7 +676,7 @@ static void test_clean__the_thread_cleans_at_its_interval(void **state)
 
 	(void)state;
 	fake->rc = CONVO_E_IO; /* a failure does not end it */
-	must_pass(convo_cleaner_start(&fake->base, &err));
+	must_pass(cv_cleaner_start(&fake->base, &err));
 	for (int ms = 0; ms < 5000 && atomic_load(&fake->cleans) < 3; ms++)
 		nanosleep(&wait, NULL);
 	must(atomic_load(&fake->cleans) >= 3);
@@ -693,7 +692,7 @@ static void test_clean__no_thread_where_there_is_nothing_to_clean(void **state)
 	for (int i = 0; i < 2; i++) {
 		struct fake *fake = fake_open(urls[i], NULL);
 
-		must_pass(convo_cleaner_start(&fake->base, &err));
+		must_pass(cv_cleaner_start(&fake->base, &err));
 		must(fake->base.cleaner == NULL);
 		convo_store_close(&fake->base);
 	}

@@ -235,12 +235,12 @@ static void test_T4_new_sessions_push_out_those_that_are_over(void **state)
 		name.session = test_text("old-%d", i);
 		create(store, &name);
 	}
-	convo_clock_shift_us(HOUR_US);
+	cv_clock_shift_us(HOUR_US);
 	for (int i = 0; i < 3; i++) {
 		name.session = test_text("new-%d", i);
 		create(store, &name);
 	}
-	convo_clock_shift_us(0);
+	cv_clock_shift_us(0);
 	must_equal_str("3", server_ask(redis, "ZCARD convo:{app:user}:live"));
 	must_equal_str("3", server_ask(redis, "ZCARD convo:{app:user}:due"));
 	/* Three sessions, live, due and the schema. */
@@ -685,7 +685,7 @@ static void test_unix_sockets_and_databases(void **state)
 
 static void test_L2_nobody_listens(void **state)
 {
-	int64_t begin_us = convo_clock_mono_us();
+	int64_t begin_us = cv_clock_mono_us();
 	int port = test_port();
 
 	(void)state;
@@ -694,7 +694,7 @@ static void test_L2_nobody_listens(void **state)
 	store_must_refuse(CONVO_E_IO, "redis:///nowhere/redis.sock", NULL,
 			  "redis /nowhere/redis.sock: no such file");
 	store_must_refuse(CONVO_E_IO, "redis://no-such-host.invalid", NULL, "no-such-host");
-	must(convo_clock_mono_us() - begin_us < 12000000);
+	must(cv_clock_mono_us() - begin_us < 12000000);
 }
 
 static void test_L2_a_server_that_hangs_ends_in_a_timeout(void **state)
@@ -709,10 +709,10 @@ static void test_L2_a_server_that_hangs_ends_in_a_timeout(void **state)
 	store = store_open(redis->url, &opts);
 	create(store, &key);
 	server_pause(redis);
-	begin_us = convo_clock_mono_us();
+	begin_us = cv_clock_mono_us();
 	must_fail_with(CONVO_E_TIMEOUT, say(store, &key, &err));
 	must(err.maybe);
-	must(convo_clock_mono_us() - begin_us < 1000000);
+	must(cv_clock_mono_us() - begin_us < 1000000);
 	/* The connection that was given up is replaced, but nobody greets us. */
 	must_fail_with(CONVO_E_TIMEOUT, say(store, &key, &err));
 	must(!err.maybe);
@@ -728,9 +728,9 @@ static void hang_thread(void *ctx, int index)
 	int64_t begin_us, took_us;
 
 	nap_ms(index * 40);
-	begin_us = convo_clock_mono_us();
+	begin_us = cv_clock_mono_us();
 	must_fail_with(CONVO_E_TIMEOUT, say(ctx, &key, &err));
-	took_us = convo_clock_mono_us() - begin_us;
+	took_us = cv_clock_mono_us() - begin_us;
 	if (took_us > 450000)
 		must_not_reach("caller %d waited %d ms", index, (int)(took_us / 1000));
 }

@@ -174,7 +174,7 @@ static void fault_walk_all(struct fault *fault, fault_call call)
 
 static void must_be_in_time(int64_t begin_us)
 {
-	int64_t took_ms = (convo_clock_mono_us() - begin_us) / 1000;
+	int64_t took_ms = (cv_clock_mono_us() - begin_us) / 1000;
 
 	if (took_ms > TIMEOUT_MS + SLACK_MS)
 		must_not_reach("a call took %lld ms", (long long)took_ms);
@@ -220,7 +220,7 @@ static void append_call(struct fault *fault, enum proxy_fault kind)
 	struct convo_event events[2] = {
 		{.id = id[0], .message = "{\"role\":\"user\",\"content\":\"a question\"}"},
 		{.id = id[1], .message = "{\"role\":\"assistant\",\"content\":\"an answer\"}"}};
-	int64_t begin_us = convo_clock_mono_us(), seqs[2] = {0, 0};
+	int64_t begin_us = cv_clock_mono_us(), seqs[2] = {0, 0};
 	struct convo_err err = {0};
 	bool there;
 	int rc;
@@ -256,7 +256,7 @@ static void test_A8_append_survives_a_break_at_any_byte(void **state)
 
 static void load_call(struct fault *fault, enum proxy_fault kind)
 {
-	int64_t begin_us = convo_clock_mono_us();
+	int64_t begin_us = cv_clock_mono_us();
 	convo_session *session = NULL;
 	struct convo_err err = {0};
 	size_t n = 0;
@@ -289,7 +289,7 @@ static void test_L3_load_survives_a_break_at_any_byte(void **state)
 static void set_call(struct fault *fault, enum proxy_fault kind)
 {
 	static int number;
-	int64_t begin_us = convo_clock_mono_us();
+	int64_t begin_us = cv_clock_mono_us();
 	const char *want = test_text("%d", ++number);
 	struct convo_item item = {.name = "n", .json = want};
 	struct convo_err err = {0};
@@ -325,7 +325,7 @@ static void create_call(struct fault *fault, enum proxy_fault kind)
 {
 	static int number;
 	struct convo_key key = fault->key;
-	int64_t begin_us = convo_clock_mono_us();
+	int64_t begin_us = cv_clock_mono_us();
 	convo_session *session = NULL;
 	struct convo_err err = {0}, why = {0};
 	bool there;
@@ -352,7 +352,7 @@ static void test_A8_create_tells_the_truth_at_any_byte(void **state)
 static void open_call(struct fault *fault, enum proxy_fault kind)
 {
 	const struct convo_store_options opts = {.timeout_ms = TIMEOUT_MS, .clean_interval_ms = -1};
-	int64_t begin_us = convo_clock_mono_us();
+	int64_t begin_us = cv_clock_mono_us();
 	convo_store *store = NULL;
 	struct convo_err err = {0};
 	int rc = convo_store_open(&store, url_through(fault_server, fault->proxy), &opts, &err);

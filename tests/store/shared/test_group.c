@@ -55,7 +55,7 @@ static void counter_round(void *ctx, struct group_job **jobs, size_t count)
 		struct add_job *job = (struct add_job *)jobs[i];
 
 		if (job->add < 0) {
-			job->base.rc = convo_fail(&job->base.err, CONVO_E_CONFLICT, "no");
+			job->base.rc = cv_fail(&job->base.err, CONVO_E_CONFLICT, "no");
 			continue;
 		}
 		counter->sum += job->add;
@@ -84,12 +84,12 @@ static int counter_add_by(struct counter *counter, int add, size_t weight, int64
 
 	job.base.weight = weight;
 	job.base.deadline_us = deadline_us;
-	return convo_group_run(counter->group, &job.base, err);
+	return cv_group_run(counter->group, &job.base, err);
 }
 
 static int counter_add(struct counter *counter, int add, struct convo_err *err)
 {
-	return counter_add_by(counter, add, 1, convo_clock_mono_us() + 30000000, err);
+	return counter_add_by(counter, add, 1, cv_clock_mono_us() + 30000000, err);
 }
 
 static void counter_open(struct counter *counter, group_round round, int leaders, size_t max_jobs,
@@ -98,8 +98,8 @@ static void counter_open(struct counter *counter, group_round round, int leaders
 	struct convo_err err;
 
 	memset(counter, 0, sizeof(*counter));
-	must_pass(convo_group_new(&counter->group, round, counter, leaders, max_jobs, max_bytes,
-				  &err));
+	must_pass(
+		cv_group_new(&counter->group, round, counter, leaders, max_jobs, max_bytes, &err));
 }
 
 static void add_many(void *ctx, int index)
@@ -126,7 +126,7 @@ static void test_group__every_job_is_done_once_and_gets_its_own_result(void **st
 	must_equal(THREADS * JOBS, counter.jobs);
 	must_equal(1, counter.most_running);
 	must(counter.most_jobs <= 5);
-	convo_group_free(counter.group);
+	cv_group_free(counter.group);
 }
 
 static void add_lone(void *ctx, int index)
@@ -166,7 +166,7 @@ static void test_group__who_came_during_a_round_shares_the_next(void **state)
 	test_threads(THREADS, add_gathered, &counter);
 	must_equal(THREADS - 1, counter.sum);
 	must_equal(2, counter.rounds);
-	convo_group_free(counter.group);
+	cv_group_free(counter.group);
 }
 
 /* A round that waits for all others, and takes them in. */
@@ -177,7 +177,7 @@ static void counter_round_joined(void *ctx, struct group_job **jobs, size_t coun
 	counter->running++;
 	while (counter->hold)
 		nap_ms(1);
-	count = convo_group_join(counter->group, jobs, count);
+	count = cv_group_join(counter->group, jobs, count);
 	counter->running--;
 	counter_round(ctx, jobs, count);
 }
@@ -193,7 +193,7 @@ static void test_group__who_came_during_a_round_may_join_it(void **state)
 	must_equal(THREADS - 1, counter.sum);
 	must_equal(2, counter.rounds);
 	must_equal(4, counter.most_jobs);
-	convo_group_free(counter.group);
+	cv_group_free(counter.group);
 }
 
 static void test_group__a_round_is_bounded_by_weight(void **state)
@@ -205,7 +205,7 @@ static void test_group__a_round_is_bounded_by_weight(void **state)
 	counter.hold = true;
 	test_threads(THREADS, add_gathered, &counter);
 	must_equal(2, counter.most_jobs);
-	convo_group_free(counter.group);
+	cv_group_free(counter.group);
 }
 
 static void test_group__a_job_beyond_the_bound_goes_alone(void **state)
@@ -215,15 +215,15 @@ static void test_group__a_job_beyond_the_bound_goes_alone(void **state)
 
 	(void)state;
 	counter_open(&counter, counter_round, 1, 100, 2);
-	must_pass(counter_add_by(&counter, 1, SIZE_MAX, convo_clock_mono_us() + 1000000, &err));
+	must_pass(counter_add_by(&counter, 1, SIZE_MAX, cv_clock_mono_us() + 1000000, &err));
 	must_equal(1, counter.rounds);
-	convo_group_free(counter.group);
+	cv_group_free(counter.group);
 }
 
 static void test_group__a_lone_job_does_not_wait(void **state)
 {
 	struct counter counter;
-	int64_t begin = convo_clock_mono_us();
+	int64_t begin = cv_clock_mono_us();
 	struct convo_err err;
 
 	(void)state;
@@ -232,8 +232,8 @@ static void test_group__a_lone_job_does_not_wait(void **state)
 		must_pass(counter_add(&counter, 1, &err));
 	must_equal(1000, counter.rounds);
 	/* A pause of a millisecond in each would take a second. */
-	must(convo_clock_mono_us() - begin < 500000);
-	convo_group_free(counter.group);
+	must(cv_clock_mono_us() - begin < 500000);
+	cv_group_free(counter.group);
 }
 
 /* Thread 0 leads a long round, thread 1 queues with a short deadline, thread 2 ends the round. */
@@ -249,10 +249,10 @@ static void add_impatient(void *ctx, int index)
 	}
 	while (!counter->running)
 		nap_ms(1);
-	begin = convo_clock_mono_us();
+	begin = cv_clock_mono_us();
 	must_fail_with(CONVO_E_TIMEOUT, counter_add_by(counter, 1, 1, begin + 50000, &err));
 	must(!err.maybe);
-	must(convo_clock_mono_us() - begin >= 50000);
+	must(cv_clock_mono_us() - begin >= 50000);
 	counter->hold = false;
 }
 
@@ -269,7 +269,7 @@ static void test_group__a_job_that_waits_too_long_is_withdrawn(void **state)
 	/* The queue is whole after it. */
 	must_pass(counter_add(&counter, 1, &err));
 	must_equal(2, counter.sum);
-	convo_group_free(counter.group);
+	cv_group_free(counter.group);
 }
 
 static void add_some(void *ctx, int index)
@@ -288,7 +288,7 @@ static void test_group__several_leaders_run_side_by_side(void **state)
 	test_threads(THREADS, add_some, &counter);
 	must_equal(THREADS * 50, counter.jobs);
 	must(counter.most_running > 1 && counter.most_running <= 3);
-	convo_group_free(counter.group);
+	cv_group_free(counter.group);
 }
 
 int main(void)

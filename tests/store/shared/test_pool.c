@@ -35,7 +35,7 @@ static void *fake_connect(struct convo_store *store, int64_t deadline_us, struct
 	(void)deadline_us;
 	if (fake->refuse) {
 		fake->refuse--;
-		convo_fail(err, fake->refuse_code, "fake: refused");
+		cv_fail(err, fake->refuse_code, "fake: refused");
 		return NULL;
 	}
 	conn = malloc(sizeof(*conn));
@@ -71,7 +71,7 @@ static int fake_setup(void **state)
 	fake->refuse_code = CONVO_E_IO;
 	fake->store.opts.max_connections = 3;
 	strcpy(fake->store.where, "Fake (nowhere)");
-	must_pass(convo_pool_new(&fake->pool, &fake->store, &fake_driver, &err));
+	must_pass(cv_pool_new(&fake->pool, &fake->store, &fake_driver, &err));
 	*state = fake;
 	return 0;
 }
@@ -80,7 +80,7 @@ static int fake_teardown(void **state)
 {
 	struct fake *fake = *state;
 
-	convo_pool_free(fake->pool);
+	cv_pool_free(fake->pool);
 	must_equal(0, fake->open);
 	free(fake);
 	return 0;
@@ -90,9 +90,9 @@ static void fake_limit(struct fake *fake, int limit)
 {
 	struct convo_err err;
 
-	convo_pool_free(fake->pool);
+	cv_pool_free(fake->pool);
 	fake->store.opts.max_connections = limit;
-	must_pass(convo_pool_new(&fake->pool, &fake->store, &fake_driver, &err));
+	must_pass(cv_pool_new(&fake->pool, &fake->store, &fake_driver, &err));
 }
 
 static void nap(int ms)
@@ -129,7 +129,7 @@ static int script_op(struct convo_store *store, void *conn, const struct store_c
 	script->number = ((struct fake_conn *)conn)->number;
 	*fate = step->fate;
 	if (step->rc < 0)
-		convo_fail(err, step->rc, "fake: failed");
+		cv_fail(err, step->rc, "fake: failed");
 	return step->rc;
 }
 
@@ -139,8 +139,8 @@ static struct store_call call_in(int ms)
 {
 	struct store_call call = {0};
 
-	call.now_us = convo_clock_us();
-	call.deadline_us = convo_clock_mono_us() + ms * 1000;
+	call.now_us = cv_clock_us();
+	call.deadline_us = cv_clock_mono_us() + ms * 1000;
 	return call;
 }
 
@@ -149,7 +149,7 @@ static int run_steps(struct fake *fake, int ms, bool repeat, struct script *scri
 {
 	struct store_call call = call_in(ms);
 
-	return convo_pool_run(fake->pool, &call, repeat, script_op, script, err);
+	return cv_pool_run(fake->pool, &call, repeat, script_op, script, err);
 }
 
 /* ---- L4: limit, order, idle ones ------------------------------------------------------ */
@@ -176,7 +176,7 @@ static void crowd_thread(void *ctx, int index)
 		struct store_call call = call_in(20000);
 
 		ms = (index + i) % 7 == 0;
-		must_pass(convo_pool_run(fake->pool, &call, true, hold_op, &ms, &err));
+		must_pass(cv_pool_run(fake->pool, &call, true, hold_op, &ms, &err));
 	}
 }
 
@@ -246,7 +246,7 @@ static void queue_thread(void *ctx, int index)
 
 	nap(40 * index);
 	call = call_in(20000);
-	must_pass(convo_pool_run(queue->fake->pool, &call, false, queue_op, both, &err));
+	must_pass(cv_pool_run(queue->fake->pool, &call, false, queue_op, both, &err));
 }
 
 static void test_L4_callers_are_served_in_the_order_of_asking(void **state)
@@ -265,19 +265,18 @@ static void wait_thread(void *ctx, int index)
 {
 	struct fake *fake = ctx;
 	struct store_call call = call_in(index ? 50 : 5000);
-	int64_t begin = convo_clock_mono_us();
+	int64_t begin = cv_clock_mono_us();
 	struct convo_err err;
 	int ms = 300;
 
 	if (index == 0) {
-		must_pass(convo_pool_run(fake->pool, &call, true, hold_op, &ms, &err));
+		must_pass(cv_pool_run(fake->pool, &call, true, hold_op, &ms, &err));
 		return;
 	}
 	nap(20);
-	must_fail_with(CONVO_E_TIMEOUT,
-		       convo_pool_run(fake->pool, &call, true, hold_op, &ms, &err));
+	must_fail_with(CONVO_E_TIMEOUT, cv_pool_run(fake->pool, &call, true, hold_op, &ms, &err));
 	must(!err.maybe);
-	must(convo_clock_mono_us() - begin < 250000);
+	must(cv_clock_mono_us() - begin < 250000);
 }
 
 static void test_L2_waiting_for_a_connection_ends_at_the_deadline(void **state)
@@ -345,14 +344,14 @@ static void test_L3_a_server_never_reached_is_reported_at_once(void **state)
 {
 	struct fake *fake = *state;
 	struct script script = {&fine, 1, 0, 0};
-	int64_t begin = convo_clock_mono_us();
+	int64_t begin = cv_clock_mono_us();
 	struct convo_err err;
 
 	fake->refuse = -1;
 	must_fail_with(CONVO_E_IO, run_steps(fake, 5000, true, &script, &err));
 	must(!err.maybe);
 	must_equal_str("fake: refused", err.text);
-	must(convo_clock_mono_us() - begin < 1000000);
+	must(cv_clock_mono_us() - begin < 1000000);
 }
 
 static void test_L3_a_failed_connect_gives_its_place_back(void **state)
@@ -401,7 +400,7 @@ static void test_A8_a_loss_stays_unknown_when_the_server_stays_away(void **state
 	struct store_call call = call_in(100);
 	struct convo_err err;
 
-	must_pass(convo_pool_run(fake->pool, &call, true, hold_op, &(int){0}, &err));
+	must_pass(cv_pool_run(fake->pool, &call, true, hold_op, &(int){0}, &err));
 	fake->refuse = -1;
 	must_fail_with(CONVO_E_IO, run_steps(fake, 100, true, &script, &err));
 	must(err.maybe);
@@ -438,13 +437,13 @@ static void test_A8_repeating_ends_at_the_deadline(void **state)
 {
 	static const struct step steps[] = {{CONVO_E_IO, POOL_LOST}};
 	struct script script = {steps, 1, 0, 0};
-	int64_t begin = convo_clock_mono_us();
+	int64_t begin = cv_clock_mono_us();
 	struct convo_err err;
 
 	must_fail_with(CONVO_E_IO, run_steps(*state, 100, true, &script, &err));
 	must(err.maybe);
 	must(script.tries > 2);
-	must(convo_clock_mono_us() - begin < 300000);
+	must(cv_clock_mono_us() - begin < 300000);
 }
 
 static void test_errors_may_be_unwanted(void **state)

@@ -498,10 +498,10 @@ static void test_lock__of_another_process_is_waited_for(void **state)
 	(void)state;
 	must_pass(convo_store_create(store, &key, NULL, NULL, &err));
 	db_exec(other, "BEGIN IMMEDIATE");
-	began_us = convo_clock_mono_us();
+	began_us = cv_clock_mono_us();
 	must_fail_with(CONVO_E_TIMEOUT, store_say(store, &key, HELLO, &err));
 	must(!err.maybe);
-	began_us = convo_clock_mono_us() - began_us;
+	began_us = cv_clock_mono_us() - began_us;
 	must(began_us >= 190000 && began_us < 1000000);
 	/* Who reads waits for nobody. */
 	must_equal(0, store_count(store, &key));

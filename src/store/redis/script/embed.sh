@@ -23,7 +23,7 @@ shift
 		echo '};'
 	done
 	echo
-	echo 'const struct redis_script convo_redis_scripts[REDIS_SCRIPTS] = {'
+	echo 'const struct redis_script cv_redis_scripts[REDIS_SCRIPTS] = {'
 	for file in "$@"; do
 		name=${file##*/}
 		name=${name%.lua}

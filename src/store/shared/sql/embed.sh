@@ -51,7 +51,7 @@ export LC_ALL
 			}' "$file"
 	done
 	echo
-	echo "const struct sql_migration convo_sql_$dialect[] = {"
+	echo "const struct sql_migration cv_sql_$dialect[] = {"
 	for file in "$@"; do
 		name=${file##*/}
 		echo "${name%.sql}" | awk '{ print "\t{" ($1 + 0) ", migration_" $1 "}," }'

@@ -5,17 +5,17 @@
 
 #define SQL_VERSION "SELECT value FROM {p}meta WHERE name = 'schema'"
 
-static int sql_add_fields(struct convo_buf *out, const struct sql_dialect *dialect)
+static int sql_add_fields(struct cv_buf *out, const struct sql_dialect *dialect)
 {
 	int field, rc = 0;
 
 	for (field = 0; rc == 0 && field < FIELD_COUNT; field++)
-		rc = convo_buf_addf(out, "%s%c%s%c", field ? ", " : "", dialect->quote,
-				    event_field_name[field], dialect->quote);
+		rc = cv_buf_addf(out, "%s%c%s%c", field ? ", " : "", dialect->quote,
+				 cv_event_field_name[field], dialect->quote);
 	return rc;
 }
 
-static int sql_add_expanded(struct convo_buf *out, const struct sql_dialect *dialect,
+static int sql_add_expanded(struct cv_buf *out, const struct sql_dialect *dialect,
 			    const char *prefix, const char *text)
 {
 	int rc = 0;
@@ -23,44 +23,44 @@ static int sql_add_expanded(struct convo_buf *out, const struct sql_dialect *dia
 	while (rc == 0 && *text) {
 		size_t plain = strcspn(text, "{");
 
-		rc = convo_buf_add(out, text, plain);
+		rc = cv_buf_add(out, text, plain);
 		text += plain;
 		if (rc < 0 || !*text)
 			break;
 		if (strncmp(text, "{p}", 3) == 0) {
-			rc = convo_buf_adds(out, prefix);
+			rc = cv_buf_adds(out, prefix);
 			text += 3;
 		} else if (strncmp(text, "{fields}", 8) == 0) {
 			rc = sql_add_fields(out, dialect);
 			text += 8;
 		} else {
-			rc = convo_buf_addc(out, *text++);
+			rc = cv_buf_addc(out, *text++);
 		}
 	}
 	return rc;
 }
 
-int convo_sql_expand(struct convo_buf *out, const struct sql_dialect *dialect, const char *prefix,
-		     const char *text, struct convo_err *err)
+int cv_sql_expand(struct cv_buf *out, const struct sql_dialect *dialect, const char *prefix,
+		  const char *text, struct convo_err *err)
 {
 	int rc = sql_add_expanded(out, dialect, prefix, text);
 
-	return rc < 0 ? convo_buf_fail(err, rc) : 0;
+	return rc < 0 ? cv_buf_fail(err, rc) : 0;
 }
 
 /* Read one number. @return 1, 0 when there is no row, or a negative code */
 static int sql_get(const struct sql_dialect *dialect, const struct sql_conn *conn,
 		   const char *prefix, const char *text, int64_t *value, struct convo_err *err)
 {
-	struct convo_buf sql = {0};
+	struct cv_buf sql = {0};
 	bool found = false;
 	int rc;
 
 	*value = 0;
-	rc = convo_sql_expand(&sql, dialect, prefix, text, err);
+	rc = cv_sql_expand(&sql, dialect, prefix, text, err);
 	if (rc == 0)
-		rc = conn->get(conn->ctx, convo_buf_str(&sql), value, &found, err);
-	convo_buf_clear(&sql);
+		rc = conn->get(conn->ctx, cv_buf_str(&sql), value, &found, err);
+	cv_buf_clear(&sql);
 	return rc < 0 ? rc : found;
 }
 
@@ -84,10 +84,9 @@ static int sql_version(const struct sql_dialect *dialect, const struct sql_conn 
 		return 0;
 	if (rc < 0)
 		return rc;
-	return convo_fail(
-		err, CONVO_E_VERSION,
-		"%s: has tables named %s... that convo did not make; choose another prefix",
-		conn->where, prefix);
+	return cv_fail(err, CONVO_E_VERSION,
+		       "%s: has tables named %s... that convo did not make; choose another prefix",
+		       conn->where, prefix);
 }
 
 static int sql_newest(const struct sql_dialect *dialect)
@@ -110,16 +109,16 @@ static int sql_check(const struct sql_dialect *dialect, const struct sql_conn *c
 	if (rc < 0)
 		return rc;
 	if (*version > newest)
-		return convo_fail(err, CONVO_E_VERSION,
-				  "%s: its schema is version %lld, this convo knows up to %d",
-				  conn->where, (long long)*version, newest);
+		return cv_fail(err, CONVO_E_VERSION,
+			       "%s: its schema is version %lld, this convo knows up to %d",
+			       conn->where, (long long)*version, newest);
 	if (*version == newest)
 		return 1;
 	if (check)
-		return convo_fail(err, CONVO_E_VERSION,
-				  "%s: its schema is version %lld, this convo needs %d: see 'convo "
-				  "schema %s'",
-				  conn->where, (long long)*version, newest, dialect->scheme);
+		return cv_fail(err, CONVO_E_VERSION,
+			       "%s: its schema is version %lld, this convo needs %d: see 'convo "
+			       "schema %s'",
+			       conn->where, (long long)*version, newest, dialect->scheme);
 	return 0;
 }
 
@@ -127,22 +126,22 @@ static int sql_apply(const struct sql_dialect *dialect, const struct sql_conn *c
 		     const char *prefix, const struct sql_migration *migration,
 		     struct convo_err *err)
 {
-	struct convo_buf sql = {0};
+	struct cv_buf sql = {0};
 	int rc = 0;
 	size_t i;
 
 	for (i = 0; rc == 0 && migration->statements[i]; i++) {
-		convo_buf_reset(&sql);
-		rc = convo_sql_expand(&sql, dialect, prefix, migration->statements[i], err);
+		cv_buf_reset(&sql);
+		rc = cv_sql_expand(&sql, dialect, prefix, migration->statements[i], err);
 		if (rc == 0)
-			rc = conn->exec(conn->ctx, convo_buf_str(&sql), err);
+			rc = conn->exec(conn->ctx, cv_buf_str(&sql), err);
 	}
-	convo_buf_clear(&sql);
+	cv_buf_clear(&sql);
 	return rc;
 }
 
-int convo_sql_migrate(const struct sql_dialect *dialect, const struct sql_conn *conn,
-		      const char *prefix, bool check, struct convo_err *err)
+int cv_sql_migrate(const struct sql_dialect *dialect, const struct sql_conn *conn,
+		   const char *prefix, bool check, struct convo_err *err)
 {
 	const struct sql_migration *migration;
 	int64_t version;
@@ -167,23 +166,23 @@ int convo_sql_migrate(const struct sql_dialect *dialect, const struct sql_conn *
 }
 
 /* Append a statement as the database's own program reads it. */
-static int sql_add_statement(struct convo_buf *out, const struct sql_dialect *dialect,
+static int sql_add_statement(struct cv_buf *out, const struct sql_dialect *dialect,
 			     const char *prefix, const char *statement)
 {
 	bool routine = dialect->delimiter && strstr(statement, ";\n");
 	int rc = 0;
 
 	if (routine)
-		rc = convo_buf_addf(out, "DELIMITER %s\n", dialect->delimiter);
+		rc = cv_buf_addf(out, "DELIMITER %s\n", dialect->delimiter);
 	if (rc == 0)
 		rc = sql_add_expanded(out, dialect, prefix, statement);
 	if (rc == 0 && routine)
-		rc = convo_buf_addf(out, " %s\nDELIMITER ", dialect->delimiter);
-	return rc == 0 ? convo_buf_adds(out, ";\n") : rc;
+		rc = cv_buf_addf(out, " %s\nDELIMITER ", dialect->delimiter);
+	return rc == 0 ? cv_buf_adds(out, ";\n") : rc;
 }
 
-int convo_sql_schema(struct convo_buf *out, const struct sql_dialect *dialect, const char *prefix,
-		     struct convo_err *err)
+int cv_sql_schema(struct cv_buf *out, const struct sql_dialect *dialect, const char *prefix,
+		  struct convo_err *err)
 {
 	const struct sql_migration *migration = dialect->migrations;
 	int rc = 0;
@@ -194,5 +193,5 @@ int convo_sql_schema(struct convo_buf *out, const struct sql_dialect *dialect, c
 		for (; rc == 0 && *statement; statement++)
 			rc = sql_add_statement(out, dialect, prefix, *statement);
 	}
-	return rc < 0 ? convo_buf_fail(err, rc) : 0;
+	return rc < 0 ? cv_buf_fail(err, rc) : 0;
 }

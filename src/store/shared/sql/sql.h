@@ -25,11 +25,11 @@ struct sql_migration {
 };
 
 /* By schema/embed.sh, ending with a version of 0. Only those of the backends in the build. */
-extern const struct sql_migration convo_sql_sqlite[];
-extern const struct sql_migration convo_sql_postgres[];
-extern const struct sql_migration convo_sql_mysql[];
+extern const struct sql_migration cv_sql_sqlite[];
+extern const struct sql_migration cv_sql_postgres[];
+extern const struct sql_migration cv_sql_mysql[];
 
-/** What a dialect says about itself. Statements are expanded by convo_sql_expand(). */
+/** What a dialect says about itself. Statements are expanded by cv_sql_expand(). */
 struct sql_dialect {
 	const char *scheme; /* "sqlite" */
 	char quote;         /* around column names: '"' or '`' */
@@ -63,8 +63,8 @@ struct sql_conn {
  * Append a statement text with {p} replaced by the prefix, and {fields} by the columns of an
  * event's text fields, quoted, in the order of enum event_field.
  */
-int convo_sql_expand(struct convo_buf *out, const struct sql_dialect *dialect, const char *prefix,
-		     const char *text, struct convo_err *err);
+int cv_sql_expand(struct cv_buf *out, const struct sql_dialect *dialect, const char *prefix,
+		  const char *text, struct convo_err *err);
 
 /**
  * Bring the schema up to date (L1); one that is up to date is only read. Many processes may do so
@@ -74,11 +74,11 @@ int convo_sql_expand(struct convo_buf *out, const struct sql_dialect *dialect, c
  * @return 0, CONVO_E_VERSION for a newer schema (left alone) and for tables that are not ours, or
  *         what a callback returned
  */
-int convo_sql_migrate(const struct sql_dialect *dialect, const struct sql_conn *conn,
-		      const char *prefix, bool check, struct convo_err *err);
+int cv_sql_migrate(const struct sql_dialect *dialect, const struct sql_conn *conn,
+		   const char *prefix, bool check, struct convo_err *err);
 
 /** Append the SQL of all migrations, for an administrator; the `schema` of a backend. */
-int convo_sql_schema(struct convo_buf *out, const struct sql_dialect *dialect, const char *prefix,
-		     struct convo_err *err);
+int cv_sql_schema(struct cv_buf *out, const struct sql_dialect *dialect, const char *prefix,
+		  struct convo_err *err);
 
 #endif
