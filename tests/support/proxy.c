@@ -7,6 +7,7 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -22,7 +23,7 @@ struct pump {
 	struct link *link;
 	enum proxy_way way;
 	int from, to;
-	bool dead; /* swallows what comes */
+	atomic_bool dead; /* swallows what comes */
 	pthread_t thread;
 };
 
@@ -166,15 +167,18 @@ static void link_start(struct proxy *proxy, int client)
 		free(link);
 		return;
 	}
-	link->pump[0] =
-		(struct pump){proxy, link, PROXY_REQUEST, link->client, link->server, false, 0};
-	link->pump[1] =
-		(struct pump){proxy, link, PROXY_REPLY, link->server, link->client, false, 0};
+	link->pump[0].from = link->pump[1].to = link->client;
+	link->pump[0].to = link->pump[1].from = link->server;
+	link->pump[0].way = PROXY_REQUEST;
+	link->pump[1].way = PROXY_REPLY;
 	pthread_mutex_lock(&proxy->lock);
 	link->next = proxy->links;
 	proxy->links = link;
-	for (int i = 0; i < 2; i++)
+	for (int i = 0; i < 2; i++) {
+		link->pump[i].proxy = proxy;
+		link->pump[i].link = link;
 		must(pthread_create(&link->pump[i].thread, NULL, pump_thread, &link->pump[i]) == 0);
+	}
 	if (proxy->ending)
 		link_cut(link);
 	pthread_mutex_unlock(&proxy->lock);
@@ -275,6 +279,28 @@ bool proxy_fired(struct proxy *proxy)
 	fired = proxy->fired;
 	pthread_mutex_unlock(&proxy->lock);
 	return fired;
+}
+
+size_t proxy_links(struct proxy *proxy)
+{
+	struct link *link;
+	size_t n = 0;
+
+	pthread_mutex_lock(&proxy->lock);
+	for (link = proxy->links; link; link = link->next)
+		n += link->pumps == 2 && !link->pump[0].dead;
+	pthread_mutex_unlock(&proxy->lock);
+	return n;
+}
+
+void proxy_mute(struct proxy *proxy)
+{
+	struct link *link;
+
+	pthread_mutex_lock(&proxy->lock);
+	for (link = proxy->links; link; link = link->next)
+		link->pump[0].dead = link->pump[1].dead = true;
+	pthread_mutex_unlock(&proxy->lock);
 }
 
 size_t proxy_turns(struct proxy *proxy)

@@ -38,6 +38,12 @@ size_t proxy_passed(struct proxy *proxy, enum proxy_way way);
 /** Whether the fault has happened. */
 bool proxy_fired(struct proxy *proxy);
 
+/** How many connections pass everything on. */
+size_t proxy_links(struct proxy *proxy);
+
+/** From now on the connections that there are pass nothing on, and nobody is told; new ones do. */
+void proxy_mute(struct proxy *proxy);
+
 /** How often a request has been followed by a reply since proxy_arm(): the round trips. */
 size_t proxy_turns(struct proxy *proxy);
 

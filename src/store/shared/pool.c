@@ -207,6 +207,24 @@ static int pool_connect(struct pool_run *run, struct convo_err *err)
 	return 0;
 }
 
+/*
+ * A connection was lost, so the idle ones may be: a peer that went without a word, behind a firewall
+ * or a switched-off machine, leaves them looking alive, and each would cost a call its timeout.
+ * They go at once, so that one call fails and the next connects (L3).
+ */
+static void pool_suspect(struct store_pool *pool)
+{
+	void *conn;
+
+	do {
+		pthread_mutex_lock(&pool->lock);
+		conn = pool_pop(pool);
+		pthread_mutex_unlock(&pool->lock);
+		if (conn)
+			pool->driver->disconnect(conn);
+	} while (conn);
+}
+
 /* Whether a code leaves open what became of a try before. */
 static bool pool_undecided(int rc)
 {
@@ -248,6 +266,8 @@ int cv_pool_run(struct store_pool *pool, const struct store_call *call, bool rep
 		pool->driver->disconnect(run.conn);
 		run.conn = NULL;
 		run.unknown = run.unknown || fate == POOL_LOST;
+		if (rc < 0)
+			pool_suspect(pool);
 	} while (rc == CONVO_E_IO && (repeat || fate == POOL_UNSENT) && pool_pause(&run));
 	pool_release(pool, run.conn);
 	return rc < 0 ? pool_fail(&run, &why, err) : rc;

@@ -38,6 +38,15 @@ const char *sql_url(const char *database, const char *more)
 	return test_text("%s%c%s", url, strchr(url, '?') ? '&' : '?', more);
 }
 
+/* The server's URL, through a proxy. */
+static const char *sql_by_way_of(const struct proxy *proxy, const char *more)
+{
+	const char *url = sql_url(NULL, more), *port = test_text(":%d/", sql_server->port);
+
+	return test_text("%.*s:%d/%s", (int)(strstr(url, port) - url), url, proxy_port(proxy),
+			 strstr(url, port) + strlen(port));
+}
+
 convo_store *sql_open(const char *url)
 {
 	const struct convo_store_options opts = {.clean_interval_ms = -1, .timeout_ms = 10000};
@@ -278,6 +287,39 @@ void test_L3_a_restart_of_the_server_needs_none_of_ours(void **state)
 	convo_store_close(store);
 }
 
+static void sql_look(void *ctx, int index)
+{
+	(void)index;
+	for (int i = 0; i < 20; i++)
+		sql_must_have(ctx, "s", 0);
+}
+
+void test_L3_a_peer_that_went_without_a_word_costs_one_call(void **state)
+{
+	struct convo_key key = sql_key("s");
+	convo_session *session = NULL;
+	struct proxy *proxy;
+	struct convo_err err;
+	convo_store *store;
+
+	(void)state;
+	sql_needed();
+	convo_store_close(sql_open(sql_url(NULL, "prefix=silent_")));
+	proxy = proxy_start(sql_server->host, sql_server->port);
+	store = sql_open(sql_by_way_of(proxy, "prefix=silent_&timeout=1s"));
+	sql_create(store, "s");
+	while (proxy_links(proxy) < 3)
+		test_threads(8, sql_look, store);
+	proxy_mute(proxy);
+	must_fail_with(CONVO_E_TIMEOUT, convo_store_load(&session, store, &key, NULL, &err));
+	must(session == NULL);
+	for (int i = 0; i < 8; i++)
+		must_pass(sql_say(store, "s", &err));
+	sql_must_have(store, "s", 8);
+	convo_store_close(store);
+	proxy_end(proxy);
+}
+
 static void sql_talk(void *ctx, int index)
 {
 	struct convo_err err;
@@ -330,7 +372,6 @@ void test_P1_round_trips_are_few(void **state)
 {
 	struct convo_key key = sql_key("s");
 	convo_session *session = NULL;
-	const char *url, *port;
 	struct proxy *proxy;
 	struct convo_err err;
 	convo_store *store;
@@ -341,11 +382,7 @@ void test_P1_round_trips_are_few(void **state)
 	if (strstr(sql_server->url, "ssl") || sql_server->kind == SERVER_MARIADB_TLS)
 		test_skip("a proxy does not see through TLS");
 	proxy = proxy_start(sql_server->host, sql_server->port);
-	url = sql_url(NULL, "prefix=turns_");
-	port = test_text(":%d/", sql_server->port);
-	url = test_text("%.*s:%d/%s", (int)(strstr(url, port) - url), url, proxy_port(proxy),
-			strstr(url, port) + strlen(port));
-	store = sql_open(url);
+	store = sql_open(sql_by_way_of(proxy, "prefix=turns_"));
 	for (int i = 0; i < 2; i++) {
 		key.session = i ? "s" : "first";
 		proxy_arm(proxy, PROXY_NONE, PROXY_REQUEST, 0);

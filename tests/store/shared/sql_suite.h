@@ -36,6 +36,7 @@ void test_L1_a_database_that_may_not_be_made_is_told(void **state);
 void test_L1_the_schema_may_be_made_by_an_administrator(void **state);
 void test_L2_a_server_that_hangs_costs_the_timeout_and_no_more(void **state);
 void test_L3_a_restart_of_the_server_needs_none_of_ours(void **state);
+void test_L3_a_peer_that_went_without_a_word_costs_one_call(void **state);
 void test_L4_one_connection_serves_eight_threads(void **state);
 void test_L5_a_wrong_password_is_told_without_it(void **state);
 void test_P1_round_trips_are_few(void **state);
@@ -49,6 +50,7 @@ void test_each_allocation_may_fail(void **state);
 		cmocka_unit_test(test_L1_the_schema_may_be_made_by_an_administrator),        \
 		cmocka_unit_test(test_L2_a_server_that_hangs_costs_the_timeout_and_no_more), \
 		cmocka_unit_test(test_L3_a_restart_of_the_server_needs_none_of_ours),        \
+		cmocka_unit_test(test_L3_a_peer_that_went_without_a_word_costs_one_call),    \
 		cmocka_unit_test(test_L4_one_connection_serves_eight_threads),               \
 		cmocka_unit_test(test_P1_round_trips_are_few),                               \
 		cmocka_unit_test(test_each_allocation_may_fail)

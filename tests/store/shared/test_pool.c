@@ -368,6 +368,86 @@ static void test_L3_a_failed_connect_gives_its_place_back(void **state)
 	must_pass(run_steps(fake, 1000, true, &script, &err));
 }
 
+/* Hold a connection each until all have one, so that as many are idle afterwards. */
+static int meet_op(struct convo_store *store, void *conn, const struct store_call *call, void *ctx,
+		   enum pool_fate *fate, struct convo_err *err)
+{
+	(void)store;
+	(void)conn;
+	(void)call;
+	(void)fate;
+	(void)err;
+	pthread_barrier_wait(ctx);
+	return 0;
+}
+
+struct meeting {
+	struct fake *fake;
+	pthread_barrier_t barrier;
+};
+
+static void meet_thread(void *ctx, int index)
+{
+	struct meeting *meeting = ctx;
+	struct store_call call = call_in(20000);
+	struct convo_err err;
+
+	(void)index;
+	must_pass(cv_pool_run(meeting->fake->pool, &call, true, meet_op, &meeting->barrier, &err));
+}
+
+/* Make the pool's three connections, all of them idle. */
+static void fill_pool(struct fake *fake)
+{
+	struct meeting meeting = {.fake = fake};
+
+	pthread_barrier_init(&meeting.barrier, NULL, 3);
+	test_threads(3, meet_thread, &meeting);
+	pthread_barrier_destroy(&meeting.barrier);
+	must_equal(3, fake->open);
+}
+
+/* Connections that were made before the peer went away, without a word, get no answer. */
+static int silent_op(struct convo_store *store, void *conn, const struct store_call *call,
+		     void *ctx, enum pool_fate *fate, struct convo_err *err)
+{
+	(void)store;
+	(void)call;
+	if (((struct fake_conn *)conn)->number > *(int *)ctx)
+		return 0;
+	*fate = POOL_LOST;
+	return cv_fail(err, CONVO_E_TIMEOUT, "fake: no answer");
+}
+
+static void test_L3_a_peer_that_went_without_a_word_costs_one_call(void **state)
+{
+	struct fake *fake = *state;
+	struct store_call call = call_in(20000);
+	struct convo_err err;
+	int gone = 3;
+
+	fill_pool(fake);
+	must_fail_with(CONVO_E_TIMEOUT,
+		       cv_pool_run(fake->pool, &call, true, silent_op, &gone, &err));
+	must(err.maybe);
+	must_equal(0, fake->open);
+	for (int i = 0; i < 5; i++)
+		must_pass(cv_pool_run(fake->pool, &call, true, silent_op, &gone, &err));
+	must_equal(4, fake->connects);
+}
+
+static void test_L3_a_refusal_costs_no_connection(void **state)
+{
+	static const struct step steps[] = {{CONVO_E_IO, POOL_KEEP}};
+	struct fake *fake = *state;
+	struct script script = {steps, 1, 0, 0};
+	struct convo_err err;
+
+	fill_pool(fake);
+	must_fail_with(CONVO_E_IO, run_steps(fake, 1000, true, &script, &err));
+	must_equal(3, fake->open);
+}
+
 static void test_L3_a_success_may_cost_the_connection(void **state)
 {
 	static const struct step steps[] = {{0, POOL_LOST}};
@@ -470,6 +550,8 @@ int main(void)
 		POOL_TEST(test_L3_a_known_server_is_waited_for),
 		POOL_TEST(test_L3_a_server_never_reached_is_reported_at_once),
 		POOL_TEST(test_L3_a_failed_connect_gives_its_place_back),
+		POOL_TEST(test_L3_a_peer_that_went_without_a_word_costs_one_call),
+		POOL_TEST(test_L3_a_refusal_costs_no_connection),
 		POOL_TEST(test_L3_a_success_may_cost_the_connection),
 		POOL_TEST(test_A8_an_answer_after_a_loss_is_the_answer),
 		POOL_TEST(test_A8_a_loss_stays_unknown_when_the_server_stays_away),
