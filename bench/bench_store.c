@@ -112,7 +112,8 @@ static void store_append(struct caller *caller)
 					  .message_len = MESSAGE_BYTES};
 	struct convo_err err;
 
-	if (convo_store_append(caller->bench->store, &caller->key, NULL, &event, 1, NULL, &err) < 0)
+	if (convo_store_append(caller->bench->store, &caller->key, NULL, &event, 1, NULL, NULL,
+			       &err) < 0)
 		bench_die("append: %s", err.text);
 }
 
@@ -122,7 +123,7 @@ static void store_load(struct caller *caller)
 	convo_session *session = NULL;
 	struct convo_err err;
 
-	if (convo_store_load(&session, caller->bench->store, &caller->key, &window, &err) < 0)
+	if (convo_store_load(&session, caller->bench->store, &caller->key, &window, NULL, &err) < 0)
 		bench_die("load: %s", err.text);
 	convo_session_free(session);
 }
@@ -248,11 +249,12 @@ static void session_fill(struct bench *bench, struct caller *caller, size_t even
 	for (i = 0; i < CONVO_MAX_BATCH_EVENTS; i++)
 		batch[i] = (struct convo_event){.message = bench->message,
 						.message_len = MESSAGE_BYTES};
-	if (convo_store_create(bench->store, &caller->key, NULL, NULL, &err) < 0)
+	if (convo_store_create(bench->store, &caller->key, NULL, NULL, NULL, &err) < 0)
 		bench_die("create: %s", err.text);
 	for (done = 0; done < events; done += n) {
 		n = events - done < CONVO_MAX_BATCH_EVENTS ? events - done : CONVO_MAX_BATCH_EVENTS;
-		if (convo_store_append(bench->store, &caller->key, NULL, batch, n, NULL, &err) < 0)
+		if (convo_store_append(bench->store, &caller->key, NULL, batch, n, NULL, NULL,
+				       &err) < 0)
 			bench_die("append: %s", err.text);
 	}
 	if (bench->engine->fill)

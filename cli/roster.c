@@ -39,7 +39,7 @@ static int is_stored(const struct app *app, const char *session, struct convo_er
 	struct convo_key key = app_key(app, session);
 	convo_session *loaded = NULL;
 
-	if (convo_store_load(&loaded, app->store, &key, &none, err) == 0) {
+	if (convo_store_load(&loaded, app->store, &key, &none, NULL, err) == 0) {
 		convo_session_free(loaded);
 		return 1;
 	}
@@ -83,16 +83,15 @@ int roster_walk(const struct app *app, enum convo_list_what what, roster_visit v
 		struct convo_err *err)
 {
 	convo_cursor *cursor = NULL;
-	const struct convo_meta *metas;
 	size_t count, i, page = FIRST_PAGE;
 	bool more = true;
 	int rc = convo_cursor_new(&cursor, app->flags->app, app->flags->user, what, err);
 
 	while (rc == 0 && more) {
-		rc = convo_store_list(app->store, cursor, page, &metas, &count, err);
+		rc = convo_store_list(app->store, cursor, page, &count, NULL, err);
 		more = rc == 0 && count > 0;
 		for (i = 0; more && i < count; i++)
-			more = visit(ctx, &metas[i]);
+			more = visit(ctx, convo_cursor_meta(cursor, i));
 		page = NEXT_PAGE;
 	}
 	convo_cursor_free(cursor);
@@ -353,7 +352,7 @@ void roster_recall(const struct app *app, const char *session)
 	struct convo_key key = app_key(app, session);
 	convo_session *loaded = NULL;
 
-	if (!term_is_live() || convo_store_load(&loaded, app->store, &key, &last, NULL) < 0)
+	if (!term_is_live() || convo_store_load(&loaded, app->store, &key, &last, NULL, NULL) < 0)
 		return;
 	recall_print(loaded);
 	convo_session_free(loaded);

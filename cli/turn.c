@@ -226,7 +226,8 @@ int turn_ask(struct app *app, const char *text, size_t len, const struct convo_l
 int turn_run(struct app *app, const char *text, size_t len)
 {
 	struct shown shown = {.app = app};
-	struct convo_listener listener = {shown_delta, shown_wait, &shown};
+	struct convo_listener listener = {
+		.on_delta = shown_delta, .on_wait = shown_wait, .ctx = &shown};
 	struct convo_err err = {0};
 	int rc;
 

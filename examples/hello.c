@@ -13,17 +13,17 @@
 
 static int print_events(const convo_session *session, struct convo_err *err)
 {
-	size_t i, count;
-	const struct convo_event *events = convo_session_events(session, &count);
+	size_t i;
 
-	for (i = 0; i < count; i++) {
+	for (i = 0; i < convo_session_count(session); i++) {
+		const struct convo_event *event = convo_session_event(session, i);
 		char *text = NULL;
-		int rc = convo_message_text(&text, events[i].message, events[i].message_len, err);
+		int rc = convo_message_text(&text, event->message, event->message_len, err);
 
 		if (rc < 0)
 			return rc;
-		printf("%lld %s: %s\n", (long long)events[i].seq, events[i].role, text);
-		free(text);
+		printf("%lld %s: %s\n", (long long)event->seq, event->role, text);
+		convo_free(text);
 	}
 	return 0;
 }
@@ -44,13 +44,13 @@ int main(int argc, char **argv)
 	rc = convo_store_open(&store, url, NULL, &err);
 	if (rc < 0)
 		goto out;
-	rc = convo_store_create(store, &key, NULL, NULL, &err);
+	rc = convo_store_create(store, &key, NULL, NULL, NULL, &err);
 	if (rc < 0 && rc != CONVO_E_EXISTS)
 		goto out;
-	rc = convo_store_append(store, &key, NULL, events, 2, NULL, &err);
+	rc = convo_store_append(store, &key, NULL, events, 2, NULL, NULL, &err);
 	if (rc < 0)
 		goto out;
-	rc = convo_store_load(&session, store, &key, NULL, &err);
+	rc = convo_store_load(&session, store, &key, NULL, NULL, &err);
 	if (rc < 0)
 		goto out;
 	rc = print_events(session, &err);

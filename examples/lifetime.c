@@ -15,7 +15,7 @@
 static void print_presence(convo_store *store, const struct convo_key *key, const char *when)
 {
 	convo_session *session = NULL;
-	int rc = convo_store_load(&session, store, key, NULL, NULL);
+	int rc = convo_store_load(&session, store, key, NULL, NULL, NULL);
 
 	printf("%s: %s\n", when, convo_code_name(rc));
 	convo_session_free(session);
@@ -23,12 +23,12 @@ static void print_presence(convo_store *store, const struct convo_key *key, cons
 
 static int show_trash(convo_store *store, const struct convo_key *key, struct convo_err *err)
 {
-	int rc = convo_store_delete(store, key, err);
+	int rc = convo_store_delete(store, key, NULL, err);
 
 	if (rc < 0)
 		return rc;
 	print_presence(store, key, "deleted");
-	rc = convo_store_restore(store, key, NULL, err);
+	rc = convo_store_restore(store, key, NULL, NULL, err);
 	if (rc < 0)
 		return rc;
 	print_presence(store, key, "restored");
@@ -52,7 +52,7 @@ int main(void)
 	rc = convo_store_open(&store, "memory:", &opts, &err);
 	if (rc < 0)
 		goto out;
-	rc = convo_store_create(store, &key, NULL, NULL, &err);
+	rc = convo_store_create(store, &key, NULL, NULL, NULL, &err);
 	if (rc < 0)
 		goto out;
 	rc = show_trash(store, &key, &err);
@@ -60,7 +60,7 @@ int main(void)
 		goto out;
 	nanosleep(&nap, NULL);
 	print_presence(store, &key, "after the TTL");
-	rc = convo_store_clean(store, &removed, &err);
+	rc = convo_store_clean(store, &removed, NULL, &err);
 	if (rc < 0)
 		goto out;
 	printf("cleaned: %lld\n", (long long)removed);

@@ -23,23 +23,24 @@ static int put_tea_in(convo_store *store, const struct convo_key *key, struct co
 		.state = "{\"items\":[\"tea\"],\"user:language\":\"ja\",\"temp:step\":1}",
 	};
 
-	return convo_store_append(store, key, NULL, &event, 1, NULL, err);
+	return convo_store_append(store, key, NULL, &event, 1, NULL, NULL, err);
 }
 
 static int print_state(convo_store *store, const struct convo_key *key, struct convo_err *err)
 {
 	struct convo_window no_events = {.kind = CONVO_WINDOW_NONE};
 	convo_session *session = NULL;
-	const struct convo_item *items;
-	size_t i, count;
-	int rc = convo_store_load(&session, store, key, &no_events, err);
+	size_t i;
+	int rc = convo_store_load(&session, store, key, &no_events, NULL, err);
 
 	if (rc < 0)
 		return rc;
 	printf("in %s:\n", key->session);
-	items = convo_session_state(session, &count);
-	for (i = 0; i < count; i++)
-		printf("  %s = %s\n", items[i].name, items[i].json);
+	for (i = 0; i < convo_session_state_count(session); i++) {
+		const struct convo_item *item = convo_session_state_at(session, i);
+
+		printf("  %s = %s\n", item->name, item->json);
+	}
 	convo_session_free(session);
 	return 0;
 }
@@ -57,13 +58,13 @@ int main(void)
 	rc = convo_store_open(&store, "memory:", NULL, &err);
 	if (rc < 0)
 		goto out;
-	rc = convo_store_state_set(store, &app, &currency, 1, &err);
+	rc = convo_store_state_set(store, &app, &currency, 1, NULL, &err);
 	if (rc < 0)
 		goto out;
-	rc = convo_store_create(store, &first, NULL, NULL, &err);
+	rc = convo_store_create(store, &first, NULL, NULL, NULL, &err);
 	if (rc < 0)
 		goto out;
-	rc = convo_store_create(store, &second, NULL, NULL, &err);
+	rc = convo_store_create(store, &second, NULL, NULL, NULL, &err);
 	if (rc < 0)
 		goto out;
 	rc = put_tea_in(store, &first, &err);

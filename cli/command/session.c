@@ -88,7 +88,7 @@ int cmd_rename(struct app *app, char *arg)
 		term_error("/rename wants a title");
 		return EXIT_FAILED;
 	}
-	if (convo_store_rename(app->store, &key, arg, &err) == 0) {
+	if (convo_store_rename(app->store, &key, arg, NULL, &err) == 0) {
 		term_say("🏷 Title: ");
 		term_show_line(arg, 0);
 		term_say("\n");
@@ -106,7 +106,7 @@ static int delete_now(struct app *app, const char *id)
 	struct convo_key key = app_key(app, id);
 	struct convo_err err = {0};
 
-	if (convo_store_delete(app->store, &key, &err) < 0)
+	if (convo_store_delete(app->store, &key, NULL, &err) < 0)
 		return app_store_failed(app, "", &err);
 	term_say("🗑 Deleted session ");
 	term_show_line(id, 0);
@@ -178,7 +178,7 @@ int cmd_restore(struct app *app, char *arg)
 		break;
 	}
 	key = app_key(app, id);
-	if (convo_store_restore(app->store, &key, NULL, &err) == 0) {
+	if (convo_store_restore(app->store, &key, NULL, NULL, &err) == 0) {
 		term_say("♻ Restored session ");
 		term_show_line(id, 0);
 		term_say("\n   (/use ");

@@ -51,17 +51,18 @@ static void log_event(const struct convo_event *event, bool counts)
 
 static void log_print(const convo_session *session, const struct convo_event **talk, int64_t total)
 {
-	size_t count, i;
-	const struct convo_event *events = convo_session_events(session, &count);
+	size_t count = convo_session_count(session), i;
 	int64_t earlier = convo_session_meta(session)->count - (int64_t)count, j;
 
 	if (earlier > 0)
 		term_say("… %lld earlier: /log %lld shows all\n", (long long)earlier,
 			 (long long)convo_session_meta(session)->count);
 	for (i = 0; i < count; i++) {
-		for (j = 0; j < total && talk[j] != &events[i]; j++)
+		const struct convo_event *event = convo_session_event(session, i);
+
+		for (j = 0; j < total && talk[j] != event; j++)
 			;
-		log_event(&events[i], j < total);
+		log_event(event, j < total);
 	}
 }
 
@@ -72,7 +73,6 @@ int cmd_log(struct app *app, char *arg)
 	const struct convo_event **talk;
 	convo_session *session = NULL;
 	struct convo_err err = {0};
-	size_t count = 0;
 
 	if (*arg >= '0' && *arg <= '9')
 		window.n = strtoul(arg, &arg, 10);
@@ -80,14 +80,13 @@ int cmd_log(struct app *app, char *arg)
 		term_error("/log wants a number of messages");
 		return EXIT_FAILED;
 	}
-	if (convo_store_load(&session, app->store, &key, &window, &err) < 0) {
+	if (convo_store_load(&session, app->store, &key, &window, NULL, &err) < 0) {
 		if (err.code != CONVO_E_NOTFOUND)
 			return app_store_failed(app, "", &err);
 		term_say("   (no message is stored in this session yet)\n");
 		return 0;
 	}
-	convo_session_events(session, &count);
-	talk = calloc(count + 1, sizeof(*talk));
+	talk = calloc(convo_session_count(session) + 1, sizeof(*talk));
 	if (talk)
 		log_print(session, talk, convo_session_conversation(session, talk));
 	else
@@ -102,7 +101,7 @@ static int take_back(struct app *app, char **text)
 {
 	struct convo_err err = {0};
 
-	if (convo_runner_undo(text, app->runner, app->flags->user, app->session, &err) == 0)
+	if (convo_runner_undo(text, app->runner, app->flags->user, app->session, NULL, &err) == 0)
 		return 0;
 	if (err.code != CONVO_E_NOTFOUND)
 		return app_store_failed(app, "", &err);

@@ -17,7 +17,10 @@
 extern "C" {
 #endif
 
-/** What a failed call returns. The code says what the caller can do about it. */
+/**
+ * What a failed call returns. The code says what the caller can do about it. Later versions may
+ * add codes: treat one that you do not know as CONVO_E_IO.
+ */
 enum convo_code {
 	CONVO_OK = 0,
 	CONVO_E_NOMEM = -1,        /**< out of memory */
@@ -27,27 +30,35 @@ enum convo_code {
 	CONVO_E_EXISTS = -5,       /**< the name is taken by a live session */
 	CONVO_E_CONFLICT = -6,     /**< the session has moved on; see convo_err.last_seq */
 	CONVO_E_TIMEOUT = -7,      /**< no answer in time; see convo_err.maybe */
-	CONVO_E_IO = -8,           /**< disk, network or server trouble; see convo_err.maybe */
+	CONVO_E_IO = -8,           /**< disk, network or server trouble, damaged data; see
+	                                convo_err.maybe */
 	CONVO_E_VERSION = -9,      /**< stored by a newer convo, or not by convo at all */
 	CONVO_E_DENIED = -10,      /**< wrong password or key, or a right that is missing */
-	CONVO_E_CANCELED = -11,    /**< stopped by the caller: a cancel or a callback */
+	CONVO_E_CANCELED = -11,    /**< stopped by the caller: a cancel or a callback; see
+	                                convo_err.maybe */
 	CONVO_E_UNSUPPORTED = -12, /**< not in this build, or an unknown backend */
-	CONVO_E_REFUSED = -13 /**< the model endpoint answered with an error or with nonsense */
+	CONVO_E_REFUSED = -13,  /**< the model endpoint answered with an error or with nonsense */
+	CONVO_E_FULL = -14,     /**< no room where it is stored: a full disk, a server's memory */
+	CONVO_E_READONLY = -15, /**< where it is stored nothing may be written: a file's rights, a
+	                             replica; reading works */
+	CONVO_E_GONE = -16      /**< there is no connection: refused, closed, no route, a file or
+	                             server that is not there; see convo_err.maybe */
 };
 
 /**
  * Where a failed call leaves its reason. The caller's, usually on the stack; it needs no cleanup
- * and no initialisation. Every function that takes one accepts NULL. A successful call leaves it
- * as it was.
+ * and no initialisation. Every function that takes one accepts NULL. A failure sets all of it, a
+ * success leaves it as it was.
  */
 struct convo_err {
 	int code; /**< enum convo_code */
 	/**
-	 * With CONVO_E_TIMEOUT and CONVO_E_IO: the call may have been carried out. Repeating an
-	 * append with the same event ids is safe (contract A2, A8).
+	 * With CONVO_E_TIMEOUT, CONVO_E_IO, CONVO_E_GONE and CONVO_E_CANCELED: the call may have
+	 * been carried out. Repeating an append with the same event ids is safe (contract A2, A8).
 	 */
 	bool maybe;
-	int64_t last_seq; /**< with CONVO_E_CONFLICT: the session's last seq now (A3) */
+	int64_t last_seq;    /**< with CONVO_E_CONFLICT: the session's last seq now (A3); else 0 */
+	int64_t reserved[3]; /**< 0; see version.h */
 	/** One line, UTF-8, no newline. Never holds a password, a key or conversation text (L5). */
 	char text[232];
 };

@@ -52,7 +52,8 @@ struct convo_event {
 	 * `temp:` names nowhere; null removes a name.
 	 */
 	const char *state;
-	const char *extra; /**< optional: any JSON object */
+	const char *extra;       /**< optional: any JSON object */
+	const void *reserved[6]; /**< NULL; see version.h */
 };
 
 /** Deepest nesting of any stored JSON text; the same on every backend. */
@@ -71,7 +72,7 @@ struct convo_event {
  * The text of a message for a person: its "content" string, or the text parts of a content array,
  * one after the other.
  *
- * @param out     set to a new string, the caller's to free() with the C library; "" when the
+ * @param out     set to a new string, the caller's to convo_free() with the C library; "" when the
  *                message has no text
  * @param message the JSON text of a chat message
  * @param len     its length in bytes
@@ -88,7 +89,7 @@ CONVO_API int convo_message_text(char **out, const char *message, size_t len,
  * Invalid UTF-8 and U+0000 in `text` become U+FFFD, so that what a person typed or a model said
  * can always be stored.
  *
- * @param out  set to a new NUL-terminated JSON text, the caller's to free()
+ * @param out  set to a new NUL-terminated JSON text, the caller's to convo_free()
  * @param role "system", "user", "assistant" ...
  * @param text any bytes
  * @param len  their number

@@ -4,37 +4,12 @@
 #ifndef CONVO_MODEL_H
 #define CONVO_MODEL_H
 
+#include <convo/call.h>
 #include <convo/event.h>
 
 #ifdef __cplusplus
 extern "C" {
 #endif
-
-/* ---- cancelling ----------------------------------------------------------------------- */
-
-/** Stops a request that runs, from another thread or a signal handler. */
-typedef struct convo_cancel convo_cancel;
-
-/** Make one. @return 0, CONVO_E_NOMEM, CONVO_E_IO when no descriptor is left. */
-CONVO_API int convo_cancel_new(convo_cancel **out, struct convo_err *err);
-
-/** Free it; nothing may be using it. NULL is fine. */
-CONVO_API void convo_cancel_free(convo_cancel *cancel);
-
-/** Ask for the stop. Thread-safe and async-signal-safe (POSIX.1-2008, 2.4.3); keeps errno. */
-CONVO_API void convo_cancel_request(convo_cancel *cancel);
-
-/** Whether it was asked for since the last reset. NULL: no. Thread-safe, async-signal-safe. */
-CONVO_API bool convo_cancel_requested(const convo_cancel *cancel);
-
-/** Make it ready for the next request. Nothing may be using it. */
-CONVO_API void convo_cancel_reset(convo_cancel *cancel);
-
-/**
- * A descriptor that becomes readable when the stop is asked for, for poll(2) in a model of your
- * own. It belongs to the cancel: do not read from or close it.
- */
-CONVO_API int convo_cancel_fd(const convo_cancel *cancel);
 
 /* ---- asking --------------------------------------------------------------------------- */
 
@@ -48,9 +23,10 @@ struct convo_message {
 struct convo_request {
 	const struct convo_message *messages; /**< the conversation, oldest first; at least one */
 	size_t count;
-	bool whole;         /**< ask for the answer in one piece instead of a stream */
-	const char *params; /**< members for the request's body ("temperature", "tools" ...): a
+	bool whole;              /**< ask for the answer in one piece instead of a stream */
+	const char *params;      /**< members for the request's body ("temperature", "tools" ...): a
 	                         JSON object; NULL: none. They win over ours */
+	const void *reserved[4]; /**< NULL; see version.h */
 };
 
 enum convo_delta_kind {
@@ -83,6 +59,7 @@ struct convo_listener {
 	/** Called once per retry, before the wait. Cancelling ends the wait. */
 	int (*on_wait)(void *ctx, const struct convo_wait *wait);
 	void *ctx;
+	const void *reserved[4]; /**< NULL; see version.h */
 };
 
 /** What came back. Strings are NUL-terminated and belong to the answer. */
@@ -127,11 +104,12 @@ struct convo_model_options {
 	const char *api_key;    /**< printable ASCII; NULL or "": no Authorization header is sent */
 	int connect_timeout_ms; /**< 0: 10,000 */
 	int idle_timeout_ms;    /**< longest silence, counted in bytes; 0: 300,000 */
-	int max_retries;        /**< before the first byte of an answer; 0: 2; negative: none. A
+	int max_retries;        /**< before the first byte of an answer; 0: 2; CONVO_OFF: none. A
 	                             server that says it is loading its model is waited for longer,
 	                             up to the idle timeout */
 	size_t max_answer; /**< most bytes of an answer's message, 1 KiB to 3 MiB; 0: 3 MiB, the
 	                             largest that can be stored whole */
+	const void *reserved[8]; /**< NULL; see version.h */
 };
 
 /**

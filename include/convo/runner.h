@@ -26,6 +26,7 @@ struct convo_runner_options {
 	size_t context_tokens;   /**< most tokens sent, estimated from the last answer's
 	                              prompt_tokens; 0: no bound */
 	const char *params;      /**< for convo_request.params; NULL: none */
+	const void *reserved[8]; /**< NULL; see version.h */
 };
 
 /** @return 0, CONVO_E_INVALID, CONVO_E_NOMEM. `out` is untouched on failure. */
@@ -44,7 +45,11 @@ struct convo_question {
 	size_t text_len;     /**< 0: strlen(text) */
 	bool whole;          /**< ask the model for the answer in one piece */
 	bool fresh;          /**< the session must not exist yet: CONVO_E_EXISTS, nothing stored */
+	const void *reserved[6]; /**< NULL; see version.h */
 };
+
+/** Which side of a turn failed. */
+enum convo_turn_part { CONVO_TURN_OK = 0, CONVO_TURN_STORE, CONVO_TURN_MODEL };
 
 /** How a turn went. Strings belong to it. */
 struct convo_turn {
@@ -57,7 +62,7 @@ struct convo_turn {
 	const char *left_out_why; /**< one line for a person when left_out > 0; else NULL */
 	const struct convo_answer *answer; /**< NULL when nothing came */
 	/** Which side a failure came from; OK also when it was stopped before anything came. */
-	enum convo_turn_part { CONVO_TURN_OK = 0, CONVO_TURN_STORE, CONVO_TURN_MODEL } failed;
+	enum convo_turn_part failed;
 };
 
 /** Free a turn and its answer. NULL is fine. */
@@ -102,13 +107,15 @@ CONVO_API int convo_runner_run(struct convo_turn **out, convo_runner *runner,
  * on no event of that turn is sent to a model. Nothing is erased. Events without a turn id cannot
  * be taken back.
  *
- * @param text set to what the user had said in it, the caller's to free(); may be NULL
+ * @param text set to what the user had said in it, the caller's to convo_free(); may be NULL
+ * @param call bounds each of the few calls to the store; NULL: as the store is bounded
  * @return 0, CONVO_E_NOTFOUND when there is no such session or no turn left, or a store's code
  *
  * Thread-safe. Blocks for a few of the store's timeouts at most.
  */
 CONVO_API int convo_runner_undo(char **text, convo_runner *runner, const char *user,
-				const char *session, struct convo_err *err);
+				const char *session, const struct convo_call *call,
+				struct convo_err *err);
 
 /**
  * Which events of a loaded session take part in the conversation, in the order a model is sent

@@ -39,26 +39,36 @@ struct convo_item {
 	size_t json_len;  /**< bytes; passed in, 0 means strlen(json) */
 };
 
+/*
+ * The functions below take a session that convo_store_load() has made; for NULL there is nothing:
+ * a count of 0, a pointer of NULL.
+ */
+
 /** What is known of the session. Lives as long as it. Thread-safe. */
 CONVO_API const struct convo_meta *convo_session_meta(const convo_session *session);
 
-/**
- * The events of the window that was loaded, in the order of their seq.
- *
- * @param count receives how many; may be NULL
- * @return the first of them; lives as long as the session. Thread-safe.
- */
-CONVO_API const struct convo_event *convo_session_events(const convo_session *session,
-							 size_t *count);
+/** How many events the window that was loaded holds. Thread-safe. */
+CONVO_API size_t convo_session_count(const convo_session *session);
 
 /**
- * The state of the three scopes, merged: plain names, then `app:` and `user:` ones; sorted by the
- * bytes of their names.
+ * An event of the window that was loaded, in the order of their seq.
  *
- * @param count receives how many; may be NULL
- * @return the first of them; lives as long as the session. Thread-safe.
+ * @param i counts from 0
+ * @return lives as long as the session; NULL past the last. Thread-safe.
  */
-CONVO_API const struct convo_item *convo_session_state(const convo_session *session, size_t *count);
+CONVO_API const struct convo_event *convo_session_event(const convo_session *session, size_t i);
+
+/** How many names the state of the three scopes holds, merged. Thread-safe. */
+CONVO_API size_t convo_session_state_count(const convo_session *session);
+
+/**
+ * A name of the merged state. They are sorted by their bytes: `app:` and `user:` names stand among
+ * the plain ones.
+ *
+ * @param i counts from 0
+ * @return lives as long as the session; NULL past the last. Thread-safe.
+ */
+CONVO_API const struct convo_item *convo_session_state_at(const convo_session *session, size_t i);
 
 /** The value of one name, or NULL when it is not set. Lives as long as the session. */
 CONVO_API const struct convo_item *convo_session_state_get(const convo_session *session,

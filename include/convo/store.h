@@ -1,12 +1,17 @@
 /*
  * Stores: conversations kept by one backend, under one contract (docs/contract.md).
  *
- * The letter and number in parentheses after a promise is its rule in that page.
+ * The letter and number in parentheses after a promise is its rule in that page. Wherever `call` is
+ * a parameter it bounds this one call, NULL leaving it to the store's own timeout; "the timeout" is
+ * the one that counts. A handle, key or out pointer of NULL is CONVO_E_INVALID unless the function
+ * says something else of it.
  */
 #ifndef CONVO_STORE_H
 #define CONVO_STORE_H
 
+#include <convo/call.h>
 #include <convo/session.h>
+#include <convo/text.h>
 
 #ifdef __cplusplus
 extern "C" {
@@ -18,19 +23,26 @@ extern "C" {
  */
 typedef struct convo_store convo_store;
 
-/** How a store is used. All-zero gives the defaults. */
+/**
+ * How a store is used. All-zero gives the defaults; CONVO_OFF turns off what says so. Durations
+ * are bounded by CONVO_MAX_DURATION. What is out of range is CONVO_E_INVALID, by name.
+ */
 struct convo_store_options {
-	int timeout_ms;      /**< longest any call may take (L2); 0: 5000 */
-	int64_t ttl_ms;      /**< forget sessions this long after their last write (T2); 0: never */
-	int64_t event_limit; /**< newest events kept per session (A5); 0: no limit */
-	int64_t trash_ms;    /**< how long a deleted session can be restored (S4); 0: 7 days;
-	                         negative: it is gone at once */
-	int64_t clean_interval_ms; /**< between cleanings (T4); 0: 5 min; negative: only when
+	int64_t timeout_ms;        /**< longest any call may take (L2); 0: 5000 */
+	int64_t ttl_ms;            /**< forget sessions this long after their last write (T2); 0 or
+	                          CONVO_OFF: never */
+	int64_t event_limit;       /**< newest events kept per session (A5), up to a billion; 0 or
+	                          CONVO_OFF: no limit */
+	int64_t trash_ms;          /**< how long a deleted session can be restored (S4); 0: 7 days;
+	                          CONVO_OFF: it is gone at once */
+	int64_t clean_interval_ms; /**< between cleanings (T4); 0: 5 min; CONVO_OFF: only when
 	                                convo_store_clean() is called */
 	int max_connections;       /**< to a server (L4); 0: 8 */
 	const char *prefix; /**< of tables ("convo_") or keys ("convo"), 1 to 32 of [A-Za-z0-9_];
 	                         NULL: that default. Borrowed for the call */
 	bool check_schema;  /**< never run DDL: a schema that is missing or old is an error (L1) */
+	convo_cancel *cancel;    /**< stops the opening; NULL: nothing does */
+	const void *reserved[8]; /**< NULL; see version.h */
 };
 
 /**
@@ -45,8 +57,9 @@ struct convo_store_options {
  *     mysql://user:pass@host:3306/database
  *
  * Every option can also stand in the URL, which then wins: `?ttl=24h&limit=100&timeout=5s&
- * trash=7d&clean=5m&pool=8&prefix=convo_&schema=check`. What else a URL may say is on the
- * backend's page in docs/backends/. Names and passwords are percent-decoded.
+ * trash=7d&clean=5m&pool=8&prefix=convo_&schema=check`, `off` where CONVO_OFF may stand. What else
+ * a URL may say is on the backend's page in docs/backends/; anything more, and anything twice, is
+ * refused. Names and passwords are percent-decoded.
  *
  * @param out  set to the store, the caller's to close; untouched on failure
  * @param url  NUL-terminated
@@ -76,7 +89,7 @@ CONVO_API const char *const *convo_store_backends(void);
 /**
  * The SQL that makes an empty database ready, for an administrator to run (L1).
  *
- * @param out    set to the text, the caller's to free()
+ * @param out    set to the text, the caller's to convo_free()
  * @param scheme "sqlite", "postgres" or "mysql"
  * @param prefix of the tables; NULL: "convo_"
  * @return 0, CONVO_E_UNSUPPORTED when the backend is unknown, not in this build or has no schema,
@@ -94,12 +107,14 @@ struct convo_create {
 	const char *title;              /**< up to 255 bytes; NULL: none */
 	const struct convo_item *state; /**< names as in a delta (A6) */
 	size_t state_count;
+	const void *reserved[4]; /**< NULL; see version.h */
 };
 
 /** What a creation made. The caller's; needs no cleanup. */
 struct convo_created {
 	char session[CONVO_MAX_NAME + 1]; /**< the id, generated or as given */
 	char generation[CONVO_UUID_SIZE];
+	int64_t reserved[4]; /**< 0; see version.h */
 };
 
 /**
@@ -116,21 +131,25 @@ struct convo_created {
  */
 CONVO_API int convo_store_create(convo_store *store, const struct convo_key *key,
 				 const struct convo_create *create, struct convo_created *out,
-				 struct convo_err *err);
+				 const struct convo_call *call, struct convo_err *err);
+
+/** Kinds of windows. */
+enum convo_window_kind {
+	CONVO_WINDOW_LAST = 0, /**< the newest n */
+	CONVO_WINDOW_AFTER,    /**< those after `seq`, oldest first, at most n */
+	CONVO_WINDOW_BEFORE,   /**< the n just before `seq` */
+	CONVO_WINDOW_AROUND,   /**< n around the event `id`: it, (n-1)/2 after it, the rest before
+	                            it; less where the session ends */
+	CONVO_WINDOW_NONE      /**< no events: meta and state alone */
+};
 
 /** Which events to load (S2). All-zero, like NULL, is every one the session shows. */
 struct convo_window {
-	enum convo_window_kind {
-		CONVO_WINDOW_LAST = 0, /**< the newest n */
-		CONVO_WINDOW_AFTER,    /**< those after `seq`, oldest first, at most n */
-		CONVO_WINDOW_BEFORE,   /**< the n just before `seq` */
-		CONVO_WINDOW_AROUND,   /**< n around the event `id`: it, (n-1)/2 after it, the rest
-		                            before it; less where the session ends */
-		CONVO_WINDOW_NONE      /**< no events: meta and state alone */
-	} kind;
-	size_t n;       /**< most events; 0: no bound */
-	int64_t seq;    /**< for AFTER and BEFORE */
-	const char *id; /**< for AROUND; CONVO_E_NOTFOUND when it is not in the session */
+	enum convo_window_kind kind;
+	size_t n;                /**< most events; 0: no bound */
+	int64_t seq;             /**< for AFTER and BEFORE */
+	const char *id;          /**< for AROUND; CONVO_E_NOTFOUND when it is not in the session */
+	const void *reserved[4]; /**< NULL; see version.h */
 };
 
 /**
@@ -144,7 +163,8 @@ struct convo_window {
  * Thread-safe. Blocks for at most the timeout.
  */
 CONVO_API int convo_store_load(convo_session **out, convo_store *store, const struct convo_key *key,
-			       const struct convo_window *window, struct convo_err *err);
+			       const struct convo_window *window, const struct convo_call *call,
+			       struct convo_err *err);
 
 /**
  * Give a session a title. This is a write: it counts as activity.
@@ -155,7 +175,7 @@ CONVO_API int convo_store_load(convo_session **out, convo_store *store, const st
  * Thread-safe. Blocks for at most the timeout.
  */
 CONVO_API int convo_store_rename(convo_store *store, const struct convo_key *key, const char *title,
-				 struct convo_err *err);
+				 const struct convo_call *call, struct convo_err *err);
 
 /* ---- lists ---------------------------------------------------------------------------- */
 
@@ -190,15 +210,22 @@ CONVO_API void convo_cursor_free(convo_cursor *cursor);
  *
  * @param cursor where the walk is; moved on by success alone
  * @param n      most sessions of this page, 1 to 1000
- * @param metas  set to the first; valid until the cursor's next call or its end
- * @param count  set to how many; 0 only when the walk is over
+ * @param count  set to how many it has; 0 only when the walk is over. convo_cursor_meta() gives
+ *               them
  * @return 0, CONVO_E_INVALID, CONVO_E_IO, CONVO_E_TIMEOUT, CONVO_E_NOMEM
  *
  * The store is thread-safe, the cursor is not. Blocks for at most the timeout.
  */
-CONVO_API int convo_store_list(convo_store *store, convo_cursor *cursor, size_t n,
-			       const struct convo_meta **metas, size_t *count,
-			       struct convo_err *err);
+CONVO_API int convo_store_list(convo_store *store, convo_cursor *cursor, size_t n, size_t *count,
+			       const struct convo_call *call, struct convo_err *err);
+
+/**
+ * A session of the page that convo_store_list() read last.
+ *
+ * @param i counts from 0, in the order of the list
+ * @return valid until the cursor's next call or its end; NULL past the last
+ */
+CONVO_API const struct convo_meta *convo_cursor_meta(const convo_cursor *cursor, size_t i);
 
 /* ---- trash ---------------------------------------------------------------------------- */
 
@@ -210,7 +237,7 @@ CONVO_API int convo_store_list(convo_store *store, convo_cursor *cursor, size_t 
  *         timeout.
  */
 CONVO_API int convo_store_delete(convo_store *store, const struct convo_key *key,
-				 struct convo_err *err);
+				 const struct convo_call *call, struct convo_err *err);
 
 /**
  * Bring a session back from the trash as it was. Its lifetime goes on where deletion stopped it,
@@ -223,7 +250,8 @@ CONVO_API int convo_store_delete(convo_store *store, const struct convo_key *key
  * Thread-safe. Blocks for at most the timeout.
  */
 CONVO_API int convo_store_restore(convo_store *store, const struct convo_key *key,
-				  const char *generation, struct convo_err *err);
+				  const char *generation, const struct convo_call *call,
+				  struct convo_err *err);
 
 /**
  * Remove a session from the trash for good. Purging what is absent succeeds. A live session of the
@@ -234,15 +262,17 @@ CONVO_API int convo_store_restore(convo_store *store, const struct convo_key *ke
  *         timeout.
  */
 CONVO_API int convo_store_purge(convo_store *store, const struct convo_key *key,
-				const char *generation, struct convo_err *err);
+				const char *generation, const struct convo_call *call,
+				struct convo_err *err);
 
 /* ---- appending ------------------------------------------------------------------------ */
 
 /** What the writer believes of the session (A3). */
 struct convo_expect {
-	const char *generation; /**< NULL: any */
-	bool check_seq;         /**< whether `after_seq` counts */
-	int64_t after_seq;      /**< the last seq the writer has seen; 0: no event yet */
+	const char *generation;  /**< NULL: any */
+	bool check_seq;          /**< whether `after_seq` counts */
+	int64_t after_seq;       /**< the last seq the writer has seen; 0: no event yet */
+	const void *reserved[6]; /**< NULL; see version.h */
 };
 
 /**
@@ -272,7 +302,7 @@ struct convo_expect {
 CONVO_API int convo_store_append(convo_store *store, const struct convo_key *key,
 				 const struct convo_expect *expect,
 				 const struct convo_event *events, size_t count, int64_t *seqs,
-				 struct convo_err *err);
+				 const struct convo_call *call, struct convo_err *err);
 
 /* ---- state (T1) ----------------------------------------------------------------------- */
 
@@ -289,14 +319,15 @@ enum convo_scope {
  * Read one name. Its prefix says in which scope: the key's `session` may be NULL for `user:` and
  * `app:` names, its `user` for `app:` names.
  *
- * @param out set to the JSON text of the value, the caller's to free(); untouched on failure
+ * @param out set to the JSON text of the value, the caller's to convo_free(); untouched on failure
  * @return 0, CONVO_E_NOTFOUND when the name is not set or the session is absent,
  *         CONVO_E_INVALID, CONVO_E_IO, CONVO_E_TIMEOUT, CONVO_E_NOMEM
  *
  * Thread-safe. Blocks for at most the timeout.
  */
 CONVO_API int convo_store_state_get(char **out, convo_store *store, const struct convo_key *key,
-				    const char *name, struct convo_err *err);
+				    const char *name, const struct convo_call *call,
+				    struct convo_err *err);
 
 /**
  * Set or remove several names in one atomic step, in one or more scopes. Names are as in an
@@ -311,11 +342,12 @@ CONVO_API int convo_store_state_get(char **out, convo_store *store, const struct
  */
 CONVO_API int convo_store_state_set(convo_store *store, const struct convo_key *key,
 				    const struct convo_item *items, size_t count,
-				    struct convo_err *err);
+				    const struct convo_call *call, struct convo_err *err);
 
 /** Remove one name; an absent one is a success. Otherwise as convo_store_state_set(). */
 CONVO_API int convo_store_state_delete(convo_store *store, const struct convo_key *key,
-				       const char *name, struct convo_err *err);
+				       const char *name, const struct convo_call *call,
+				       struct convo_err *err);
 
 /**
  * Read all names of some scopes.
@@ -329,10 +361,13 @@ CONVO_API int convo_store_state_delete(convo_store *store, const struct convo_ke
  */
 CONVO_API int convo_store_state_list(convo_state **out, convo_store *store,
 				     const struct convo_key *key, unsigned scopes,
-				     struct convo_err *err);
+				     const struct convo_call *call, struct convo_err *err);
 
-/** The names, sorted by their bytes; live as long as the list. `count` may be NULL. */
-CONVO_API const struct convo_item *convo_state_items(const convo_state *state, size_t *count);
+/** How many names the list holds; 0 for NULL. Thread-safe. */
+CONVO_API size_t convo_state_count(const convo_state *state);
+
+/** A name of the list, sorted by their bytes, i from 0; lives as long as it. NULL past the last. */
+CONVO_API const struct convo_item *convo_state_at(const convo_state *state, size_t i);
 
 /** Free a list and everything read from it. NULL is fine. */
 CONVO_API void convo_state_free(convo_state *state);
@@ -350,7 +385,8 @@ CONVO_API void convo_state_free(convo_state *state);
  *
  * Thread-safe. Blocks for at most the timeout.
  */
-CONVO_API int convo_store_clean(convo_store *store, int64_t *removed, struct convo_err *err);
+CONVO_API int convo_store_clean(convo_store *store, int64_t *removed, const struct convo_call *call,
+				struct convo_err *err);
 
 #ifdef __cplusplus
 }

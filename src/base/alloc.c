@@ -3,6 +3,8 @@
  */
 #include <base/alloc.h>
 
+#include <convo/text.h>
+
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -54,4 +56,9 @@ char *cv_memdup(const char *data, size_t len)
 		memcpy(copy, data, len);
 	copy[len] = '\0';
 	return copy;
+}
+
+void convo_free(void *string)
+{
+	free(string);
 }

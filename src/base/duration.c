@@ -7,8 +7,6 @@
 
 #include <base/fail.h>
 
-#define MAX_MS (INT64_C(100) * 366 * 24 * 3600 * 1000)
-
 static const struct {
 	const char *name;
 	int64_t ms;
@@ -53,13 +51,13 @@ int convo_duration_parse(int64_t *out_ms, const char *text, struct convo_err *er
 		if (*p < '0' || *p > '9')
 			return duration_fail(err, text);
 		for (; *p >= '0' && *p <= '9'; p++) {
-			if (number <= MAX_MS)
+			if (number <= CONVO_MAX_DURATION)
 				number = number * 10 + (*p - '0');
 		}
 		unit = duration_unit(p, unit, &len);
 		if (unit == UNITS)
 			return duration_fail(err, text);
-		if (number > (MAX_MS - total) / units[unit].ms)
+		if (number > (CONVO_MAX_DURATION - total) / units[unit].ms)
 			return cv_fail(err, CONVO_E_INVALID,
 				       "bad duration '%.40s': longer than 100 years", text);
 		total += number * units[unit].ms;

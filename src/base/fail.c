@@ -37,8 +37,7 @@ static void fail_fill(struct convo_err *err, int code, bool maybe, const char *f
 
 	vsnprintf(text, sizeof(text), fmt, args);
 	fail_clean(text);
-	err->code = code;
-	err->maybe = maybe;
+	*err = (struct convo_err){.code = code, .maybe = maybe};
 	memcpy(err->text, text, sizeof(text));
 }
 
@@ -102,6 +101,12 @@ const char *convo_code_name(int code)
 		return "not supported";
 	case CONVO_E_REFUSED:
 		return "refused by the model";
+	case CONVO_E_FULL:
+		return "no room left";
+	case CONVO_E_READONLY:
+		return "read-only";
+	case CONVO_E_GONE:
+		return "not reached";
 	}
 	return "unknown error";
 }

@@ -189,17 +189,17 @@ static double number_in(const char *object, const char *name)
  */
 static void draft_calibrate(struct draft *draft, const convo_session *session)
 {
-	size_t i;
-	const struct convo_event *events = convo_session_events(session, &i);
+	size_t i = convo_session_count(session);
 
 	while (i--) {
+		const struct convo_event *event = convo_session_event(session, i);
 		double tokens, bytes, messages;
 
-		if (!events[i].usage || !events[i].extra)
+		if (!event->usage || !event->extra)
 			continue;
-		tokens = number_in(events[i].usage, "prompt_tokens");
-		bytes = number_in(events[i].extra, "sent_bytes");
-		messages = number_in(events[i].extra, "sent_messages");
+		tokens = number_in(event->usage, "prompt_tokens");
+		bytes = number_in(event->extra, "sent_bytes");
+		messages = number_in(event->extra, "sent_messages");
 		tokens -= messages * MESSAGE_TOKENS;
 		if (tokens <= 0 || bytes <= 0)
 			continue;
@@ -316,7 +316,7 @@ static int draft_fill(struct draft *draft, const convo_session *session)
 	size_t total, i;
 	int64_t count;
 
-	convo_session_events(session, &total);
+	total = convo_session_count(session);
 	events = cv_alloc(total, sizeof(*events));
 	draft->items = cv_alloc(total, sizeof(*draft->items));
 	count = events && draft->items ? convo_session_conversation(session, events)

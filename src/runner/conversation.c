@@ -81,14 +81,16 @@ static int place_obey(struct place *places, size_t count, const struct convo_eve
 	return rc == CONVO_E_NOMEM ? rc : 0; /* a name that is too long names no turn */
 }
 
-static int place_all(struct place *places, const struct convo_event *events, size_t count)
+static int place_all(struct place *places, const convo_session *session)
 {
-	size_t i;
+	size_t count = convo_session_count(session), i;
 
 	for (i = 0; i < count; i++) {
-		places[i].turn = events[i].turn;
+		const struct convo_event *event = convo_session_event(session, i);
+
+		places[i].turn = event->turn;
 		places[i].index = i;
-		places[i].undone = strcmp(events[i].role, ROLE_CONTROL) == 0;
+		places[i].undone = strcmp(event->role, ROLE_CONTROL) == 0;
 	}
 	qsort(places, count, sizeof(*places), place_by_turn);
 	for (i = 0; i < count; i++) {
@@ -98,8 +100,10 @@ static int place_all(struct place *places, const struct convo_event *events, siz
 		places[i].first = same ? places[i - 1].first : places[i].index;
 	}
 	for (i = 0; i < count; i++) {
-		if (strcmp(events[i].role, ROLE_CONTROL) == 0 && events[i].extra &&
-		    place_obey(places, count, &events[i]) < 0)
+		const struct convo_event *event = convo_session_event(session, i);
+
+		if (strcmp(event->role, ROLE_CONTROL) == 0 && event->extra &&
+		    place_obey(places, count, event) < 0)
 			return CONVO_E_NOMEM;
 	}
 	qsort(places, count, sizeof(*places), place_by_first);
@@ -108,11 +112,9 @@ static int place_all(struct place *places, const struct convo_event *events, siz
 
 int cv_conversation_place(struct place **out, const convo_session *session, struct convo_err *err)
 {
-	size_t count;
-	const struct convo_event *events = convo_session_events(session, &count);
-	struct place *places = cv_alloc(count, sizeof(*places));
+	struct place *places = cv_alloc(convo_session_count(session), sizeof(*places));
 
-	if (!places || place_all(places, events, count) < 0) {
+	if (!places || place_all(places, session) < 0) {
 		free(places);
 		return cv_fail_nomem(err);
 	}
@@ -171,8 +173,7 @@ static bool event_speaks(const struct convo_event *event)
 
 int64_t convo_session_conversation(const convo_session *session, const struct convo_event **events)
 {
-	size_t total, i;
-	const struct convo_event *all = convo_session_events(session, &total);
+	size_t total = convo_session_count(session), i;
 	struct place *places = NULL;
 	int64_t count = 0;
 	int rc = cv_conversation_place(&places, session, NULL);
@@ -180,7 +181,7 @@ int64_t convo_session_conversation(const convo_session *session, const struct co
 	if (rc < 0)
 		return rc;
 	for (i = 0; i < total; i++) {
-		const struct convo_event *event = &all[places[i].index];
+		const struct convo_event *event = convo_session_event(session, places[i].index);
 
 		if (!places[i].undone && event_speaks(event))
 			events[count++] = event;

@@ -96,8 +96,8 @@ static bool append_again(int rc, enum append_patience patience, bool maybe,
 
 int cv_runner_append(const struct convo_runner *runner, const struct convo_key *key,
 		     const struct convo_expect *expect, const struct convo_event *event,
-		     enum append_patience patience, const convo_cancel *cancel, int64_t *seq,
-		     struct convo_err *err)
+		     enum append_patience patience, const convo_cancel *cancel,
+		     const struct convo_call *call, int64_t *seq, struct convo_err *err)
 {
 	int64_t until = cv_clock_mono_us() + APPEND_RETRY_MS * 1000;
 	int wait_ms = 20, rc;
@@ -105,7 +105,7 @@ int cv_runner_append(const struct convo_runner *runner, const struct convo_key *
 
 	for (;;) {
 		err->maybe = false;
-		rc = convo_store_append(runner->store, key, expect, event, 1, seq, err);
+		rc = convo_store_append(runner->store, key, expect, event, 1, seq, call, err);
 		if (rc >= 0)
 			return 0;
 		maybe |= err->maybe;
@@ -216,21 +216,16 @@ static int run_init(struct run *run, const struct convo_question *question, stru
 /* Whether the loaded window holds all that the limits can let pass. */
 static bool run_has_enough(const convo_session *session, size_t reach, int64_t used)
 {
-	size_t loaded;
-
-	convo_session_events(session, &loaded);
-	return (int64_t)loaded >= convo_session_meta(session)->count ||
+	return (int64_t)convo_session_count(session) >= convo_session_meta(session)->count ||
 	       (used >= 0 && (uint64_t)used >= reach);
 }
 
 static int64_t run_count_used(const convo_session *session)
 {
 	const struct convo_event **events;
-	size_t loaded;
 	int64_t used;
 
-	convo_session_events(session, &loaded);
-	events = cv_alloc(loaded, sizeof(*events));
+	events = cv_alloc(convo_session_count(session), sizeof(*events));
 	if (!events)
 		return CONVO_E_NOMEM;
 	used = convo_session_conversation(session, events);
@@ -248,7 +243,8 @@ static int run_load(struct run *run, struct convo_err *err)
 		struct convo_window window = {.kind = CONVO_WINDOW_LAST, .n = n};
 		convo_session *session = NULL;
 		int64_t used = 0;
-		int rc = convo_store_load(&session, run->runner->store, &run->key, &window, err);
+		int rc = convo_store_load(&session, run->runner->store, &run->key, &window, NULL,
+					  err);
 
 		if (rc >= 0 && n)
 			used = run_count_used(session);
@@ -285,7 +281,7 @@ static int run_open(struct run *run, struct convo_err *err)
 	}
 	if (rc != CONVO_E_NOTFOUND)
 		return rc;
-	rc = convo_store_create(run->runner->store, &run->key, &create, &created, err);
+	rc = convo_store_create(run->runner->store, &run->key, &create, &created, NULL, err);
 	if (rc < 0)
 		return rc;
 	memcpy(run->generation, created.generation, sizeof(run->generation));
@@ -302,7 +298,7 @@ static int run_store_question(struct run *run, const convo_cancel *cancel, struc
 					  .message_len = run->question.len};
 
 	return cv_runner_append(run->runner, &run->key, &expect, &event, APPEND_SETTLE, cancel,
-				&run->turn->base.question_seq, err);
+				NULL, &run->turn->base.question_seq, err);
 }
 
 /*
@@ -397,7 +393,7 @@ static int answer_store_part(struct run *run, const struct convo_event *event, c
 	part.message = message;
 	part.model = convo_model_name(run->runner->model);
 	part.error = "the answer could not be stored whole";
-	rc = cv_runner_append(run->runner, &run->key, &expect, &part, APPEND_PERSIST, NULL,
+	rc = cv_runner_append(run->runner, &run->key, &expect, &part, APPEND_PERSIST, NULL, NULL,
 			      &run->turn->base.answer_seq, err);
 	free(message);
 	return rc;
@@ -441,7 +437,7 @@ static int answer_store(struct run *run, const struct convo_answer *answer,
 		answer_describe(&event, answer);
 	else if (failure->code == CONVO_E_CANCELED)
 		event.status = CONVO_INTERRUPTED;
-	rc = cv_runner_append(run->runner, &run->key, &expect, &event, APPEND_PERSIST, NULL,
+	rc = cv_runner_append(run->runner, &run->key, &expect, &event, APPEND_PERSIST, NULL, NULL,
 			      &run->turn->base.answer_seq, err);
 	if (answer && (rc == CONVO_E_TOOBIG || rc == CONVO_E_INVALID))
 		rc = answer_store_part(run, &event, answer->text, answer->text_len, err);

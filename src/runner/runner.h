@@ -29,8 +29,8 @@ enum append_patience {
  */
 int cv_runner_append(const struct convo_runner *runner, const struct convo_key *key,
 		     const struct convo_expect *expect, const struct convo_event *event,
-		     enum append_patience patience, const convo_cancel *cancel, int64_t *seq,
-		     struct convo_err *err);
+		     enum append_patience patience, const convo_cancel *cancel,
+		     const struct convo_call *call, int64_t *seq, struct convo_err *err);
 
 #define APPEND_RETRY_MS 5000
 

@@ -26,8 +26,7 @@
 static int undo_find(const struct convo_event **out, const convo_session *session, bool cut,
 		     struct convo_err *err)
 {
-	size_t count;
-	const struct convo_event *events = convo_session_events(session, &count);
+	size_t count = convo_session_count(session);
 	struct place *places = NULL;
 	int rc = cv_conversation_place(&places, session, err);
 
@@ -37,7 +36,7 @@ static int undo_find(const struct convo_event **out, const convo_session *sessio
 	while (count--) {
 		if (!places[count].turn || places[count].undone)
 			continue;
-		*out = &events[places[count].first];
+		*out = convo_session_event(session, places[count].first);
 		if (cut && strcmp((*out)->role, "user") != 0)
 			*out = NULL;
 		break;
@@ -49,20 +48,19 @@ static int undo_find(const struct convo_event **out, const convo_session *sessio
 /* Load as much of the session as it takes to find the turn. */
 static int undo_load(convo_session **out, const struct convo_event **first,
 		     const struct convo_runner *runner, const struct convo_key *key,
-		     struct convo_err *err)
+		     const struct convo_call *call, struct convo_err *err)
 {
 	struct convo_window window = {.kind = CONVO_WINDOW_LAST, .n = FIRST_WINDOW};
 
 	for (;;) {
 		convo_session *session = NULL;
-		size_t loaded;
 		bool cut;
-		int rc = convo_store_load(&session, runner->store, key, &window, err);
+		int rc = convo_store_load(&session, runner->store, key, &window, call, err);
 
 		if (rc < 0)
 			return rc;
-		convo_session_events(session, &loaded);
-		cut = window.n && (int64_t)loaded < convo_session_meta(session)->count;
+		cut = window.n &&
+		      (int64_t)convo_session_count(session) < convo_session_meta(session)->count;
 		rc = undo_find(first, session, cut, err);
 		if (rc >= 0 && *first) {
 			*out = session;
@@ -79,7 +77,8 @@ static int undo_load(convo_session **out, const struct convo_event **first,
 
 /* Append the marker, if nobody appended anything since the session was loaded. */
 static int undo_mark(const struct convo_runner *runner, const struct convo_key *key,
-		     const convo_session *session, const char *turn, struct convo_err *err)
+		     const convo_session *session, const char *turn, const struct convo_call *call,
+		     struct convo_err *err)
 {
 	static const char marker[] = "{\"role\":\"" ROLE_CONTROL "\",\"content\":\"undo\"}";
 	const struct convo_meta *meta = convo_session_meta(session);
@@ -102,7 +101,7 @@ static int undo_mark(const struct convo_runner *runner, const struct convo_key *
 	convo_uuid_make(id);
 	event.id = id;
 	event.extra = extra.data;
-	rc = cv_runner_append(runner, key, &expect, &event, APPEND_SETTLE, NULL, &seq, err);
+	rc = cv_runner_append(runner, key, &expect, &event, APPEND_SETTLE, NULL, call, &seq, err);
 	cv_buf_clear(&extra);
 	return rc;
 }
@@ -117,17 +116,17 @@ static int undo_text(char **out, const struct convo_event *first, struct convo_e
 }
 
 static int undo_once(char **text, const struct convo_runner *runner, const struct convo_key *key,
-		     struct convo_err *err)
+		     const struct convo_call *call, struct convo_err *err)
 {
 	const struct convo_event *first = NULL;
 	convo_session *session = NULL;
 	char *said = NULL;
-	int rc = undo_load(&session, &first, runner, key, err);
+	int rc = undo_load(&session, &first, runner, key, call, err);
 
 	if (rc >= 0)
 		rc = undo_text(&said, first, err);
 	if (rc >= 0)
-		rc = undo_mark(runner, key, session, first->turn, err);
+		rc = undo_mark(runner, key, session, first->turn, call, err);
 	convo_session_free(session);
 	if (rc < 0 || !text)
 		free(said);
@@ -137,14 +136,14 @@ static int undo_once(char **text, const struct convo_runner *runner, const struc
 }
 
 int convo_runner_undo(char **text, convo_runner *runner, const char *user, const char *session,
-		      struct convo_err *err)
+		      const struct convo_call *call, struct convo_err *err)
 {
 	const struct convo_key key = {runner->app, user, session};
 	struct convo_err failure = {0};
 	int round, rc = CONVO_E_CONFLICT;
 
 	for (round = 0; round < UNDO_ROUNDS && rc == CONVO_E_CONFLICT; round++)
-		rc = undo_once(text, runner, &key, &failure);
+		rc = undo_once(text, runner, &key, call, &failure);
 	if (rc < 0 && err)
 		*err = failure;
 	return rc;

@@ -17,11 +17,37 @@
 #include <base/url.h>
 #include <base/uuid.h>
 
-/** The moment of a call. */
+/**
+ * A call: its moment and its bounds, resolved by the front, so that no backend clamps, multiplies or
+ * knows of a default.
+ */
 struct store_call {
-	int64_t now_us;      /* Unix time; larger in every later call of this process */
-	int64_t deadline_us; /* by cv_clock_mono_us() */
+	int64_t now_us;             /* Unix time; larger in every later call of this process */
+	int64_t now_ms;             /* the same moment */
+	int64_t deadline_us;        /* by cv_clock_mono_us() */
+	const convo_cancel *cancel; /* ends it early with CONVO_E_CANCELED, and err->maybe if it may
+	                               have been carried out (A8); NULL: nothing does */
+	int64_t ttl_us;      /* what a write adds to now for the expiry; 0: leave that alone (T3) */
+	int64_t trash_us;    /* how long a delete keeps; 0: not at all (S4) */
+	int64_t event_limit; /* how many of the newest events stay and show (A5); 0: all */
 };
+
+/** When a session expires that is written to by this call and expired at `before_us` until now. */
+static inline int64_t store_call_expires(const struct store_call *call, int64_t before_us)
+{
+	return call->ttl_us ? call->now_us + call->ttl_us : before_us;
+}
+
+/** A window as a backend gets it: every member is set and in range. */
+struct store_window {
+	enum convo_window_kind kind;
+	int64_t n;                        /* 1 to STORE_SEQ_MAX, which is "no bound" */
+	int64_t seq;                      /* for AFTER and BEFORE: 0 to STORE_SEQ_MAX */
+	unsigned char around[UUID_BYTES]; /* for AROUND, else zero */
+};
+
+/** More events than any session has; exact in a double, as scripts count. */
+#define STORE_SEQ_MAX (INT64_C(1) << 52)
 
 struct convo_store {
 	const struct cv_backend *be;
@@ -104,8 +130,9 @@ struct store_meta {
 	unsigned char generation[UUID_BYTES];
 	int64_t created_us, updated_us, expires_us, deleted_us;
 	int64_t first_seq, last_seq; /* of what is stored; empty: first_seq = last_seq + 1 */
-	int64_t position; /* where it stands in its list: higher is nearer to the front. µs of the
-	                     last write or of the deletion, made distinct where the engine can */
+	int64_t position; /* where it stands in its list: higher is nearer to the front. The µs of
+	                     the create, write, delete or restore that put it there; never lower
+	                     than it was, whatever the clocks say */
 	int64_t number;   /* breaks ties of position; higher is nearer to the front */
 };
 
@@ -145,14 +172,14 @@ int cv_page_add(struct store_page *into, const struct store_meta *meta, struct c
  * The seqs that a window shows of a session which shows first to last (nothing when first > last):
  * *from to *to, and nothing when *from > *to. `around` is the seq of the window's event.
  */
-void cv_window_range(const struct convo_window *window, int64_t first, int64_t last, int64_t around,
+void cv_window_range(const struct store_window *window, int64_t first, int64_t last, int64_t around,
 		     int64_t *from, int64_t *to);
 
-/** The first seq a session shows: of what is stored, the newest opts.event_limit (A5). */
-static inline int64_t cv_store_first_shown(const struct convo_store *store, int64_t first_seq,
-					   int64_t last_seq)
+/** The first seq a session shows: of what is stored, the newest call->event_limit (A5). */
+static inline int64_t store_first_shown(const struct store_call *call, int64_t first_seq,
+					int64_t last_seq)
 {
-	int64_t limit = store->opts.event_limit;
+	int64_t limit = call->event_limit;
 
 	return limit && last_seq - limit + 1 > first_seq ? last_seq - limit + 1 : first_seq;
 }
@@ -160,6 +187,8 @@ static inline int64_t cv_store_first_shown(const struct convo_store *store, int6
 /* ---- refusals, worded once -------------------------------------------------------------- */
 
 int cv_refuse_notfound(struct convo_err *err, const struct convo_key *key);
+int cv_refuse_event(struct convo_err *err, const struct convo_key *key); /* AROUND: not in it */
+int cv_refuse_trash(struct convo_err *err, const struct convo_key *key); /* not in the trash */
 int cv_refuse_exists(struct convo_err *err, const struct convo_key *key);
 
 /** The session has moved on to `last_seq` (A3). */
@@ -179,6 +208,9 @@ struct cv_backend {
 	const char *title;          /* for people: "SQLite" */
 	size_t size;                /* of the backend's own store struct, a convo_store first */
 	const char *default_prefix; /* "convo_" or "convo" */
+	/* The URL options that are its own, NULL after the last; may be NULL. The front refuses
+	 * others, and any twice. */
+	const char *const *params;
 
 	/* Connect and bring the schema up to date (L1). `store` is `size` zero bytes with the base
 	 * filled in but for `where`, which open() fills. `url` is borrowed for the call. May fail
@@ -196,13 +228,11 @@ struct cv_backend {
 		      struct convo_err *err);
 
 	/* One consistent view (S2): meta, the state of the three scopes, the events of the window,
-	 * of which none is older than the newest opts.event_limit. The window's n is never 0 unless
-	 * unbounded (SIZE_MAX) is not wanted: the front passes SIZE_MAX for no bound. For AROUND
-	 * `around` is the id; CONVO_E_NOTFOUND if the session or that event is absent. Starts with
-	 * cv_session_reset(). */
+	 * of which none is older than the newest call->event_limit. cv_refuse_event() when the event
+	 * of AROUND is absent. Starts with cv_session_reset(). */
 	int (*load)(struct convo_store *store, const struct store_call *call,
-		    const struct convo_key *key, const struct convo_window *window,
-		    const unsigned char *around, struct convo_session *into, struct convo_err *err);
+		    const struct convo_key *key, const struct store_window *window,
+		    struct convo_session *into, struct convo_err *err);
 
 	/* Append (A1 to A7). In this order: absent, deleted or expired: CONVO_E_NOTFOUND. Another
 	 * generation than expected: CONVO_E_CONFLICT. Events whose id is stored get their seq; if
@@ -210,9 +240,9 @@ struct cv_backend {
 	 * CONVO_E_CONFLICT with err->last_seq. Otherwise the rest is numbered, stored, and the
 	 * changes that came with them (not those of events already stored; for one name the last
 	 * wins) are applied, all in one step; a scope that would pass CONVO_MAX_STATE fails it with
-	 * CONVO_E_TOOBIG. Then, with opts.event_limit = n, events older than both the newest n and
-	 * this batch go (A5). updated = now; expires = now + opts.ttl_ms, left alone when that is 0
-	 * (T3). */
+	 * CONVO_E_TOOBIG. Then, with call->event_limit = n, events older than both the newest n and
+	 * this batch go (A5). updated = the later of now and what it was; expires by
+	 * store_call_expires(). */
 	int (*append)(struct convo_store *store, const struct store_call *call,
 		      const struct convo_key *key, struct store_append *append,
 		      struct convo_err *err);
@@ -228,13 +258,13 @@ struct cv_backend {
 		    const char *user, bool trash, const struct store_place *place, size_t n,
 		    struct store_page *into, struct convo_err *err);
 
-	/* Hide the live session and put it into the trash until now + opts.trash_ms; with a
-	 * trash_ms of 0 it is gone at once. Absent is a success. */
+	/* Hide the live session and put it into the trash until now + trash_us; with a
+	 * trash_us of 0 it is gone at once. Absent is a success. */
 	int (*delete)(struct convo_store *store, const struct store_call *call,
 		      const struct convo_key *key, struct convo_err *err);
 
 	/* Bring the newest deleted session of the name, or that generation, back. CONVO_E_EXISTS if
-	 * the name lives; CONVO_E_NOTFOUND. updated = now; with a ttl expires = now + ttl, else a
+	 * the name lives; CONVO_E_NOTFOUND. updated as in append; with a ttl expires = now + ttl, else a
 	 * session that expires does so as much later as it was deleted. */
 	int (*restore)(struct convo_store *store, const struct store_call *call,
 		       const struct convo_key *key, const unsigned char *generation,

@@ -13,7 +13,7 @@ static int append(struct fx *fx, const struct convo_key *key, const struct convo
 		  const struct convo_event *events, size_t count, int64_t *seqs,
 		  struct convo_err *err)
 {
-	return convo_store_append(fx->store, key, expect, events, count, seqs, err);
+	return convo_store_append(fx->store, key, expect, events, count, seqs, NULL, err);
 }
 
 /* ---- A1 --------------------------------------------------------------------------------- */
@@ -39,7 +39,7 @@ static void A1_events_are_numbered_from_1_without_gaps(struct fx *fx)
 	must_pass(append(fx, &key, NULL, batch, 1, NULL, &err)); /* seqs may be NULL */
 	session = fx_load(fx->store, &key);
 	fx_must_run(session, 1, 6);
-	must(json_same(batch[1].message, convo_session_events(session, NULL)[2].message));
+	must(json_same(batch[1].message, test_events(session, NULL)[2].message));
 	convo_session_free(session);
 }
 
@@ -78,7 +78,7 @@ static void A1_time_never_decreases_with_seq(struct fx *fx)
 	now_ms = cv_clock_us() / 1000;
 	fx_say_n(fx->store, &key, 2);
 	session = fx_load(fx->store, &key);
-	events = convo_session_events(session, &count);
+	events = test_events(session, &count);
 	must_equal(5, count);
 	for (size_t i = 1; i < count; i++)
 		must(events[i].time_ms >= events[i - 1].time_ms);
@@ -113,8 +113,8 @@ static void write_run(void *ctx, int index)
 		for (int k = 0; k < w->batch; k++)
 			batch[k] = fx_event(NULL, test_text("%d.%d.%d", index, i, k));
 		batch[0].state = test_text("{\"w%d\":%d}", index, i);
-		must_pass(
-			convo_store_append(store, &key, NULL, batch, (size_t)w->batch, seqs, &err));
+		must_pass(convo_store_append(store, &key, NULL, batch, (size_t)w->batch, seqs, NULL,
+					     &err));
 		for (int k = 1; k < w->batch; k++)
 			must_equal(seqs[0] + k, seqs[k]);
 	}
@@ -127,7 +127,7 @@ static void write_must_be_whole(struct writers *w, convo_store *store)
 	struct convo_key key = fx_key(w->fx, "s");
 	convo_session *session = fx_load(store, &key);
 	size_t total = (size_t)(w->writers * WRITES * w->batch);
-	const struct convo_event *events = convo_session_events(session, NULL);
+	const struct convo_event *events = test_events(session, NULL);
 
 	fx_must_run(session, 1, total);
 	for (int writer = 0; writer < w->writers; writer++) {
@@ -236,8 +236,8 @@ static void A2_event_id_already_stored_is_not_stored_again(struct fx *fx)
 	must_equal(3, seq);
 	session = fx_load(fx->store, &key);
 	fx_must_run(session, 1, 4);
-	must(json_same(event.message, convo_session_events(session, NULL)[2].message));
-	must(json_same(event.state, convo_session_events(session, NULL)[2].state));
+	must(json_same(event.message, test_events(session, NULL)[2].message));
+	must(json_same(event.state, test_events(session, NULL)[2].state));
 	convo_session_free(session);
 	/* what came with it is not applied again either */
 	fx_must_have(fx->store, &key, "n", "2");
@@ -302,7 +302,7 @@ static void A2_a_batch_of_old_and_new_stores_the_new(struct fx *fx)
 	must_equal(7, seqs[5]);
 	session = fx_load(fx->store, &key);
 	fx_must_run(session, 1, 7);
-	stored = convo_session_events(session, NULL);
+	stored = test_events(session, NULL);
 	for (int i = 0; i < 6; i++)
 		must(json_same(events[i].message, stored[seqs[i] - 1].message));
 	convo_session_free(session);
@@ -334,7 +334,7 @@ static void A2_an_id_twice_in_a_batch_is_stored_once(struct fx *fx)
 	must_equal(4, seqs[5]);
 	session = fx_load(fx->store, &key);
 	fx_must_run(session, 1, 4);
-	must(json_same(events[0].message, convo_session_events(session, NULL)[0].message));
+	must(json_same(events[0].message, test_events(session, NULL)[0].message));
 	convo_session_free(session);
 	fx_must_have(fx->store, &key, "first", "1");
 	fx_must_have(fx->store, &key, "second", NULL);
@@ -354,7 +354,7 @@ static void A2_events_without_ids_get_fresh_ones(struct fx *fx)
 	must(event.id == NULL); /* the caller's memory is not changed (A8) */
 	session = fx_load(fx->store, &key);
 	fx_must_run(session, 1, 10);
-	stored = convo_session_events(session, NULL);
+	stored = test_events(session, NULL);
 	for (int i = 0; i < 10; i++) {
 		must_equal(36, strlen(stored[i].id));
 		must(stored[i].id[14] == '7'); /* version 7 */
@@ -390,8 +390,10 @@ static void A2_ids_that_are_no_uuids_are_refused(struct fx *fx)
 		must_fail_with(CONVO_E_INVALID, append(fx, &key, NULL, &event, 1, NULL, &err));
 		event.id = NULL;
 		must_fail_with(CONVO_E_INVALID, append(fx, &key, &expect, &event, 1, NULL, &err));
-		must_fail_with(CONVO_E_INVALID, convo_store_restore(fx->store, &key, bad[i], &err));
-		must_fail_with(CONVO_E_INVALID, convo_store_purge(fx->store, &key, bad[i], &err));
+		must_fail_with(CONVO_E_INVALID,
+			       convo_store_restore(fx->store, &key, bad[i], NULL, &err));
+		must_fail_with(CONVO_E_INVALID,
+			       convo_store_purge(fx->store, &key, bad[i], NULL, &err));
 	}
 	must_equal(0, fx_last_seq(fx->store, &key));
 }
@@ -415,7 +417,8 @@ static void retry_run(void *ctx, int index)
 		int64_t seq = 0, none = 0;
 
 		event.state = test_text("{\"user:k%d\":1}", k);
-		must_pass(convo_store_append(r->fx->store, &key, NULL, &event, 1, &seq, &err));
+		must_pass(
+			convo_store_append(r->fx->store, &key, NULL, &event, 1, &seq, NULL, &err));
 		if (!atomic_compare_exchange_strong(&r->seqs[k], &none, seq))
 			must_equal(none, seq);
 	}
@@ -434,7 +437,7 @@ static void A2_racing_retries_store_each_event_once(struct fx *fx)
 	session = fx_load(fx->store, &key);
 	fx_must_run(session, 1, 40);
 	for (int i = 0; i < 40; i++)
-		must_equal_str(r.ids[i], convo_session_events(session, NULL)[r.seqs[i] - 1].id);
+		must_equal_str(r.ids[i], test_events(session, NULL)[r.seqs[i] - 1].id);
 	convo_session_free(session);
 }
 
@@ -498,7 +501,7 @@ static void A3_an_expected_generation_must_be_the_sessions(struct fx *fx)
 	char upper[CONVO_UUID_SIZE];
 	struct convo_err err;
 
-	must_pass(convo_store_create(fx->store, &key, NULL, &made, &err));
+	must_pass(convo_store_create(fx->store, &key, NULL, &made, NULL, &err));
 	must_pass(append(fx, &key, &expect, &event, 1, NULL, &err));
 	for (size_t i = 0; i < sizeof(upper); i++)
 		upper[i] = (char)toupper((unsigned char)made.generation[i]);
@@ -623,8 +626,9 @@ static void append_must_not_find(struct fx *fx, const struct convo_key *key)
 	must_fail_with(CONVO_E_NOTFOUND, append(fx, key, &any_seq, &event, 1, &seq, &err));
 	must_equal(-3, seq);
 	must(!err.maybe);
-	must_fail_with(CONVO_E_NOTFOUND, convo_store_state_set(fx->store, key, items, 3, &err));
-	must_fail_with(CONVO_E_NOTFOUND, convo_store_rename(fx->store, key, "late", &err));
+	must_fail_with(CONVO_E_NOTFOUND,
+		       convo_store_state_set(fx->store, key, items, 3, NULL, &err));
+	must_fail_with(CONVO_E_NOTFOUND, convo_store_rename(fx->store, key, "late", NULL, &err));
 	fx_must_be_absent(fx->store, key);
 	fx_must_have(fx->store, key, "user:late", NULL);
 	fx_must_have(fx->store, key, "app:late", NULL);
@@ -647,16 +651,16 @@ static void A4_a_deleted_session_stays_deleted(struct fx *fx)
 
 	fx_create(fx->store, &key);
 	must_pass(append(fx, &key, NULL, &event, 1, NULL, &err));
-	must_pass(convo_store_delete(fx->store, &key, &err));
+	must_pass(convo_store_delete(fx->store, &key, NULL, &err));
 	append_must_not_find(fx, &key);
 	/* not even as a retry */
 	must_fail_with(CONVO_E_NOTFOUND, append(fx, &key, NULL, &event, 1, NULL, &err));
-	must_pass(convo_store_restore(fx->store, &key, NULL, &err));
+	must_pass(convo_store_restore(fx->store, &key, NULL, NULL, &err));
 	session = fx_load(fx->store, &key);
 	fx_must_run(session, 1, 1);
 	convo_session_free(session);
-	must_pass(convo_store_delete(fx->store, &key, &err));
-	must_pass(convo_store_purge(fx->store, &key, NULL, &err));
+	must_pass(convo_store_delete(fx->store, &key, NULL, &err));
+	must_pass(convo_store_purge(fx->store, &key, NULL, NULL, &err));
 	append_must_not_find(fx, &key);
 }
 
@@ -710,10 +714,10 @@ static void A6_temp_names_are_stored_nowhere(struct fx *fx)
 	fx_say_state(fx->store, &key, "{\"temp:a\":1,\"b\":2,\"temp:c\":{\"b\":3}}");
 	fx_say_state(fx->store, &key, "{\"te\\u006dp:a\":1}");
 	session = fx_load(fx->store, &key);
-	events = convo_session_events(session, NULL);
+	events = test_events(session, NULL);
 	must(json_same("{\"b\":2}", events[0].state)); /* nor with the event */
 	must(!events[1].state || json_same("{}", events[1].state));
-	convo_session_state(session, &names);
+	test_state(session, &names);
 	must_equal(1, names);
 	convo_session_free(session);
 }
@@ -776,12 +780,12 @@ static void A6_deltas_of_many_sessions_lose_nothing(struct fx *fx)
 
 	test_threads(6, count_run, fx);
 	must_pass(convo_store_state_list(&state, fx->store, &key,
-					 CONVO_SCOPE_USER | CONVO_SCOPE_APP, &err));
-	convo_state_items(state, &count);
+					 CONVO_SCOPE_USER | CONVO_SCOPE_APP, NULL, &err));
+	test_items(state, &count);
 	must_equal(240, count);
 	convo_state_free(state);
-	must_pass(convo_store_state_list(&state, fx->store, &key, CONVO_SCOPE_SESSION, &err));
-	convo_state_items(state, &count);
+	must_pass(convo_store_state_list(&state, fx->store, &key, CONVO_SCOPE_SESSION, NULL, &err));
+	test_items(state, &count);
 	must_equal(20, count);
 	convo_state_free(state);
 }
@@ -803,10 +807,12 @@ static void A8_a_failure_leaves_the_callers_memory_alone(struct fx *fx)
 	memcpy(before, events, sizeof(events));
 	key_before = key;
 	must_fail_with(CONVO_E_NOTFOUND, append(fx, &key, &expect, events, 2, seqs, &err));
-	must_fail_with(CONVO_E_NOTFOUND, convo_store_load(&untouched, fx->store, &key, NULL, &err));
-	must_fail_with(CONVO_E_NOTFOUND, convo_store_state_get(&value, fx->store, &key, "a", &err));
 	must_fail_with(CONVO_E_NOTFOUND,
-		       convo_store_state_list(&state, fx->store, &key, CONVO_SCOPE_SESSION, &err));
+		       convo_store_load(&untouched, fx->store, &key, NULL, NULL, &err));
+	must_fail_with(CONVO_E_NOTFOUND,
+		       convo_store_state_get(&value, fx->store, &key, "a", NULL, &err));
+	must_fail_with(CONVO_E_NOTFOUND, convo_store_state_list(&state, fx->store, &key,
+								CONVO_SCOPE_SESSION, NULL, &err));
 	fx_create(fx->store, &key);
 	must_fail_with(CONVO_E_CONFLICT, append(fx, &key, &expect, events, 2, seqs, &err));
 	must_pass(append(fx, &key, NULL, events, 2, NULL, &err)); /* nor does success */
@@ -829,21 +835,22 @@ static void A8_err_may_be_null(struct fx *fx)
 	convo_state *state = NULL;
 	char *value = NULL;
 
-	must_equal(CONVO_E_NOTFOUND, convo_store_load(&session, fx->store, &key, NULL, NULL));
+	must_equal(CONVO_E_NOTFOUND, convo_store_load(&session, fx->store, &key, NULL, NULL, NULL));
 	must_equal(CONVO_E_NOTFOUND,
-		   convo_store_append(fx->store, &key, NULL, &event, 1, NULL, NULL));
-	must_equal(CONVO_E_NOTFOUND, convo_store_rename(fx->store, &key, "t", NULL));
-	must_equal(CONVO_E_NOTFOUND, convo_store_restore(fx->store, &key, NULL, NULL));
-	must_equal(CONVO_E_NOTFOUND, convo_store_state_get(&value, fx->store, &key, "a", NULL));
+		   convo_store_append(fx->store, &key, NULL, &event, 1, NULL, NULL, NULL));
+	must_equal(CONVO_E_NOTFOUND, convo_store_rename(fx->store, &key, "t", NULL, NULL));
+	must_equal(CONVO_E_NOTFOUND, convo_store_restore(fx->store, &key, NULL, NULL, NULL));
 	must_equal(CONVO_E_NOTFOUND,
-		   convo_store_state_list(&state, fx->store, &key, CONVO_SCOPE_SESSION, NULL));
-	must_equal(CONVO_E_INVALID, convo_store_state_set(fx->store, &key, &item, 1, NULL));
-	must_equal(0, convo_store_create(fx->store, &key, NULL, NULL, NULL));
-	must_equal(CONVO_E_EXISTS, convo_store_create(fx->store, &key, NULL, NULL, NULL));
+		   convo_store_state_get(&value, fx->store, &key, "a", NULL, NULL));
+	must_equal(CONVO_E_NOTFOUND, convo_store_state_list(&state, fx->store, &key,
+							    CONVO_SCOPE_SESSION, NULL, NULL));
+	must_equal(CONVO_E_INVALID, convo_store_state_set(fx->store, &key, &item, 1, NULL, NULL));
+	must_equal(0, convo_store_create(fx->store, &key, NULL, NULL, NULL, NULL));
+	must_equal(CONVO_E_EXISTS, convo_store_create(fx->store, &key, NULL, NULL, NULL, NULL));
 	must_equal(CONVO_E_CONFLICT,
-		   convo_store_append(fx->store, &key, &expect, &event, 1, NULL, NULL));
-	must_equal(0, convo_store_delete(fx->store, &key, NULL));
-	must_equal(0, convo_store_purge(fx->store, &key, NULL, NULL));
+		   convo_store_append(fx->store, &key, &expect, &event, 1, NULL, NULL, NULL));
+	must_equal(0, convo_store_delete(fx->store, &key, NULL, NULL));
+	must_equal(0, convo_store_purge(fx->store, &key, NULL, NULL, NULL));
 }
 
 const struct contract_test contract_append[] = {

@@ -31,7 +31,7 @@ static void cost_append_batch(convo_store *store, const struct convo_key *key)
 
 	for (i = 0; i < BATCH; i++)
 		events[i] = fx_event(NULL, "x");
-	must_pass(convo_store_append(store, key, NULL, events, BATCH, NULL, &err));
+	must_pass(convo_store_append(store, key, NULL, events, BATCH, NULL, NULL, &err));
 }
 
 static void cost_note(int64_t *least_us, int64_t us)

@@ -45,7 +45,7 @@ static void T3_a_handle_without_ttl_leaves_the_expiry_of_others(struct fx *fx)
 	fx_say(fx->store, &key, "x");
 	must_equal(expires_ms, handle_expires_ms(fx->store, &key));
 	fx_set(fx->store, &key, "n", "1");
-	must_pass(convo_store_rename(fx->store, &key, "t", &err));
+	must_pass(convo_store_rename(fx->store, &key, "t", NULL, &err));
 	must_equal(expires_ms, handle_expires_ms(fx->store, &key));
 	cv_clock_shift_us(HOUR_US + 60 * SECOND_US);
 	fx_must_be_absent(fx->store, &key); /* expired for both */
@@ -70,23 +70,24 @@ static void T3_a_handle_with_ttl_sets_it_by_writing(struct fx *fx)
 
 static void T3_trash_time_is_that_of_who_deleted(struct fx *fx)
 {
-	convo_store *none = handle_open(fx, 0, -DAY_US), *hour = handle_open(fx, 0, HOUR_US);
+	convo_store *none = handle_open(fx, 0, CONVO_OFF * 1000),
+		    *hour = handle_open(fx, 0, HOUR_US);
 	struct convo_key a = fx_key(fx, "a"), b = fx_key(fx, "b"), c = fx_key(fx, "c");
 	struct convo_err err;
 
 	fx_create(fx->store, &a);
 	fx_create(fx->store, &b);
 	fx_create(fx->store, &c);
-	must_pass(convo_store_delete(none, &a, &err));
-	must_pass(convo_store_delete(hour, &b, &err));
-	must_pass(convo_store_delete(fx->store, &c, &err));
+	must_pass(convo_store_delete(none, &a, NULL, &err));
+	must_pass(convo_store_delete(hour, &b, NULL, &err));
+	must_pass(convo_store_delete(fx->store, &c, NULL, &err));
 	must_equal(2, fx_count(none, fx->app, "u", CONVO_LIST_TRASH));
 	cv_clock_shift_us(2 * HOUR_US);
 	must_equal(1, fx_count(fx->store, fx->app, "u", CONVO_LIST_TRASH));
-	must_fail_with(CONVO_E_NOTFOUND, convo_store_restore(fx->store, &b, NULL, &err));
-	must_pass(convo_store_clean(none, NULL, &err)); /* takes only what is over */
-	must_pass(convo_store_clean(hour, NULL, &err));
-	must_pass(convo_store_restore(none, &c, NULL, &err));
+	must_fail_with(CONVO_E_NOTFOUND, convo_store_restore(fx->store, &b, NULL, NULL, &err));
+	must_pass(convo_store_clean(none, NULL, NULL, &err)); /* takes only what is over */
+	must_pass(convo_store_clean(hour, NULL, NULL, &err));
+	must_pass(convo_store_restore(none, &c, NULL, NULL, &err));
 }
 
 /* ---- L1 --------------------------------------------------------------------------------- */
@@ -115,24 +116,35 @@ static void L1_options_in_the_url_win(struct fx *fx)
 	session = fx_load(store, &key);
 	left_ms = convo_session_meta(session)->expires_ms - cv_clock_us() / 1000;
 	must(left_ms > 7100 * 1000 && left_ms <= 7201 * 1000);
-	convo_session_events(session, &count);
+	test_events(session, &count);
 	must_equal(2, count);
 	convo_session_free(session);
-	must_pass(convo_store_delete(store, &key, &err));
+	must_pass(convo_store_delete(store, &key, NULL, &err));
 	must_equal(0, fx_count(store, fx->app, "u", CONVO_LIST_TRASH));
 	convo_store_close(store);
 }
 
 static void L1_options_that_make_no_sense_are_refused(struct fx *fx)
 {
-	static const char *const bad[] = {"ttl=soon",  "limit=-1", "limit=x",   "pool=x",
-					  "timeout=5", "trash=x",  "clean=x",   "prefix=a-b",
-					  "prefix=",   "limit=",   "schema=no", "ttl=-1h"};
+	static const char *const bad[] = {
+		"ttl=soon",  "limit=-1",      "limit=x",    "pool=x",          "timeout=5",
+		"trash=x",   "clean=x",       "prefix=a-b", "prefix=",         "limit=",
+		"schema=no", "ttl=-1h",       "timeout=0s", "timeout=off",     "tll=24h",
+		"TTL=24h",   "ttl=1h&ttl=1h", "ttl=36601d", "limit=1000000001"};
 	const struct convo_store_options worse[] = {
-		{.timeout_ms = -1},
-		{.ttl_ms = -1},
-		{.event_limit = -1},
-		{.max_connections = -1},
+		{.timeout_ms = CONVO_OFF},
+		{.timeout_ms = CONVO_MAX_DURATION + 1},
+		{.ttl_ms = -2},
+		{.ttl_ms = INT64_C(4000000000000)},
+		{.ttl_ms = INT64_MAX},
+		{.trash_ms = -2},
+		{.trash_ms = INT64_MAX},
+		{.clean_interval_ms = INT64_MAX},
+		{.clean_interval_ms = INT64_MIN},
+		{.event_limit = -2},
+		{.event_limit = INT64_C(1000000001)},
+		{.reserved = {"set"}},
+		{.max_connections = CONVO_OFF},
 		{.prefix = ""},
 		{.prefix = "has space"},
 		{.prefix = "a_prefix_of_thirty_three_bytes_xx"},
@@ -244,7 +256,7 @@ static void L1_what_is_stored_is_there_when_opened_again(struct fx *fx)
 	fx_create(store, &key);
 	fx_create(store, &deleted);
 	fx_say_state(store, &key, "{\"a\":1,\"user:a\":2,\"app:a\":3}");
-	must_pass(convo_store_delete(store, &deleted, &err));
+	must_pass(convo_store_delete(store, &deleted, NULL, &err));
 	convo_store_close(store);
 	store = fx_open_own(fx);
 	session = fx_load(store, &key);
@@ -253,7 +265,7 @@ static void L1_what_is_stored_is_there_when_opened_again(struct fx *fx)
 	must(json_same("2", convo_session_state_get(session, "user:a")->json));
 	must(json_same("3", convo_session_state_get(session, "app:a")->json));
 	convo_session_free(session);
-	must_pass(convo_store_restore(store, &deleted, NULL, &err));
+	must_pass(convo_store_restore(store, &deleted, NULL, NULL, &err));
 	must_equal(2, fx_say(store, &key, "goes on"));
 	convo_store_close(store);
 }
@@ -297,20 +309,21 @@ static void L5_errors_hold_no_conversation_text(struct fx *fx)
 	struct convo_err err;
 
 	must_fail_with(CONVO_E_NOTFOUND,
-		       convo_store_append(fx->store, &key, NULL, &events[1], 1, NULL, &err));
+		       convo_store_append(fx->store, &key, NULL, &events[1], 1, NULL, NULL, &err));
 	must(!strstr(err.text, secret));
 	fx_create(fx->store, &key);
 	must_fail_with(CONVO_E_INVALID,
-		       convo_store_append(fx->store, &key, NULL, events, 2, NULL, &err));
+		       convo_store_append(fx->store, &key, NULL, events, 2, NULL, NULL, &err));
 	must(!strstr(err.text, secret));
-	must_fail_with(CONVO_E_CONFLICT,
-		       convo_store_append(fx->store, &key, &stale, &events[1], 1, NULL, &err));
+	must_fail_with(CONVO_E_CONFLICT, convo_store_append(fx->store, &key, &stale, &events[1], 1,
+							    NULL, NULL, &err));
 	must(!strstr(err.text, secret));
 	events[1].message = test_text("{\"role\":\"user\",\"content\":\"%s\\u0000\"}", secret);
 	must_fail_with(CONVO_E_INVALID,
-		       convo_store_append(fx->store, &key, NULL, &events[1], 1, NULL, &err));
+		       convo_store_append(fx->store, &key, NULL, &events[1], 1, NULL, NULL, &err));
 	must(!strstr(err.text, secret));
-	must_fail_with(CONVO_E_INVALID, convo_store_state_set(fx->store, &key, &item, 1, &err));
+	must_fail_with(CONVO_E_INVALID,
+		       convo_store_state_set(fx->store, &key, &item, 1, NULL, &err));
 	must(!strstr(err.text, secret));
 }
 

@@ -44,9 +44,9 @@ static void T2_a_session_expires_after_its_last_write(struct fx *fx)
 	must_equal(1, fx_count(store, fx->app, "u", CONVO_LIST_LIVE));
 	must_equal(0, fx_count(store, fx->app, "u", CONVO_LIST_TRASH));
 	fx_must_have(store, &key, "a", NULL);
-	must_fail_with(CONVO_E_NOTFOUND,
-		       convo_store_state_list(&state, store, &key, CONVO_SCOPE_SESSION, &err));
-	must_fail_with(CONVO_E_NOTFOUND, convo_store_rename(store, &key, "t", &err));
+	must_fail_with(CONVO_E_NOTFOUND, convo_store_state_list(&state, store, &key,
+								CONVO_SCOPE_SESSION, NULL, &err));
+	must_fail_with(CONVO_E_NOTFOUND, convo_store_rename(store, &key, "t", NULL, &err));
 	fx_must_have(store, &key, "user:a", "2"); /* other scopes do not expire */
 	fx_must_have(store, &key, "app:a", "3");
 	must_equal(0, fx_last_seq(store, &kept));
@@ -65,9 +65,9 @@ static void T2_every_write_prolongs_a_session(struct fx *fx)
 	cv_clock_shift_us(80 * MINUTE_US);
 	fx_set(store, &key, "n", "1");
 	cv_clock_shift_us(120 * MINUTE_US);
-	must_pass(convo_store_rename(store, &key, "t", &err));
+	must_pass(convo_store_rename(store, &key, "t", NULL, &err));
 	cv_clock_shift_us(160 * MINUTE_US);
-	must_pass(convo_store_state_delete(store, &key, "n", &err));
+	must_pass(convo_store_state_delete(store, &key, "n", NULL, &err));
 	cv_clock_shift_us(200 * MINUTE_US);
 	must_equal(1, fx_last_seq(store, &key));
 	cv_clock_shift_us(221 * MINUTE_US);
@@ -83,19 +83,19 @@ static void T2_what_is_no_write_does_not_prolong(struct fx *fx)
 	struct convo_err err;
 
 	fx_create(store, &key);
-	must_pass(convo_store_append(store, &key, NULL, &event, 1, NULL, &err));
+	must_pass(convo_store_append(store, &key, NULL, &event, 1, NULL, NULL, &err));
 	cv_clock_shift_us(50 * MINUTE_US);
 	convo_session_free(fx_load(store, &key));
 	must_equal(1, fx_count(store, fx->app, "u", CONVO_LIST_LIVE));
 	fx_must_have(store, &key, "n", NULL);
 	fx_set(store, &key, "user:n", "1");
 	fx_set(store, &key, "app:n", "1");
-	must_pass(convo_store_append(store, &key, NULL, &event, 1, NULL, &err)); /* a retry */
-	must_fail_with(CONVO_E_EXISTS, convo_store_create(store, &key, NULL, NULL, &err));
+	must_pass(convo_store_append(store, &key, NULL, &event, 1, NULL, NULL, &err)); /* a retry */
+	must_fail_with(CONVO_E_EXISTS, convo_store_create(store, &key, NULL, NULL, NULL, &err));
 	event = fx_event(NULL, "y");
 	must_fail_with(CONVO_E_CONFLICT,
-		       convo_store_append(store, &key, &stale, &event, 1, NULL, &err));
-	must_fail_with(CONVO_E_EXISTS, convo_store_restore(store, &key, NULL, &err));
+		       convo_store_append(store, &key, &stale, &event, 1, NULL, NULL, &err));
+	must_fail_with(CONVO_E_EXISTS, convo_store_restore(store, &key, NULL, NULL, &err));
 	cv_clock_shift_us(61 * MINUTE_US);
 	fx_must_be_absent(store, &key);
 }
@@ -109,7 +109,7 @@ static void T2_without_ttl_a_session_lives_for_ever(struct fx *fx)
 	fx_create(fx->store, &key);
 	fx_say(fx->store, &key, "x");
 	cv_clock_shift_us(20 * 365 * DAY_US);
-	must_pass(convo_store_clean(fx->store, &removed, &err));
+	must_pass(convo_store_clean(fx->store, &removed, NULL, &err));
 	must_equal(1, fx_last_seq(fx->store, &key));
 	must_equal(1, fx_count(fx->store, fx->app, "u", CONVO_LIST_LIVE));
 }
@@ -128,10 +128,10 @@ static void T2_an_expired_name_can_be_used_again(struct fx *fx)
 		cv_clock_shift_us(life * 2 * HOUR_US);
 		fx_create(store, &key);
 		must_equal(1, fx_say_state(store, &key, test_text("{\"life%d\":1}", life)));
-		must_pass(convo_store_clean(store, NULL, &err));
+		must_pass(convo_store_clean(store, NULL, NULL, &err));
 		session = fx_load(store, &key);
 		fx_must_run(session, 1, 1);
-		convo_session_state(session, &names);
+		test_state(session, &names);
 		must_equal(1, names);
 		convo_session_free(session);
 		must_equal(1, fx_count(store, fx->app, "u", CONVO_LIST_LIVE));
@@ -146,7 +146,7 @@ static void clean_must_remove(const struct fx *fx, convo_store *store, int64_t w
 	struct convo_err err;
 	int64_t removed = -1;
 
-	must_pass(convo_store_clean(store, &removed, &err));
+	must_pass(convo_store_clean(store, &removed, NULL, &err));
 	if (fx->contract->server_cleans)
 		must(removed >= 0);
 	else
@@ -158,7 +158,7 @@ static void clean_sweep(convo_store *store)
 {
 	struct convo_err err;
 
-	must_pass(convo_store_clean(store, NULL, &err));
+	must_pass(convo_store_clean(store, NULL, NULL, &err));
 }
 
 /* Leave nothing behind that a later test, or a later run, would count. */
@@ -184,7 +184,7 @@ static void T4_cleaning_removes_what_expired(struct fx *fx)
 		fx_say_state(store, &key, "{\"n\":1,\"user:n\":1}");
 	}
 	fx_create(store, &deleted);
-	must_pass(convo_store_delete(store, &deleted, &err));
+	must_pass(convo_store_delete(store, &deleted, NULL, &err));
 	cv_clock_shift_us(200 * DAY_US + 90 * MINUTE_US);
 	fx_create(store, &live);
 	fx_say(store, &live, "x");
@@ -208,7 +208,7 @@ static void T4_cleaning_removes_old_trash(struct fx *fx)
 		cv_clock_shift_us((300 + i) * DAY_US);
 		fx_create(fx->store, &key);
 		fx_say_n(fx->store, &key, 3);
-		must_pass(convo_store_delete(fx->store, &key, &err));
+		must_pass(convo_store_delete(fx->store, &key, NULL, &err));
 	}
 	fx_create(fx->store, &key);
 	fx_say(fx->store, &key, "lives");
@@ -235,7 +235,7 @@ static void clean_fill(struct fx *fx, convo_store *store, int sessions)
 		events[i] = fx_event(NULL, "x");
 	fx_create(store, &big);
 	for (int i = 0; i < 6; i++)
-		must_pass(convo_store_append(store, &big, NULL, events, 1000, NULL, &err));
+		must_pass(convo_store_append(store, &big, NULL, events, 1000, NULL, NULL, &err));
 	free(events);
 	for (int i = 0; i < sessions; i++) {
 		char name[32];
@@ -279,7 +279,7 @@ static void clean_run(void *ctx, int index)
 	if (index < 2) {
 		int64_t removed = 0;
 
-		must_pass(convo_store_clean(c->store[index], &removed, &err));
+		must_pass(convo_store_clean(c->store[index], &removed, NULL, &err));
 		atomic_fetch_add(&c->removed, removed);
 		return;
 	}

@@ -25,7 +25,7 @@ static void limit_batch(convo_store *store, const struct convo_key *key, const c
 
 	for (size_t i = 0; i < n; i++)
 		events[i] = fx_event(ids ? ids[i] : NULL, test_text("%zu", i));
-	must_pass(convo_store_append(store, key, NULL, events, n, seqs, &err));
+	must_pass(convo_store_append(store, key, NULL, events, n, seqs, NULL, &err));
 }
 
 static void limit_must_show(convo_store *store, const struct convo_key *key, int64_t first,
@@ -125,10 +125,10 @@ static void A5_expectations_count_all_that_came(struct fx *fx)
 	fx_create(store, &key);
 	fx_say_n(store, &key, 5);
 	must_fail_with(CONVO_E_CONFLICT,
-		       convo_store_append(store, &key, &expect, &event, 1, NULL, &err));
+		       convo_store_append(store, &key, &expect, &event, 1, NULL, NULL, &err));
 	must_equal(5, err.last_seq);
 	expect.after_seq = 5;
-	must_pass(convo_store_append(store, &key, &expect, &event, 1, NULL, &err));
+	must_pass(convo_store_append(store, &key, &expect, &event, 1, NULL, NULL, &err));
 }
 
 static void A5_lists_count_what_a_session_shows(struct fx *fx)
@@ -143,7 +143,7 @@ static void A5_lists_count_what_a_session_shows(struct fx *fx)
 	fx_create(store, &key);
 	limit_batch(store, &key, NULL, 8, NULL); /* all 8 may be in storage */
 	must_pass(convo_cursor_new(&cursor, fx->app, "u", CONVO_LIST_LIVE, &err));
-	must_pass(convo_store_list(store, cursor, 10, &metas, &count, &err));
+	must_pass(test_list(store, cursor, 10, &metas, &count, &err));
 	must_equal(1, count);
 	must_equal(3, metas[0].count);
 	must_equal(8, metas[0].last_seq);
@@ -165,7 +165,7 @@ static void A5_storage_keeps_at_most_a_batch_more(struct fx *fx)
 		limit_batch(store, &key, NULL, batch, NULL);
 		last += (int64_t)batch;
 		session = fx_load(fx->store, &key);
-		convo_session_events(session, &count);
+		test_events(session, &count);
 		must(count <= 4 + batch);
 		must(count >= batch);
 		fx_must_run(session, last - (int64_t)count + 1, count);

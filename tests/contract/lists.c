@@ -37,7 +37,7 @@ static size_t walk_page(convo_store *store, convo_cursor *cursor, size_t n, stru
 	struct convo_err err;
 	size_t count;
 
-	must_pass(convo_store_list(store, cursor, n, &metas, &count, &err));
+	must_pass(test_list(store, cursor, n, &metas, &count, &err));
 	must(count <= n);
 	walk_add(walk, metas, count);
 	return count;
@@ -118,13 +118,13 @@ static void S3_every_write_moves_a_session_to_the_front(struct fx *fx)
 	walk_must_be(fx, CONVO_LIST_LIVE, "a c b");
 	fx_set(fx->store, &b, "n", "1");
 	walk_must_be(fx, CONVO_LIST_LIVE, "b a c");
-	must_pass(convo_store_rename(fx->store, &c, "t", &err));
+	must_pass(convo_store_rename(fx->store, &c, "t", NULL, &err));
 	walk_must_be(fx, CONVO_LIST_LIVE, "c b a");
-	must_pass(convo_store_state_delete(fx->store, &a, "n", &err));
+	must_pass(convo_store_state_delete(fx->store, &a, "n", NULL, &err));
 	walk_must_be(fx, CONVO_LIST_LIVE, "a c b");
-	must_pass(convo_store_delete(fx->store, &c, &err));
+	must_pass(convo_store_delete(fx->store, &c, NULL, &err));
 	walk_must_be(fx, CONVO_LIST_LIVE, "a b");
-	must_pass(convo_store_restore(fx->store, &c, NULL, &err));
+	must_pass(convo_store_restore(fx->store, &c, NULL, NULL, &err));
 	walk_must_be(fx, CONVO_LIST_LIVE, "c a b");
 }
 
@@ -136,15 +136,16 @@ static void S3_what_is_no_write_moves_nothing(struct fx *fx)
 	struct convo_err err;
 
 	fx_create(fx->store, &a);
-	must_pass(convo_store_append(fx->store, &a, NULL, &event, 1, NULL, &err));
+	must_pass(convo_store_append(fx->store, &a, NULL, &event, 1, NULL, NULL, &err));
 	fx_create(fx->store, &b);
 	convo_session_free(fx_load(fx->store, &a));
 	fx_must_have(fx->store, &a, "n", NULL);
-	must_pass(convo_store_append(fx->store, &a, NULL, &event, 1, NULL, &err)); /* a retry */
-	must_fail_with(CONVO_E_EXISTS, convo_store_create(fx->store, &a, NULL, NULL, &err));
+	must_pass(
+		convo_store_append(fx->store, &a, NULL, &event, 1, NULL, NULL, &err)); /* a retry */
+	must_fail_with(CONVO_E_EXISTS, convo_store_create(fx->store, &a, NULL, NULL, NULL, &err));
 	event.id = NULL;
 	must_fail_with(CONVO_E_CONFLICT,
-		       convo_store_append(fx->store, &a, &stale, &event, 1, NULL, &err));
+		       convo_store_append(fx->store, &a, &stale, &event, 1, NULL, NULL, &err));
 	fx_set(fx->store, &a, "user:n", "1"); /* no plain name: not a write of the session */
 	fx_set(fx->store, &a, "app:n", "1");
 	fx_set(fx->store, &a, "temp:n", "1");
@@ -162,9 +163,9 @@ static void S3_metas_tell_what_a_session_is(struct fx *fx)
 	struct convo_err err;
 	size_t count;
 
-	must_pass(convo_store_create(fx->store, &key, &create, &made, &err));
+	must_pass(convo_store_create(fx->store, &key, &create, &made, NULL, &err));
 	fx_say_n(fx->store, &key, 3);
-	must_pass(convo_store_list(fx->store, cursor, 10, &metas, &count, &err));
+	must_pass(test_list(fx->store, cursor, 10, &metas, &count, &err));
 	must_equal(1, count);
 	session = fx_load(fx->store, &key);
 	loaded = convo_session_meta(session);
@@ -193,7 +194,7 @@ static void S3_lists_hold_one_users_sessions_alone(struct fx *fx)
 	fx_create(fx->store, &stranger);
 	fx_create(fx->store, &elsewhere);
 	fx_create(fx->store, &deleted);
-	must_pass(convo_store_delete(fx->store, &deleted, &err));
+	must_pass(convo_store_delete(fx->store, &deleted, NULL, &err));
 	walk_must_be(fx, CONVO_LIST_LIVE, "mine");
 	walk_must_be(fx, CONVO_LIST_TRASH, "deleted");
 }
@@ -238,12 +239,9 @@ static void S3_pages_that_make_no_sense_are_refused(struct fx *fx)
 	size_t count = 77;
 
 	walk_make(fx, 2);
-	must_fail_with(CONVO_E_INVALID,
-		       convo_store_list(fx->store, cursor, 0, &metas, &count, &err));
-	must_fail_with(CONVO_E_INVALID,
-		       convo_store_list(fx->store, cursor, 1001, &metas, &count, &err));
-	must_fail_with(CONVO_E_INVALID,
-		       convo_store_list(fx->store, NULL, 10, &metas, &count, &err));
+	must_fail_with(CONVO_E_INVALID, test_list(fx->store, cursor, 0, &metas, &count, &err));
+	must_fail_with(CONVO_E_INVALID, test_list(fx->store, cursor, 1001, &metas, &count, &err));
+	must_fail_with(CONVO_E_INVALID, test_list(fx->store, NULL, 10, &metas, &count, &err));
 	must(metas == NULL && count == 77);
 	must_equal(2, walk_page(fx->store, cursor, 10, &walk)); /* the cursor has not moved */
 	convo_cursor_free(cursor);
@@ -310,7 +308,7 @@ static void disturb_delete(struct fx *fx, size_t round)
 	if (round > 0) {
 		struct convo_key before = fx_key(fx, test_text("gone%zu", round - 1));
 
-		must_pass(convo_store_delete(fx->store, &before, &err));
+		must_pass(convo_store_delete(fx->store, &before, NULL, &err));
 	}
 	fx_create(fx->store, &key);
 	disturb_touch_one(fx, round);
@@ -385,14 +383,15 @@ static void crowd_write(struct crowd *crowd, int index)
 		int rc;
 
 		if (i % 5 == 0) {
-			rc = convo_store_create(crowd->fx->store, &key, NULL, NULL, &err);
+			rc = convo_store_create(crowd->fx->store, &key, NULL, NULL, NULL, &err);
 			must(rc == 0 || rc == CONVO_E_EXISTS);
-			must_pass(convo_store_delete(crowd->fx->store, &key, &err));
+			must_pass(convo_store_delete(crowd->fx->store, &key, NULL, &err));
 			continue;
 		}
 		snprintf(name, sizeof(name), "s%zu", (i * 13 + (size_t)index * 29) % CROWD);
 		key.session = name;
-		must_pass(convo_store_append(crowd->fx->store, &key, NULL, &event, 1, NULL, &err));
+		must_pass(convo_store_append(crowd->fx->store, &key, NULL, &event, 1, NULL, NULL,
+					     &err));
 	}
 }
 
@@ -442,7 +441,7 @@ static void S3_the_trash_is_walked_last_deleted_first(struct fx *fx)
 	for (size_t i = 0; i < 9; i++) {
 		struct convo_key key = fx_key(fx, test_text("s%zu", i * 2 % 9));
 
-		must_pass(convo_store_delete(fx->store, &key, &err));
+		must_pass(convo_store_delete(fx->store, &key, NULL, &err));
 	}
 	walk_all(fx, CONVO_LIST_TRASH, 2, &walk);
 	must_equal(9, walk.count);

@@ -177,12 +177,12 @@ static void compare_window(struct model *m, int user, int name, const struct con
 
 	if (!life) {
 		must_fail_with(CONVO_E_NOTFOUND,
-			       convo_store_load(&session, m->store, &key, window, &err));
+			       convo_store_load(&session, m->store, &key, window, NULL, &err));
 		return;
 	}
-	must_pass(convo_store_load(&session, m->store, &key, window, &err));
+	must_pass(convo_store_load(&session, m->store, &key, window, NULL, &err));
 	compare_meta(m, life, convo_session_meta(session));
-	events = convo_session_events(session, &count);
+	events = test_events(session, &count);
 	must_equal(to < from ? 0 : to - from + 1, count);
 	for (size_t i = 0; i < count; i++) {
 		must_equal(from + (int64_t)i, events[i].seq);
@@ -191,7 +191,7 @@ static void compare_window(struct model *m, int user, int name, const struct con
 	compare_state(&life->state, value_names[0], session, &seen);
 	compare_state(&m->user[user], value_names[1], session, &seen);
 	compare_state(&m->app, value_names[2], session, &seen);
-	convo_session_state(session, &names);
+	test_state(session, &names);
 	must_equal(seen, names);
 	convo_session_free(session);
 }
@@ -237,7 +237,7 @@ static void compare_list(struct model *m, int user, bool trash)
 	must_pass(convo_cursor_new(&cursor, m->fx->app, model_users[user],
 				   trash ? CONVO_LIST_TRASH : CONVO_LIST_LIVE, &err));
 	do {
-		must_pass(convo_store_list(m->store, cursor, n, &metas, &count, &err));
+		must_pass(test_list(m->store, cursor, n, &metas, &count, &err));
 		for (size_t i = 0; i < count; i++) {
 			want = model_next(m, user, trash, order);
 			must(want != NULL);
@@ -295,10 +295,10 @@ static void op_create(struct model *m, int user, int name)
 
 	if (model_find(m, user, name)) {
 		must_fail_with(CONVO_E_EXISTS,
-			       convo_store_create(m->store, &key, &create, &made, &err));
+			       convo_store_create(m->store, &key, &create, &made, NULL, &err));
 		return;
 	}
-	must_pass(convo_store_create(m->store, &key, &create, &made, &err));
+	must_pass(convo_store_create(m->store, &key, &create, &made, NULL, &err));
 	must(m->lives < LIVES);
 	life = &m->life[m->lives++];
 	*life = (struct model_life){.user = user, .name = name, .title = title};
@@ -431,7 +431,7 @@ static void op_append(struct model *m, int user, int name)
 	if (!life) {
 		must_fail_with(CONVO_E_NOTFOUND,
 			       convo_store_append(m->store, &key, NULL, batch.event, batch.count,
-						  seqs, &err));
+						  seqs, NULL, &err));
 		return;
 	}
 	after_session = life->state;
@@ -440,12 +440,12 @@ static void op_append(struct model *m, int user, int name)
 	if (want) {
 		must_fail_with(CONVO_E_CONFLICT,
 			       convo_store_append(m->store, &key, &expect, batch.event, batch.count,
-						  seqs, &err));
+						  seqs, NULL, &err));
 		must_equal(life->last_seq, err.last_seq);
 		return;
 	}
-	must_pass(
-		convo_store_append(m->store, &key, &expect, batch.event, batch.count, seqs, &err));
+	must_pass(convo_store_append(m->store, &key, &expect, batch.event, batch.count, seqs, NULL,
+				     &err));
 	for (size_t i = 0; i < batch.count; i++)
 		must_equal(batch.want[i], seqs[i]);
 	if (!batch.fresh)
@@ -465,10 +465,11 @@ static void op_rename(struct model *m, int user, int name)
 	struct convo_err err;
 
 	if (!life) {
-		must_fail_with(CONVO_E_NOTFOUND, convo_store_rename(m->store, &key, text, &err));
+		must_fail_with(CONVO_E_NOTFOUND,
+			       convo_store_rename(m->store, &key, text, NULL, &err));
 		return;
 	}
-	must_pass(convo_store_rename(m->store, &key, text, &err));
+	must_pass(convo_store_rename(m->store, &key, text, NULL, &err));
 	life->title = title;
 	model_written(m, life);
 }
@@ -486,10 +487,10 @@ static void op_set(struct model *m, int user, int name)
 
 	if (scope == 0 && !life) {
 		must_fail_with(CONVO_E_NOTFOUND,
-			       convo_store_state_set(m->store, &key, &item, 1, &err));
+			       convo_store_state_set(m->store, &key, &item, 1, NULL, &err));
 		return;
 	}
-	must_pass(convo_store_state_set(m->store, &key, &item, 1, &err));
+	must_pass(convo_store_state_set(m->store, &key, &item, 1, NULL, &err));
 	if (scope == 0) {
 		state = &life->state;
 		model_written(m, life);
@@ -503,7 +504,7 @@ static void op_delete(struct model *m, int user, int name)
 	struct convo_key key = model_key(m, user, name);
 	struct convo_err err;
 
-	must_pass(convo_store_delete(m->store, &key, &err));
+	must_pass(convo_store_delete(m->store, &key, NULL, &err));
 	if (!life)
 		return;
 	life->where = LIFE_TRASH;
@@ -551,14 +552,14 @@ static void op_restore(struct model *m, int user, int name)
 	struct convo_err err;
 
 	if (model_find(m, user, name)) {
-		int rc = convo_store_restore(m->store, &key, generation, &err);
+		int rc = convo_store_restore(m->store, &key, generation, NULL, &err);
 
 		must(rc == CONVO_E_EXISTS || (rc == CONVO_E_NOTFOUND && !life));
 	} else if (!life) {
 		must_fail_with(CONVO_E_NOTFOUND,
-			       convo_store_restore(m->store, &key, generation, &err));
+			       convo_store_restore(m->store, &key, generation, NULL, &err));
 	} else {
-		must_pass(convo_store_restore(m->store, &key, generation, &err));
+		must_pass(convo_store_restore(m->store, &key, generation, NULL, &err));
 		life->where = LIFE_LIVE;
 		model_written(m, life);
 	}
@@ -573,7 +574,7 @@ static void op_purge(struct model *m, int user, int name)
 
 	if (!all && !one)
 		return;
-	must_pass(convo_store_purge(m->store, &key, all ? NULL : one->generation, &err));
+	must_pass(convo_store_purge(m->store, &key, all ? NULL : one->generation, NULL, &err));
 	for (int i = 0; i < m->lives; i++) {
 		struct model_life *life = &m->life[i];
 
@@ -627,7 +628,7 @@ static void op_clean(struct model *m)
 {
 	struct convo_err err;
 
-	must_pass(convo_store_clean(m->store, NULL, &err));
+	must_pass(convo_store_clean(m->store, NULL, NULL, &err));
 }
 
 static void op_any(struct model *m)

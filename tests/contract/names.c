@@ -119,10 +119,10 @@ static void name_must_be_marked(struct fx *fx, const struct convo_key *key, cons
 	size_t count, names;
 
 	must_equal_str(key->session, convo_session_meta(session)->session);
-	must(json_same(want, convo_session_events(session, &count)[0].message));
+	must(json_same(want, test_events(session, &count)[0].message));
 	must_equal(1, count);
 	must(json_same(test_text("\"%s\"", mark), convo_session_state_get(session, "mark")->json));
-	convo_session_state(session, &names);
+	test_state(session, &names);
 	must_equal(1, names);
 	convo_session_free(session);
 }
@@ -154,8 +154,8 @@ static void N1_deleting_one_odd_name_leaves_the_others(struct fx *fx)
 	for (size_t i = 0; i < ODD_NAMES; i += 2) {
 		struct convo_key key = fx_key(fx, odd_names[i]);
 
-		must_pass(convo_store_delete(fx->store, &key, &err));
-		must_pass(convo_store_purge(fx->store, &key, NULL, &err));
+		must_pass(convo_store_delete(fx->store, &key, NULL, &err));
+		must_pass(convo_store_purge(fx->store, &key, NULL, NULL, &err));
 	}
 	for (size_t i = 0; i < ODD_NAMES; i++) {
 		struct convo_key key = fx_key(fx, odd_names[i]);
@@ -285,7 +285,8 @@ static void N1_names_are_counted_in_bytes(struct fx *fx)
 	name_mark(fx, &key, "long");
 	name_must_be_marked(fx, &key, "long");
 	memcpy(name + 255, "d", 2);
-	must_fail_with(CONVO_E_INVALID, convo_store_create(fx->store, &key, NULL, NULL, &err));
+	must_fail_with(CONVO_E_INVALID,
+		       convo_store_create(fx->store, &key, NULL, NULL, NULL, &err));
 }
 
 static void name_must_be_refused(struct fx *fx, const struct convo_key *key, bool create)
@@ -298,17 +299,19 @@ static void name_must_be_refused(struct fx *fx, const struct convo_key *key, boo
 
 	if (create)
 		must_fail_with(CONVO_E_INVALID,
-			       convo_store_create(fx->store, key, NULL, NULL, &err));
-	must_fail_with(CONVO_E_INVALID, convo_store_load(&session, fx->store, key, NULL, &err));
+			       convo_store_create(fx->store, key, NULL, NULL, NULL, &err));
 	must_fail_with(CONVO_E_INVALID,
-		       convo_store_append(fx->store, key, NULL, &event, 1, NULL, &err));
-	must_fail_with(CONVO_E_INVALID, convo_store_rename(fx->store, key, "t", &err));
-	must_fail_with(CONVO_E_INVALID, convo_store_delete(fx->store, key, &err));
-	must_fail_with(CONVO_E_INVALID, convo_store_restore(fx->store, key, NULL, &err));
-	must_fail_with(CONVO_E_INVALID, convo_store_purge(fx->store, key, NULL, &err));
-	must_fail_with(CONVO_E_INVALID, convo_store_state_set(fx->store, key, &item, 1, &err));
+		       convo_store_load(&session, fx->store, key, NULL, NULL, &err));
 	must_fail_with(CONVO_E_INVALID,
-		       convo_store_state_list(&state, fx->store, key, CONVO_SCOPE_SESSION, &err));
+		       convo_store_append(fx->store, key, NULL, &event, 1, NULL, NULL, &err));
+	must_fail_with(CONVO_E_INVALID, convo_store_rename(fx->store, key, "t", NULL, &err));
+	must_fail_with(CONVO_E_INVALID, convo_store_delete(fx->store, key, NULL, &err));
+	must_fail_with(CONVO_E_INVALID, convo_store_restore(fx->store, key, NULL, NULL, &err));
+	must_fail_with(CONVO_E_INVALID, convo_store_purge(fx->store, key, NULL, NULL, &err));
+	must_fail_with(CONVO_E_INVALID,
+		       convo_store_state_set(fx->store, key, &item, 1, NULL, &err));
+	must_fail_with(CONVO_E_INVALID, convo_store_state_list(&state, fx->store, key,
+							       CONVO_SCOPE_SESSION, NULL, &err));
 	must(session == NULL && state == NULL);
 }
 
@@ -379,14 +382,14 @@ static void N1_bad_state_names_are_refused(struct fx *fx)
 		char *value = NULL;
 
 		must_fail_with(CONVO_E_INVALID,
-			       convo_store_state_set(fx->store, &key, items, 2, &err));
+			       convo_store_state_set(fx->store, &key, items, 2, NULL, &err));
 		must_fail_with(CONVO_E_INVALID,
-			       convo_store_state_get(&value, fx->store, &key, bad[i], &err));
+			       convo_store_state_get(&value, fx->store, &key, bad[i], NULL, &err));
 		must_fail_with(CONVO_E_INVALID,
-			       convo_store_state_delete(fx->store, &key, bad[i], &err));
+			       convo_store_state_delete(fx->store, &key, bad[i], NULL, &err));
 	}
 	session = fx_load(fx->store, &key);
-	convo_session_state(session, &names);
+	test_state(session, &names);
 	must_equal(0, names);
 	convo_session_free(session);
 }

@@ -20,7 +20,7 @@ static void S1_create_makes_an_empty_session(struct fx *fx)
 	struct convo_err err;
 	size_t events, names;
 
-	must_pass(convo_store_create(fx->store, &key, NULL, &made, &err));
+	must_pass(convo_store_create(fx->store, &key, NULL, &made, NULL, &err));
 	must_equal_str("s", made.session);
 	session = fx_load(fx->store, &key);
 	meta = convo_session_meta(session);
@@ -33,8 +33,8 @@ static void S1_create_makes_an_empty_session(struct fx *fx)
 	must_equal(0, meta->deleted_ms);
 	must_equal(0, meta->count);
 	must_equal(0, meta->last_seq);
-	convo_session_events(session, &events);
-	convo_session_state(session, &names);
+	test_events(session, &events);
+	test_state(session, &names);
 	must_equal(0, events);
 	must_equal(0, names);
 	must(convo_session_state_get(session, "x") == NULL);
@@ -55,10 +55,10 @@ static void S1_create_takes_title_and_first_state(struct fx *fx)
 	struct convo_err err;
 	size_t count;
 
-	must_pass(convo_store_create(fx->store, &key, &create, NULL, &err));
+	must_pass(convo_store_create(fx->store, &key, &create, NULL, NULL, &err));
 	session = fx_load(fx->store, &key);
 	must_equal_str("a title", convo_session_meta(session)->title);
-	state = convo_session_state(session, &count);
+	state = test_state(session, &count);
 	must_equal(3, count);
 	must_equal_str("app:motd", state[0].name);
 	must_equal_str("plain", state[1].name);
@@ -86,10 +86,11 @@ static void S1_creating_a_live_name_is_refused_and_changes_nothing(struct fx *fx
 	convo_session *session;
 	struct convo_err err;
 
-	must_pass(convo_store_create(fx->store, &key, NULL, &made, &err));
+	must_pass(convo_store_create(fx->store, &key, NULL, &made, NULL, &err));
 	fx_say(fx->store, &key, "kept");
 	memset(&again, 'x', sizeof(again));
-	must_fail_with(CONVO_E_EXISTS, convo_store_create(fx->store, &key, &create, &again, &err));
+	must_fail_with(CONVO_E_EXISTS,
+		       convo_store_create(fx->store, &key, &create, &again, NULL, &err));
 	must(again.session[0] == 'x'); /* untouched on failure */
 	session = fx_load(fx->store, &key);
 	must_equal_str("", convo_session_meta(session)->title);
@@ -109,7 +110,7 @@ static void S1_an_empty_id_asks_for_a_generated_one(struct fx *fx)
 
 	for (int i = 0; i < 20; i++) {
 		key.session = i % 2 ? "" : NULL;
-		must_pass(convo_store_create(fx->store, &key, NULL, &made[i], &err));
+		must_pass(convo_store_create(fx->store, &key, NULL, &made[i], NULL, &err));
 		must(made[i].session[0] != '\0');
 		for (int j = 0; j < i; j++) {
 			must(strcmp(made[i].session, made[j].session) != 0);
@@ -141,7 +142,7 @@ static void race_create(void *ctx, int index)
 		const struct convo_item item = {.name = "by", .json = test_text("%d", index)};
 		const struct convo_create create = {.state = &item, .state_count = 1};
 		struct convo_created made;
-		int rc = convo_store_create(store, &key, &create, &made, &err);
+		int rc = convo_store_create(store, &key, &create, &made, NULL, &err);
 
 		if (rc == 0) {
 			must_equal(0, atomic_fetch_add(&race->winners[i], index + 1));
@@ -212,13 +213,13 @@ static void S2_a_loaded_session_is_a_copy(struct fx *fx)
 	fx_say_state(store, &key, "{\"n\":1}");
 	before = fx_load(store, &key);
 	fx_say_state(store, &key, "{\"n\":2}");
-	must_pass(convo_store_rename(store, &key, "new", &err));
-	must_pass(convo_store_delete(store, &key, &err));
+	must_pass(convo_store_rename(store, &key, "new", NULL, &err));
+	must_pass(convo_store_delete(store, &key, NULL, &err));
 	convo_store_close(store);
 	must_equal(1, convo_session_meta(before)->last_seq);
 	must_equal_str("", convo_session_meta(before)->title);
 	must(json_same("1", convo_session_state_get(before, "n")->json));
-	convo_session_events(before, &count);
+	test_events(before, &count);
 	must_equal(1, count);
 	convo_session_free(before);
 }
@@ -249,9 +250,9 @@ static void view_read(struct viewers *viewers, const struct convo_key *key)
 		const char *want;
 		size_t count;
 
-		must_pass(convo_store_load(&session, viewers->fx->store, key, &last, &err));
+		must_pass(convo_store_load(&session, viewers->fx->store, key, &last, NULL, &err));
 		meta = convo_session_meta(session);
-		events = convo_session_events(session, &count);
+		events = test_events(session, &count);
 		must_equal(meta->last_seq, meta->count);
 		must_equal(meta->last_seq < 3 ? meta->last_seq : 3, count);
 		if (count) {
@@ -294,12 +295,12 @@ static void S2_rename_sets_and_removes_the_title(struct fx *fx)
 	struct convo_key key = fx_key(fx, "s"), absent = fx_key(fx, "absent");
 	struct convo_err err;
 
-	must_fail_with(CONVO_E_NOTFOUND, convo_store_rename(fx->store, &absent, "t", &err));
+	must_fail_with(CONVO_E_NOTFOUND, convo_store_rename(fx->store, &absent, "t", NULL, &err));
 	fx_create(fx->store, &key);
 	for (size_t i = 0; i < sizeof(titles) / sizeof(titles[0]); i++) {
 		convo_session *session;
 
-		must_pass(convo_store_rename(fx->store, &key, titles[i], &err));
+		must_pass(convo_store_rename(fx->store, &key, titles[i], NULL, &err));
 		session = fx_load(fx->store, &key);
 		must_equal_str(titles[i] ? titles[i] : "", convo_session_meta(session)->title);
 		convo_session_free(session);
@@ -314,7 +315,7 @@ static void life_fill(struct fx *fx, const struct convo_key *key, struct convo_c
 	const struct convo_create create = {.title = "old", .state = &item, .state_count = 1};
 	struct convo_err err;
 
-	must_pass(convo_store_create(fx->store, key, &create, made, &err));
+	must_pass(convo_store_create(fx->store, key, &create, made, NULL, &err));
 	fx_say_n(fx->store, key, 3);
 	fx_say_state(fx->store, key, "{\"older\":2}");
 }
@@ -327,15 +328,15 @@ static void life_must_be_new(convo_store *store, const struct convo_key *key,
 	struct convo_err err;
 	size_t count, names;
 
-	must_pass(convo_store_create(store, key, NULL, &made, &err));
+	must_pass(convo_store_create(store, key, NULL, &made, NULL, &err));
 	must(strcmp(old->generation, made.generation) != 0);
 	session = fx_load(store, key);
 	must_equal_str(made.generation, convo_session_meta(session)->generation);
 	must_equal_str("", convo_session_meta(session)->title);
 	must_equal(0, convo_session_meta(session)->last_seq);
 	must_equal(0, convo_session_meta(session)->count);
-	convo_session_events(session, &count);
-	convo_session_state(session, &names);
+	test_events(session, &count);
+	test_state(session, &names);
 	must_equal(0, count);
 	must_equal(0, names);
 	convo_session_free(session);
@@ -349,7 +350,7 @@ static void S5_a_name_deleted_and_created_again_begins_anew(struct fx *fx)
 	struct convo_err err;
 
 	life_fill(fx, &key, &made);
-	must_pass(convo_store_delete(fx->store, &key, &err));
+	must_pass(convo_store_delete(fx->store, &key, NULL, &err));
 	life_must_be_new(fx->store, &key, &made);
 }
 
@@ -360,8 +361,8 @@ static void S5_a_name_purged_and_created_again_begins_anew(struct fx *fx)
 	struct convo_err err;
 
 	life_fill(fx, &key, &made);
-	must_pass(convo_store_delete(fx->store, &key, &err));
-	must_pass(convo_store_purge(fx->store, &key, NULL, &err));
+	must_pass(convo_store_delete(fx->store, &key, NULL, &err));
+	must_pass(convo_store_purge(fx->store, &key, NULL, NULL, &err));
 	life_must_be_new(fx->store, &key, &made);
 }
 
@@ -374,7 +375,7 @@ static void S5_a_name_gone_at_once_and_created_again_begins_anew(struct fx *fx)
 	struct convo_err err;
 
 	life_fill(&mine, &key, &made);
-	must_pass(convo_store_delete(mine.store, &key, &err));
+	must_pass(convo_store_delete(mine.store, &key, NULL, &err));
 	must_equal(0, fx_count(mine.store, fx->app, "u", CONVO_LIST_TRASH));
 	life_must_be_new(mine.store, &key, &made);
 }
@@ -401,20 +402,20 @@ static void S5_late_writers_of_the_old_life_are_refused(struct fx *fx)
 
 	life_fill(fx, &key, &made);
 	old.generation = made.generation;
-	must_pass(convo_store_append(fx->store, &key, &old, &event, 1, NULL, &err));
-	must_pass(convo_store_delete(fx->store, &key, &err));
+	must_pass(convo_store_append(fx->store, &key, &old, &event, 1, NULL, NULL, &err));
+	must_pass(convo_store_delete(fx->store, &key, NULL, &err));
 	must_fail_with(CONVO_E_NOTFOUND,
-		       convo_store_append(fx->store, &key, &old, &event, 1, NULL, &err));
+		       convo_store_append(fx->store, &key, &old, &event, 1, NULL, NULL, &err));
 	fx_create(fx->store, &key);
 	fx_say(fx->store, &key, "new");
 	must_fail_with(CONVO_E_CONFLICT,
-		       convo_store_append(fx->store, &key, &old, &event, 1, NULL, &err));
+		       convo_store_append(fx->store, &key, &old, &event, 1, NULL, NULL, &err));
 	must_equal(1, err.last_seq);
 	must_equal(1, fx_last_seq(fx->store, &key));
 	/* also when it would be a retry: the id is of the old life */
 	event.id = fx_uuid();
 	must_fail_with(CONVO_E_CONFLICT,
-		       convo_store_append(fx->store, &key, &old, &event, 1, NULL, &err));
+		       convo_store_append(fx->store, &key, &old, &event, 1, NULL, NULL, &err));
 }
 
 /* The id of an event of the old life is free in the new one. */
@@ -427,11 +428,11 @@ static void S5_event_ids_of_the_old_life_do_not_count(struct fx *fx)
 
 	fx_create(fx->store, &key);
 	fx_say_n(fx->store, &key, 4);
-	must_pass(convo_store_append(fx->store, &key, NULL, &event, 1, &seq, &err));
+	must_pass(convo_store_append(fx->store, &key, NULL, &event, 1, &seq, NULL, &err));
 	must_equal(5, seq);
-	must_pass(convo_store_delete(fx->store, &key, &err));
+	must_pass(convo_store_delete(fx->store, &key, NULL, &err));
 	fx_create(fx->store, &key);
-	must_pass(convo_store_append(fx->store, &key, NULL, &event, 1, &seq, &err));
+	must_pass(convo_store_append(fx->store, &key, NULL, &event, 1, &seq, NULL, &err));
 	must_equal(1, seq);
 }
 
@@ -449,8 +450,8 @@ static void life_churn(void *ctx, int index)
 	struct convo_err err;
 
 	for (int i = 0; index == 0 && i < 40; i++) {
-		must_pass(convo_store_delete(store, &key, &err));
-		must_pass(convo_store_create(store, &key, NULL, NULL, &err));
+		must_pass(convo_store_delete(store, &key, NULL, &err));
+		must_pass(convo_store_create(store, &key, NULL, NULL, NULL, &err));
 		if (i == 39)
 			atomic_store(&lives->ended, 1);
 	}
@@ -459,7 +460,7 @@ static void life_churn(void *ctx, int index)
 		int rc;
 
 		event.state = test_text("{\"w%d\":1}", index);
-		rc = convo_store_append(store, &key, NULL, &event, 1, NULL, &err);
+		rc = convo_store_append(store, &key, NULL, &event, 1, NULL, NULL, &err);
 		if (rc != 0 && rc != CONVO_E_NOTFOUND)
 			must_not_reach("append gave %d: %s", rc, err.text);
 	}
@@ -478,7 +479,7 @@ static void S5_lives_do_not_mix_while_others_write(struct fx *fx)
 	fx_must_run(session, 1, (size_t)convo_session_meta(session)->last_seq);
 	convo_session_free(session);
 	must_equal(40, fx_count(fx->store, fx->app, "u", CONVO_LIST_TRASH));
-	must_pass(convo_store_purge(fx->store, &key, NULL, &err));
+	must_pass(convo_store_purge(fx->store, &key, NULL, NULL, &err));
 	must_equal(0, fx_count(fx->store, fx->app, "u", CONVO_LIST_TRASH));
 	must_equal(1, fx_count(fx->store, fx->app, "u", CONVO_LIST_LIVE));
 }

@@ -16,8 +16,8 @@ static void state_must_list(convo_store *store, const struct convo_key *key, uns
 	struct convo_err err;
 	size_t count, len = 0;
 
-	must_pass(convo_store_state_list(&state, store, key, scopes, &err));
-	items = convo_state_items(state, &count);
+	must_pass(convo_store_state_list(&state, store, key, scopes, NULL, &err));
+	items = test_items(state, &count);
 	for (size_t i = 0; i < count; i++)
 		len += (size_t)snprintf(got + len, sizeof(got) - len, "%s%s", i ? " " : "",
 					items[i].name);
@@ -37,15 +37,15 @@ static void T1_names_are_set_read_and_removed_in_each_scope(struct fx *fx)
 		const struct convo_item none = {.name = name, .json = " null "};
 
 		fx_must_have(fx->store, &key, name, NULL);
-		must_pass(convo_store_state_delete(fx->store, &key, name, &err)); /* absent */
+		must_pass(convo_store_state_delete(fx->store, &key, name, NULL, &err)); /* absent */
 		fx_set(fx->store, &key, name, "{\"a\":1}");
 		fx_must_have(fx->store, &key, name, "{\"a\":1}");
 		fx_set(fx->store, &key, name, "[2]");
 		fx_must_have(fx->store, &key, name, "[2]");
-		must_pass(convo_store_state_delete(fx->store, &key, name, &err));
+		must_pass(convo_store_state_delete(fx->store, &key, name, NULL, &err));
 		fx_must_have(fx->store, &key, name, NULL);
 		fx_set(fx->store, &key, name, "3");
-		must_pass(convo_store_state_set(fx->store, &key, &none, 1, &err));
+		must_pass(convo_store_state_set(fx->store, &key, &none, 1, NULL, &err));
 		fx_must_have(fx->store, &key, name, NULL);
 		fx_set(fx->store, &key, name, "4");
 		fx_set(fx->store, &key, name, NULL);
@@ -72,8 +72,10 @@ static void T1_lists_hold_the_scopes_asked_for_sorted(struct fx *fx)
 	state_must_list(fx->store, &key, user | app, "app:x user:a user:b");
 	state_must_list(fx->store, &key, session | user | app,
 			"B a aa app:x b user:a user:b z \xc3\xa9");
-	must_fail_with(CONVO_E_INVALID, convo_store_state_list(&state, fx->store, &key, 0, &err));
-	must_fail_with(CONVO_E_INVALID, convo_store_state_list(&state, fx->store, &key, 8, &err));
+	must_fail_with(CONVO_E_INVALID,
+		       convo_store_state_list(&state, fx->store, &key, 0, NULL, &err));
+	must_fail_with(CONVO_E_INVALID,
+		       convo_store_state_list(&state, fx->store, &key, 8, NULL, &err));
 }
 
 /* User and app state need no session, app state no user. */
@@ -96,17 +98,17 @@ static void T1_a_key_needs_what_its_scopes_need(struct fx *fx)
 	state_must_list(fx->store, &app_key, CONVO_SCOPE_APP, "app:n");
 	fx_set(fx->store, &absent, "user:m", "3");
 	must_fail_with(CONVO_E_INVALID,
-		       convo_store_state_set(fx->store, &app_key, &user_item, 1, &err));
+		       convo_store_state_set(fx->store, &app_key, &user_item, 1, NULL, &err));
 	must_fail_with(CONVO_E_INVALID,
-		       convo_store_state_set(fx->store, &user_key, &plain, 1, &err));
+		       convo_store_state_set(fx->store, &user_key, &plain, 1, NULL, &err));
 	must_fail_with(CONVO_E_INVALID,
-		       convo_store_state_get(&value, fx->store, &app_key, "user:n", &err));
+		       convo_store_state_get(&value, fx->store, &app_key, "user:n", NULL, &err));
 	must_fail_with(CONVO_E_INVALID, convo_store_state_list(&state, fx->store, &user_key,
-							       CONVO_SCOPE_SESSION, &err));
+							       CONVO_SCOPE_SESSION, NULL, &err));
 	must_fail_with(CONVO_E_NOTFOUND,
-		       convo_store_state_set(fx->store, &absent, &plain, 1, &err));
+		       convo_store_state_set(fx->store, &absent, &plain, 1, NULL, &err));
 	must_fail_with(CONVO_E_NOTFOUND, convo_store_state_list(&state, fx->store, &absent,
-								CONVO_SCOPE_SESSION, &err));
+								CONVO_SCOPE_SESSION, NULL, &err));
 	must(state == NULL && value == NULL);
 }
 
@@ -125,13 +127,15 @@ static void T1_a_set_of_several_names_is_all_or_none(struct fx *fx)
 
 	fx_create(fx->store, &key);
 	fx_set(fx->store, &key, "gone", "1");
-	must_pass(convo_store_state_set(fx->store, &key, good, 5, &err));
+	must_pass(convo_store_state_set(fx->store, &key, good, 5, NULL, &err));
 	state_must_list(fx->store, &key, 7, "a app:a user:a");
-	must_fail_with(CONVO_E_INVALID, convo_store_state_set(fx->store, &key, bad, 3, &err));
-	must_fail_with(CONVO_E_NOTFOUND, convo_store_state_set(fx->store, &absent, bad, 2, &err));
+	must_fail_with(CONVO_E_INVALID, convo_store_state_set(fx->store, &key, bad, 3, NULL, &err));
+	must_fail_with(CONVO_E_NOTFOUND,
+		       convo_store_state_set(fx->store, &absent, bad, 2, NULL, &err));
 	state_must_list(fx->store, &key, 7, "a app:a user:a");
-	must_pass(convo_store_state_set(fx->store, &key, NULL, 0, &err)); /* nothing to do */
-	must_fail_with(CONVO_E_INVALID, convo_store_state_set(fx->store, &key, NULL, 1, &err));
+	must_pass(convo_store_state_set(fx->store, &key, NULL, 0, NULL, &err)); /* nothing to do */
+	must_fail_with(CONVO_E_INVALID,
+		       convo_store_state_set(fx->store, &key, NULL, 1, NULL, &err));
 }
 
 struct pairs {
@@ -152,7 +156,7 @@ static void pair_run(void *ctx, int index)
 						   {.name = "y", .json = n},
 						   {.name = "user:x", .json = n}};
 
-		must_pass(convo_store_state_set(pairs->fx->store, &key, items, 3, &err));
+		must_pass(convo_store_state_set(pairs->fx->store, &key, items, 3, NULL, &err));
 	}
 	if (index < 2)
 		atomic_fetch_sub(&pairs->writers, 1);
@@ -162,8 +166,9 @@ static void pair_run(void *ctx, int index)
 		size_t count;
 
 		must_pass(convo_store_state_list(&state, pairs->fx->store, &key,
-						 CONVO_SCOPE_SESSION | CONVO_SCOPE_USER, &err));
-		items = convo_state_items(state, &count);
+						 CONVO_SCOPE_SESSION | CONVO_SCOPE_USER, NULL,
+						 &err));
+		items = test_items(state, &count);
 		must_equal(3, count);
 		must(json_same(items[0].json, items[1].json)); /* user:x, x, y */
 		must(json_same(items[1].json, items[2].json));
@@ -205,8 +210,8 @@ static void T1_names_set_at_once_lose_nothing(struct fx *fx)
 		convo_state *state = NULL;
 		size_t count;
 
-		must_pass(convo_store_state_list(&state, fx->store, &key, scopes[i], &err));
-		convo_state_items(state, &count);
+		must_pass(convo_store_state_list(&state, fx->store, &key, scopes[i], NULL, &err));
+		test_items(state, &count);
 		must_equal(125, count);
 		convo_state_free(state);
 	}
@@ -246,7 +251,7 @@ static void T1_temp_names_are_never_there(struct fx *fx)
 	fx_set(fx->store, &key, "temp:n", "1");
 	fx_must_have(fx->store, &key, "temp:n", NULL);
 	fx_must_have(fx->store, &key, "n", NULL);
-	must_pass(convo_store_state_delete(fx->store, &key, "temp:n", &err));
+	must_pass(convo_store_state_delete(fx->store, &key, "temp:n", NULL, &err));
 	state_must_list(fx->store, &key, 7, "");
 }
 

@@ -59,7 +59,7 @@ void fx_create(convo_store *store, const struct convo_key *key)
 {
 	struct convo_err err;
 
-	must_pass(convo_store_create(store, key, NULL, NULL, &err));
+	must_pass(convo_store_create(store, key, NULL, NULL, NULL, &err));
 }
 
 struct convo_event fx_event(const char *id, const char *text)
@@ -78,7 +78,7 @@ int64_t fx_say(convo_store *store, const struct convo_key *key, const char *text
 	struct convo_err err;
 	int64_t seq = 0;
 
-	must_pass(convo_store_append(store, key, NULL, &event, 1, &seq, &err));
+	must_pass(convo_store_append(store, key, NULL, &event, 1, &seq, NULL, &err));
 	return seq;
 }
 
@@ -98,7 +98,7 @@ int64_t fx_say_state(convo_store *store, const struct convo_key *key, const char
 	int64_t seq = 0;
 
 	event.state = state;
-	must_pass(convo_store_append(store, key, NULL, &event, 1, &seq, &err));
+	must_pass(convo_store_append(store, key, NULL, &event, 1, &seq, NULL, &err));
 	return seq;
 }
 
@@ -107,7 +107,7 @@ convo_session *fx_load(convo_store *store, const struct convo_key *key)
 	convo_session *session = NULL;
 	struct convo_err err;
 
-	must_pass(convo_store_load(&session, store, key, NULL, &err));
+	must_pass(convo_store_load(&session, store, key, NULL, NULL, &err));
 	must(session != NULL);
 	return session;
 }
@@ -119,7 +119,7 @@ int64_t fx_last_seq(convo_store *store, const struct convo_key *key)
 	struct convo_err err;
 	int64_t seq;
 
-	must_pass(convo_store_load(&session, store, key, &none, &err));
+	must_pass(convo_store_load(&session, store, key, &none, NULL, &err));
 	seq = convo_session_meta(session)->last_seq;
 	convo_session_free(session);
 	return seq;
@@ -130,7 +130,7 @@ void fx_must_be_absent(convo_store *store, const struct convo_key *key)
 	convo_session *session = NULL;
 	struct convo_err err;
 
-	must_fail_with(CONVO_E_NOTFOUND, convo_store_load(&session, store, key, NULL, &err));
+	must_fail_with(CONVO_E_NOTFOUND, convo_store_load(&session, store, key, NULL, NULL, &err));
 	must(session == NULL);
 }
 
@@ -139,7 +139,7 @@ void fx_set(convo_store *store, const struct convo_key *key, const char *name, c
 	const struct convo_item item = {.name = name, .json = json};
 	struct convo_err err;
 
-	must_pass(convo_store_state_set(store, key, &item, 1, &err));
+	must_pass(convo_store_state_set(store, key, &item, 1, NULL, &err));
 }
 
 void fx_must_have(convo_store *store, const struct convo_key *key, const char *name,
@@ -150,11 +150,11 @@ void fx_must_have(convo_store *store, const struct convo_key *key, const char *n
 
 	if (!json) {
 		must_fail_with(CONVO_E_NOTFOUND,
-			       convo_store_state_get(&got, store, key, name, &err));
+			       convo_store_state_get(&got, store, key, name, NULL, &err));
 		must(got == NULL);
 		return;
 	}
-	must_pass(convo_store_state_get(&got, store, key, name, &err));
+	must_pass(convo_store_state_get(&got, store, key, name, NULL, &err));
 	if (!json_same(json, got))
 		must_not_reach("%.200s is %.500s, not %.500s", name, got, json);
 	free(got);
@@ -169,7 +169,7 @@ size_t fx_count(convo_store *store, const char *app, const char *user, enum conv
 
 	must_pass(convo_cursor_new(&cursor, app, user, what, &err));
 	do {
-		must_pass(convo_store_list(store, cursor, 100, &metas, &count, &err));
+		must_pass(test_list(store, cursor, 100, &metas, &count, &err));
 		total += count;
 	} while (count > 0);
 	convo_cursor_free(cursor);
@@ -179,7 +179,7 @@ size_t fx_count(convo_store *store, const char *app, const char *user, enum conv
 void fx_must_run(const convo_session *session, int64_t first, size_t n)
 {
 	size_t count;
-	const struct convo_event *events = convo_session_events(session, &count);
+	const struct convo_event *events = test_events(session, &count);
 
 	must_equal(n, count);
 	for (size_t i = 0; i < n; i++)

@@ -12,7 +12,7 @@ static void trash_delete(convo_store *store, const struct convo_key *key)
 {
 	struct convo_err err;
 
-	must_pass(convo_store_delete(store, key, &err));
+	must_pass(convo_store_delete(store, key, NULL, &err));
 }
 
 /* The generations of a name's trash, last deleted first. */
@@ -26,7 +26,7 @@ static size_t trash_list(convo_store *store, const struct convo_key *key,
 
 	must_pass(convo_cursor_new(&cursor, key->app, key->user, CONVO_LIST_TRASH, &err));
 	do {
-		must_pass(convo_store_list(store, cursor, 2, &metas, &count, &err));
+		must_pass(test_list(store, cursor, 2, &metas, &count, &err));
 		for (size_t i = 0; i < count; i++) {
 			must(metas[i].deleted_ms > 0);
 			if (strcmp(metas[i].session, key->session) == 0 && found < max)
@@ -45,7 +45,7 @@ static void trash_life(struct fx *fx, const struct convo_key *key, const char *m
 	struct convo_created made;
 	struct convo_err err;
 
-	must_pass(convo_store_create(fx->store, key, &create, &made, &err));
+	must_pass(convo_store_create(fx->store, key, &create, &made, NULL, &err));
 	fx_say(fx->store, key, mark);
 	fx_set(fx->store, key, "mark", test_text("\"%s\"", mark));
 	memcpy(generation, made.generation, CONVO_UUID_SIZE);
@@ -63,7 +63,7 @@ static void trash_must_live(struct fx *fx, const struct convo_key *key, const ch
 	must_equal(0, meta->deleted_ms);
 	fx_must_run(session, 1, 1);
 	must(json_same(test_text("{\"role\":\"user\",\"content\":\"%s\"}", mark),
-		       convo_session_events(session, NULL)->message));
+		       test_events(session, NULL)->message));
 	must(json_same(test_text("\"%s\"", mark), convo_session_state_get(session, "mark")->json));
 	convo_session_free(session);
 }
@@ -81,11 +81,12 @@ static void S4_delete_hides_a_session_at_once(struct fx *fx)
 	trash_delete(fx->store, &key);
 	fx_must_be_absent(fx->store, &key);
 	must_fail_with(CONVO_E_NOTFOUND,
-		       convo_store_append(fx->store, &key, NULL, &event, 1, NULL, &err));
-	must_fail_with(CONVO_E_NOTFOUND, convo_store_rename(fx->store, &key, "t", &err));
+		       convo_store_append(fx->store, &key, NULL, &event, 1, NULL, NULL, &err));
+	must_fail_with(CONVO_E_NOTFOUND, convo_store_rename(fx->store, &key, "t", NULL, &err));
+	must_fail_with(CONVO_E_NOTFOUND, convo_store_state_list(&state, fx->store, &key,
+								CONVO_SCOPE_SESSION, NULL, &err));
 	must_fail_with(CONVO_E_NOTFOUND,
-		       convo_store_state_list(&state, fx->store, &key, CONVO_SCOPE_SESSION, &err));
-	must_fail_with(CONVO_E_NOTFOUND, convo_store_state_delete(fx->store, &key, "a", &err));
+		       convo_store_state_delete(fx->store, &key, "a", NULL, &err));
 	fx_must_have(fx->store, &key, "a", NULL);
 	fx_must_have(fx->store, &key, "user:a", "2"); /* not the session's */
 	fx_must_have(fx->store, &key, "app:a", "3");
@@ -115,12 +116,12 @@ static void S4_restore_brings_a_session_back_as_it_was(struct fx *fx)
 	struct convo_err err;
 	size_t count;
 
-	must_pass(convo_store_create(fx->store, &key, &create, &made, &err));
+	must_pass(convo_store_create(fx->store, &key, &create, &made, NULL, &err));
 	fx_say_n(fx->store, &key, 3);
 	fx_say_state(fx->store, &key, "{\"a\":[1],\"b\":2}");
 	before = fx_load(fx->store, &key);
 	trash_delete(fx->store, &key);
-	must_pass(convo_store_restore(fx->store, &key, NULL, &err));
+	must_pass(convo_store_restore(fx->store, &key, NULL, NULL, &err));
 	after = fx_load(fx->store, &key);
 	meta = convo_session_meta(after);
 	must_equal_str("title", meta->title);
@@ -131,12 +132,11 @@ static void S4_restore_brings_a_session_back_as_it_was(struct fx *fx)
 	must_equal(0, meta->deleted_ms);
 	fx_must_run(after, 1, 4);
 	for (int i = 0; i < 4; i++) {
-		must_equal_str(convo_session_events(before, NULL)[i].id,
-			       convo_session_events(after, NULL)[i].id);
-		must(json_same(convo_session_events(before, NULL)[i].message,
-			       convo_session_events(after, NULL)[i].message));
+		must_equal_str(test_events(before, NULL)[i].id, test_events(after, NULL)[i].id);
+		must(json_same(test_events(before, NULL)[i].message,
+			       test_events(after, NULL)[i].message));
 	}
-	convo_session_state(after, &count);
+	test_state(after, &count);
 	must_equal(2, count);
 	must(json_same("[1]", convo_session_state_get(after, "a")->json));
 	must_equal(0, fx_count(fx->store, fx->app, "u", CONVO_LIST_TRASH));
@@ -151,11 +151,13 @@ static void S4_restoring_what_is_not_in_the_trash_is_not_found(struct fx *fx)
 	char generation[CONVO_UUID_SIZE];
 	struct convo_err err;
 
-	must_fail_with(CONVO_E_NOTFOUND, convo_store_restore(fx->store, &key, NULL, &err));
+	must_fail_with(CONVO_E_NOTFOUND, convo_store_restore(fx->store, &key, NULL, NULL, &err));
 	trash_life(fx, &key, "one", generation);
-	must_fail_with(CONVO_E_NOTFOUND, convo_store_restore(fx->store, &other, NULL, &err));
-	must_fail_with(CONVO_E_NOTFOUND, convo_store_restore(fx->store, &other, generation, &err));
-	must_fail_with(CONVO_E_NOTFOUND, convo_store_restore(fx->store, &key, fx_uuid(), &err));
+	must_fail_with(CONVO_E_NOTFOUND, convo_store_restore(fx->store, &other, NULL, NULL, &err));
+	must_fail_with(CONVO_E_NOTFOUND,
+		       convo_store_restore(fx->store, &other, generation, NULL, &err));
+	must_fail_with(CONVO_E_NOTFOUND,
+		       convo_store_restore(fx->store, &key, fx_uuid(), NULL, &err));
 	fx_must_be_absent(fx->store, &key);
 }
 
@@ -168,14 +170,15 @@ static void S4_restoring_onto_a_live_name_is_refused(struct fx *fx)
 
 	trash_life(fx, &key, "old", generation);
 	fx_create(fx->store, &key);
-	must_fail_with(CONVO_E_EXISTS, convo_store_restore(fx->store, &key, NULL, &err));
-	must_fail_with(CONVO_E_EXISTS, convo_store_restore(fx->store, &key, generation, &err));
+	must_fail_with(CONVO_E_EXISTS, convo_store_restore(fx->store, &key, NULL, NULL, &err));
+	must_fail_with(CONVO_E_EXISTS,
+		       convo_store_restore(fx->store, &key, generation, NULL, &err));
 	session = fx_load(fx->store, &key);
 	must_equal(0, convo_session_meta(session)->last_seq);
 	convo_session_free(session);
 	must_equal(1, fx_count(fx->store, fx->app, "u", CONVO_LIST_TRASH));
 	trash_delete(fx->store, &key);
-	must_pass(convo_store_restore(fx->store, &key, generation, &err));
+	must_pass(convo_store_restore(fx->store, &key, generation, NULL, &err));
 	trash_must_live(fx, &key, "old", generation);
 }
 
@@ -191,23 +194,23 @@ static void S4_the_trash_keeps_every_life_of_a_name(struct fx *fx)
 	for (int i = 0; i < 4; i++)
 		must_equal_str(made[3 - i], listed[i]);
 	/* the last deleted one, unless another is asked for, in any case */
-	must_pass(convo_store_restore(fx->store, &key, NULL, &err));
+	must_pass(convo_store_restore(fx->store, &key, NULL, NULL, &err));
 	trash_must_live(fx, &key, "3", made[3]);
 	trash_delete(fx->store, &key);
-	must_pass(convo_store_restore(fx->store, &key, made[1], &err));
+	must_pass(convo_store_restore(fx->store, &key, made[1], NULL, &err));
 	trash_must_live(fx, &key, "1", made[1]);
 	must_equal(3, trash_list(fx->store, &key, listed, 8));
 	trash_delete(fx->store, &key); /* now life 1 is the last deleted */
-	must_pass(convo_store_restore(fx->store, &key, NULL, &err));
+	must_pass(convo_store_restore(fx->store, &key, NULL, NULL, &err));
 	trash_must_live(fx, &key, "1", made[1]);
 	trash_delete(fx->store, &key);
-	must_pass(convo_store_purge(fx->store, &key, made[2], &err));
-	must_fail_with(CONVO_E_NOTFOUND, convo_store_restore(fx->store, &key, made[2], &err));
+	must_pass(convo_store_purge(fx->store, &key, made[2], NULL, &err));
+	must_fail_with(CONVO_E_NOTFOUND, convo_store_restore(fx->store, &key, made[2], NULL, &err));
 	must_equal(3, trash_list(fx->store, &key, listed, 8));
 	must_equal_str(made[1], listed[0]);
 	must_equal_str(made[3], listed[1]);
 	must_equal_str(made[0], listed[2]);
-	must_pass(convo_store_restore(fx->store, &key, made[0], &err));
+	must_pass(convo_store_restore(fx->store, &key, made[0], NULL, &err));
 	trash_must_live(fx, &key, "0", made[0]);
 }
 
@@ -217,16 +220,16 @@ static void S4_purge_removes_for_good(struct fx *fx)
 	char made[3][CONVO_UUID_SIZE], listed[4][CONVO_UUID_SIZE];
 	struct convo_err err;
 
-	must_pass(convo_store_purge(fx->store, &key, NULL, &err)); /* absent: a success */
-	must_pass(convo_store_purge(fx->store, &key, fx_uuid(), &err));
+	must_pass(convo_store_purge(fx->store, &key, NULL, NULL, &err)); /* absent: a success */
+	must_pass(convo_store_purge(fx->store, &key, fx_uuid(), NULL, &err));
 	for (int i = 0; i < 3; i++)
 		trash_life(fx, &key, test_text("%d", i), made[i]);
-	must_pass(convo_store_purge(fx->store, &key, NULL, &err));
+	must_pass(convo_store_purge(fx->store, &key, NULL, NULL, &err));
 	must_equal(0, trash_list(fx->store, &key, listed, 4));
-	must_fail_with(CONVO_E_NOTFOUND, convo_store_restore(fx->store, &key, NULL, &err));
+	must_fail_with(CONVO_E_NOTFOUND, convo_store_restore(fx->store, &key, NULL, NULL, &err));
 	for (int i = 0; i < 3; i++)
 		must_fail_with(CONVO_E_NOTFOUND,
-			       convo_store_restore(fx->store, &key, made[i], &err));
+			       convo_store_restore(fx->store, &key, made[i], NULL, &err));
 	fx_must_be_absent(fx->store, &key);
 }
 
@@ -239,13 +242,13 @@ static void S4_purge_does_not_touch_a_live_session(struct fx *fx)
 
 	trash_life(fx, &key, "old", old);
 	trash_life(fx, &other, "other", others);
-	must_pass(convo_store_create(fx->store, &key, NULL, &made, &err));
+	must_pass(convo_store_create(fx->store, &key, NULL, &made, NULL, &err));
 	fx_say(fx->store, &key, "x");
-	must_pass(convo_store_purge(fx->store, &key, made.generation, &err));
+	must_pass(convo_store_purge(fx->store, &key, made.generation, NULL, &err));
 	must_equal(1, fx_last_seq(fx->store, &key));
-	must_pass(convo_store_purge(fx->store, &key, NULL, &err));
+	must_pass(convo_store_purge(fx->store, &key, NULL, NULL, &err));
 	must_equal(1, fx_last_seq(fx->store, &key));
-	must_pass(convo_store_restore(fx->store, &other, NULL, &err)); /* nor another name */
+	must_pass(convo_store_restore(fx->store, &other, NULL, NULL, &err)); /* nor another name */
 	trash_must_live(fx, &other, "other", others);
 }
 
@@ -261,7 +264,7 @@ static void S4_a_trash_time_of_none_is_gone_at_once(struct fx *fx)
 	trash_delete(store, &key);
 	fx_must_be_absent(store, &key);
 	must_equal(0, fx_count(store, fx->app, "u", CONVO_LIST_TRASH));
-	must_fail_with(CONVO_E_NOTFOUND, convo_store_restore(store, &key, NULL, &err));
+	must_fail_with(CONVO_E_NOTFOUND, convo_store_restore(store, &key, NULL, NULL, &err));
 	must_equal(0, fx_count(store, fx->app, "u", CONVO_LIST_LIVE));
 }
 
@@ -280,10 +283,10 @@ static void S4_the_trash_ends_with_its_time(struct fx *fx)
 	cv_clock_shift_us(7 * DAY_US + 60 * SECOND_US);
 	must_equal(1, trash_list(fx->store, &key, listed, 4));
 	must_equal_str(made[1], listed[0]);
-	must_fail_with(CONVO_E_NOTFOUND, convo_store_restore(fx->store, &key, made[0], &err));
+	must_fail_with(CONVO_E_NOTFOUND, convo_store_restore(fx->store, &key, made[0], NULL, &err));
 	cv_clock_shift_us(11 * DAY_US);
 	must_equal(0, trash_list(fx->store, &key, listed, 4));
-	must_fail_with(CONVO_E_NOTFOUND, convo_store_restore(fx->store, &key, NULL, &err));
+	must_fail_with(CONVO_E_NOTFOUND, convo_store_restore(fx->store, &key, NULL, NULL, &err));
 	fx_create(fx->store, &key);
 }
 
@@ -301,8 +304,8 @@ static void S4_a_lifetime_stands_still_in_the_trash(struct fx *fx)
 	trash_delete(store, &key);
 	cv_clock_shift_us(10 * HOUR_US);
 	must_equal(1, fx_count(store, fx->app, "u", CONVO_LIST_TRASH));
-	must_pass(convo_store_clean(store, &removed, &err)); /* not expired: in the trash */
-	must_pass(convo_store_restore(store, &key, NULL, &err));
+	must_pass(convo_store_clean(store, &removed, NULL, &err)); /* not expired: in the trash */
+	must_pass(convo_store_restore(store, &key, NULL, NULL, &err));
 	/* this store has a TTL: it starts anew */
 	cv_clock_shift_us(11 * HOUR_US - 60 * SECOND_US);
 	must_equal(0, fx_last_seq(store, &key));
@@ -324,8 +327,8 @@ static void S4_a_lifetime_goes_on_after_the_trash(struct fx *fx)
 	trash_delete(store, &key);
 	trash_delete(fx->store, &ever);
 	cv_clock_shift_us(10 * HOUR_US);
-	must_pass(convo_store_restore(fx->store, &key, NULL, &err));
-	must_pass(convo_store_restore(fx->store, &ever, NULL, &err));
+	must_pass(convo_store_restore(fx->store, &key, NULL, NULL, &err));
+	must_pass(convo_store_restore(fx->store, &ever, NULL, NULL, &err));
 	cv_clock_shift_us(10 * HOUR_US + HOUR_US / 2 - 60 * SECOND_US);
 	must_equal(0, fx_last_seq(fx->store, &key));
 	cv_clock_shift_us(10 * HOUR_US + HOUR_US / 2 + 60 * SECOND_US);
@@ -345,7 +348,7 @@ static void S4_an_expired_session_does_not_go_to_the_trash(struct fx *fx)
 	cv_clock_shift_us(2 * HOUR_US);
 	trash_delete(store, &key); /* absent: a success */
 	must_equal(0, fx_count(store, fx->app, "u", CONVO_LIST_TRASH));
-	must_fail_with(CONVO_E_NOTFOUND, convo_store_restore(store, &key, NULL, &err));
+	must_fail_with(CONVO_E_NOTFOUND, convo_store_restore(store, &key, NULL, NULL, &err));
 }
 
 struct tossers {
@@ -366,13 +369,13 @@ static void trash_toss(void *ctx, int index)
 		if ((i + index) % 3 == 0) {
 			trash_delete(t->fx->store, &key);
 		} else if ((i + index) % 3 == 1) {
-			rc = convo_store_restore(t->fx->store, &key, NULL, &err);
+			rc = convo_store_restore(t->fx->store, &key, NULL, NULL, &err);
 			if (rc == 0)
 				atomic_fetch_add(&t->restored, 1);
 			else if (rc != CONVO_E_EXISTS && rc != CONVO_E_NOTFOUND)
 				must_not_reach("restore gave %d: %s", rc, err.text);
 		} else {
-			rc = convo_store_create(t->fx->store, &key, NULL, NULL, &err);
+			rc = convo_store_create(t->fx->store, &key, NULL, NULL, NULL, &err);
 			if (rc == 0)
 				atomic_fetch_add(&t->created, 1);
 			else if (rc != CONVO_E_EXISTS)

@@ -179,7 +179,7 @@ static void N2_state_values_come_back_from_create_and_delta(struct fx *fx)
 	for (size_t i = 1; i < GOOD_VALUES; i++)
 		items[i - 1] =
 			(struct convo_item){.name = test_text("v%zu", i), .json = good_values[i]};
-	must_pass(convo_store_create(fx->store, &key, &create, NULL, &err));
+	must_pass(convo_store_create(fx->store, &key, &create, NULL, NULL, &err));
 	for (size_t i = 1; i < GOOD_VALUES; i++)
 		fx_say_state(fx->store, &key, test_text("{\"d%zu\": %s}", i, good_values[i]));
 	for (size_t i = 1; i < GOOD_VALUES; i++) {
@@ -203,11 +203,11 @@ static void N2_messages_come_back(struct fx *fx)
 			.extra = test_text("{\"e\":%s}", good_values[i]),
 		};
 
-		must_pass(convo_store_append(fx->store, &key, NULL, &event, 1, NULL, &err));
+		must_pass(convo_store_append(fx->store, &key, NULL, &event, 1, NULL, NULL, &err));
 	}
 	session = fx_load(fx->store, &key);
 	fx_must_run(session, 1, GOOD_VALUES);
-	events = convo_session_events(session, NULL);
+	events = test_events(session, NULL);
 	for (size_t i = 0; i < GOOD_VALUES; i++) {
 		const char *want = test_text("{\"role\":\"user\",\"content\":%s}", good_values[i]);
 
@@ -254,10 +254,10 @@ static void N2_event_fields_come_back(struct fx *fx)
 	struct convo_err err;
 
 	fx_create(fx->store, &key);
-	must_pass(convo_store_append(fx->store, &key, NULL, given, 3, NULL, &err));
+	must_pass(convo_store_append(fx->store, &key, NULL, given, 3, NULL, NULL, &err));
 	session = fx_load(fx->store, &key);
 	fx_must_run(session, 1, 3);
-	e = convo_session_events(session, NULL);
+	e = test_events(session, NULL);
 	must_equal_str("0191e2a4-7b2c-7000-8000-0123456789ab", e[0].id);
 	must_equal_str(odd, e[0].author);
 	must_equal_str(odd, e[0].turn);
@@ -295,9 +295,9 @@ static void N2_empty_is_not_absent(struct fx *fx)
 
 	event.turn = event.model = event.finish_reason = event.error = "";
 	fx_create(fx->store, &key);
-	must_pass(convo_store_append(fx->store, &key, NULL, &event, 1, NULL, &err));
+	must_pass(convo_store_append(fx->store, &key, NULL, &event, 1, NULL, NULL, &err));
 	session = fx_load(fx->store, &key);
-	e = convo_session_events(session, NULL);
+	e = test_events(session, NULL);
 	must_equal_str("", e->turn);
 	must_equal_str("", e->model);
 	must_equal_str("", e->finish_reason);
@@ -315,10 +315,10 @@ static void N2_message_len_bounds_the_message(struct fx *fx)
 	struct convo_err err;
 
 	fx_create(fx->store, &key);
-	must_pass(convo_store_append(fx->store, &key, NULL, &event, 1, NULL, &err));
-	must_pass(convo_store_state_set(fx->store, &key, &item, 1, &err));
+	must_pass(convo_store_append(fx->store, &key, NULL, &event, 1, NULL, NULL, &err));
+	must_pass(convo_store_state_set(fx->store, &key, &item, 1, NULL, &err));
 	session = fx_load(fx->store, &key);
-	must(json_same("{\"role\":\"user\"}", convo_session_events(session, NULL)->message));
+	must(json_same("{\"role\":\"user\"}", test_events(session, NULL)->message));
 	must(json_same("123", convo_session_state_get(session, "n")->json));
 	must_equal(3, convo_session_state_get(session, "n")->json_len);
 	convo_session_free(session);
@@ -342,11 +342,11 @@ static void N2_nesting_is_kept_to_the_depth_and_refused_beyond(struct fx *fx)
 		fx_set(fx->store, &key, "n", deep);
 		fx_must_have(fx->store, &key, "n", deep);
 		must_fail_with(CONVO_E_INVALID,
-			       convo_store_state_set(fx->store, &key, &item, 1, &err));
-		must_fail_with(CONVO_E_INVALID,
-			       convo_store_append(fx->store, &key, NULL, &event, 1, NULL, &err));
+			       convo_store_state_set(fx->store, &key, &item, 1, NULL, &err));
+		must_fail_with(CONVO_E_INVALID, convo_store_append(fx->store, &key, NULL, &event, 1,
+								   NULL, NULL, &err));
 		event.message = test_text("{\"role\":\"user\",\"content\":%s}", in);
-		must_pass(convo_store_append(fx->store, &key, NULL, &event, 1, NULL, &err));
+		must_pass(convo_store_append(fx->store, &key, NULL, &event, 1, NULL, NULL, &err));
 	}
 	must_equal(2, fx_last_seq(fx->store, &key));
 }
@@ -363,9 +363,9 @@ static void N2_bad_json_is_refused_as_state(struct fx *fx)
 		const struct convo_create create = {.state = items, .state_count = 2};
 
 		must_fail_with(CONVO_E_INVALID,
-			       convo_store_state_set(fx->store, &key, items, 2, &err));
+			       convo_store_state_set(fx->store, &key, items, 2, NULL, &err));
 		must_fail_with(CONVO_E_INVALID,
-			       convo_store_create(fx->store, &other, &create, NULL, &err));
+			       convo_store_create(fx->store, &other, &create, NULL, NULL, &err));
 		must(!err.maybe);
 	}
 	fx_must_have(fx->store, &key, "good", NULL);
@@ -381,7 +381,7 @@ static void value_event_must_be_refused(struct fx *fx, const struct convo_key *k
 	int rc;
 
 	rc = must_fail_with(CONVO_E_INVALID,
-			    convo_store_append(fx->store, key, NULL, events, 3, seqs, &err));
+			    convo_store_append(fx->store, key, NULL, events, 3, seqs, NULL, &err));
 	must_equal(CONVO_E_INVALID, rc);
 	must(!err.maybe);
 	for (int i = 0; i < 3; i++)
@@ -479,7 +479,8 @@ static void N2_a_name_twice_in_one_delta_is_refused(struct fx *fx)
 	struct convo_err err;
 
 	fx_create(fx->store, &key);
-	must_fail_with(CONVO_E_INVALID, convo_store_state_set(fx->store, &key, items, 2, &err));
+	must_fail_with(CONVO_E_INVALID,
+		       convo_store_state_set(fx->store, &key, items, 2, NULL, &err));
 	event.state = "{\"a\":1,\"\\u0061\":2}";
 	value_event_must_be_refused(fx, &key, event);
 	fx_must_have(fx->store, &key, "a", NULL);
@@ -495,11 +496,10 @@ static void N2_a_name_twice_in_a_message_means_its_last(struct fx *fx)
 	struct convo_err err;
 
 	fx_create(fx->store, &key);
-	must_pass(convo_store_append(fx->store, &key, NULL, &event, 1, NULL, &err));
+	must_pass(convo_store_append(fx->store, &key, NULL, &event, 1, NULL, NULL, &err));
 	session = fx_load(fx->store, &key);
-	must_equal_str("tool", convo_session_events(session, NULL)->role);
-	must(json_same("{\"role\":\"tool\",\"a\":2}",
-		       convo_session_events(session, NULL)->message));
+	must_equal_str("tool", test_events(session, NULL)->role);
+	must(json_same("{\"role\":\"tool\",\"a\":2}", test_events(session, NULL)->message));
 	convo_session_free(session);
 }
 
@@ -512,13 +512,14 @@ static void N2_titles_come_back_or_are_refused(struct fx *fx)
 	convo_session *session;
 	struct convo_err err;
 
-	must_pass(convo_store_create(fx->store, &key, &create, NULL, &err));
+	must_pass(convo_store_create(fx->store, &key, &create, NULL, NULL, &err));
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
-		must_fail_with(CONVO_E_INVALID, convo_store_rename(fx->store, &key, bad[i], &err));
+		must_fail_with(CONVO_E_INVALID,
+			       convo_store_rename(fx->store, &key, bad[i], NULL, &err));
 	session = fx_load(fx->store, &key);
 	must_equal_str(odd, convo_session_meta(session)->title);
 	convo_session_free(session);
-	must_pass(convo_store_rename(fx->store, &key, test_text("%0255d", 1), &err));
+	must_pass(convo_store_rename(fx->store, &key, test_text("%0255d", 1), NULL, &err));
 	session = fx_load(fx->store, &key);
 	must_equal_str(test_text("%0255d", 1), convo_session_meta(session)->title);
 	convo_session_free(session);
@@ -537,9 +538,9 @@ static void N2_made_messages_can_always_be_stored(struct fx *fx)
 	fx_create(fx->store, &key);
 	must_pass(convo_message_make(&made, "user", nasty, sizeof(nasty) - 1, &err));
 	event.message = made;
-	must_pass(convo_store_append(fx->store, &key, NULL, &event, 1, NULL, &err));
+	must_pass(convo_store_append(fx->store, &key, NULL, &event, 1, NULL, NULL, &err));
 	session = fx_load(fx->store, &key);
-	event = *convo_session_events(session, NULL);
+	event = *test_events(session, NULL);
 	must(json_same(made, event.message));
 	must_pass(convo_message_text(&text, event.message, event.message_len, &err));
 	must_equal_str("a\xef\xbf\xbd"

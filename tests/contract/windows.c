@@ -60,8 +60,8 @@ static void window_must_hold(convo_store *store, const struct convo_key *key,
 	const struct convo_event *events;
 	struct convo_err err;
 
-	must_pass(convo_store_load(&session, store, key, window, &err));
-	events = convo_session_events(session, &count);
+	must_pass(convo_store_load(&session, store, key, window, NULL, &err));
+	events = test_events(session, &count);
 	if (count != n)
 		must_not_reach("kind %d n %zu seq %lld around %lld of %lld..%lld: %zu events, not "
 			       "%zu from %lld",
@@ -115,7 +115,7 @@ static void window_fill(convo_store *store, const struct convo_key *key, const c
 		events[(i - 1) % batch] = fx_event(ids[i], test_text("%zu", i));
 		if (i % batch == 0 || i == n)
 			must_pass(convo_store_append(store, key, NULL, events, (i - 1) % batch + 1,
-						     NULL, &err));
+						     NULL, NULL, &err));
 	}
 }
 
@@ -176,7 +176,8 @@ static void S2_windows_do_not_show_a_batch_beyond_the_limit(struct fx *fx)
 		struct convo_window w = {.kind = CONVO_WINDOW_AROUND, .n = 3, .id = ids[i]};
 		convo_session *session = NULL;
 
-		must_fail_with(CONVO_E_NOTFOUND, convo_store_load(&session, store, &key, &w, &err));
+		must_fail_with(CONVO_E_NOTFOUND,
+			       convo_store_load(&session, store, &key, &w, NULL, &err));
 	}
 }
 
@@ -210,10 +211,12 @@ static void S2_a_window_around_what_is_not_there_is_not_found(struct fx *fx)
 	fx_create(fx->store, &key);
 	fx_create(fx->store, &other);
 	fx_say(fx->store, &key, "x");
-	must_fail_with(CONVO_E_NOTFOUND, convo_store_load(&session, fx->store, &key, &w, &err));
-	must_pass(convo_store_append(fx->store, &other, NULL, &event, 1, NULL, &err));
+	must_fail_with(CONVO_E_NOTFOUND,
+		       convo_store_load(&session, fx->store, &key, &w, NULL, &err));
+	must_pass(convo_store_append(fx->store, &other, NULL, &event, 1, NULL, NULL, &err));
 	w.id = event.id; /* of another session */
-	must_fail_with(CONVO_E_NOTFOUND, convo_store_load(&session, fx->store, &key, &w, &err));
+	must_fail_with(CONVO_E_NOTFOUND,
+		       convo_store_load(&session, fx->store, &key, &w, NULL, &err));
 	must(session == NULL);
 }
 
@@ -227,7 +230,7 @@ static void S2_an_id_is_found_in_any_case(struct fx *fx)
 	struct convo_err err;
 
 	fx_create(fx->store, &key);
-	must_pass(convo_store_append(fx->store, &key, NULL, &event, 1, NULL, &err));
+	must_pass(convo_store_append(fx->store, &key, NULL, &event, 1, NULL, NULL, &err));
 	window_must_hold(fx->store, &key, &w, 1, 1, 1);
 }
 
@@ -248,7 +251,7 @@ static void S2_windows_that_make_no_sense_are_refused(struct fx *fx)
 	fx_create(fx->store, &key);
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
 		must_fail_with(CONVO_E_INVALID,
-			       convo_store_load(&session, fx->store, &key, &bad[i], &err));
+			       convo_store_load(&session, fx->store, &key, &bad[i], NULL, &err));
 	must(session == NULL);
 }
 

@@ -37,7 +37,7 @@ static void must_be_json(const char *text, size_t len)
 static void check_stored(const convo_session *session, const struct convo_event *given)
 {
 	size_t count, i;
-	const struct convo_event *events = convo_session_events(session, &count);
+	const struct convo_event *events = test_events(session, &count);
 	const struct convo_item *items;
 	char *text = NULL;
 
@@ -49,7 +49,7 @@ static void check_stored(const convo_session *session, const struct convo_event 
 	if (convo_message_text(&text, events[0].message, events[0].message_len, NULL) < 0)
 		abort();
 	free(text);
-	items = convo_session_state(session, &count);
+	items = test_state(session, &count);
 	for (i = 0; i < count; i++)
 		must_be_json(items[i].json, items[i].json_len);
 }
@@ -61,14 +61,14 @@ static void forget(convo_store *store)
 	const struct convo_item *items;
 	size_t i, count;
 
-	if (convo_store_delete(store, &key, NULL) < 0)
+	if (convo_store_delete(store, &key, NULL, NULL) < 0)
 		abort();
-	if (convo_store_state_list(&state, store, &key, CONVO_SCOPE_USER | CONVO_SCOPE_APP, NULL) <
-	    0)
+	if (convo_store_state_list(&state, store, &key, CONVO_SCOPE_USER | CONVO_SCOPE_APP, NULL,
+				   NULL) < 0)
 		abort();
-	items = convo_state_items(state, &count);
+	items = test_items(state, &count);
 	for (i = 0; i < count; i++) {
-		if (convo_store_state_delete(store, &key, items[i].name, NULL) < 0)
+		if (convo_store_state_delete(store, &key, items[i].name, NULL, NULL) < 0)
 			abort();
 	}
 	convo_state_free(state);
@@ -93,14 +93,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (strlen(text) < size)
 		event.state = text + strlen(text) + 1;
 
-	if (convo_store_create(store, &key, NULL, NULL, NULL) < 0)
+	if (convo_store_create(store, &key, NULL, NULL, NULL, NULL) < 0)
 		abort();
-	rc = convo_store_append(store, &key, NULL, &event, 1, NULL, NULL);
-	if (convo_store_load(&session, store, &key, NULL, NULL) < 0)
+	rc = convo_store_append(store, &key, NULL, &event, 1, NULL, NULL, NULL);
+	if (convo_store_load(&session, store, &key, NULL, NULL, NULL) < 0)
 		abort();
 	if (rc == 0)
 		check_stored(session, &event);
-	else if (convo_session_events(session, &count) && count)
+	else if (test_events(session, &count) && count)
 		abort();
 	convo_session_free(session);
 	forget(store);

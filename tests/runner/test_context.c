@@ -27,7 +27,7 @@ static int setup(void **state)
 	struct convo_err err;
 
 	must_pass(convo_store_open(&f->store, "memory:", NULL, &err));
-	must_pass(convo_store_create(f->store, &key, NULL, NULL, &err));
+	must_pass(convo_store_create(f->store, &key, NULL, NULL, NULL, &err));
 	*state = f;
 	return 0;
 }
@@ -47,7 +47,7 @@ static void say_event(struct fixture *f, const struct convo_event *event)
 {
 	struct convo_err err;
 
-	must_pass(convo_store_append(f->store, &key, NULL, event, 1, NULL, &err));
+	must_pass(convo_store_append(f->store, &key, NULL, event, 1, NULL, NULL, &err));
 }
 
 static void say_json(struct fixture *f, const char *turn, const char *message)
@@ -95,7 +95,7 @@ static void make(struct sent *sent, struct fixture *f, size_t window, size_t mes
 	struct convo_err err;
 
 	memset(sent, 0, sizeof(*sent));
-	must_pass(convo_store_load(&sent->session, f->store, &key, &last, &err));
+	must_pass(convo_store_load(&sent->session, f->store, &key, &last, NULL, &err));
 	must_pass(cv_context_make(&sent->context, sent->session, &limits, message_of(NULL),
 				  message_of(QUESTION), &err));
 }
@@ -531,7 +531,7 @@ static void history_say(struct history *h, struct open_turn *turn, const char *r
 	snprintf(name, sizeof(name), "t%d", turn->number);
 	snprintf(message, sizeof(message), "{\"role\":\"%s\",\"content\":\"%d.%d\"%s}", role,
 		 turn->number, h->events, more);
-	must_pass(convo_store_append(h->f->store, &key, NULL, &event, 1, NULL, &err));
+	must_pass(convo_store_append(h->f->store, &key, NULL, &event, 1, NULL, NULL, &err));
 	turn->said++;
 }
 
@@ -660,7 +660,7 @@ static void check_rules(const struct history *h, const struct sent *sent, size_t
 static void check_count(const struct sent *sent)
 {
 	size_t loaded;
-	const struct convo_event **events, *all = convo_session_events(sent->session, &loaded);
+	const struct convo_event **events, *all = test_events(sent->session, &loaded);
 	int64_t used, unseen = convo_session_meta(sent->session)->count - (int64_t)loaded;
 
 	(void)all;
@@ -696,8 +696,8 @@ static void every_window_of_any_history_obeys_the_rules(void **state)
 			check_count(&sent);
 			sent_clear(&sent);
 		}
-		must_pass(convo_store_delete(h.f->store, &key, &err));
-		must_pass(convo_store_create(h.f->store, &key, NULL, NULL, &err));
+		must_pass(convo_store_delete(h.f->store, &key, NULL, &err));
+		must_pass(convo_store_create(h.f->store, &key, NULL, NULL, NULL, &err));
 	}
 }
 
@@ -711,7 +711,7 @@ static void every_allocation_of_a_context_may_fail(void **state)
 	say_turns(f, 3);
 	say_json(f, "x", CALLS("call", CALL("x")));
 	say_undo(f, "\\u0078y");
-	must_pass(convo_store_load(&session, f->store, &key, NULL, &err));
+	must_pass(convo_store_load(&session, f->store, &key, NULL, NULL, &err));
 	for (size_t n = 1; test_oom_at(n); n++) {
 		struct runner_context context = {0};
 		int rc = cv_context_make(&context, session, &limits, message_of(NULL),

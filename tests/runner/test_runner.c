@@ -144,7 +144,7 @@ static convo_session *load(struct fixture *f)
 	convo_session *session = NULL;
 	struct convo_err err;
 
-	must_pass(convo_store_load(&session, f->store, &key, NULL, &err));
+	must_pass(convo_store_load(&session, f->store, &key, NULL, NULL, &err));
 	return session;
 }
 
@@ -156,7 +156,7 @@ static const char *stored(struct fixture *f)
 	struct cv_buf all = {0};
 	const char *text;
 	size_t count;
-	const struct convo_event *events = convo_session_events(session, &count);
+	const struct convo_event *events = test_events(session, &count);
 
 	for (size_t i = 0; i < count; i++) {
 		struct convo_err err;
@@ -210,7 +210,7 @@ static void a_turn_creates_the_session_and_stores_both_sides(void **state)
 	must_equal_str("Hello", f->turn->answer->text);
 	session = load(f);
 	must_equal_str("Hi there", convo_session_meta(session)->title);
-	events = convo_session_events(session, NULL);
+	events = test_events(session, NULL);
 	must_equal_str("user", events[0].author);
 	must_equal_str("assistant", events[1].author);
 	must_equal_str(f->turn->id, events[0].turn);
@@ -253,7 +253,7 @@ static void an_existing_session_keeps_its_title(void **state)
 	struct convo_err err;
 	convo_session *session;
 
-	must_pass(convo_store_create(f->store, &key, &create, NULL, &err));
+	must_pass(convo_store_create(f->store, &key, &create, NULL, NULL, &err));
 	must_pass(run(f, "one", &err));
 	must(!f->turn->created);
 	session = load(f);
@@ -297,7 +297,8 @@ static void a_bad_question_stores_nothing_and_asks_nobody(void **state)
 	must_fail_with(CONVO_E_TOOBIG, run(f, large, &err));
 	free(large);
 	must(!f->turn);
-	must_fail_with(CONVO_E_NOTFOUND, convo_store_load(&session, f->store, &key, NULL, &err));
+	must_fail_with(CONVO_E_NOTFOUND,
+		       convo_store_load(&session, f->store, &key, NULL, NULL, &err));
 	must_equal(0, f->script.asked);
 }
 
@@ -331,7 +332,7 @@ static void a_fresh_question_never_joins_a_session(void **state)
 		       convo_runner_run(&f->turn, f->runner, &question, NULL, NULL, &err));
 	must_equal(1, f->script.asked);
 	must_pass(convo_store_load(&session, f->store, &(struct convo_key){"app", "ann", "s"}, NULL,
-				   &err));
+				   NULL, &err));
 	must_equal(2, convo_session_meta(session)->count);
 	convo_session_free(session);
 }
@@ -393,7 +394,7 @@ static void a_model_that_fails_leaves_a_failed_event(void **state)
 	must_equal(1, f->turn->question_seq);
 	must_equal(2, f->turn->answer_seq);
 	session = load(f);
-	events = convo_session_events(session, NULL);
+	events = test_events(session, NULL);
 	must_equal(CONVO_FAILED, events[1].status);
 	must_equal_str("the script says so", events[1].error);
 	must(strstr(events[1].message, "null") != NULL);
@@ -569,7 +570,7 @@ static void delete_session(void *ctx)
 {
 	struct convo_err err;
 
-	must_pass(convo_store_delete(ctx, &key, &err));
+	must_pass(convo_store_delete(ctx, &key, NULL, &err));
 }
 
 static void replace_session(void *ctx)
@@ -577,7 +578,7 @@ static void replace_session(void *ctx)
 	struct convo_err err;
 
 	delete_session(ctx);
-	must_pass(convo_store_create(ctx, &key, NULL, NULL, &err));
+	must_pass(convo_store_create(ctx, &key, NULL, NULL, NULL, &err));
 }
 
 static void a_deleted_session_gets_no_late_answer(void **state)
@@ -593,7 +594,8 @@ static void a_deleted_session_gets_no_late_answer(void **state)
 	must_equal(1, f->turn->question_seq);
 	must_equal(0, f->turn->answer_seq);
 	must_equal_str("Hello", f->turn->answer->text);
-	must_fail_with(CONVO_E_NOTFOUND, convo_store_load(&session, f->store, &key, NULL, &err));
+	must_fail_with(CONVO_E_NOTFOUND,
+		       convo_store_load(&session, f->store, &key, NULL, NULL, &err));
 }
 
 static void another_life_of_the_session_gets_no_late_answer(void **state)
@@ -633,14 +635,14 @@ static void hooks_on(convo_store *store)
 }
 
 static int hook_load(convo_store *store, const struct store_call *call, const struct convo_key *k,
-		     const struct convo_window *window, const unsigned char *around,
-		     struct convo_session *into, struct convo_err *err)
+		     const struct store_window *window, struct convo_session *into,
+		     struct convo_err *err)
 {
 	int rc;
 
 	hooks.loads++;
 	hooks_off(store);
-	rc = cv_backend_memory.load(store, call, k, window, around, into, err);
+	rc = cv_backend_memory.load(store, call, k, window, into, err);
 	if (hooks.after_load)
 		hooks.after_load(store);
 	hooks_on(store);
@@ -784,7 +786,7 @@ static void an_answer_the_store_refuses_is_kept_in_part(void **state)
 	hooks_off(f->store);
 	must_equal_str("u one|a!Hello", stored(f));
 	session = load(f);
-	events = convo_session_events(session, NULL);
+	events = test_events(session, NULL);
 	must_equal_str("the answer could not be stored whole", events[1].error);
 	convo_session_free(session);
 }
@@ -823,7 +825,7 @@ static void create_first(convo_store *store)
 	struct convo_err err;
 
 	hooks.before_create = NULL;
-	must_pass(convo_store_create(store, &key, NULL, NULL, &err));
+	must_pass(convo_store_create(store, &key, NULL, NULL, NULL, &err));
 }
 
 static void losing_the_race_to_create_is_no_failure(void **state)
@@ -892,7 +894,7 @@ static void must_undo(struct fixture *f, const char *want)
 	struct convo_err err;
 	char *text = NULL;
 
-	must_pass(convo_runner_undo(&text, f->runner, "ann", "s", &err));
+	must_pass(convo_runner_undo(&text, f->runner, "ann", "s", NULL, &err));
 	must_equal_str(want, text);
 	free(text);
 }
@@ -911,8 +913,10 @@ static void undo_takes_back_one_turn_after_the_other(void **state)
 	must_equal(3, f->turn->sent);
 	must_undo(f, "four");
 	must_undo(f, "one");
-	must_fail_with(CONVO_E_NOTFOUND, convo_runner_undo(NULL, f->runner, "ann", "s", &err));
-	must_fail_with(CONVO_E_NOTFOUND, convo_runner_undo(NULL, f->runner, "ann", "no", &err));
+	must_fail_with(CONVO_E_NOTFOUND,
+		       convo_runner_undo(NULL, f->runner, "ann", "s", NULL, &err));
+	must_fail_with(CONVO_E_NOTFOUND,
+		       convo_runner_undo(NULL, f->runner, "ann", "no", NULL, &err));
 }
 
 static void undo_takes_back_a_failed_turn(void **state)
@@ -942,8 +946,8 @@ static void undo_takes_the_turn_that_began_last(void **state)
 	};
 	struct convo_err err;
 
-	must_pass(convo_store_create(f->store, &key, NULL, NULL, &err));
-	must_pass(convo_store_append(f->store, &key, NULL, events, 5, NULL, &err));
+	must_pass(convo_store_create(f->store, &key, NULL, NULL, NULL, &err));
+	must_pass(convo_store_append(f->store, &key, NULL, events, 5, NULL, NULL, &err));
 	must_undo(f, "b");
 	must_undo(f, "a");
 }
@@ -956,14 +960,14 @@ static void undo_looks_as_far_back_as_it_takes(void **state)
 
 	must_pass(run(f, "one", &err));
 	for (int i = 0; i < 700; i++)
-		must_pass(convo_store_append(f->store, &key, NULL, &event, 1, NULL, &err));
+		must_pass(convo_store_append(f->store, &key, NULL, &event, 1, NULL, NULL, &err));
 	must_undo(f, "one");
 	/* a turn that began before the first window and ended in it */
 	must_pass(run(f, "two", &err));
 	event.turn = f->turn->id;
 	event.message = "{\"role\":\"assistant\",\"content\":\"more\"}";
 	for (int i = 0; i < 100; i++)
-		must_pass(convo_store_append(f->store, &key, NULL, &event, 1, NULL, &err));
+		must_pass(convo_store_append(f->store, &key, NULL, &event, 1, NULL, NULL, &err));
 	must_undo(f, "two");
 }
 
@@ -1046,7 +1050,7 @@ static void must_be_whole(struct fixture *f, size_t turns)
 	convo_session *session = load(f);
 	const struct convo_event *order[2 * THREADS * TURNS];
 	size_t count;
-	const struct convo_event *events = convo_session_events(session, &count);
+	const struct convo_event *events = test_events(session, &count);
 
 	must_equal(2 * turns, count);
 	for (size_t i = 0; i < count; i++)
@@ -1094,7 +1098,7 @@ static void undo_often(void *ctx, int index)
 		return;
 	}
 	while (undone < TURNS) {
-		int rc = convo_runner_undo(NULL, f->runner, "ann", "s", &err);
+		int rc = convo_runner_undo(NULL, f->runner, "ann", "s", NULL, &err);
 
 		must(rc == 0 || rc == CONVO_E_NOTFOUND);
 		undone += rc == 0;
@@ -1113,7 +1117,8 @@ static void undoing_while_others_talk_takes_back_each_turn_once(void **state)
 	must_pass(convo_model_from(&f->model, "polite", polite_answer, NULL, &err));
 	renew(f, NULL);
 	test_threads(THREADS, undo_often, f);
-	must_fail_with(CONVO_E_NOTFOUND, convo_runner_undo(NULL, f->runner, "ann", "s", &err));
+	must_fail_with(CONVO_E_NOTFOUND,
+		       convo_runner_undo(NULL, f->runner, "ann", "s", NULL, &err));
 	session = load(f);
 	must_equal(3 * (THREADS / 2) * TURNS, convo_session_meta(session)->count);
 	must_equal(0, convo_session_conversation(session, order));
@@ -1172,7 +1177,7 @@ static void every_allocation_of_an_undo_may_fail(void **state)
 		must_pass(run(f, "one", &err));
 	for (size_t n = 1; test_oom_at(n); n++) {
 		char *text = NULL;
-		int rc = convo_runner_undo(&text, f->runner, "ann", "s", NULL);
+		int rc = convo_runner_undo(&text, f->runner, "ann", "s", NULL, NULL);
 
 		must_equal(test_oom_end() ? CONVO_E_NOMEM : 0, rc);
 		must(!text == (rc < 0));

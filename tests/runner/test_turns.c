@@ -85,8 +85,8 @@ static void must_be_whole(convo_store *store, size_t turns)
 	struct convo_err err;
 	size_t count;
 
-	must_pass(convo_store_load(&session, store, &key, NULL, &err));
-	events = convo_session_events(session, &count);
+	must_pass(convo_store_load(&session, store, &key, NULL, NULL, &err));
+	events = test_events(session, &count);
 	must_equal(2 * turns, count);
 	for (size_t i = 0; i < count; i++)
 		must_equal(i + 1, events[i].seq);
@@ -154,14 +154,13 @@ static int away_append(convo_store *store, const struct store_call *call, const 
 }
 
 static int away_load(convo_store *store, const struct store_call *call, const struct convo_key *k,
-		     const struct convo_window *window, const unsigned char *around,
-		     struct convo_session *into, struct convo_err *err)
+		     const struct store_window *window, struct convo_session *into,
+		     struct convo_err *err)
 {
 	(void)store;
 	(void)call;
 	(void)k;
 	(void)window;
-	(void)around;
 	(void)into;
 	return cv_fail(err, CONVO_E_NOTFOUND, "new");
 }

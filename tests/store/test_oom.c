@@ -30,11 +30,11 @@ static void note_session(struct cv_buf *out, convo_store *store, const char *id)
 	struct convo_err err;
 	size_t count;
 
-	must_pass(convo_store_load(&session, store, &one, NULL, &err));
-	events = convo_session_events(session, &count);
+	must_pass(convo_store_load(&session, store, &one, NULL, NULL, &err));
+	events = test_events(session, &count);
 	for (size_t i = 0; i < count; i++)
 		cv_buf_addf(out, " %lld=%s", (long long)events[i].seq, events[i].message);
-	items = convo_session_state(session, &count);
+	items = test_state(session, &count);
 	for (size_t i = 0; i < count; i++)
 		cv_buf_addf(out, " %s=%s", items[i].name, items[i].json);
 	convo_session_free(session);
@@ -54,7 +54,7 @@ static char *note_store(convo_store *store)
 		must_pass(convo_cursor_new(&cursor, key.app, key.user,
 					   trash ? CONVO_LIST_TRASH : CONVO_LIST_LIVE, &err));
 		do {
-			must_pass(convo_store_list(store, cursor, 100, &metas, &count, &err));
+			must_pass(test_list(store, cursor, 100, &metas, &count, &err));
 			for (size_t i = 0; i < count; i++) {
 				cv_buf_addf(&out, "%s %s '%s' %lld %lld", metas[i].session,
 					    metas[i].generation, metas[i].title,
@@ -79,14 +79,14 @@ static int op_create(convo_store *store, struct convo_err *err)
 					   {.name = "app:a", .json = "2"}};
 	const struct convo_create create = {.title = "a title", .state = items, .state_count = 3};
 
-	return convo_store_create(store, &key, &create, NULL, err);
+	return convo_store_create(store, &key, &create, NULL, NULL, err);
 }
 
 static int op_create_many(convo_store *store, struct convo_err *err)
 {
 	const struct convo_key generated = {key.app, key.user, NULL};
 
-	return convo_store_create(store, &generated, NULL, NULL, err);
+	return convo_store_create(store, &generated, NULL, NULL, NULL, err);
 }
 
 static int op_append(convo_store *store, struct convo_err *err)
@@ -108,7 +108,7 @@ static int op_append(convo_store *store, struct convo_err *err)
 	};
 	int64_t seqs[3];
 
-	return convo_store_append(store, &key, NULL, events, 3, seqs, err);
+	return convo_store_append(store, &key, NULL, events, 3, seqs, NULL, err);
 }
 
 static int op_append_many(convo_store *store, struct convo_err *err)
@@ -118,7 +118,7 @@ static int op_append_many(convo_store *store, struct convo_err *err)
 	for (int i = 0; i < 40; i++)
 		events[i] = (struct convo_event){.message = "{\"role\":\"user\"}",
 						 .state = "{\"many\":1}"};
-	return convo_store_append(store, &key, NULL, events, 40, NULL, err);
+	return convo_store_append(store, &key, NULL, events, 40, NULL, NULL, err);
 }
 
 static int op_state(convo_store *store, struct convo_err *err)
@@ -129,7 +129,7 @@ static int op_state(convo_store *store, struct convo_err *err)
 					   {.name = "app:c", .json = "1"},
 					   {.name = "temp:c", .json = "1"}};
 
-	return convo_store_state_set(store, &key, items, 5, err);
+	return convo_store_state_set(store, &key, items, 5, NULL, err);
 }
 
 static int op_state_elsewhere(convo_store *store, struct convo_err *err)
@@ -138,13 +138,13 @@ static int op_state_elsewhere(convo_store *store, struct convo_err *err)
 	const struct convo_item items[] = {{.name = "user:a", .json = "1"},
 					   {.name = "app:a", .json = "1"}};
 
-	return convo_store_state_set(store, &elsewhere, items, 2, err);
+	return convo_store_state_set(store, &elsewhere, items, 2, NULL, err);
 }
 
 static int op_state_get(convo_store *store, struct convo_err *err)
 {
 	char *value = NULL;
-	int rc = convo_store_state_get(&value, store, &key, "c", err);
+	int rc = convo_store_state_get(&value, store, &key, "c", NULL, err);
 
 	must((rc == 0) == (value != NULL));
 	free(value);
@@ -154,7 +154,7 @@ static int op_state_get(convo_store *store, struct convo_err *err)
 static int op_state_list(convo_store *store, struct convo_err *err)
 {
 	convo_state *state = NULL;
-	int rc = convo_store_state_list(&state, store, &key, 7, err);
+	int rc = convo_store_state_list(&state, store, &key, 7, NULL, err);
 
 	must((rc == 0) == (state != NULL));
 	convo_state_free(state);
@@ -163,13 +163,13 @@ static int op_state_list(convo_store *store, struct convo_err *err)
 
 static int op_rename(convo_store *store, struct convo_err *err)
 {
-	return convo_store_rename(store, &key, "another, longer title", err);
+	return convo_store_rename(store, &key, "another, longer title", NULL, err);
 }
 
 static int op_load(convo_store *store, struct convo_err *err)
 {
 	convo_session *session = NULL;
-	int rc = convo_store_load(&session, store, &key, NULL, err);
+	int rc = convo_store_load(&session, store, &key, NULL, NULL, err);
 
 	must((rc == 0) == (session != NULL));
 	convo_session_free(session);
@@ -180,7 +180,7 @@ static int op_load_around(convo_store *store, struct convo_err *err)
 {
 	const struct convo_window window = {.kind = CONVO_WINDOW_AROUND, .n = 3, .id = first_id};
 	convo_session *session = NULL;
-	int rc = convo_store_load(&session, store, &key, &window, err);
+	int rc = convo_store_load(&session, store, &key, &window, NULL, err);
 
 	convo_session_free(session);
 	return rc;
@@ -194,29 +194,29 @@ static int op_walk(convo_store *store, struct convo_err *err)
 	int rc = convo_cursor_new(&cursor, key.app, key.user, CONVO_LIST_LIVE, err);
 
 	while (rc >= 0 && count)
-		rc = convo_store_list(store, cursor, 1, &metas, &count, err);
+		rc = test_list(store, cursor, 1, &metas, &count, err);
 	convo_cursor_free(cursor);
 	return rc;
 }
 
 static int op_delete(convo_store *store, struct convo_err *err)
 {
-	return convo_store_delete(store, &key, err);
+	return convo_store_delete(store, &key, NULL, err);
 }
 
 static int op_restore(convo_store *store, struct convo_err *err)
 {
-	return convo_store_restore(store, &key, NULL, err);
+	return convo_store_restore(store, &key, NULL, NULL, err);
 }
 
 static int op_purge(convo_store *store, struct convo_err *err)
 {
-	return convo_store_purge(store, &key, NULL, err);
+	return convo_store_purge(store, &key, NULL, NULL, err);
 }
 
 static int op_clean(convo_store *store, struct convo_err *err)
 {
-	return convo_store_clean(store, NULL, err);
+	return convo_store_clean(store, NULL, NULL, err);
 }
 
 static const struct op {

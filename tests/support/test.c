@@ -404,3 +404,41 @@ size_t test_rng_below(struct test_rng *rng, size_t n)
 {
 	return (size_t)(test_rng_next(rng) % n);
 }
+
+/* ---- reading whole results ------------------------------------------------------------- */
+
+/* The library keeps them one behind the other; the first test that finds it does not will fail. */
+const struct convo_event *test_events(const convo_session *session, size_t *count)
+{
+	size_t n = convo_session_count(session);
+
+	if (count)
+		*count = n;
+	if (n && convo_session_event(session, n - 1) != convo_session_event(session, 0) + n - 1)
+		test_fail(__FILE__, __LINE__, "events are no array");
+	return convo_session_event(session, 0);
+}
+
+const struct convo_item *test_state(const convo_session *session, size_t *count)
+{
+	if (count)
+		*count = convo_session_state_count(session);
+	return convo_session_state_at(session, 0);
+}
+
+const struct convo_item *test_items(const convo_state *state, size_t *count)
+{
+	if (count)
+		*count = convo_state_count(state);
+	return convo_state_at(state, 0);
+}
+
+int test_list(convo_store *store, convo_cursor *cursor, size_t n, const struct convo_meta **metas,
+	      size_t *count, struct convo_err *err)
+{
+	int rc = convo_store_list(store, cursor, n, count, NULL, err);
+
+	if (rc >= 0)
+		*metas = convo_cursor_meta(cursor, 0);
+	return rc;
+}

@@ -17,6 +17,7 @@
 #include <cmocka.h>
 
 #include <convo/err.h>
+#include <convo/store.h>
 
 /* ---- checks ---------------------------------------------------------------------------- */
 
@@ -24,8 +25,8 @@
  * These work in the test's own thread, in test_threads() and in test_processes(); cmocka's assert_
  * macros only in the first. The caller has a `struct convo_err err` in scope and passes &err:
  *
- *     must_pass(convo_store_create(store, &key, NULL, NULL, &err));
- *     must_fail_with(CONVO_E_EXISTS, convo_store_create(store, &key, NULL, NULL, &err));
+ *     must_pass(convo_store_create(store, &key, NULL, NULL, NULL, &err));
+ *     must_fail_with(CONVO_E_EXISTS, convo_store_create(store, &key, NULL, NULL, NULL, &err));
  */
 
 /** The call returns 0 or more and leaves `err` as it was. Gives what it returned. */
@@ -111,6 +112,18 @@ uint64_t test_rng_next(struct test_rng *rng);
 
 /** A number below n, which is not 0. */
 size_t test_rng_below(struct test_rng *rng, size_t n);
+
+/* ---- reading whole results ------------------------------------------------------------- */
+
+/*
+ * What the library gives one by one, as arrays with their count, which may be NULL: for checks of
+ * every element. They live as long as what they are read from.
+ */
+const struct convo_event *test_events(const convo_session *session, size_t *count);
+const struct convo_item *test_state(const convo_session *session, size_t *count);
+const struct convo_item *test_items(const convo_state *state, size_t *count);
+int test_list(convo_store *store, convo_cursor *cursor, size_t n, const struct convo_meta **metas,
+	      size_t *count, struct convo_err *err);
 
 /* ---- behind the macros ----------------------------------------------------------------- */
 

@@ -12,6 +12,7 @@
 #include <base/alloc.h>
 #include <base/clock.h>
 #include <base/fail.h>
+#include <store/front/call.h>
 
 struct store_cleaner {
 	struct convo_store *store;
@@ -37,8 +38,8 @@ static bool cleaner_stopping(struct convo_store *store)
 	return stop;
 }
 
-int cv_clean_all(struct convo_store *store, int64_t deadline_us, int64_t *removed,
-		 struct convo_err *err)
+int cv_clean_all(struct convo_store *store, const struct convo_call *how, int64_t deadline_us,
+		 int64_t *removed, struct convo_err *err)
 {
 	bool more = true;
 
@@ -46,9 +47,13 @@ int cv_clean_all(struct convo_store *store, int64_t deadline_us, int64_t *remove
 	if (!store->be->clean)
 		return 0;
 	while (more && !cleaner_stopping(store)) {
-		struct store_call call = {.now_us = cv_clock_us(), .deadline_us = deadline_us};
-		int rc = store->be->clean(store, &call, removed, &more, err);
+		struct store_call call;
+		int rc = cv_call_begin(&call, store, how, err);
 
+		if (rc < 0)
+			return rc;
+		call.deadline_us = deadline_us;
+		rc = store->be->clean(store, &call, removed, &more, err);
 		if (rc < 0)
 			return rc;
 		if (more && cv_clock_mono_us() >= deadline_us)
@@ -80,7 +85,7 @@ static void *cleaner_main(void *ctx)
 
 	/* Failures are not reported: the next interval tries again. */
 	while (cleaner_sleep(cleaner)) {
-		while (cv_clean_all(cleaner->store, cv_clock_mono_us() + SLICE_US, &removed,
+		while (cv_clean_all(cleaner->store, NULL, cv_clock_mono_us() + SLICE_US, &removed,
 				    NULL) == CONVO_E_TIMEOUT &&
 		       removed)
 			;

@@ -39,7 +39,7 @@ struct convo_cursor {
 	struct store_page page; /* fetched; the first `next` entries are done with */
 	size_t next;
 	struct convo_meta *meta; /* what the last call returned */
-	size_t meta_cap;
+	size_t meta_count, meta_cap;
 
 	unsigned char (*seen)[UUID_BYTES]; /* open addressing; all-zero is free */
 	size_t seen_count, seen_cap;
@@ -193,7 +193,7 @@ static size_t cursor_gather(convo_cursor *cursor, size_t n, int64_t event_limit)
 }
 
 int cv_cursor_next(convo_cursor *cursor, struct convo_store *store, const struct store_call *call,
-		   size_t n, const struct convo_meta **metas, size_t *count, struct convo_err *err)
+		   size_t n, size_t *count, struct convo_err *err)
 {
 	size_t found = 0;
 
@@ -210,7 +210,13 @@ int cv_cursor_next(convo_cursor *cursor, struct convo_store *store, const struct
 		if (rc < 0)
 			return rc;
 	}
-	*metas = cursor->meta;
-	*count = found;
+	cursor->meta_count = found;
+	if (count)
+		*count = found;
 	return 0;
+}
+
+const struct convo_meta *convo_cursor_meta(const convo_cursor *cursor, size_t i)
+{
+	return cursor && i < cursor->meta_count ? &cursor->meta[i] : NULL;
 }

@@ -8,6 +8,6 @@
 
 /** As convo_store_list(), with the arguments checked. */
 int cv_cursor_next(convo_cursor *cursor, struct convo_store *store, const struct store_call *call,
-		   size_t n, const struct convo_meta **metas, size_t *count, struct convo_err *err);
+		   size_t n, size_t *count, struct convo_err *err);
 
 #endif

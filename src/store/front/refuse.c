@@ -10,6 +10,16 @@ int cv_refuse_notfound(struct convo_err *err, const struct convo_key *key)
 	return cv_fail(err, CONVO_E_NOTFOUND, "no session '%s'", key->session);
 }
 
+int cv_refuse_event(struct convo_err *err, const struct convo_key *key)
+{
+	return cv_fail(err, CONVO_E_NOTFOUND, "no such event in session '%s'", key->session);
+}
+
+int cv_refuse_trash(struct convo_err *err, const struct convo_key *key)
+{
+	return cv_fail(err, CONVO_E_NOTFOUND, "no session '%s' in the trash", key->session);
+}
+
 int cv_refuse_exists(struct convo_err *err, const struct convo_key *key)
 {
 	return cv_fail(err, CONVO_E_EXISTS, "session '%s' exists already", key->session);
@@ -17,19 +27,21 @@ int cv_refuse_exists(struct convo_err *err, const struct convo_key *key)
 
 int cv_refuse_conflict(struct convo_err *err, const struct convo_key *key, int64_t last_seq)
 {
+	cv_fail(err, CONVO_E_CONFLICT, "session '%s' has moved on to event %lld", key->session,
+		(long long)last_seq);
 	if (err)
 		err->last_seq = last_seq;
-	return cv_fail(err, CONVO_E_CONFLICT, "session '%s' has moved on to event %lld",
-		       key->session, (long long)last_seq);
+	return CONVO_E_CONFLICT;
 }
 
 int cv_refuse_generation(struct convo_err *err, const struct convo_key *key, int64_t last_seq)
 {
+	cv_fail(err, CONVO_E_CONFLICT,
+		"session '%s' is not the one it was: it was deleted and created again",
+		key->session);
 	if (err)
 		err->last_seq = last_seq;
-	return cv_fail(err, CONVO_E_CONFLICT,
-		       "session '%s' is not the one it was: it was deleted and created again",
-		       key->session);
+	return CONVO_E_CONFLICT;
 }
 
 int cv_refuse_state(struct convo_err *err, enum convo_scope scope)

@@ -115,11 +115,14 @@ void cv_state_finish(struct convo_state *state)
 	items_sort(&state->items);
 }
 
-const struct convo_item *convo_state_items(const convo_state *state, size_t *count)
+size_t convo_state_count(const convo_state *state)
 {
-	if (count)
-		*count = state->items.count;
-	return state->items.item;
+	return state ? state->items.count : 0;
+}
+
+const struct convo_item *convo_state_at(const convo_state *state, size_t i)
+{
+	return i < convo_state_count(state) ? &state->items.item[i] : NULL;
 }
 
 void convo_state_free(convo_state *state)
@@ -214,28 +217,34 @@ void cv_session_finish(struct convo_session *session, int64_t event_limit)
 
 const struct convo_meta *convo_session_meta(const convo_session *session)
 {
-	return &session->meta;
+	return session ? &session->meta : NULL;
 }
 
-const struct convo_event *convo_session_events(const convo_session *session, size_t *count)
+size_t convo_session_count(const convo_session *session)
 {
-	if (count)
-		*count = session->event_count;
-	return session->event;
+	return session ? session->event_count : 0;
 }
 
-const struct convo_item *convo_session_state(const convo_session *session, size_t *count)
+const struct convo_event *convo_session_event(const convo_session *session, size_t i)
 {
-	if (count)
-		*count = session->state.count;
-	return session->state.item;
+	return i < convo_session_count(session) ? &session->event[i] : NULL;
+}
+
+size_t convo_session_state_count(const convo_session *session)
+{
+	return session ? session->state.count : 0;
+}
+
+const struct convo_item *convo_session_state_at(const convo_session *session, size_t i)
+{
+	return i < convo_session_state_count(session) ? &session->state.item[i] : NULL;
 }
 
 const struct convo_item *convo_session_state_get(const convo_session *session, const char *name)
 {
 	struct convo_item wanted = {.name = name};
 
-	if (!session->state.count)
+	if (!name || !convo_session_state_count(session))
 		return NULL;
 	return bsearch(&wanted, session->state.item, session->state.count, sizeof(wanted),
 		       item_compare);

@@ -11,6 +11,7 @@
 #include <base/alloc.h>
 #include <base/clock.h>
 #include <base/fail.h>
+#include <store/front/call.h>
 #include <store/front/cleaner.h>
 #include <store/front/cursor.h>
 #include <store/front/options.h>
@@ -27,20 +28,13 @@ const char *convo_version(void)
 	return CONVO_VERSION;
 }
 
-static struct store_call store_begin(const struct convo_store *store)
-{
-	return (struct store_call){
-		.now_us = cv_clock_us(),
-		.deadline_us = cv_clock_mono_us() + (int64_t)store->opts.timeout_ms * 1000,
-	};
-}
-
 /* ---- opening ---------------------------------------------------------------------------- */
 
 static int store_open_url(convo_store **out, const struct cv_url *url,
 			  const struct convo_store_options *opts, struct convo_err *err)
 {
 	const struct cv_backend *be = cv_backend_find(url->scheme, err);
+	struct convo_call how = {.cancel = opts ? opts->cancel : NULL};
 	struct store_call call;
 	convo_store *store;
 	int rc;
@@ -52,30 +46,36 @@ static int store_open_url(convo_store **out, const struct cv_url *url,
 		return cv_fail_nomem(err);
 	store->be = be;
 	rc = cv_options_apply(store, opts, url, err);
+	if (rc >= 0)
+		rc = cv_call_begin(&call, store, &how, err);
 	if (rc < 0) {
 		free(store);
 		return rc;
 	}
-	call = store_begin(store);
 	rc = be->open(store, &call, url, err);
-	if (rc >= 0)
-		rc = cv_cleaner_start(store, err);
-	if (rc < 0) {
-		convo_store_close(store);
-		return rc;
-	}
+	if (rc < 0)
+		goto fail;
+	rc = cv_cleaner_start(store, err);
+	if (rc < 0)
+		goto fail;
 	*out = store;
 	return 0;
+fail:
+	convo_store_close(store);
+	return rc;
 }
 
 int convo_store_open(convo_store **out, const char *url, const struct convo_store_options *opts,
 		     struct convo_err *err)
 {
 	struct cv_url parsed;
-	int rc;
+	int rc = cv_check_given(out, "where the store goes", err);
 
-	if (!url)
-		return cv_fail(err, CONVO_E_INVALID, "the store URL is missing");
+	if (rc < 0)
+		return rc;
+	rc = cv_check_given(url, "the store URL", err);
+	if (rc < 0)
+		return rc;
 	rc = cv_url_parse(&parsed, url, err);
 	if (rc < 0)
 		return rc;
@@ -95,15 +95,19 @@ void convo_store_close(convo_store *store)
 
 const char *convo_store_describe(const convo_store *store)
 {
-	return store->where;
+	return store ? store->where : "no store";
 }
 
 int convo_store_schema(char **out, const char *scheme, const char *prefix, struct convo_err *err)
 {
-	const struct cv_backend *be = cv_backend_find(scheme ? scheme : "", err);
+	const struct cv_backend *be;
 	struct cv_buf text = {0};
-	int rc;
+	char *taken;
+	int rc = cv_check_given(out, "where the schema goes", err);
 
+	if (rc < 0)
+		return rc;
+	be = cv_backend_find(scheme ? scheme : "", err);
 	if (!be)
 		return CONVO_E_UNSUPPORTED;
 	if (!be->schema)
@@ -111,132 +115,176 @@ int convo_store_schema(char **out, const char *scheme, const char *prefix, struc
 	if (!prefix)
 		prefix = be->default_prefix;
 	rc = cv_options_prefix(prefix, err);
-	if (rc >= 0)
-		rc = be->schema(&text, prefix, err);
-	if (rc >= 0) {
-		char *taken = cv_buf_take(&text);
-
-		if (taken)
-			*out = taken;
-		else
-			rc = cv_fail_nomem(err);
-	}
+	if (rc < 0)
+		return rc;
+	rc = be->schema(&text, prefix, err);
+	if (rc < 0)
+		goto out;
+	taken = cv_buf_take(&text);
+	if (taken)
+		*out = taken;
+	else
+		rc = cv_fail_nomem(err);
+out:
 	cv_buf_clear(&text);
 	return rc;
 }
 
 /* ---- sessions --------------------------------------------------------------------------- */
 
-static int create_checked(convo_store *store, const struct convo_key *key,
-			  const struct convo_create *from, struct change_list *changes,
-			  struct convo_created *made, struct convo_err *err)
+/* The key with the id that the session gets, generated if none is given. */
+static int create_key(struct convo_key *full, struct convo_created *made,
+		      const struct convo_key *key, struct convo_err *err)
 {
-	struct store_call call = store_begin(store);
-	struct store_create create = {0};
-	int rc = cv_prepare_title(&create.title, from->title, err);
-
-	if (rc >= 0)
-		rc = cv_prepare_items(changes, from->state, from->state_count, err);
-	if (rc < 0)
-		return rc;
-	cv_uuid_random(create.generation);
-	cv_uuid_format(made->generation, create.generation);
-	create.changes = changes->change;
-	create.change_count = changes->count;
-	return store->be->create(store, &call, key, &create, err);
-}
-
-int convo_store_create(convo_store *store, const struct convo_key *key,
-		       const struct convo_create *create, struct convo_created *out,
-		       struct convo_err *err)
-{
-	static const struct convo_create empty;
-	struct change_list changes = {0};
-	struct convo_created made;
-	struct convo_key full;
 	int rc = cv_prepare_key(key, CONVO_SCOPE_USER, err);
 
 	if (rc < 0)
 		return rc;
-	full = *key;
-	if (!full.session || !*full.session) {
-		convo_uuid_make(made.session);
-		full.session = made.session;
+	*full = *key;
+	if (!key->session || !*key->session) {
+		convo_uuid_make(made->session);
+	} else {
+		rc = cv_prepare_name(key->session, "the session id", err);
+		if (rc < 0)
+			return rc;
+		memcpy(made->session, key->session, strlen(key->session) + 1);
 	}
-	rc = cv_prepare_name(full.session, "the session id", err);
+	full->session = made->session;
+	return 0;
+}
+
+int convo_store_create(convo_store *store, const struct convo_key *key,
+		       const struct convo_create *create, struct convo_created *out,
+		       const struct convo_call *how, struct convo_err *err)
+{
+	static const struct convo_create empty;
+	struct convo_created made = {0};
+	struct change_list changes = {0};
+	struct store_create full = {0};
+	struct convo_key named;
+	struct store_call call;
+	int rc = cv_call_begin(&call, store, how, err);
+
 	if (rc < 0)
 		return rc;
-	if (full.session != made.session)
-		memcpy(made.session, full.session, strlen(full.session) + 1);
-	rc = create_checked(store, &full, create ? create : &empty, &changes, &made, err);
-	free(changes.change);
+	if (!create)
+		create = &empty;
+	rc = CHECK_RESERVED(create, err);
+	if (rc < 0)
+		return rc;
+	rc = create_key(&named, &made, key, err);
+	if (rc < 0)
+		return rc;
+	rc = cv_prepare_title(&full.title, create->title, err);
+	if (rc < 0)
+		return rc;
+	rc = cv_prepare_items(&changes, create->state, create->state_count, err);
+	if (rc < 0)
+		goto out;
+	cv_uuid_random(full.generation);
+	cv_uuid_format(made.generation, full.generation);
+	full.changes = changes.change;
+	full.change_count = changes.count;
+	rc = store->be->create(store, &call, &named, &full, err);
 	if (rc >= 0 && out)
 		*out = made;
+out:
+	free(changes.change);
 	return rc;
 }
 
-/* Check a window and put what the backend wants into `full`. */
-static int prepare_window(struct convo_window *full, unsigned char around[UUID_BYTES],
-			  const struct convo_window *window, struct convo_err *err)
+/* Check a window and resolve it for the backend. */
+static int prepare_window(struct store_window *full, const struct convo_window *window,
+			  struct convo_err *err)
 {
-	*full = window ? *window : (struct convo_window){0};
-	if ((unsigned)full->kind > CONVO_WINDOW_NONE)
+	static const struct convo_window all;
+	int rc;
+
+	if (!window)
+		window = &all;
+	rc = CHECK_RESERVED(window, err);
+	if (rc < 0)
+		return rc;
+	if ((unsigned)window->kind > CONVO_WINDOW_NONE)
 		return cv_fail(err, CONVO_E_INVALID, "the window is of an unknown kind");
-	if (full->seq < 0)
+	if (window->seq < 0)
 		return cv_fail(err, CONVO_E_INVALID, "the window's seq is negative");
-	if (full->kind == CONVO_WINDOW_AROUND && (!full->id || !cv_uuid_parse(around, full->id)))
+	*full = (struct store_window){
+		.kind = window->kind,
+		.n = window->n && window->n < STORE_SEQ_MAX ? (int64_t)window->n : STORE_SEQ_MAX,
+		.seq = window->seq < STORE_SEQ_MAX ? window->seq : STORE_SEQ_MAX,
+	};
+	if (window->kind == CONVO_WINDOW_AROUND &&
+	    (!window->id || !cv_uuid_parse(full->around, window->id)))
 		return cv_fail(err, CONVO_E_INVALID, "the window's event id is not a UUID");
-	if (full->n == 0)
-		full->n = SIZE_MAX;
 	return 0;
 }
 
 int convo_store_load(convo_session **out, convo_store *store, const struct convo_key *key,
-		     const struct convo_window *window, struct convo_err *err)
+		     const struct convo_window *window, const struct convo_call *how,
+		     struct convo_err *err)
 {
-	struct store_call call = store_begin(store);
-	unsigned char around[UUID_BYTES];
-	struct convo_window full;
+	struct store_window full;
+	struct store_call call;
 	convo_session *session;
-	int rc = cv_prepare_key(key, CONVO_SCOPE_SESSION, err);
+	int rc = cv_call_begin(&call, store, how, err);
 
-	if (rc >= 0)
-		rc = prepare_window(&full, around, window, err);
+	if (rc < 0)
+		return rc;
+	rc = cv_check_given(out, "where the session goes", err);
+	if (rc < 0)
+		return rc;
+	rc = cv_prepare_key(key, CONVO_SCOPE_SESSION, err);
+	if (rc < 0)
+		return rc;
+	rc = prepare_window(&full, window, err);
 	if (rc < 0)
 		return rc;
 	session = cv_alloc(1, sizeof(*session));
 	if (!session)
 		return cv_fail_nomem(err);
-	rc = store->be->load(store, &call, key, &full, around, session, err);
+	rc = store->be->load(store, &call, key, &full, session, err);
 	if (rc < 0) {
 		convo_session_free(session);
 		return rc;
 	}
-	cv_session_finish(session, store->opts.event_limit);
+	cv_session_finish(session, call.event_limit);
 	*out = session;
 	return 0;
 }
 
 int convo_store_rename(convo_store *store, const struct convo_key *key, const char *title,
-		       struct convo_err *err)
+		       const struct convo_call *how, struct convo_err *err)
 {
-	struct store_call call = store_begin(store);
+	struct store_call call;
 	struct cv_text text;
-	int rc = cv_prepare_key(key, CONVO_SCOPE_SESSION, err);
+	int rc = cv_call_begin(&call, store, how, err);
 
-	if (rc >= 0)
-		rc = cv_prepare_title(&text, title, err);
-	return rc < 0 ? rc : store->be->rename(store, &call, key, text, err);
+	if (rc < 0)
+		return rc;
+	rc = cv_prepare_key(key, CONVO_SCOPE_SESSION, err);
+	if (rc < 0)
+		return rc;
+	rc = cv_prepare_title(&text, title, err);
+	if (rc < 0)
+		return rc;
+	return store->be->rename(store, &call, key, text, err);
 }
 
-int convo_store_list(convo_store *store, convo_cursor *cursor, size_t n,
-		     const struct convo_meta **metas, size_t *count, struct convo_err *err)
+int convo_store_list(convo_store *store, convo_cursor *cursor, size_t n, size_t *count,
+		     const struct convo_call *how, struct convo_err *err)
 {
-	struct store_call call = store_begin(store);
+	struct store_call call;
+	int rc = cv_call_begin(&call, store, how, err);
 
-	if (!cursor || !n || n > MAX_PAGE)
+	if (rc < 0)
+		return rc;
+	rc = cv_check_given(cursor, "the cursor", err);
+	if (rc < 0)
+		return rc;
+	if (!n || n > MAX_PAGE)
 		return cv_fail(err, CONVO_E_INVALID, "a page has 1 to %d sessions", MAX_PAGE);
-	return cv_cursor_next(cursor, store, &call, n, metas, count, err);
+	return cv_cursor_next(cursor, store, &call, n, count, err);
 }
 
 /* ---- trash ------------------------------------------------------------------------------ */
@@ -249,17 +297,23 @@ static void store_sweep(convo_store *store, const struct store_call *call)
 {
 	int64_t until = cv_clock_mono_us() + SWEEP_US, removed;
 
-	cv_clean_all(store, until < call->deadline_us ? until : call->deadline_us, &removed, NULL);
+	cv_clean_all(store, NULL, until < call->deadline_us ? until : call->deadline_us, &removed,
+		     NULL);
 }
 
-int convo_store_delete(convo_store *store, const struct convo_key *key, struct convo_err *err)
+int convo_store_delete(convo_store *store, const struct convo_key *key,
+		       const struct convo_call *how, struct convo_err *err)
 {
-	struct store_call call = store_begin(store);
-	int rc = cv_prepare_key(key, CONVO_SCOPE_SESSION, err);
+	struct store_call call;
+	int rc = cv_call_begin(&call, store, how, err);
 
-	if (rc >= 0)
-		rc = store->be->delete (store, &call, key, err);
-	if (rc >= 0 && !store->opts.trash_ms)
+	if (rc < 0)
+		return rc;
+	rc = cv_prepare_key(key, CONVO_SCOPE_SESSION, err);
+	if (rc < 0)
+		return rc;
+	rc = store->be->delete (store, &call, key, err);
+	if (rc >= 0 && !call.trash_us)
 		store_sweep(store, &call);
 	return rc;
 }
@@ -278,26 +332,35 @@ static int prepare_life(const unsigned char **parsed, unsigned char uuid[UUID_BY
 }
 
 int convo_store_restore(convo_store *store, const struct convo_key *key, const char *generation,
-			struct convo_err *err)
+			const struct convo_call *how, struct convo_err *err)
 {
-	struct store_call call = store_begin(store);
 	unsigned char uuid[UUID_BYTES];
 	const unsigned char *parsed;
-	int rc = prepare_life(&parsed, uuid, key, generation, err);
+	struct store_call call;
+	int rc = cv_call_begin(&call, store, how, err);
 
-	return rc < 0 ? rc : store->be->restore(store, &call, key, parsed, err);
+	if (rc < 0)
+		return rc;
+	rc = prepare_life(&parsed, uuid, key, generation, err);
+	if (rc < 0)
+		return rc;
+	return store->be->restore(store, &call, key, parsed, err);
 }
 
 int convo_store_purge(convo_store *store, const struct convo_key *key, const char *generation,
-		      struct convo_err *err)
+		      const struct convo_call *how, struct convo_err *err)
 {
-	struct store_call call = store_begin(store);
 	unsigned char uuid[UUID_BYTES];
 	const unsigned char *parsed;
-	int rc = prepare_life(&parsed, uuid, key, generation, err);
+	struct store_call call;
+	int rc = cv_call_begin(&call, store, how, err);
 
-	if (rc >= 0)
-		rc = store->be->purge(store, &call, key, parsed, err);
+	if (rc < 0)
+		return rc;
+	rc = prepare_life(&parsed, uuid, key, generation, err);
+	if (rc < 0)
+		return rc;
+	rc = store->be->purge(store, &call, key, parsed, err);
 	if (rc >= 0)
 		store_sweep(store, &call);
 	return rc;
@@ -305,38 +368,53 @@ int convo_store_purge(convo_store *store, const struct convo_key *key, const cha
 
 /* ---- appending -------------------------------------------------------------------------- */
 
-static int append_prepared(convo_store *store, const struct convo_key *key,
-			   struct prepared_append *prepared, size_t count, int64_t *seqs,
-			   struct convo_err *err)
+static int prepare_expect(struct store_append *append, const struct convo_expect *expect,
+			  struct convo_err *err)
 {
-	struct store_call call = store_begin(store);
-	int rc = store->be->append(store, &call, key, &prepared->append, err);
-	size_t i;
+	int rc = CHECK_RESERVED(expect, err);
 
-	for (i = 0; rc >= 0 && seqs && i < count; i++)
-		seqs[i] = prepared->events[prepared->place[i]].seq;
-	return rc;
+	if (rc < 0)
+		return rc;
+	if (!expect->check_seq)
+		return 0;
+	if (expect->after_seq < 0)
+		return cv_fail(err, CONVO_E_INVALID, "the expected seq is negative");
+	append->check_seq = true;
+	append->after_seq = expect->after_seq;
+	return 0;
 }
 
 int convo_store_append(convo_store *store, const struct convo_key *key,
 		       const struct convo_expect *expect, const struct convo_event *events,
-		       size_t count, int64_t *seqs, struct convo_err *err)
+		       size_t count, int64_t *seqs, const struct convo_call *how,
+		       struct convo_err *err)
 {
+	static const struct convo_expect nothing;
 	struct prepared_append prepared = {0};
 	unsigned char uuid[UUID_BYTES];
-	int rc = prepare_life(&prepared.append.generation, uuid, key,
-			      expect ? expect->generation : NULL, err);
+	struct store_call call;
+	size_t i;
+	int rc = cv_call_begin(&call, store, how, err);
 
-	if (rc >= 0 && expect && expect->check_seq) {
-		prepared.append.check_seq = true;
-		prepared.append.after_seq = expect->after_seq;
-		if (expect->after_seq < 0)
-			rc = cv_fail(err, CONVO_E_INVALID, "the expected seq is negative");
-	}
-	if (rc >= 0)
-		rc = cv_prepare_append(&prepared, events, count, err);
-	if (rc >= 0)
-		rc = append_prepared(store, key, &prepared, count, seqs, err);
+	if (rc < 0)
+		return rc;
+	if (!expect)
+		expect = &nothing;
+	rc = prepare_expect(&prepared.append, expect, err);
+	if (rc < 0)
+		return rc;
+	rc = prepare_life(&prepared.append.generation, uuid, key, expect->generation, err);
+	if (rc < 0)
+		return rc;
+	rc = cv_prepare_append(&prepared, events, count, err);
+	if (rc < 0)
+		goto out;
+	rc = store->be->append(store, &call, key, &prepared.append, err);
+	if (rc < 0)
+		goto out;
+	for (i = 0; seqs && i < count; i++)
+		seqs[i] = prepared.events[prepared.place[i]].seq;
+out:
 	cv_prepare_clear(&prepared);
 	return rc;
 }
@@ -344,70 +422,93 @@ int convo_store_append(convo_store *store, const struct convo_key *key,
 /* ---- state ------------------------------------------------------------------------------ */
 
 int convo_store_state_get(char **out, convo_store *store, const struct convo_key *key,
-			  const char *name, struct convo_err *err)
+			  const char *name, const struct convo_call *how, struct convo_err *err)
 {
-	struct store_call call = store_begin(store);
 	struct convo_state state = {0};
 	enum convo_scope scope;
+	struct store_call call;
 	struct cv_text rest;
 	bool temp;
-	int rc;
+	char *copy;
+	int rc = cv_call_begin(&call, store, how, err);
 
-	if (!name)
-		return cv_fail(err, CONVO_E_INVALID, "the state name is missing");
+	if (rc < 0)
+		return rc;
+	rc = cv_check_given(out, "where the value goes", err);
+	if (rc < 0)
+		return rc;
+	rc = cv_check_given(name, "the state name", err);
+	if (rc < 0)
+		return rc;
 	rc = cv_prepare_state_name(name, strlen(name), &scope, &temp, &rest, err);
-	if (rc >= 0)
-		rc = cv_prepare_key(key, scope, err);
+	if (rc < 0)
+		return rc;
+	rc = cv_prepare_key(key, scope, err);
 	if (rc < 0)
 		return rc;
 	if (!temp)
 		rc = store->be->state_list(store, &call, key, scope, &rest, &state, err);
-	if (rc >= 0 && !state.items.count)
+	if (rc < 0)
+		goto out;
+	if (!state.items.count) {
 		rc = cv_fail(err, CONVO_E_NOTFOUND, "no state '%s'", name);
-	if (rc >= 0) {
-		char *copy = cv_memdup(state.items.item[0].json, state.items.item[0].json_len);
-
-		if (copy)
-			*out = copy;
-		else
-			rc = cv_fail_nomem(err);
+		goto out;
 	}
+	copy = cv_memdup(state.items.item[0].json, state.items.item[0].json_len);
+	if (copy)
+		*out = copy;
+	else
+		rc = cv_fail_nomem(err);
+out:
 	cv_state_reset(&state);
 	free(state.items.item);
 	return rc;
 }
 
 int convo_store_state_set(convo_store *store, const struct convo_key *key,
-			  const struct convo_item *items, size_t count, struct convo_err *err)
+			  const struct convo_item *items, size_t count,
+			  const struct convo_call *how, struct convo_err *err)
 {
-	struct store_call call = store_begin(store);
 	struct change_list changes = {0};
-	int rc = cv_prepare_items(&changes, items, count, err);
+	struct store_call call;
+	int rc = cv_call_begin(&call, store, how, err);
 
-	if (rc >= 0)
-		rc = cv_prepare_key(key, cv_prepare_scopes(&changes), err);
-	if (rc >= 0 && changes.count)
+	if (rc < 0)
+		return rc;
+	rc = cv_prepare_items(&changes, items, count, err);
+	if (rc < 0)
+		goto out;
+	rc = cv_prepare_key(key, cv_prepare_scopes(&changes), err);
+	if (rc < 0)
+		goto out;
+	if (changes.count)
 		rc = store->be->state_set(store, &call, key, changes.change, changes.count, err);
+out:
 	free(changes.change);
 	return rc;
 }
 
 int convo_store_state_delete(convo_store *store, const struct convo_key *key, const char *name,
-			     struct convo_err *err)
+			     const struct convo_call *how, struct convo_err *err)
 {
 	const struct convo_item item = {.name = name};
 
-	return convo_store_state_set(store, key, &item, 1, err);
+	return convo_store_state_set(store, key, &item, 1, how, err);
 }
 
 int convo_store_state_list(convo_state **out, convo_store *store, const struct convo_key *key,
-			   unsigned scopes, struct convo_err *err)
+			   unsigned scopes, const struct convo_call *how, struct convo_err *err)
 {
 	const unsigned all = CONVO_SCOPE_SESSION | CONVO_SCOPE_USER | CONVO_SCOPE_APP;
-	struct store_call call = store_begin(store);
+	struct store_call call;
 	convo_state *state;
-	int rc;
+	int rc = cv_call_begin(&call, store, how, err);
 
+	if (rc < 0)
+		return rc;
+	rc = cv_check_given(out, "where the list goes", err);
+	if (rc < 0)
+		return rc;
 	if (!scopes || scopes & ~all)
 		return cv_fail(err, CONVO_E_INVALID, "the scopes are none of enum convo_scope");
 	rc = cv_prepare_key(key, scopes, err);
@@ -428,12 +529,16 @@ int convo_store_state_list(convo_state **out, convo_store *store, const struct c
 
 /* ---- cleaning --------------------------------------------------------------------------- */
 
-int convo_store_clean(convo_store *store, int64_t *removed, struct convo_err *err)
+int convo_store_clean(convo_store *store, int64_t *removed, const struct convo_call *how,
+		      struct convo_err *err)
 {
-	struct store_call call = store_begin(store);
+	struct store_call call;
 	int64_t gone = 0;
-	int rc = cv_clean_all(store, call.deadline_us, &gone, err);
+	int rc = cv_call_begin(&call, store, how, err);
 
+	if (rc < 0)
+		return rc;
+	rc = cv_clean_all(store, how, call.deadline_us, &gone, err);
 	if (removed)
 		*removed = gone;
 	return rc;

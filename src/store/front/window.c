@@ -8,10 +8,10 @@ static int64_t least(int64_t a, int64_t b)
 	return a < b ? a : b;
 }
 
-void cv_window_range(const struct convo_window *window, int64_t first, int64_t last, int64_t around,
+void cv_window_range(const struct store_window *window, int64_t first, int64_t last, int64_t around,
 		     int64_t *from, int64_t *to)
 {
-	int64_t n = window->n > INT64_MAX / 2 ? INT64_MAX / 2 : (int64_t)window->n;
+	int64_t n = window->n;
 
 	*to = last;
 	switch (window->kind) {

@@ -44,7 +44,7 @@ struct memory_step {
 	struct state_plan plan;
 	struct store_event *events;
 	size_t count;
-	int64_t now_us;
+	const struct store_call *call;
 };
 
 static int step_check(struct memory_step *step, struct convo_err *err)
@@ -58,7 +58,8 @@ static int step_check(struct memory_step *step, struct convo_err *err)
 	if (rc >= 0 && step->plan.scopes & CONVO_SCOPE_APP)
 		rc = cv_plan_check(&step->plan, CONVO_SCOPE_APP, &step->app->state, err);
 	if (rc >= 0 && step->count &&
-	    cv_log_append(&step->session->log, step->events, step->count, step->now_us / 1000) < 0)
+	    cv_log_append(&step->session->log, step->events, step->count,
+			  step->call->now_us / 1000) < 0)
 		rc = cv_fail_nomem(err);
 	return rc;
 }
@@ -83,11 +84,12 @@ static int step_take(struct memory_step *step, struct convo_err *err)
 
 /* With the session's lock held for writing: note that it was written to. */
 static void session_written(struct memory_store *mem, struct memory_session *session,
-			    int64_t now_us)
+			    const struct store_call *call)
 {
+	int64_t now_us = call->now_us;
+
 	session->updated_us = now_us > session->updated_us ? now_us : session->updated_us;
-	if (mem->base.opts.ttl_ms)
-		session->expires_us = now_us + mem->base.opts.ttl_ms * 1000;
+	session->expires_us = store_call_expires(call, session->expires_us);
 	cv_mem_touch(mem, session, now_us);
 }
 
@@ -115,7 +117,7 @@ static int create_locked(struct memory_store *mem, struct memory_shard *shard,
 			 struct convo_err *err)
 {
 	struct memory_session *session = step->session;
-	int64_t now_us = step->now_us;
+	int64_t now_us = step->call->now_us;
 	int rc;
 
 	if (cv_mem_is_taken(mem, shard, session->chain.hash, key, now_us))
@@ -126,8 +128,7 @@ static int create_locked(struct memory_store *mem, struct memory_shard *shard,
 	if (rc < 0)
 		return rc;
 	session->created_us = session->updated_us = now_us;
-	if (mem->base.opts.ttl_ms)
-		session->expires_us = now_us + mem->base.opts.ttl_ms * 1000;
+	session->expires_us = store_call_expires(step->call, 0);
 	atomic_store(&session->position, cv_mem_position(mem, now_us));
 	cv_chain_add(&shard->sessions, &session->chain);
 	cv_mem_turn(mem, session, LIFE_LIVE, session->position, session->expires_us);
@@ -141,7 +142,7 @@ static int memory_create(struct convo_store *store, const struct store_call *cal
 	struct memory_store *mem = memory_of(store);
 	uint64_t hash = cv_mem_hash(mem, key->app, key->user, key->session);
 	struct memory_shard *shard = cv_mem_shard(mem, hash);
-	struct memory_step step = {.now_us = call->now_us};
+	struct memory_step step = {.call = call};
 	int rc;
 
 	step.session = cv_mem_new(mem, key, hash, create);
@@ -204,22 +205,21 @@ static int load_state(const struct memory_session *session, struct convo_session
 }
 
 /* With the session's lock held for reading. */
-static int load_locked(struct convo_store *store, const struct memory_session *session,
-		       const struct convo_window *window, const unsigned char *around,
+static int load_locked(const struct store_call *call, const struct convo_key *key,
+		       const struct memory_session *session, const struct store_window *window,
 		       struct convo_session *into, struct convo_err *err)
 {
 	const struct memory_log *log = &session->log;
-	int64_t first = cv_store_first_shown(store, log->first_seq, log->last_seq);
+	int64_t first = store_first_shown(call, log->first_seq, log->last_seq);
 	int64_t around_seq = 0, seq, to;
 	struct store_event event;
 	struct store_meta meta;
 	int rc;
 
 	if (window->kind == CONVO_WINDOW_AROUND) {
-		around_seq = cv_log_find(log, around);
+		around_seq = cv_log_find(log, window->around);
 		if (around_seq < first)
-			return cv_fail(err, CONVO_E_NOTFOUND, "no such event in session '%s'",
-				       session->id);
+			return cv_refuse_event(err, key);
 	}
 	session_meta(session, &meta);
 	rc = cv_session_set_meta(into, &meta, err);
@@ -234,9 +234,8 @@ static int load_locked(struct convo_store *store, const struct memory_session *s
 }
 
 static int memory_load(struct convo_store *store, const struct store_call *call,
-		       const struct convo_key *key, const struct convo_window *window,
-		       const unsigned char *around, struct convo_session *into,
-		       struct convo_err *err)
+		       const struct convo_key *key, const struct store_window *window,
+		       struct convo_session *into, struct convo_err *err)
 {
 	struct memory_store *mem = memory_of(store);
 	struct memory_session *session = cv_mem_get(mem, key);
@@ -247,7 +246,7 @@ static int memory_load(struct convo_store *store, const struct store_call *call,
 		return cv_refuse_notfound(err, key);
 	pthread_rwlock_rdlock(&session->lock);
 	if (cv_mem_lives(session, call->now_us))
-		rc = load_locked(store, session, window, around, into, err);
+		rc = load_locked(call, key, session, window, into, err);
 	else
 		rc = cv_refuse_notfound(err, key);
 	pthread_rwlock_unlock(&session->lock);
@@ -274,10 +273,10 @@ static int append_locked(struct memory_store *mem, struct memory_step *step,
 {
 	struct memory_session *session = step->session;
 	struct memory_log *log = &session->log;
-	int64_t limit = mem->base.opts.event_limit, before = log->last_seq;
+	int64_t limit = step->call->event_limit, before = log->last_seq;
 	int rc;
 
-	if (!cv_mem_lives(session, step->now_us))
+	if (!cv_mem_lives(session, step->call->now_us))
 		return cv_refuse_notfound(err, key);
 	if (append->generation && memcmp(append->generation, session->generation, UUID_BYTES) != 0)
 		return cv_refuse_generation(err, key, before);
@@ -293,7 +292,7 @@ static int append_locked(struct memory_store *mem, struct memory_step *step,
 	if (limit)
 		cv_log_trim(log, log->last_seq - limit + 1 < before + 1 ? log->last_seq - limit + 1
 									: before + 1);
-	session_written(mem, session, step->now_us);
+	session_written(mem, session, step->call);
 	return 0;
 }
 
@@ -311,7 +310,7 @@ static int memory_append(struct convo_store *store, const struct store_call *cal
 	step.session = session;
 	step.user = session->owner;
 	step.app = session->owner->app;
-	step.now_us = call->now_us;
+	step.call = call;
 	pthread_rwlock_wrlock(&session->lock);
 	rc = append_locked(mem, &step, key, append, err);
 	pthread_rwlock_unlock(&session->lock);
@@ -339,7 +338,7 @@ static int memory_rename(struct convo_store *store, const struct store_call *cal
 	if (cv_mem_lives(session, call->now_us)) {
 		old = session->title;
 		session->title = copy;
-		session_written(mem, session, call->now_us);
+		session_written(mem, session, call);
 	} else {
 		rc = cv_refuse_notfound(err, key);
 	}
@@ -394,9 +393,9 @@ static int memory_list(struct convo_store *store, const struct store_call *call,
 
 /* With the shard's lock held for writing. */
 static void delete_locked(struct memory_store *mem, struct memory_shard *shard,
-			  struct memory_session *session, int64_t now_us)
+			  struct memory_session *session, const struct store_call *call)
 {
-	int64_t trash_us = mem->base.opts.trash_ms * 1000;
+	int64_t now_us = call->now_us, trash_us = call->trash_us;
 	bool lives;
 
 	pthread_rwlock_wrlock(&session->lock);
@@ -426,19 +425,20 @@ static int memory_delete(struct convo_store *store, const struct store_call *cal
 	pthread_rwlock_wrlock(&shard->lock);
 	session = cv_mem_find_live(shard, hash, key);
 	if (session)
-		delete_locked(mem, shard, session, call->now_us);
+		delete_locked(mem, shard, session, call);
 	pthread_rwlock_unlock(&shard->lock);
 	return 0;
 }
 
 /* With the shard's lock held for writing. */
-static void restore_locked(struct memory_store *mem, struct memory_session *session, int64_t now_us)
+static void restore_locked(struct memory_store *mem, struct memory_session *session,
+			   const struct store_call *call)
 {
-	int64_t expires_us;
+	int64_t now_us = call->now_us, expires_us;
 
 	pthread_rwlock_wrlock(&session->lock);
-	if (mem->base.opts.ttl_ms)
-		session->expires_us = now_us + mem->base.opts.ttl_ms * 1000;
+	if (call->ttl_us)
+		session->expires_us = now_us + call->ttl_us;
 	else if (session->expires_us)
 		session->expires_us += now_us - session->deleted_us;
 	expires_us = session->expires_us;
@@ -465,9 +465,9 @@ static int memory_restore(struct convo_store *store, const struct store_call *ca
 	if (cv_mem_is_taken(mem, shard, hash, key, call->now_us))
 		rc = cv_refuse_exists(err, key);
 	else if (!session)
-		rc = cv_fail(err, CONVO_E_NOTFOUND, "no session '%s' in the trash", key->session);
+		rc = cv_refuse_trash(err, key);
 	else
-		restore_locked(mem, session, call->now_us);
+		restore_locked(mem, session, call);
 	pthread_rwlock_unlock(&shard->lock);
 	return rc;
 }
@@ -495,11 +495,11 @@ static int state_set_locked(struct memory_store *mem, struct memory_step *step,
 {
 	int rc;
 
-	if (step->session && !cv_mem_lives(step->session, step->now_us))
+	if (step->session && !cv_mem_lives(step->session, step->call->now_us))
 		return cv_refuse_notfound(err, key);
 	rc = step_take(step, err);
 	if (rc >= 0 && step->session)
-		session_written(mem, step->session, step->now_us);
+		session_written(mem, step->session, step->call);
 	return rc;
 }
 
@@ -527,7 +527,7 @@ static int memory_state_set(struct convo_store *store, const struct store_call *
 			    size_t count, struct convo_err *err)
 {
 	struct memory_store *mem = memory_of(store);
-	struct memory_step step = {.now_us = call->now_us};
+	struct memory_step step = {.call = call};
 	struct memory_owner *owner = NULL;
 	int rc = cv_plan_make(&step.plan, changes, count, NULL, err);
 

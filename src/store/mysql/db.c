@@ -37,24 +37,10 @@ struct my_db {
 
 /* ---- the plan ------------------------------------------------------------------------- */
 
-/* The options of every store, which the front has read, and ours. */
-static const char *const my_options[] = {"ttl",  "limit",  "timeout", "trash",  "clean",
-					 "pool", "prefix", "schema",  "socket", "tls",
-					 "ca",   "cert",   "key"};
+const char *const cv_my_params[] = {"socket", "tls", "ca", "cert", "key", NULL};
 
 static int my_plan_check(const struct cv_url *url, struct convo_err *err)
 {
-	size_t i, known;
-
-	for (i = 0; i < url->count; i++) {
-		for (known = 0; known < sizeof(my_options) / sizeof(my_options[0]); known++) {
-			if (strcmp(url->param[i].name, my_options[known]) == 0)
-				break;
-		}
-		if (known == sizeof(my_options) / sizeof(my_options[0]))
-			return cv_fail(err, CONVO_E_INVALID, "a mysql URL has no option '%.40s'",
-				       url->param[i].name);
-	}
 	if (url->host && strchr(url->host, ','))
 		return cv_fail(err, CONVO_E_INVALID, "a mysql URL has one host");
 	return 0;
@@ -386,9 +372,10 @@ static int my_set_up(struct my_db *db, struct convo_err *err)
 	int rc;
 
 	snprintf(sql, sizeof(sql),
-		 "SET SESSION autocommit = 1, time_zone = '+00:00', innodb_lock_wait_timeout = %d, "
+		 "SET SESSION autocommit = 1, time_zone = '+00:00', innodb_lock_wait_timeout = "
+		 "%lld, "
 		 "sql_mode = 'STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION'",
-		 db->plan->lock_wait_s);
+		 (long long)db->plan->lock_wait_s);
 	rc = my_plain(db, sql, NULL, NULL, &fate, err);
 	if (rc == 0)
 		rc = my_plain(db, "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED", NULL,

@@ -13,12 +13,15 @@
 struct my_db;
 
 /** How to connect, from a URL; strings are owned, NULL for the library's default. */
+/** The options of a URL that are ours; NULL after the last. */
+extern const char *const cv_my_params[];
+
 struct my_plan {
 	const char *where;        /* for messages; borrowed */
 	const char *const *texts; /* statements by number; borrowed */
 	size_t text_count;        /* at most MY_TEXTS */
 	bool create_database;     /* if it is missing and the user may */
-	int lock_wait_s;          /* longest wait of the server for a row */
+	int64_t lock_wait_s;      /* longest wait of the server for a row */
 	unsigned port;            /* 0: the default */
 	bool tls, verify;
 	char *host, *user, *password, *database, *socket, *ca, *cert, *key;

@@ -248,11 +248,6 @@ static int my_row_code(void *ctx, const struct my_column *column, struct convo_e
 	return 0;
 }
 
-static int64_t my_ttl_us(const struct my_store *my)
-{
-	return my->base.opts.ttl_ms * 1000;
-}
-
 /* ---- opening -------------------------------------------------------------------------- */
 
 static int my_migrate_op(struct convo_store *store, void *conn, const struct store_call *call,
@@ -334,7 +329,7 @@ static int my_create(struct convo_store *store, const struct store_call *call,
 	my_pack_changes(&pack, create->changes, create->change_count);
 	my_key(&args, key);
 	my_int(&args, call->now_us);
-	my_int(&args, my_ttl_us(my));
+	my_int(&args, call->ttl_us);
 	my_int(&args, CONVO_MAX_STATE);
 	my_bytes(&args, create->generation, UUID_BYTES);
 	my_bytes(&args, create->title.data ? create->title.data : "", create->title.len);
@@ -415,24 +410,22 @@ static int my_load_row(void *ctx, const struct my_column *column, struct convo_e
 }
 
 static int my_load(struct convo_store *store, const struct store_call *call,
-		   const struct convo_key *key, const struct convo_window *window,
-		   const unsigned char *around, struct convo_session *into, struct convo_err *err)
+		   const struct convo_key *key, const struct store_window *window,
+		   struct convo_session *into, struct convo_err *err)
 {
 	struct my_load load = {into, false};
 	struct my_query query = {
 		.text = MY_LOAD, .begin = my_load_begin, .row = my_load_row, .ctx = &load};
 	struct my_args args = {0};
-	int64_t n = window->n > INT64_MAX / 4 ? INT64_MAX / 4 : (int64_t)window->n;
-	int64_t seq = window->seq > INT64_MAX / 4 ? INT64_MAX / 4 : window->seq;
 	int rc;
 
 	my_key(&args, key);
 	my_int(&args, call->now_us);
-	my_int(&args, store->opts.event_limit);
+	my_int(&args, call->event_limit);
 	my_int(&args, window->kind);
-	my_int(&args, n);
-	my_int(&args, seq);
-	my_bytes(&args, window->kind == CONVO_WINDOW_AROUND ? around : NULL, UUID_BYTES);
+	my_int(&args, window->n);
+	my_int(&args, window->seq);
+	my_bytes(&args, window->kind == CONVO_WINDOW_AROUND ? window->around : NULL, UUID_BYTES);
 	rc = my_run(my_of(store), call, true, &query, &args, err);
 	return rc == 0 && !load.found ? cv_refuse_notfound(err, key) : rc;
 }
@@ -477,9 +470,9 @@ static int my_append(struct convo_store *store, const struct store_call *call,
 	my_pack_changes(&pack, append->changes, append->change_count);
 	my_key(&args, key);
 	my_int(&args, call->now_us);
-	my_int(&args, my_ttl_us(my));
+	my_int(&args, call->ttl_us);
 	my_int(&args, CONVO_MAX_STATE);
-	my_int(&args, store->opts.event_limit);
+	my_int(&args, call->event_limit);
 	my_bytes(&args, append->generation, UUID_BYTES);
 	my_int(&args, append->check_seq ? append->after_seq : -1);
 	my_buf(&args, &pack.events);
@@ -503,7 +496,7 @@ static int my_rename(struct convo_store *store, const struct store_call *call,
 {
 	struct my_store *my = my_of(store);
 	struct my_query query = {.text = MY_RENAME};
-	int64_t ttl_us = my_ttl_us(my), expires_us = call->now_us + ttl_us;
+	int64_t ttl_us = call->ttl_us, expires_us = call->now_us + ttl_us;
 	struct my_args args = {0};
 	int rc;
 
@@ -554,20 +547,11 @@ static int my_clean(struct convo_store *store, const struct store_call *call, in
 	return rc;
 }
 
-/* Begin to remove what was just given up. What is left, and a failure, is for the next cleaning. */
-static void my_sweep(struct convo_store *store, const struct store_call *call)
-{
-	int64_t removed = 0;
-	bool more;
-
-	my_clean(store, call, &removed, &more, NULL);
-}
-
 static int my_delete(struct convo_store *store, const struct store_call *call,
 		     const struct convo_key *key, struct convo_err *err)
 {
 	struct my_query query = {.text = MY_DELETE};
-	int64_t trash_us = store->opts.trash_ms * 1000, purge_us = call->now_us + trash_us;
+	int64_t trash_us = call->trash_us, purge_us = call->now_us + trash_us;
 	struct my_args args = {0};
 	int rc;
 
@@ -579,8 +563,6 @@ static int my_delete(struct convo_store *store, const struct store_call *call,
 	my_key(&args, key);
 	my_int(&args, call->now_us);
 	rc = my_run(my_of(store), call, false, &query, &args, err);
-	if (rc == 0 && query.changed && !trash_us)
-		my_sweep(store, call);
 	return rc;
 }
 
@@ -596,13 +578,13 @@ static int my_restore(struct convo_store *store, const struct store_call *call,
 
 	my_key(&args, key);
 	my_int(&args, call->now_us);
-	my_int(&args, my_ttl_us(my));
+	my_int(&args, call->ttl_us);
 	my_bytes(&args, generation, UUID_BYTES);
 	rc = my_run(my, call, false, &query, &args, err);
 	if (rc == CONVO_E_EXISTS || (rc == 0 && code == CONVO_E_EXISTS))
 		return cv_refuse_exists(err, key);
 	if (rc == 0 && code < 0)
-		return cv_fail(err, CONVO_E_NOTFOUND, "no session '%s' in the trash", key->session);
+		return cv_refuse_trash(err, key);
 	return rc;
 }
 
@@ -618,8 +600,6 @@ static int my_purge(struct convo_store *store, const struct store_call *call,
 	my_bytes(&args, generation, UUID_BYTES);
 	my_bytes(&args, generation, UUID_BYTES);
 	rc = my_run(my_of(store), call, false, &query, &args, err);
-	if (rc == 0 && query.changed)
-		my_sweep(store, call);
 	return rc;
 }
 
@@ -672,7 +652,7 @@ static int my_state_set(struct convo_store *store, const struct store_call *call
 	my_pack_changes(&pack, changes, count);
 	my_key(&args, key);
 	my_int(&args, call->now_us);
-	my_int(&args, my_ttl_us(my));
+	my_int(&args, call->ttl_us);
 	my_int(&args, CONVO_MAX_STATE);
 	my_int(&args, pack.scopes);
 	my_buf(&args, &pack.changes);
@@ -729,6 +709,7 @@ static const char *const my_aliases[] = {"mariadb", NULL};
 const struct cv_backend cv_backend_mysql = {
 	.scheme = "mysql",
 	.aliases = my_aliases,
+	.params = cv_my_params,
 	.title = "MySQL",
 	.size = sizeof(struct my_store),
 	.default_prefix = "convo_",

@@ -77,33 +77,28 @@ static struct cv_library pq_library = CONVO_LIBRARY("libpq.so.5", pq_symbols);
 /* ---- the plan ------------------------------------------------------------------------- */
 
 /* What a URL may say besides the options of every store; libpq's names. */
-static const char *const pg_options[] = {
-	"application_name", "channel_binding",
-	"gssencmode",       "keepalives",
-	"keepalives_idle",  "keepalives_interval",
-	"keepalives_count", "krbsrvname",
-	"options",          "passfile",
-	"sslcert",          "sslcrl",
-	"sslkey",           "sslmode",
-	"sslpassword",      "sslrootcert",
-	"sslsni",           "ssl_min_protocol_version",
-	"tcp_user_timeout", "target_session_attrs",
-};
-
-/* The options of every store, which the front has read. */
-static const char *const pg_front_options[] = {"ttl",   "limit", "timeout", "trash",
-					       "clean", "pool",  "prefix",  "schema"};
-
-static bool pg_listed(const char *name, const char *const *list, size_t count)
-{
-	while (count-- > 0) {
-		if (strcmp(name, list[count]) == 0)
-			return true;
-	}
-	return false;
-}
-
-#define PG_LISTED(name, list) pg_listed((name), (list), sizeof(list) / sizeof((list)[0]))
+const char *const cv_pg_params[] = {"host",
+				    "application_name",
+				    "channel_binding",
+				    "gssencmode",
+				    "keepalives",
+				    "keepalives_idle",
+				    "keepalives_interval",
+				    "keepalives_count",
+				    "krbsrvname",
+				    "options",
+				    "passfile",
+				    "sslcert",
+				    "sslcrl",
+				    "sslkey",
+				    "sslmode",
+				    "sslpassword",
+				    "sslrootcert",
+				    "sslsni",
+				    "ssl_min_protocol_version",
+				    "tcp_user_timeout",
+				    "target_session_attrs",
+				    NULL};
 
 /* Keep a string; its offset, or a negative code in *rc. */
 static size_t pg_keep(struct pg_plan *plan, const char *text, size_t len, int *rc)
@@ -224,12 +219,13 @@ static int pg_plan_fill(struct pg_plan *plan, const struct cv_url *url, struct c
 		rc = pg_plan_option(plan, "password", url->password);
 	for (i = 0; rc == 0 && i < url->count; i++) {
 		const char *name = url->param[i].name;
+		const char *const *list;
 
-		if (PG_LISTED(name, pg_options))
+		/* The front lets through its own and ours; "host" is read by pg_plan_hosts(). */
+		for (list = cv_pg_params + 1; *list && strcmp(*list, name) != 0; list++)
+			;
+		if (*list)
 			rc = pg_plan_option(plan, name, url->param[i].value);
-		else if (strcmp(name, "host") != 0 && !PG_LISTED(name, pg_front_options))
-			return cv_fail(err, CONVO_E_INVALID, "a postgres URL has no option '%.40s'",
-				       name);
 	}
 	return rc < 0 ? cv_buf_fail(err, rc) : 0;
 }

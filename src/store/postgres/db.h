@@ -17,6 +17,9 @@ struct pg_db;
 #define PG_PLAN_HOSTS 8
 
 /** How to connect. All-zero is valid; outlives its connections. */
+/** What a URL may say to libpq, and "host"; NULL after the last. */
+extern const char *const cv_pg_params[];
+
 struct pg_plan {
 	const char *where;    /* for messages; borrowed */
 	bool create_database; /* if it is missing and the user may */

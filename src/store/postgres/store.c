@@ -194,11 +194,6 @@ static void pg_args_changes(struct pg_args *args, const struct store_change *cha
 		cv_pg_item_bytes(args, PG_TEXT, changes[i].value);
 }
 
-static int64_t pg_ttl_us(const struct pg_store *pg)
-{
-	return pg->base.opts.ttl_ms * 1000;
-}
-
 /* Say which scope is full; other codes have said it all. */
 static int pg_tell(int rc, const struct pg_query *query, struct convo_err *err)
 {
@@ -302,7 +297,7 @@ static int pg_create(struct convo_store *store, const struct store_call *call,
 
 	pg_args_key(&args, key);
 	cv_pg_args_int(&args, call->now_us);
-	cv_pg_args_int(&args, pg_ttl_us(pg));
+	cv_pg_args_int(&args, call->ttl_us);
 	cv_pg_args_int(&args, CONVO_MAX_STATE);
 	cv_pg_args_uuid(&args, create->generation);
 	cv_pg_args_text(&args, create->title);
@@ -392,8 +387,8 @@ static int pg_load_row(void *ctx, const struct cv_text *column, struct convo_err
 }
 
 static int pg_load(struct convo_store *store, const struct store_call *call,
-		   const struct convo_key *key, const struct convo_window *window,
-		   const unsigned char *around, struct convo_session *into, struct convo_err *err)
+		   const struct convo_key *key, const struct store_window *window,
+		   struct convo_session *into, struct convo_err *err)
 {
 	struct pg_store *pg = pg_of(store);
 	struct pg_load load = {into, key, false};
@@ -405,17 +400,15 @@ static int pg_load(struct convo_store *store, const struct store_call *call,
 		.large = window->n > PG_LARGE,
 	};
 	struct pg_args args = {0};
-	int64_t n = window->n > INT64_MAX / 4 ? INT64_MAX / 4 : (int64_t)window->n;
-	int64_t seq = window->seq > INT64_MAX / 4 ? INT64_MAX / 4 : window->seq;
 	int rc;
 
 	pg_args_key(&args, key);
 	cv_pg_args_int(&args, call->now_us);
-	cv_pg_args_int(&args, store->opts.event_limit);
+	cv_pg_args_int(&args, call->event_limit);
 	cv_pg_args_int(&args, window->kind);
-	cv_pg_args_int(&args, n);
-	cv_pg_args_int(&args, seq);
-	cv_pg_args_uuid(&args, window->kind == CONVO_WINDOW_AROUND ? around : NULL);
+	cv_pg_args_int(&args, window->n);
+	cv_pg_args_int(&args, window->seq);
+	cv_pg_args_uuid(&args, window->kind == CONVO_WINDOW_AROUND ? window->around : NULL);
 	rc = pg_run(pg, call, true, &query, &args, err);
 	return rc == 0 && !load.found ? cv_refuse_notfound(err, key) : rc;
 }
@@ -455,7 +448,8 @@ static void pg_append_events(struct pg_args *args, const struct store_append *ap
 	}
 }
 
-static int pg_append_args(struct pg_store *pg, struct pg_append *self, struct convo_err *err)
+static int pg_append_args(struct pg_append *self, const struct store_call *call,
+			  struct convo_err *err)
 {
 	const struct store_append *append = self->append;
 	struct pg_args *args = &self->args;
@@ -463,9 +457,9 @@ static int pg_append_args(struct pg_store *pg, struct pg_append *self, struct co
 
 	pg_args_key(args, self->key);
 	cv_pg_args_int(args, self->now_us);
-	cv_pg_args_int(args, pg_ttl_us(pg));
+	cv_pg_args_int(args, call->ttl_us);
 	cv_pg_args_int(args, CONVO_MAX_STATE);
-	cv_pg_args_int(args, pg->base.opts.event_limit);
+	cv_pg_args_int(args, call->event_limit);
 	cv_pg_args_uuid(args, append->generation);
 	cv_pg_args_int(args, append->check_seq ? append->after_seq : -1);
 	pg_append_events(args, append);
@@ -618,7 +612,7 @@ static int pg_append(struct convo_store *store, const struct store_call *call,
 
 	for (i = 0; i < append->change_count; i++)
 		shares = shares || append->changes[i].scope != CONVO_SCOPE_SESSION;
-	rc = pg_append_args(pg, &self, err);
+	rc = pg_append_args(&self, call, err);
 	if (rc == 0 && shares) {
 		/* It locks what sessions share, which must not wait for other sessions. */
 		pg_append_round(pg, &job, 1);
@@ -644,7 +638,7 @@ static int pg_rename(struct convo_store *store, const struct store_call *call,
 
 	pg_args_key(&args, key);
 	cv_pg_args_int(&args, call->now_us);
-	cv_pg_args_int(&args, pg_ttl_us(pg));
+	cv_pg_args_int(&args, call->ttl_us);
 	cv_pg_args_text(&args, title);
 	rc = pg_run(pg, call, false, &query, &args, err);
 	return rc == 0 && query.count == 0 ? cv_refuse_notfound(err, key) : rc;
@@ -684,15 +678,6 @@ static int pg_clean(struct convo_store *store, const struct store_call *call, in
 	return rc;
 }
 
-/* Begin to remove what was just given up. What is left, and a failure, is for the next cleaning. */
-static void pg_sweep(struct convo_store *store, const struct store_call *call)
-{
-	int64_t removed = 0;
-	bool more;
-
-	pg_clean(store, call, &removed, &more, NULL);
-}
-
 static int pg_delete(struct convo_store *store, const struct store_call *call,
 		     const struct convo_key *key, struct convo_err *err)
 {
@@ -703,10 +688,8 @@ static int pg_delete(struct convo_store *store, const struct store_call *call,
 
 	pg_args_key(&args, key);
 	cv_pg_args_int(&args, call->now_us);
-	cv_pg_args_int(&args, store->opts.trash_ms * 1000);
+	cv_pg_args_int(&args, call->trash_us);
 	rc = pg_run(pg, call, false, &query, &args, err);
-	if (rc == 0 && query.count && !store->opts.trash_ms)
-		pg_sweep(store, call);
 	return rc;
 }
 
@@ -722,13 +705,13 @@ static int pg_restore(struct convo_store *store, const struct store_call *call,
 
 	pg_args_key(&args, key);
 	cv_pg_args_int(&args, call->now_us);
-	cv_pg_args_int(&args, pg_ttl_us(pg));
+	cv_pg_args_int(&args, call->ttl_us);
 	cv_pg_args_uuid(&args, generation);
 	rc = pg_run(pg, call, false, &query, &args, err);
 	if (rc == 0 && code == CONVO_E_EXISTS)
 		return cv_refuse_exists(err, key);
 	if (rc == 0 && code < 0)
-		return cv_fail(err, CONVO_E_NOTFOUND, "no session '%s' in the trash", key->session);
+		return cv_refuse_trash(err, key);
 	return rc;
 }
 
@@ -744,8 +727,6 @@ static int pg_purge(struct convo_store *store, const struct store_call *call,
 	pg_args_key(&args, key);
 	cv_pg_args_uuid(&args, generation);
 	rc = pg_run(pg, call, false, &query, &args, err);
-	if (rc == 0 && query.count)
-		pg_sweep(store, call);
 	return rc;
 }
 
@@ -798,7 +779,7 @@ static int pg_state_set(struct convo_store *store, const struct store_call *call
 
 	pg_args_key(&args, key);
 	cv_pg_args_int(&args, call->now_us);
-	cv_pg_args_int(&args, pg_ttl_us(pg));
+	cv_pg_args_int(&args, call->ttl_us);
 	cv_pg_args_int(&args, CONVO_MAX_STATE);
 	pg_args_changes(&args, changes, count);
 	rc = pg_run(pg, call, false, &query, &args, err);
@@ -858,6 +839,7 @@ static const char *const pg_aliases[] = {"postgresql", "pgsql", NULL};
 const struct cv_backend cv_backend_postgres = {
 	.scheme = "postgres",
 	.aliases = pg_aliases,
+	.params = cv_pg_params,
 	.title = "PostgreSQL",
 	.size = sizeof(struct pg_store),
 	.default_prefix = "convo_",

@@ -87,9 +87,9 @@ static void ask_add_uuid(struct redis_ask *ask, const unsigned char *uuid)
 	cv_ask_add_text(ask, text);
 }
 
-static void ask_add_ttl(struct redis_ask *ask, const struct convo_store *store)
+static void ask_add_ttl(struct redis_ask *ask, const struct store_call *call)
 {
-	cv_ask_add_int(ask, store->opts.ttl_ms * 1000);
+	cv_ask_add_int(ask, call->ttl_us);
 }
 
 static const char *scope_letter(enum convo_scope scope)
@@ -420,7 +420,7 @@ static int redis_create(struct convo_store *store, const struct store_call *call
 
 	ask_begin(&ask, REDIS_SCRIPT_CREATE, store, call, key);
 	cv_ask_add_text(&ask, key->session);
-	ask_add_ttl(&ask, store);
+	ask_add_ttl(&ask, call);
 	ask_add_uuid(&ask, create->generation);
 	cv_ask_add(&ask, create->title.data, create->title.len);
 	ask_add_changes(&ask, create->changes, create->change_count);
@@ -459,18 +459,18 @@ static int redis_append(struct convo_store *store, const struct store_call *call
 
 	ask_begin(&ask, REDIS_SCRIPT_APPEND, store, call, key);
 	cv_ask_add_text(&ask, key->session);
-	ask_add_ttl(&ask, store);
-	cv_ask_add_int(&ask, store->opts.event_limit);
+	ask_add_ttl(&ask, call);
+	cv_ask_add_int(&ask, call->event_limit);
 	ask_add_uuid(&ask, append->generation);
 	if (append->check_seq)
 		cv_ask_add_int(&ask, append->after_seq);
 	else
 		cv_ask_add_text(&ask, "");
-	cv_ask_add_int(&ask, call->now_us / 1000);
+	cv_ask_add_int(&ask, call->now_ms);
 	cv_ask_add_int(&ask, (int64_t)append->count);
 	for (i = 0; i < append->count; i++) {
 		cv_ask_add(&ask, append->events[i].id, UUID_BYTES);
-		ask_add_event(&ask, &append->events[i], call->now_us / 1000);
+		ask_add_event(&ask, &append->events[i], call->now_ms);
 	}
 	ask_add_changes(&ask, append->changes, append->change_count);
 	rc = cv_ask_run_grouped(op.redis, call, &ask, err);
@@ -487,7 +487,7 @@ static int redis_rename(struct convo_store *store, const struct store_call *call
 
 	ask_begin(&ask, REDIS_SCRIPT_RENAME, store, call, key);
 	cv_ask_add_text(&ask, key->session);
-	ask_add_ttl(&ask, store);
+	ask_add_ttl(&ask, call);
 	cv_ask_add(&ask, title.data, title.len);
 	rc = cv_ask_run(op.redis, call, &ask, err);
 	cv_ask_clear(&ask);
@@ -503,7 +503,7 @@ static int redis_delete(struct convo_store *store, const struct store_call *call
 
 	ask_begin(&ask, REDIS_SCRIPT_DELETE, store, call, key);
 	cv_ask_add_text(&ask, key->session);
-	cv_ask_add_int(&ask, store->opts.trash_ms * 1000);
+	cv_ask_add_int(&ask, call->trash_us);
 	rc = cv_ask_run(op.redis, call, &ask, err);
 	cv_ask_clear(&ask);
 	return rc;
@@ -515,8 +515,7 @@ static int restore_answer(struct redis_ask *ask, const struct redis_value *answe
 	const struct redis_op *op = ask->ctx;
 
 	if (answer->item[0].integer == CONVO_E_NOTFOUND)
-		return cv_fail(err, CONVO_E_NOTFOUND, "no session '%s' in the trash",
-			       op->key->session);
+		return cv_refuse_trash(err, op->key);
 	return answer_refusal(op, answer, err);
 }
 
@@ -530,7 +529,7 @@ static int redis_restore(struct convo_store *store, const struct store_call *cal
 
 	ask_begin(&ask, REDIS_SCRIPT_RESTORE, store, call, key);
 	cv_ask_add_text(&ask, key->session);
-	ask_add_ttl(&ask, store);
+	ask_add_ttl(&ask, call);
 	ask_add_uuid(&ask, generation);
 	rc = cv_ask_run(op.redis, call, &ask, err);
 	cv_ask_clear(&ask);
@@ -655,8 +654,7 @@ static int load_answer(struct redis_ask *ask, const struct redis_value *answer,
 	cv_session_reset(load->into);
 	load->gone = false;
 	if (item[0].integer == CONVO_E_NOTFOUND && answer->len > 1)
-		return cv_fail(err, CONVO_E_NOTFOUND, "no such event in session '%s'",
-			       op->key->session);
+		return cv_refuse_event(err, op->key);
 	if (item[0].integer)
 		return answer_refusal(op, answer, err);
 	if (answer->len < 8)
@@ -695,8 +693,7 @@ static const char *window_name(enum convo_window_kind kind)
 
 /* Meta, state and the first events, up to a number of bytes. */
 static int load_begin(struct redis_op *op, const struct store_call *call,
-		      const struct convo_window *window, const unsigned char *around,
-		      struct convo_err *err)
+		      const struct store_window *window, struct convo_err *err)
 {
 	const struct convo_store *store = &op->redis->base;
 	struct redis_ask ask = {.answer = load_answer, .ctx = op, .repeat = true};
@@ -704,14 +701,14 @@ static int load_begin(struct redis_op *op, const struct store_call *call,
 	int rc;
 
 	if (window->kind == CONVO_WINDOW_AROUND)
-		memcpy(id + 1, around, UUID_BYTES);
+		memcpy(id + 1, window->around, UUID_BYTES);
 	ask_begin(&ask, REDIS_SCRIPT_LOAD, store, call, op->key);
 	cv_ask_add_text(&ask, op->key->session);
 	cv_ask_add_text(&ask, window_name(window->kind));
-	cv_ask_add_int(&ask, window->n < LARGEST ? (int64_t)window->n : LARGEST);
-	cv_ask_add_int(&ask, window->seq < LARGEST ? window->seq : LARGEST);
+	cv_ask_add_int(&ask, window->n);
+	cv_ask_add_int(&ask, window->seq);
 	cv_ask_add(&ask, id, sizeof(id));
-	cv_ask_add_int(&ask, store->opts.event_limit);
+	cv_ask_add_int(&ask, call->event_limit);
 	cv_ask_add_int(&ask, LOAD_BYTES);
 	rc = cv_ask_run(op->redis, call, &ask, err);
 	cv_ask_clear(&ask);
@@ -751,9 +748,8 @@ static int load_more(struct redis_op *op, const struct store_call *call, struct 
 }
 
 static int redis_load(struct convo_store *store, const struct store_call *call,
-		      const struct convo_key *key, const struct convo_window *window,
-		      const unsigned char *around, struct convo_session *into,
-		      struct convo_err *err)
+		      const struct convo_key *key, const struct store_window *window,
+		      struct convo_session *into, struct convo_err *err)
 {
 	struct redis_load load = {.into = into};
 	struct redis_op op = {redis_of(store), key, &load};
@@ -761,7 +757,7 @@ static int redis_load(struct convo_store *store, const struct store_call *call,
 
 	/* Events that others remove while a large window is read make it begin anew. */
 	do {
-		rc = load_begin(&op, call, window, around, err);
+		rc = load_begin(&op, call, window, err);
 		while (rc >= 0 && !load.gone && load.next <= load.high)
 			rc = load_more(&op, call, err);
 	} while (rc >= 0 && load.gone);
@@ -868,7 +864,7 @@ static int redis_state_set(struct convo_store *store, const struct store_call *c
 		of_session = of_session || changes[i].scope == CONVO_SCOPE_SESSION;
 	ask_begin(&ask, REDIS_SCRIPT_STATE_SET, store, call, &full);
 	cv_ask_add_text(&ask, of_session ? key->session : "");
-	ask_add_ttl(&ask, store);
+	ask_add_ttl(&ask, call);
 	ask_add_changes(&ask, changes, count);
 	rc = cv_ask_run(op.redis, call, &ask, err);
 	cv_ask_clear(&ask);
@@ -926,11 +922,13 @@ static int redis_state_list(struct convo_store *store, const struct store_call *
 
 /* There is no clean(): the server forgets by itself; see docs/backends/redis.md. */
 
+static const char *const redis_params[] = {"db", "ca", "cert", "key", NULL};
 static const char *const redis_aliases[] = {"rediss", "valkey", "valkeys", NULL};
 
 const struct cv_backend cv_backend_redis = {
 	.scheme = "redis",
 	.aliases = redis_aliases,
+	.params = redis_params,
 	.title = "Redis",
 	.size = sizeof(struct redis_store),
 	.default_prefix = "convo",

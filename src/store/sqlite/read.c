@@ -261,8 +261,7 @@ struct sqlite_read {
 	const struct convo_store *store;
 	const struct convo_key *key;
 	/* load */
-	const struct convo_window *window;
-	const unsigned char *around;
+	const struct store_window *window;
 	struct convo_session *session;
 	/* list */
 	bool trash;
@@ -414,20 +413,20 @@ static int sqlite_read_events(struct sqlite_db *db, struct sqlite_read *read, in
 	return rc;
 }
 
-static int sqlite_load_events(struct sqlite_db *db, struct sqlite_read *read,
-			      const struct sqlite_row *row, struct convo_err *err)
+static int sqlite_load_events(struct sqlite_db *db, const struct store_call *call,
+			      struct sqlite_read *read, const struct sqlite_row *row,
+			      struct convo_err *err)
 {
-	int64_t first = cv_store_first_shown(read->store, row->first_seq, row->last_seq);
+	int64_t first = store_first_shown(call, row->first_seq, row->last_seq);
 	int64_t seq = 0, from, to;
 	int rc;
 
 	if (read->window->kind == CONVO_WINDOW_AROUND) {
-		rc = cv_sqlite_event_seq(db, row->no, read->around, &seq, err);
+		rc = cv_sqlite_event_seq(db, row->no, read->window->around, &seq, err);
 		if (rc < 0)
 			return rc;
 		if (rc == 0 || seq < first)
-			return cv_fail(err, CONVO_E_NOTFOUND, "no such event in session '%s'",
-				       read->key->session);
+			return cv_refuse_event(err, read->key);
 	}
 	cv_window_range(read->window, first, row->last_seq, seq, &from, &to);
 	return sqlite_read_events(db, read, row->no, from, to, err);
@@ -455,20 +454,16 @@ static int sqlite_run_load(struct sqlite_db *db, const struct store_call *call,
 	if (rc == 0)
 		rc = sqlite_read_shared(db, read, CONVO_SCOPE_APP, err);
 	if (rc == 0)
-		rc = sqlite_load_events(db, read, &row, err);
+		rc = sqlite_load_events(db, call, read, &row, err);
 	return rc;
 }
 
 static int sqlite_load(struct convo_store *store, const struct store_call *call,
-		       const struct convo_key *key, const struct convo_window *window,
-		       const unsigned char *around, struct convo_session *into,
-		       struct convo_err *err)
+		       const struct convo_key *key, const struct store_window *window,
+		       struct convo_session *into, struct convo_err *err)
 {
-	struct sqlite_read read = {.run = sqlite_run_load,
-				   .key = key,
-				   .window = window,
-				   .around = around,
-				   .session = into};
+	struct sqlite_read read = {
+		.run = sqlite_run_load, .key = key, .window = window, .session = into};
 
 	return sqlite_read(store, call, &read, err);
 }

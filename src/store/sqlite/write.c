@@ -155,15 +155,14 @@ static int row_set_due(struct sqlite_db *db, struct sqlite_row *row, int64_t due
 static int row_touch(struct sqlite_store *store, const struct store_call *call,
 		     struct sqlite_row *row, struct convo_err *err)
 {
-	int64_t ttl_ms = store->base.opts.ttl_ms, due_us;
+	int64_t due_us;
 	struct sqlite_query query = cv_sqlite_query(store->writer, TEXT_TOUCH);
 	int rc;
 
 	row->position = call->now_us;
 	if (row->updated_us < call->now_us)
 		row->updated_us = call->now_us;
-	if (ttl_ms)
-		row->expires_us = call->now_us + ttl_ms * 1000;
+	row->expires_us = store_call_expires(call, row->expires_us);
 	cv_sqlite_bind_int(&query, row->position);
 	cv_sqlite_bind_int(&query, row->updated_us);
 	cv_sqlite_bind_int(&query, row->expires_us);
@@ -487,7 +486,7 @@ static int append_check(struct sqlite_store *store, struct sqlite_job *job, stru
 
 static int run_append(struct sqlite_store *store, struct sqlite_job *job, struct convo_err *err)
 {
-	int64_t limit = store->base.opts.event_limit;
+	int64_t limit = job->call->event_limit;
 	struct sqlite_row row;
 	int fresh = append_check(store, job, &row, err), rc;
 
@@ -495,7 +494,7 @@ static int run_append(struct sqlite_store *store, struct sqlite_job *job, struct
 		return fresh;
 	rc = job_change_state(store, job, &row, err);
 	if (rc == 0)
-		rc = append_events(store->writer, job->append, &row, job->call->now_us / 1000, err);
+		rc = append_events(store->writer, job->append, &row, job->call->now_ms, err);
 	if (rc == 0 && limit)
 		rc = row_trim(store->writer, &row, limit > fresh ? limit : fresh, err);
 	if (rc == 0)
@@ -529,12 +528,12 @@ static int create_row(struct sqlite_store *store, struct sqlite_job *job, struct
 		      struct convo_err *err)
 {
 	struct sqlite_query query = cv_sqlite_query(store->writer, TEXT_CREATE);
-	int64_t ttl_ms = store->base.opts.ttl_ms, now_us = job->call->now_us;
+	int64_t now_us = job->call->now_us;
 	int rc;
 
 	*row = (struct sqlite_row){
 		.updated_us = now_us,
-		.expires_us = ttl_ms ? now_us + ttl_ms * 1000 : 0,
+		.expires_us = store_call_expires(job->call, 0),
 		.kept_seq = 1,
 		.first_seq = 1,
 	};
@@ -608,17 +607,17 @@ int cv_sqlite_rename(struct convo_store *store, const struct store_call *call,
 
 static int run_delete(struct sqlite_store *store, struct sqlite_job *job, struct convo_err *err)
 {
-	int64_t trash_ms = store->base.opts.trash_ms, now_us = job->call->now_us;
+	int64_t now_us = job->call->now_us;
 	struct sqlite_row row;
 	int rc = cv_sqlite_find(store->writer, job->call, job->key, &row, err);
 
 	if (rc <= 0)
 		return rc;
-	if (!trash_ms)
+	if (!job->call->trash_us)
 		return row_kill(store->writer, &row, err);
 	row.life = LIFE_TRASH;
 	row.position = row.deleted_us = now_us;
-	row.purge_us = row.due_us = now_us + trash_ms * 1000;
+	row.purge_us = row.due_us = now_us + job->call->trash_us;
 	return row_set_life(store->writer, &row, err);
 }
 
@@ -647,14 +646,13 @@ static int restore_find(struct sqlite_store *store, struct sqlite_job *job, stru
 	if (rc > 0)
 		rc = cv_sqlite_run(&query, err);
 	else if (rc == 0)
-		rc = cv_fail(err, CONVO_E_NOTFOUND, "no session '%s' in the trash",
-			     job->key->session);
+		rc = cv_refuse_trash(err, job->key);
 	return rc;
 }
 
 static int run_restore(struct sqlite_store *store, struct sqlite_job *job, struct convo_err *err)
 {
-	int64_t ttl_ms = store->base.opts.ttl_ms, now_us = job->call->now_us;
+	int64_t now_us = job->call->now_us;
 	struct sqlite_row row = {0};
 	int rc = job_take_name(store, job, err);
 
@@ -662,8 +660,8 @@ static int run_restore(struct sqlite_store *store, struct sqlite_job *job, struc
 		rc = restore_find(store, job, &row, err);
 	if (rc < 0)
 		return rc;
-	if (ttl_ms)
-		row.expires_us = now_us + ttl_ms * 1000;
+	if (job->call->ttl_us)
+		row.expires_us = now_us + job->call->ttl_us;
 	else if (row.expires_us)
 		row.expires_us += now_us - row.deleted_us;
 	row.life = LIFE_LIVE;

@@ -69,8 +69,8 @@ static int fake_create(struct convo_store *store, const struct store_call *call,
 
 /* Three events in the wrong order, and state. */
 static int fake_load(struct convo_store *store, const struct store_call *call,
-		     const struct convo_key *key, const struct convo_window *window,
-		     const unsigned char *around, struct convo_session *into, struct convo_err *err)
+		     const struct convo_key *key, const struct store_window *window,
+		     struct convo_session *into, struct convo_err *err)
 {
 	static const int64_t seqs[] = {12, 10, 11};
 	struct fake *fake = fake_of(store, call);
@@ -81,7 +81,6 @@ static int fake_load(struct convo_store *store, const struct store_call *call,
 	int rc = 0;
 
 	(void)window;
-	(void)around;
 	for (int round = 0; rc >= 0 && round < 2; round++) { /* as after a lost connection */
 		cv_session_reset(into);
 		rc = cv_session_set_meta(into, &meta, err);
@@ -339,16 +338,16 @@ static void bad_key_sends_nothing(struct fake *fake, const struct convo_key *key
 	convo_state *state = NULL;
 	struct convo_err err;
 
-	must_fail_with(CONVO_E_INVALID, convo_store_load(&session, store, key, NULL, &err));
+	must_fail_with(CONVO_E_INVALID, convo_store_load(&session, store, key, NULL, NULL, &err));
 	must_fail_with(CONVO_E_INVALID,
-		       convo_store_append(store, key, NULL, &event, 1, NULL, &err));
-	must_fail_with(CONVO_E_INVALID, convo_store_rename(store, key, "t", &err));
-	must_fail_with(CONVO_E_INVALID, convo_store_delete(store, key, &err));
-	must_fail_with(CONVO_E_INVALID, convo_store_restore(store, key, NULL, &err));
-	must_fail_with(CONVO_E_INVALID, convo_store_purge(store, key, NULL, &err));
-	must_fail_with(CONVO_E_INVALID, convo_store_state_set(store, key, &item, 1, &err));
+		       convo_store_append(store, key, NULL, &event, 1, NULL, NULL, &err));
+	must_fail_with(CONVO_E_INVALID, convo_store_rename(store, key, "t", NULL, &err));
+	must_fail_with(CONVO_E_INVALID, convo_store_delete(store, key, NULL, &err));
+	must_fail_with(CONVO_E_INVALID, convo_store_restore(store, key, NULL, NULL, &err));
+	must_fail_with(CONVO_E_INVALID, convo_store_purge(store, key, NULL, NULL, &err));
+	must_fail_with(CONVO_E_INVALID, convo_store_state_set(store, key, &item, 1, NULL, &err));
 	must_fail_with(CONVO_E_INVALID,
-		       convo_store_state_list(&state, store, key, CONVO_SCOPE_SESSION, &err));
+		       convo_store_state_list(&state, store, key, CONVO_SCOPE_SESSION, NULL, &err));
 	must_equal(0, fake->calls);
 }
 
@@ -367,15 +366,15 @@ static void test_store__bad_arguments_send_nothing(void **state)
 		bad_key_sends_nothing(fake, &bad[i]);
 	bad_key_sends_nothing(fake, NULL);
 	must_fail_with(CONVO_E_INVALID,
-		       convo_store_create(&fake->base, &good_key, &create, NULL, &err));
+		       convo_store_create(&fake->base, &good_key, &create, NULL, NULL, &err));
 	must_fail_with(CONVO_E_INVALID,
-		       convo_store_create(&fake->base, &good_key, &title, NULL, &err));
+		       convo_store_create(&fake->base, &good_key, &title, NULL, NULL, &err));
+	must_fail_with(CONVO_E_INVALID, convo_store_append(&fake->base, &good_key, NULL, events, 2,
+							   NULL, NULL, &err));
+	must_fail_with(CONVO_E_TOOBIG, convo_store_append(&fake->base, &good_key, NULL, events,
+							  1001, NULL, NULL, &err));
 	must_fail_with(CONVO_E_INVALID,
-		       convo_store_append(&fake->base, &good_key, NULL, events, 2, NULL, &err));
-	must_fail_with(CONVO_E_TOOBIG,
-		       convo_store_append(&fake->base, &good_key, NULL, events, 1001, NULL, &err));
-	must_fail_with(CONVO_E_INVALID,
-		       convo_store_state_set(&fake->base, &good_key, items, 2, &err));
+		       convo_store_state_set(&fake->base, &good_key, items, 2, NULL, &err));
 	must_equal(0, fake->calls);
 	convo_store_close(&fake->base);
 }
@@ -387,13 +386,13 @@ static void test_store__a_call_has_a_deadline_and_a_moment(void **state)
 	struct convo_err err;
 
 	(void)state;
-	must_pass(convo_store_delete(&fake->base, &good_key, &err));
+	must_pass(convo_store_delete(&fake->base, &good_key, NULL, &err));
 	must_equal(1, fake->calls);
 	must(fake->call.now_us > now_us);
 	must(fake->call.deadline_us >= mono_us + 3000000);
 	must(fake->call.deadline_us <= mono_us + 4000000);
 	now_us = fake->call.now_us;
-	must_pass(convo_store_delete(&fake->base, &good_key, &err));
+	must_pass(convo_store_delete(&fake->base, &good_key, NULL, &err));
 	must(fake->call.now_us > now_us);
 	convo_store_close(&fake->base);
 }
@@ -406,10 +405,10 @@ static void test_store__nothing_to_change_asks_nobody(void **state)
 	struct convo_err err;
 
 	(void)state;
-	must_pass(convo_store_state_set(&fake->base, &good_key, &item, 1, &err));
-	must_pass(convo_store_state_set(&fake->base, &good_key, NULL, 0, &err));
+	must_pass(convo_store_state_set(&fake->base, &good_key, &item, 1, NULL, &err));
+	must_pass(convo_store_state_set(&fake->base, &good_key, NULL, 0, NULL, &err));
 	must_fail_with(CONVO_E_NOTFOUND,
-		       convo_store_state_get(&value, &fake->base, &good_key, "temp:a", &err));
+		       convo_store_state_get(&value, &fake->base, &good_key, "temp:a", NULL, &err));
 	must_equal(0, fake->calls);
 	convo_store_close(&fake->base);
 }
@@ -426,12 +425,12 @@ static void test_store__loaded_events_and_state_are_sorted(void **state)
 	size_t count;
 
 	(void)state;
-	must_pass(convo_store_load(&session, &fake->base, &good_key, NULL, &err));
-	events = convo_session_events(session, &count);
+	must_pass(convo_store_load(&session, &fake->base, &good_key, NULL, NULL, &err));
+	events = test_events(session, &count);
 	must_equal(3, count); /* the first round is forgotten */
 	for (int i = 0; i < 3; i++)
 		must_equal(10 + i, events[i].seq);
-	items = convo_session_state(session, &count);
+	items = test_state(session, &count);
 	must_equal(2, count);
 	must_equal_str("b", items[0].name);
 	must_equal_str("user:z", items[1].name);
@@ -439,7 +438,8 @@ static void test_store__loaded_events_and_state_are_sorted(void **state)
 	convo_session_free(session);
 	session = NULL;
 	fake->rc = CONVO_E_IO;
-	must_fail_with(CONVO_E_IO, convo_store_load(&session, &fake->base, &good_key, NULL, &err));
+	must_fail_with(CONVO_E_IO,
+		       convo_store_load(&session, &fake->base, &good_key, NULL, NULL, &err));
 	must(session == NULL);
 	convo_store_close(&fake->base);
 }
@@ -464,7 +464,7 @@ static void test_store__a_batch_holds_no_id_twice(void **state)
 	struct convo_err err;
 
 	(void)state;
-	must_pass(convo_store_append(&fake->base, &good_key, NULL, events, 6, seqs, &err));
+	must_pass(convo_store_append(&fake->base, &good_key, NULL, events, 6, seqs, NULL, &err));
 	must_equal(4, fake->append.count);
 	must_equal(1, seqs[0]);
 	must_equal(2, seqs[1]);
@@ -492,8 +492,8 @@ static void test_store__a_failed_append_leaves_the_seqs(void **state)
 
 	(void)state;
 	fake->rc = CONVO_E_TIMEOUT;
-	must_fail_with(CONVO_E_TIMEOUT,
-		       convo_store_append(&fake->base, &good_key, NULL, &event, 1, &seq, &err));
+	must_fail_with(CONVO_E_TIMEOUT, convo_store_append(&fake->base, &good_key, NULL, &event, 1,
+							   &seq, NULL, &err));
 	must_equal(-9, seq);
 	must(event.id == NULL && event.seq == 0);
 	convo_store_close(&fake->base);
@@ -542,7 +542,7 @@ static void walk_count(struct fake *fake, size_t n, int times[256])
 	must_pass(convo_cursor_new(&cursor, "app", "user", CONVO_LIST_LIVE, &err));
 	must_equal(0, fake->calls); /* asks nobody */
 	do {
-		must_pass(convo_store_list(&fake->base, cursor, n, &metas, &count, &err));
+		must_pass(test_list(&fake->base, cursor, n, &metas, &count, &err));
 		for (size_t i = 0; i < count; i++)
 			times[atoi(metas[i].session + 1)]++;
 	} while (count);
@@ -612,7 +612,7 @@ static void test_cursor__a_failed_page_can_be_asked_for_again(void **state)
 		fake->fail_list = fail;
 		must_pass(convo_cursor_new(&cursor, "app", "user", CONVO_LIST_LIVE, &err));
 		for (;;) {
-			int rc = convo_store_list(&fake->base, cursor, 10, &metas, &count, &err);
+			int rc = test_list(&fake->base, cursor, 10, &metas, &count, &err);
 
 			failed += rc == CONVO_E_IO;
 			if (rc == 0 && count == 0)
@@ -636,7 +636,7 @@ static void test_clean__goes_on_while_there_is_more(void **state)
 
 	(void)state;
 	atomic_store(&fake->more, 7);
-	must_pass(convo_store_clean(&fake->base, &removed, &err));
+	must_pass(convo_store_clean(&fake->base, &removed, NULL, &err));
 	must_equal(7, removed);
 	must_equal(7, fake->cleans);
 	convo_store_close(&fake->base);
@@ -651,7 +651,7 @@ static void test_clean__ends_with_the_timeout(void **state)
 	(void)state;
 	atomic_store(&fake->more, 100000);
 	fake->slow_clean_us = 5000;
-	must_fail_with(CONVO_E_TIMEOUT, convo_store_clean(&fake->base, &removed, &err));
+	must_fail_with(CONVO_E_TIMEOUT, convo_store_clean(&fake->base, &removed, NULL, &err));
 	must(removed > 0 && removed < 100);
 	convo_store_close(&fake->base);
 }
@@ -663,7 +663,7 @@ static void test_clean__a_failure_is_told(void **state)
 
 	(void)state;
 	fake->rc = CONVO_E_IO;
-	must_fail_with(CONVO_E_IO, convo_store_clean(&fake->base, NULL, &err));
+	must_fail_with(CONVO_E_IO, convo_store_clean(&fake->base, NULL, NULL, &err));
 	must_equal(1, fake->cleans);
 	convo_store_close(&fake->base);
 }

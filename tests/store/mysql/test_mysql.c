@@ -23,7 +23,7 @@ static void test_a_small_max_allowed_packet_is_told(void **state)
 	store = sql_open(sql_url(NULL, "prefix=packet_"));
 	sql_create(store, "s");
 	must_fail_with(CONVO_E_TOOBIG,
-		       convo_store_append(store, &key, NULL, &event, 1, NULL, &err));
+		       convo_store_append(store, &key, NULL, &event, 1, NULL, NULL, &err));
 	must(strstr(err.text, "max_allowed_packet") != NULL);
 	must_pass(sql_say(store, "s", &err));
 	convo_store_close(store);
@@ -48,12 +48,12 @@ static void test_any_default_of_a_session_will_do(void **state)
 	must_pass(sql_say(store, "s", &err));
 	must_pass(convo_store_state_set(store, &(struct convo_key){"app", "user", "s"},
 					&(struct convo_item){.name = "\xc3\xa9", .json = "[]"}, 1,
-					&err));
+					NULL, &err));
 	convo_store_close(store);
 	store = sql_open(sql_url("convo_odd", NULL));
 	sql_must_have(store, "s", 1);
 	must_pass(convo_store_state_get(&value, store, &(struct convo_key){"app", "user", "s"},
-					"\xc3\xa9", &err));
+					"\xc3\xa9", NULL, &err));
 	must_equal_str("[]", value);
 	free(value);
 	convo_store_close(store);

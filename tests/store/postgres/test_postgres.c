@@ -19,8 +19,9 @@ static void mix_thread(void *ctx, int index)
 		if (index % 4 == 0)
 			must_fail_with(CONVO_E_NOTFOUND, sql_say(ctx, "absent", &err));
 		else if (index == 5)
-			must_fail_with(CONVO_E_CONFLICT, convo_store_append(ctx, &key, &expect,
-									    &event, 1, NULL, &err));
+			must_fail_with(CONVO_E_CONFLICT,
+				       convo_store_append(ctx, &key, &expect, &event, 1, NULL, NULL,
+							  &err));
 		else
 			must_pass(sql_say(ctx, key.session, &err));
 	}
@@ -66,7 +67,7 @@ static void full_thread(void *ctx, int index)
 	must(state != NULL);
 	snprintf(state, size, "{\"n%d\":\"%*s\"}", index, 900000, "");
 	event.state = state;
-	rc = convo_store_append(ctx, &key, NULL, &event, 1, NULL, &err);
+	rc = convo_store_append(ctx, &key, NULL, &event, 1, NULL, NULL, &err);
 	if (rc < 0 && rc != CONVO_E_TOOBIG)
 		must_not_reach("%s", err.text);
 	free(state);
@@ -199,7 +200,7 @@ static void test_schema_that_is_gone_is_told(void **state)
 	server_ask(sql_server, "DROP FUNCTION gone_create");
 	must_fail_with(CONVO_E_VERSION,
 		       convo_store_create(store, &(struct convo_key){"a", "u", "s"}, NULL, NULL,
-					  &err));
+					  NULL, &err));
 	convo_store_close(store);
 }
 

@@ -70,14 +70,14 @@ static void create(convo_store *store, const struct convo_key *name)
 {
 	struct convo_err err;
 
-	must_pass(convo_store_create(store, name, NULL, NULL, &err));
+	must_pass(convo_store_create(store, name, NULL, NULL, NULL, &err));
 }
 
 static int say(convo_store *store, const struct convo_key *name, struct convo_err *err)
 {
 	const struct convo_event event = {.message = HELLO};
 
-	return convo_store_append(store, name, NULL, &event, 1, NULL, err);
+	return convo_store_append(store, name, NULL, &event, 1, NULL, NULL, err);
 }
 
 static void must_have_events(convo_store *store, const struct convo_key *name, size_t want)
@@ -86,8 +86,8 @@ static void must_have_events(convo_store *store, const struct convo_key *name, s
 	struct convo_err err;
 	size_t n;
 
-	must_pass(convo_store_load(&session, store, name, NULL, &err));
-	convo_session_events(session, &n);
+	must_pass(convo_store_load(&session, store, name, NULL, NULL, &err));
+	test_events(session, &n);
 	must_equal(want, n);
 	convo_session_free(session);
 }
@@ -138,8 +138,8 @@ static void test_keys_of_a_user_share_a_slot(void **state)
 	create(store, &key);
 	create(store, &other);
 	must_pass(say(store, &key, &err));
-	must_pass(convo_store_state_set(store, &key, items, 2, &err));
-	must_pass(convo_store_delete(store, &other, &err));
+	must_pass(convo_store_state_set(store, &key, items, 2, NULL, &err));
+	must_pass(convo_store_delete(store, &other, NULL, &err));
 	must_equal_str("10", server_ask(redis, "DBSIZE"));
 	must_equal_str("0", server_ask(redis, "EVAL \"local n = 0 for _, k in ipairs(redis.call("
 					      "'KEYS', '*')) do if k ~= 'convo:schema' and not "
@@ -175,8 +175,8 @@ static void test_T2_all_keys_of_a_session_go_by_themselves(void **state)
 	create(store, &other);
 	must_pass(say(store, &key, &err));
 	must_pass(say(store, &other, &err));
-	must_pass(convo_store_state_set(store, &key, &item, 1, &err));
-	must_pass(convo_store_delete(store, &other, &err));
+	must_pass(convo_store_state_set(store, &key, &item, 1, NULL, &err));
+	must_pass(convo_store_delete(store, &other, NULL, &err));
 	/* All but the schema, a minute of grace included. */
 	must_equal(1, keys_beyond(60000 + 2000));
 	must_equal(0, keys_beyond(INT64_MAX / 2) - 1);
@@ -263,11 +263,11 @@ static void test_S4_nothing_is_left_of_what_is_purged(void **state)
 	for (int i = 0; i < 3; i++) {
 		create(store, &key);
 		must_pass(say(store, &key, &err));
-		must_pass(convo_store_state_set(store, &key, items, 3, &err));
-		must_pass(convo_store_delete(store, &key, &err));
+		must_pass(convo_store_state_set(store, &key, items, 3, NULL, &err));
+		must_pass(convo_store_delete(store, &key, NULL, &err));
 	}
-	must_pass(convo_store_purge(store, &key, NULL, &err));
-	must_pass(convo_store_state_set(store, &key, none, 2, &err));
+	must_pass(convo_store_purge(store, &key, NULL, NULL, &err));
+	must_pass(convo_store_state_set(store, &key, none, 2, NULL, &err));
 	must_equal_str("1", server_ask(redis, "DBSIZE"));
 	convo_store_close(store);
 }
@@ -282,7 +282,7 @@ static void test_A5_trimmed_events_leave_no_ids(void **state)
 	(void)state;
 	redis_needed();
 	store = store_open(redis->url, &opts);
-	must_pass(convo_store_create(store, &key, NULL, &made, &err));
+	must_pass(convo_store_create(store, &key, NULL, &made, NULL, &err));
 	for (int i = 0; i < 50; i++)
 		must_pass(say(store, &key, &err));
 	must_equal_str("20", server_ask(redis, "HLEN convo:{app:user}:e:%s", made.generation));
@@ -302,7 +302,7 @@ static void say_large(convo_store *store, size_t count)
 	memset(message + 26, 'x', size);
 	strcpy(message + 26 + size, "\"}");
 	for (size_t i = 0; i < count; i++)
-		must_pass(convo_store_append(store, &key, NULL, &event, 1, NULL, &err));
+		must_pass(convo_store_append(store, &key, NULL, &event, 1, NULL, NULL, &err));
 	free(message);
 }
 
@@ -333,8 +333,8 @@ static void view_load(convo_store *store)
 	struct convo_err err;
 	size_t n;
 
-	must_pass(convo_store_load(&session, store, &key, NULL, &err));
-	events = convo_session_events(session, &n);
+	must_pass(convo_store_load(&session, store, &key, NULL, NULL, &err));
+	events = test_events(session, &n);
 	meta = convo_session_meta(session);
 	must_equal(meta->count, n);
 	for (size_t i = 0; i < n; i++)
@@ -378,7 +378,8 @@ static void test_S2_a_large_view_holds_while_events_are_removed(void **state)
 		say_large(view.through, 30);
 		for (int k = 0; k < 2; k++) {
 			proxy_arm(view.proxy, PROXY_NONE, PROXY_REQUEST, 0);
-			must_pass(convo_store_load(&session, view.through, &key, &none, &err));
+			must_pass(
+				convo_store_load(&session, view.through, &key, &none, NULL, &err));
 			convo_session_free(session);
 		}
 		/* The request for a part is as long as that for nothing. */
@@ -386,7 +387,7 @@ static void test_S2_a_large_view_holds_while_events_are_removed(void **state)
 			  proxy_passed(view.proxy, PROXY_REQUEST));
 		test_threads(2, view_thread, &view);
 		turns = proxy_turns(view.proxy);
-		must_pass(convo_store_delete(view.through, &key, &err));
+		must_pass(convo_store_delete(view.through, &key, NULL, &err));
 	}
 	must_equal(3, turns);
 	convo_store_close(view.trimming);
@@ -465,7 +466,7 @@ static void test_P1_create_append_and_load_take_one_round_trip(void **state)
 	must_equal(1, proxy_turns(proxy));
 	for (int i = 0; i < 2; i++) {
 		proxy_arm(proxy, PROXY_NONE, PROXY_REQUEST, 0);
-		must_pass(convo_store_load(&session, store, &name, &last, &err));
+		must_pass(convo_store_load(&session, store, &name, &last, NULL, &err));
 		convo_session_free(session);
 	}
 	must_equal(1, proxy_turns(proxy));
@@ -520,7 +521,7 @@ static int call_append(convo_store *store, struct convo_err *err)
 static int call_load(convo_store *store, struct convo_err *err)
 {
 	convo_session *session = NULL;
-	int rc = convo_store_load(&session, store, &key, NULL, err);
+	int rc = convo_store_load(&session, store, &key, NULL, NULL, err);
 
 	convo_session_free(session);
 	return rc;
@@ -530,13 +531,13 @@ static int call_set(convo_store *store, struct convo_err *err)
 {
 	const struct convo_item item = {.name = "user:n", .json = "1"};
 
-	return convo_store_state_set(store, &key, &item, 1, err);
+	return convo_store_state_set(store, &key, &item, 1, NULL, err);
 }
 
 static int call_get(convo_store *store, struct convo_err *err)
 {
 	char *json = NULL;
-	int rc = convo_store_state_get(&json, store, &key, "user:n", err);
+	int rc = convo_store_state_get(&json, store, &key, "user:n", NULL, err);
 
 	free(json);
 	return rc;
@@ -550,7 +551,7 @@ static int call_list(convo_store *store, struct convo_err *err)
 	int rc = convo_cursor_new(&cursor, "app", "user", CONVO_LIST_LIVE, err);
 
 	if (rc >= 0)
-		rc = convo_store_list(store, cursor, 10, &metas, &count, err);
+		rc = test_list(store, cursor, 10, &metas, &count, err);
 	convo_cursor_free(cursor);
 	return rc;
 }
@@ -594,17 +595,17 @@ static void do_everything(convo_store *store)
 	must_pass(say(store, &key, &err));
 	must_pass(say(store, &key, &err));
 	must_have_events(store, &key, 1);
-	must_pass(convo_store_rename(store, &key, "title", &err));
-	must_pass(convo_store_state_set(store, &key, &item, 1, &err));
-	must_pass(convo_store_state_set(store, &key, &none, 1, &err));
+	must_pass(convo_store_rename(store, &key, "title", NULL, &err));
+	must_pass(convo_store_state_set(store, &key, &item, 1, NULL, &err));
+	must_pass(convo_store_state_set(store, &key, &none, 1, NULL, &err));
 	must_pass(call_set(store, &err));
 	must_pass(call_get(store, &err));
-	must_pass(convo_store_delete(store, &key, &err));
-	must_pass(convo_store_restore(store, &key, NULL, &err));
-	must_pass(convo_store_delete(store, &key, &err));
+	must_pass(convo_store_delete(store, &key, NULL, &err));
+	must_pass(convo_store_restore(store, &key, NULL, NULL, &err));
+	must_pass(convo_store_delete(store, &key, NULL, &err));
 	must_pass(call_list(store, &err));
 	create(store, &key);
-	must_pass(convo_store_purge(store, &key, NULL, &err));
+	must_pass(convo_store_purge(store, &key, NULL, NULL, &err));
 	must_pass(call_list(store, &err));
 }
 
@@ -769,8 +770,8 @@ static void test_A8_a_server_out_of_memory_stores_nothing(void **state)
 	must_have_events(store, &key, 1);
 	store_must_refuse(CONVO_E_IO, redis->url, NULL, "out of memory");
 	/* What frees memory works. */
-	must_pass(convo_store_delete(store, &key, &err));
-	must_pass(convo_store_purge(store, &key, NULL, &err));
+	must_pass(convo_store_delete(store, &key, NULL, &err));
+	must_pass(convo_store_purge(store, &key, NULL, NULL, &err));
 	server_ask(redis, "CONFIG SET maxmemory 0");
 	create(store, &key);
 	must_pass(say(store, &key, &err));
@@ -908,10 +909,10 @@ static void test_L5_evicted_keys_are_told(void **state)
 	(void)state;
 	redis_needed();
 	store = store_open(redis->url, NULL);
-	must_pass(convo_store_create(store, &key, NULL, &made, &err));
+	must_pass(convo_store_create(store, &key, NULL, &made, NULL, &err));
 	must_pass(say(store, &key, &err));
 	server_ask(redis, "DEL convo:{app:user}:e:%s", made.generation);
-	must_fail_with(CONVO_E_VERSION, convo_store_load(&session, store, &key, NULL, &err));
+	must_fail_with(CONVO_E_VERSION, convo_store_load(&session, store, &key, NULL, NULL, &err));
 	must_say("evict", err.text);
 	convo_store_close(store);
 }

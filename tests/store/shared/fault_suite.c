@@ -81,7 +81,7 @@ static int fault_setup(void **state)
 	fault->proxy = proxy_start(fault_server->host, fault_server->port);
 	fault->direct = fault_open(fault_server->url);
 	fault->through = fault_open(url_through(fault_server, fault->proxy));
-	must_pass(convo_store_create(fault->direct, &fault->key, NULL, NULL, &err));
+	must_pass(convo_store_create(fault->direct, &fault->key, NULL, NULL, NULL, &err));
 	*state = fault;
 	return 0;
 }
@@ -116,7 +116,7 @@ static void fault_settle(struct fault *fault)
 
 	proxy_arm(fault->proxy, PROXY_NONE, PROXY_REQUEST, 0);
 	for (int i = 0; rc < 0 && i < 10; i++)
-		rc = convo_store_load(&session, fault->through, &fault->key, &none, &err);
+		rc = convo_store_load(&session, fault->through, &fault->key, &none, NULL, &err);
 	must_equal(0, rc);
 	convo_session_free(session);
 }
@@ -198,8 +198,8 @@ static bool events_are_there(struct fault *fault, const struct convo_event *even
 	size_t n;
 	bool there;
 
-	must_pass(convo_store_load(&session, fault->direct, &fault->key, NULL, &err));
-	found = convo_session_events(session, &n);
+	must_pass(convo_store_load(&session, fault->direct, &fault->key, NULL, NULL, &err));
+	found = test_events(session, &n);
 	for (size_t i = 0; i < n; i++)
 		must_equal(i + 1, found[i].seq);
 	there = n == (size_t)fault->stored + count;
@@ -227,7 +227,7 @@ static void append_call(struct fault *fault, enum proxy_fault kind)
 
 	convo_uuid_make(id[0]);
 	convo_uuid_make(id[1]);
-	rc = convo_store_append(fault->through, &fault->key, NULL, events, 2, seqs, &err);
+	rc = convo_store_append(fault->through, &fault->key, NULL, events, 2, seqs, NULL, &err);
 	must_be_in_time(begin_us);
 	there = events_are_there(fault, events, 2);
 	/* A connection that is seen to be lost is replaced, and the append repeated (L3, A2). */
@@ -239,7 +239,7 @@ static void append_call(struct fault *fault, enum proxy_fault kind)
 		must_not_reach("append returned %d, maybe %d, but there: %d", rc, err.maybe, there);
 	if (rc < 0) {
 		must_pass(convo_store_append(fault->direct, &fault->key, NULL, events, 2, seqs,
-					     &err));
+					     NULL, &err));
 		must(events_are_there(fault, events, 2));
 	}
 	must_equal(fault->stored + 1, seqs[0]);
@@ -260,7 +260,7 @@ static void load_call(struct fault *fault, enum proxy_fault kind)
 	convo_session *session = NULL;
 	struct convo_err err = {0};
 	size_t n = 0;
-	int rc = convo_store_load(&session, fault->through, &fault->key, NULL, &err);
+	int rc = convo_store_load(&session, fault->through, &fault->key, NULL, NULL, &err);
 
 	must_be_in_time(begin_us);
 	if (rc < 0 && kind != PROXY_HALF)
@@ -270,7 +270,7 @@ static void load_call(struct fault *fault, enum proxy_fault kind)
 		must(session == NULL);
 		return;
 	}
-	must(convo_session_events(session, &n) != NULL);
+	must(test_events(session, &n) != NULL);
 	must_equal(fault->stored, n);
 	convo_session_free(session);
 }
@@ -295,10 +295,10 @@ static void set_call(struct fault *fault, enum proxy_fault kind)
 	struct convo_err err = {0};
 	char *found = NULL;
 	bool there;
-	int rc = convo_store_state_set(fault->through, &fault->key, &item, 1, &err);
+	int rc = convo_store_state_set(fault->through, &fault->key, &item, 1, NULL, &err);
 
 	must_be_in_time(begin_us);
-	if (convo_store_state_get(&found, fault->direct, &fault->key, "n", &err) < 0)
+	if (convo_store_state_get(&found, fault->direct, &fault->key, "n", NULL, &err) < 0)
 		found = NULL;
 	there = found && strcmp(found, want) == 0;
 	free(found);
@@ -311,7 +311,7 @@ static void set_call(struct fault *fault, enum proxy_fault kind)
 			       there);
 	/* One call may fail, but the next works. */
 	if (rc < 0)
-		must_pass(convo_store_state_set(fault->through, &fault->key, &item, 1, &err));
+		must_pass(convo_store_state_set(fault->through, &fault->key, &item, 1, NULL, &err));
 }
 
 static void test_A8_state_set_tells_the_truth_at_any_byte(void **state)
@@ -332,13 +332,13 @@ static void create_call(struct fault *fault, enum proxy_fault kind)
 	int rc;
 
 	key.session = test_text("created-%d", ++number);
-	rc = convo_store_create(fault->through, &key, NULL, NULL, &why);
+	rc = convo_store_create(fault->through, &key, NULL, NULL, NULL, &why);
 	must_be_in_time(begin_us);
 	if (rc < 0)
 		must_be_network(rc, &why);
 	if (rc < 0 && kind == PROXY_DELAY)
 		must_not_reach("delay: %s", why.text);
-	there = convo_store_load(&session, fault->direct, &key, NULL, &err) == 0;
+	there = convo_store_load(&session, fault->direct, &key, NULL, NULL, &err) == 0;
 	convo_session_free(session);
 	if (rc >= 0 ? !there : there && !why.maybe)
 		must_not_reach("create returned %d, maybe %d, but there: %d", rc, why.maybe, there);

@@ -80,7 +80,7 @@ void sql_create(convo_store *store, const char *session)
 	struct convo_key key = sql_key(session);
 	struct convo_err err;
 
-	must_pass(convo_store_create(store, &key, NULL, NULL, &err));
+	must_pass(convo_store_create(store, &key, NULL, NULL, NULL, &err));
 }
 
 int sql_say(convo_store *store, const char *session, struct convo_err *err)
@@ -88,7 +88,7 @@ int sql_say(convo_store *store, const char *session, struct convo_err *err)
 	const struct convo_event event = {.message = HELLO};
 	struct convo_key key = sql_key(session);
 
-	return convo_store_append(store, &key, NULL, &event, 1, NULL, err);
+	return convo_store_append(store, &key, NULL, &event, 1, NULL, NULL, err);
 }
 
 void sql_must_have(convo_store *store, const char *session, size_t events)
@@ -98,8 +98,8 @@ void sql_must_have(convo_store *store, const char *session, size_t events)
 	struct convo_err err;
 	size_t n;
 
-	must_pass(convo_store_load(&loaded, store, &key, NULL, &err));
-	convo_session_events(loaded, &n);
+	must_pass(convo_store_load(&loaded, store, &key, NULL, NULL, &err));
+	test_events(loaded, &n);
 	must_equal(events, n);
 	convo_session_free(loaded);
 }
@@ -311,7 +311,7 @@ void test_L3_a_peer_that_went_without_a_word_costs_one_call(void **state)
 	while (proxy_links(proxy) < 3)
 		test_threads(8, sql_look, store);
 	proxy_mute(proxy);
-	must_fail_with(CONVO_E_TIMEOUT, convo_store_load(&session, store, &key, NULL, &err));
+	must_fail_with(CONVO_E_TIMEOUT, convo_store_load(&session, store, &key, NULL, NULL, &err));
 	must(session == NULL);
 	for (int i = 0; i < 8; i++)
 		must_pass(sql_say(store, "s", &err));
@@ -386,13 +386,13 @@ void test_P1_round_trips_are_few(void **state)
 	for (int i = 0; i < 2; i++) {
 		key.session = i ? "s" : "first";
 		proxy_arm(proxy, PROXY_NONE, PROXY_REQUEST, 0);
-		must_pass(convo_store_create(store, &key, NULL, NULL, &err));
+		must_pass(convo_store_create(store, &key, NULL, NULL, NULL, &err));
 		turns[0] = proxy_turns(proxy);
 		proxy_arm(proxy, PROXY_NONE, PROXY_REQUEST, 0);
 		must_pass(sql_say(store, key.session, &err));
 		turns[1] = proxy_turns(proxy);
 		proxy_arm(proxy, PROXY_NONE, PROXY_REQUEST, 0);
-		must_pass(convo_store_load(&session, store, &key, NULL, &err));
+		must_pass(convo_store_load(&session, store, &key, NULL, NULL, &err));
 		turns[2] = proxy_turns(proxy);
 		convo_session_free(session);
 		session = NULL;
@@ -430,7 +430,7 @@ static int oom_create(struct oom *oom, struct convo_err *err)
 	const struct convo_create create = {.title = "t", .state = &item, .state_count = 1};
 	const struct convo_key key = {"app", "user", ""};
 
-	return convo_store_create(oom->store, &key, &create, NULL, err);
+	return convo_store_create(oom->store, &key, &create, NULL, NULL, err);
 }
 
 static int oom_append(struct oom *oom, struct convo_err *err)
@@ -439,14 +439,14 @@ static int oom_append(struct oom *oom, struct convo_err *err)
 					      {.message = HELLO, .state = "{\"app:n\":1}"}};
 	const struct convo_key key = sql_key("s");
 
-	return convo_store_append(oom->store, &key, NULL, events, 2, NULL, err);
+	return convo_store_append(oom->store, &key, NULL, events, 2, NULL, NULL, err);
 }
 
 static int oom_load(struct oom *oom, struct convo_err *err)
 {
 	const struct convo_key key = sql_key("s");
 	convo_session *session = NULL;
-	int rc = convo_store_load(&session, oom->store, &key, NULL, err);
+	int rc = convo_store_load(&session, oom->store, &key, NULL, NULL, err);
 
 	must(rc < 0 ? !session : session != NULL);
 	convo_session_free(session);
@@ -461,7 +461,7 @@ static int oom_list(struct oom *oom, struct convo_err *err)
 	int rc = convo_cursor_new(&cursor, "app", "user", CONVO_LIST_LIVE, err);
 
 	if (rc >= 0)
-		rc = convo_store_list(oom->store, cursor, 10, &metas, &count, err);
+		rc = test_list(oom->store, cursor, 10, &metas, &count, err);
 	convo_cursor_free(cursor);
 	return rc;
 }
@@ -471,10 +471,10 @@ static int oom_state(struct oom *oom, struct convo_err *err)
 	const struct convo_item item = {.name = "n", .json = "[2]"};
 	const struct convo_key key = sql_key("s");
 	char *value = NULL;
-	int rc = convo_store_state_set(oom->store, &key, &item, 1, err);
+	int rc = convo_store_state_set(oom->store, &key, &item, 1, NULL, err);
 
 	if (rc >= 0)
-		rc = convo_store_state_get(&value, oom->store, &key, "n", err);
+		rc = convo_store_state_get(&value, oom->store, &key, "n", NULL, err);
 	free(value);
 	return rc;
 }

@@ -61,7 +61,7 @@ static void storm_append(struct storm *storm)
 
 	convo_uuid_make(id);
 	do {
-		rc = convo_store_append(storm->store, &key, NULL, &event, 1, &seq, &err);
+		rc = convo_store_append(storm->store, &key, NULL, &event, 1, &seq, NULL, &err);
 		if (rc < 0 && rc != CONVO_E_IO && rc != CONVO_E_TIMEOUT)
 			must_not_reach("%s: %s", convo_code_name(rc), err.text);
 	} while (rc < 0);
@@ -88,8 +88,8 @@ static void storm_check(struct storm *storm)
 	struct convo_err err;
 	size_t n;
 
-	must_pass(convo_store_load(&session, storm->store, &key, NULL, &err));
-	events = convo_session_events(session, &n);
+	must_pass(convo_store_load(&session, storm->store, &key, NULL, NULL, &err));
+	events = test_events(session, &n);
 	must_equal(storm->count, n);
 	for (size_t i = 0; i < n; i++)
 		must_equal(i + 1, events[i].seq);
@@ -112,7 +112,7 @@ static void test_A7_killed_under_load_nothing_acknowledged_is_lost(void **state)
 	storm.acked = calloc(MAX_EVENTS, sizeof(*storm.acked));
 	must(storm.acked);
 	must_pass(convo_store_open(&storm.store, storm.server->url, &opts, &err));
-	must_pass(convo_store_create(storm.store, &key, NULL, NULL, &err));
+	must_pass(convo_store_create(storm.store, &key, NULL, NULL, NULL, &err));
 	test_threads(1 + WRITERS, storm_thread, &storm);
 	storm_check(&storm);
 	test_say("%zu events over %d kills", (size_t)storm.count, KILLS);

@@ -76,7 +76,7 @@ static int store_say(convo_store *store, const struct convo_key *to, const char 
 {
 	const struct convo_event event = {.message = message};
 
-	return convo_store_append(store, to, NULL, &event, 1, NULL, err);
+	return convo_store_append(store, to, NULL, &event, 1, NULL, NULL, err);
 }
 
 static void store_say_n(convo_store *store, int n)
@@ -95,7 +95,7 @@ static int64_t store_count(convo_store *store, const struct convo_key *of)
 	struct convo_err err;
 	int64_t count;
 
-	must_pass(convo_store_load(&session, store, of, &none, &err));
+	must_pass(convo_store_load(&session, store, of, &none, NULL, &err));
 	count = convo_session_meta(session)->count;
 	convo_session_free(session);
 	return count;
@@ -211,7 +211,7 @@ static void test_file__belongs_to_its_owner_alone(void **state)
 	struct convo_err err;
 
 	(void)state;
-	must_pass(convo_store_create(store, &key, NULL, NULL, &err));
+	must_pass(convo_store_create(store, &key, NULL, NULL, NULL, &err));
 	must_equal(0700, file_mode(dir));
 	must_equal(0700, file_mode(test_path(dir, "deep")));
 	must_equal(0600, file_mode(path));
@@ -246,7 +246,7 @@ static void test_file__is_found_again_after_chdir(void **state)
 	must(chdir(dir) == 0);
 	store = store_open("relative.db", NULL);
 	must(chdir("/") == 0);
-	must_pass(convo_store_create(store, &key, NULL, NULL, &err));
+	must_pass(convo_store_create(store, &key, NULL, NULL, NULL, &err));
 	must_equal(0, store_count(store, &key));
 	convo_store_close(store);
 	must(access(test_path(dir, "relative.db"), F_OK) == 0);
@@ -326,7 +326,7 @@ static void test_file__can_be_queried_by_people(void **state)
 	struct convo_err err;
 
 	(void)state;
-	must_pass(convo_store_create(store, &key, NULL, NULL, &err));
+	must_pass(convo_store_create(store, &key, NULL, NULL, NULL, &err));
 	store_say_n(store, 3);
 	convo_store_close(store);
 	must_equal(3, file_number(path, "SELECT count(*) FROM convo_sessions s "
@@ -409,7 +409,7 @@ static void room_fill(const char *path, void (*make_room)(void *ctx), void *ctx)
 	struct convo_err err;
 	int64_t said = 0;
 
-	must_pass(convo_store_create(store, &key, NULL, NULL, &err));
+	must_pass(convo_store_create(store, &key, NULL, NULL, NULL, &err));
 	while (said < 1000 && store_say(store, &key, text, &err) == 0)
 		said++;
 	must(said > 3 && said < 1000);
@@ -496,7 +496,7 @@ static void test_lock__of_another_process_is_waited_for(void **state)
 	int64_t began_us;
 
 	(void)state;
-	must_pass(convo_store_create(store, &key, NULL, NULL, &err));
+	must_pass(convo_store_create(store, &key, NULL, NULL, NULL, &err));
 	db_exec(other, "BEGIN IMMEDIATE");
 	began_us = cv_clock_mono_us();
 	must_fail_with(CONVO_E_TIMEOUT, store_say(store, &key, HELLO, &err));
@@ -567,7 +567,7 @@ static void test_round__many_appends_share_a_flush(void **state)
 	int before;
 
 	(void)state;
-	must_pass(convo_store_create(crowd.store, &key, NULL, NULL, &err));
+	must_pass(convo_store_create(crowd.store, &key, NULL, NULL, NULL, &err));
 	before = log_commits(path);
 	db_exec(crowd.other, "BEGIN IMMEDIATE");
 	test_threads(WRITERS + 1, crowd_say, &crowd);
@@ -591,10 +591,10 @@ static void crowd_quarrel(void *ctx, int index)
 		crowd_leave(crowd);
 	else if (index % 4 == 0)
 		must_fail_with(CONVO_E_CONFLICT, convo_store_append(crowd->store, &key, &stale,
-								    &plain, 1, NULL, &err));
+								    &plain, 1, NULL, NULL, &err));
 	else if (index % 4 == 1)
-		must_fail_with(CONVO_E_TOOBIG,
-			       convo_store_append(crowd->store, &key, NULL, &big, 1, NULL, &err));
+		must_fail_with(CONVO_E_TOOBIG, convo_store_append(crowd->store, &key, NULL, &big, 1,
+								  NULL, NULL, &err));
 	else if (index % 4 == 2)
 		must_fail_with(CONVO_E_NOTFOUND, store_say(crowd->store, &absent, HELLO, &err));
 	else
@@ -613,7 +613,7 @@ static void test_round__one_that_fails_does_not_hurt_the_others(void **state)
 
 	(void)state;
 	crowd.too_big = text_of("{\"x\":1,\"y\":\"%s\"}", 400000);
-	must_pass(convo_store_create(crowd.store, &key, &create, NULL, &err));
+	must_pass(convo_store_create(crowd.store, &key, &create, NULL, NULL, &err));
 	db_exec(crowd.other, "BEGIN IMMEDIATE");
 	test_threads(WRITERS + 1, crowd_quarrel, &crowd);
 	must_equal(WRITERS / 4, store_count(crowd.store, &key));
@@ -638,9 +638,9 @@ static void test_limit__in_a_long_session_is_reached_in_bounded_steps(void **sta
 	(void)state;
 	for (int i = 0; i < 1000; i++)
 		events[i] = (struct convo_event){.message = "{\"role\":\"user\"}"};
-	must_pass(convo_store_create(store, &key, NULL, NULL, &err));
+	must_pass(convo_store_create(store, &key, NULL, NULL, NULL, &err));
 	for (int i = 0; i < 7; i++)
-		must_pass(convo_store_append(store, &key, NULL, events, 1000, NULL, &err));
+		must_pass(convo_store_append(store, &key, NULL, events, 1000, NULL, NULL, &err));
 	convo_store_close(store);
 	store = store_open(path, &small);
 	store_say_n(store, 1);
@@ -649,7 +649,7 @@ static void test_limit__in_a_long_session_is_reached_in_bounded_steps(void **sta
 	must(kept > 10 && kept < 7000);
 	store_say_n(store, 1);
 	must(file_number(path, "SELECT count(*) FROM convo_events") < kept);
-	must_pass(convo_store_clean(store, NULL, &err));
+	must_pass(convo_store_clean(store, NULL, NULL, &err));
 	must_equal(10, file_number(path, "SELECT count(*) FROM convo_events"));
 	must_equal(0, file_number(path, "SELECT max(due_us) FROM convo_sessions"));
 	convo_store_close(store);
@@ -665,13 +665,13 @@ static void test_clean__leaves_nothing_of_a_session(void **state)
 	struct convo_err err;
 
 	(void)state;
-	must_pass(convo_store_create(store, &key, &create, NULL, &err));
+	must_pass(convo_store_create(store, &key, &create, NULL, NULL, &err));
 	store_say_n(store, 120);
-	must_pass(convo_store_delete(store, &key, &err));
+	must_pass(convo_store_delete(store, &key, NULL, &err));
 	/* The name is free at once, though the parts of its last life are still there. */
-	must_pass(convo_store_create(store, &key, NULL, NULL, &err));
+	must_pass(convo_store_create(store, &key, NULL, NULL, NULL, &err));
 	must_equal(0, store_count(store, &key));
-	must_pass(convo_store_clean(store, NULL, &err));
+	must_pass(convo_store_clean(store, NULL, NULL, &err));
 	must_equal(0, file_number(path, "SELECT count(*) FROM convo_events"));
 	must_equal(0, file_number(path, "SELECT count(*) FROM convo_state"));
 	must_equal(1, file_number(path, "SELECT count(*) FROM convo_sessions"));
@@ -689,7 +689,7 @@ static void open_child(void *ctx, int index)
 		convo_store *store = store_open(ctx, NULL);
 
 		if (i == 0)
-			must_pass(convo_store_create(store, &own, NULL, NULL, &err));
+			must_pass(convo_store_create(store, &own, NULL, NULL, NULL, &err));
 		must_pass(store_say(store, &own, HELLO, &err));
 		convo_store_close(store);
 	}

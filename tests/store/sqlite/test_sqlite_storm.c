@@ -97,7 +97,7 @@ static void *writer_run(void *arg)
 			const struct convo_key key = storm_key(ack[0].session);
 
 			must_pass(convo_store_append(writer->store, &key, NULL, events, count, seqs,
-						     &err));
+						     NULL, &err));
 		}
 		for (size_t i = 0; i < count; i++) {
 			ack[i].seq = seqs[i];
@@ -146,7 +146,7 @@ static int ack_compare(const void *a, const void *b)
 static void storm_check_session(const convo_session *session)
 {
 	size_t count;
-	const struct convo_event *events = convo_session_events(session, &count);
+	const struct convo_event *events = test_events(session, &count);
 	const char **ids = calloc(count + 1, sizeof(*ids));
 
 	must(ids != NULL);
@@ -167,8 +167,7 @@ static int storm_check_life(convo_session *const *sessions, const struct life *l
 	for (int i = 0; i < life->acks; i++) {
 		const struct ack *ack = &life->ack[i];
 		size_t count;
-		const struct convo_event *events =
-			convo_session_events(sessions[ack->session], &count);
+		const struct convo_event *events = test_events(sessions[ack->session], &count);
 
 		must(ack->seq >= 1 && (size_t)ack->seq <= count);
 		must_equal_str(ack->id, events[ack->seq - 1].id);
@@ -186,7 +185,7 @@ static void storm_check(const char *path, const struct life *lives)
 	for (int i = 0; i < SESSIONS; i++) {
 		const struct convo_key key = storm_key(i);
 
-		must_pass(convo_store_load(&sessions[i], store, &key, NULL, &err));
+		must_pass(convo_store_load(&sessions[i], store, &key, NULL, NULL, &err));
 		storm_check_session(sessions[i]);
 	}
 	for (int i = 0; i < KILLS + WRITERS; i++)
@@ -227,7 +226,7 @@ static void test_A7__kill_9_loses_no_acknowledged_event(void **state)
 	for (int i = 0; i < SESSIONS; i++) {
 		const struct convo_key key = storm_key(i);
 
-		must_pass(convo_store_create(store, &key, NULL, NULL, &err));
+		must_pass(convo_store_create(store, &key, NULL, NULL, NULL, &err));
 	}
 	convo_store_close(store);
 	for (; begun < WRITERS; begun++)
@@ -269,7 +268,8 @@ static void traffic_write(struct traffic *traffic)
 	struct stat st;
 
 	for (int i = 0; i < ROUNDS; i++) {
-		must_pass(convo_store_append(traffic->store, &key, NULL, &event, 1, NULL, &err));
+		must_pass(convo_store_append(traffic->store, &key, NULL, &event, 1, NULL, NULL,
+					     &err));
 		must(stat(traffic->log, &st) == 0);
 		if (st.st_size > traffic->most_bytes)
 			traffic->most_bytes = st.st_size;
@@ -289,7 +289,7 @@ static void traffic_run(void *ctx, int index)
 	while (!traffic->done) {
 		convo_session *session = NULL;
 
-		must_pass(convo_store_load(&session, traffic->store, &key, &last, &err));
+		must_pass(convo_store_load(&session, traffic->store, &key, &last, NULL, &err));
 		convo_session_free(session);
 	}
 }
@@ -307,7 +307,7 @@ static void test_log__stays_small_while_somebody_always_reads(void **state)
 	memset(traffic.message, ' ', MESSAGE_BYTES);
 	memcpy(traffic.message, "{\"role\":\"user\"", 14);
 	memcpy(traffic.message + MESSAGE_BYTES - 1, "}", 2);
-	must_pass(convo_store_create(traffic.store, &key, NULL, NULL, &err));
+	must_pass(convo_store_create(traffic.store, &key, NULL, NULL, NULL, &err));
 	test_threads(1 + READERS, traffic_run, &traffic);
 	test_say("%d MB were written, the log was at most %lld MB",
 		 ROUNDS * MESSAGE_BYTES / 1000000, (long long)traffic.most_bytes / 1000000);

@@ -2,7 +2,7 @@
  * Cancelling: a flag for those who look, and a pipe for those who wait in poll(2). Asking for the
  * stop is one atomic store and one write(2), so a signal handler may do it.
  */
-#include <convo/model.h>
+#include <convo/call.h>
 
 #include <errno.h>
 #include <fcntl.h>

@@ -1,0 +1,60 @@
+/*
+ * How a call begins; see call.h.
+ */
+#include <store/front/call.h>
+
+#include <convo/text.h>
+
+#include <base/clock.h>
+#include <base/fail.h>
+
+int cv_check_given(const void *pointer, const char *what, struct convo_err *err)
+{
+	return pointer ? 0 : cv_fail(err, CONVO_E_INVALID, "%s is missing (NULL)", what);
+}
+
+int cv_check_reserved(const void *const *reserved, size_t count, const char *what,
+		      struct convo_err *err)
+{
+	size_t i;
+
+	for (i = 0; i < count; i++) {
+		if (reserved[i])
+			return cv_fail(err, CONVO_E_INVALID,
+				       "a reserved member of %s is set: is it zeroed, and was the "
+				       "program built for a newer convo?",
+				       what);
+	}
+	return 0;
+}
+
+int cv_call_begin(struct store_call *out, const struct convo_store *store,
+		  const struct convo_call *call, struct convo_err *err)
+{
+	static const struct convo_call unbounded;
+	int64_t timeout_ms;
+	int rc = cv_check_given(store, "the store", err);
+
+	if (rc < 0)
+		return rc;
+	if (!call)
+		call = &unbounded;
+	rc = CHECK_RESERVED(call, err);
+	if (rc < 0)
+		return rc;
+	if (call->timeout_ms < 0 || call->timeout_ms > CONVO_MAX_DURATION)
+		return cv_fail(err, CONVO_E_INVALID, "the timeout of the call is out of range");
+	if (convo_cancel_requested(call->cancel))
+		return cv_fail(err, CONVO_E_CANCELED, "canceled before it began");
+	timeout_ms = call->timeout_ms ? call->timeout_ms : store->opts.timeout_ms;
+	*out = (struct store_call){
+		.now_us = cv_clock_us(),
+		.deadline_us = cv_clock_mono_us() + timeout_ms * 1000,
+		.cancel = call->cancel,
+		.ttl_us = store->opts.ttl_ms * 1000,
+		.trash_us = store->opts.trash_ms * 1000,
+		.event_limit = store->opts.event_limit,
+	};
+	out->now_ms = out->now_us / 1000;
+	return 0;
+}
