@@ -6,8 +6,9 @@
 #include <string.h>
 
 #include "command/command.h"
-#include "term/input.h"
+#include "command/complete.h"
 #include "roster.h"
+#include "term/input.h"
 #include "term/signals.h"
 #include "term/term.h"
 #include "turn.h"
@@ -85,16 +86,16 @@ static void chat_failed(struct app *app, int rc)
 static void chat_loop(struct app *app)
 {
 	struct text said = {0};
-	enum input_end end = INPUT_TEXT;
+	enum line_end end = LINE_TEXT;
 
-	while (!app->leave && end != INPUT_END && !signals_leaving()) {
+	while (!app->leave && end != LINE_OVER && !signals_leaving()) {
 		term_say("\n");
 		end = input_next(&said);
-		if (end == INPUT_INTERRUPT)
+		if (end == LINE_INTERRUPT)
 			chat_interrupted(&said);
-		else if (end == INPUT_TOOBIG)
+		else if (end == LINE_TOOBIG)
 			chat_failed(app, EXIT_FAILED);
-		else if (end == INPUT_TEXT && !chat_is_blank(&said))
+		else if (end == LINE_TEXT && !chat_is_blank(&said))
 			chat_failed(app, chat_say(app, &said));
 		if (!term_flush())
 			break;
@@ -102,19 +103,26 @@ static void chat_loop(struct app *app)
 	text_clear(&said);
 }
 
+static void chat_complete(void *ctx, const char *line, struct words *words)
+{
+	complete_find(words, ctx, line);
+}
+
 int chat_run(struct app *app)
 {
+	struct text history = {0};
+	struct line_options options = {.complete = chat_complete, .ctx = app};
 	int rc = chat_begin(app);
 
 	if (rc)
 		return rc;
-	if (!input_open(app)) {
-		term_error("out of memory");
-		return EXIT_FAILED;
-	}
+	if (settings_history(&history))
+		options.history = history.data;
+	input_open(&options);
 	chat_frame(app);
 	chat_loop(app);
 	input_close();
+	text_clear(&history);
 	if (signals_leaving())
 		return EXIT_INTERRUPTED;
 	term_say("👋 Goodbye!\n");

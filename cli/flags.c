@@ -11,7 +11,6 @@
 #include <convo/text.h>
 
 #include "exit.h"
-#include "term/term.h"
 #include "term/text.h"
 
 enum flag_kind {
@@ -147,7 +146,7 @@ static bool flag_context(struct flags *flags, const char *value)
 	return true;
 }
 
-static bool flag_color(int *out, const char *value)
+static bool flag_color(enum term_color *out, const char *value)
 {
 	if (!value || !strcmp(value, "always") || !strcmp(value, "true"))
 		*out = COLOR_ALWAYS;
@@ -200,7 +199,7 @@ static int flag_wrong(const struct flag *flag, const char *value)
 
 static bool flag_is_color_word(const char *word)
 {
-	int color;
+	enum term_color color;
 
 	return word && flag_color(&color, word) && strcmp(word, "true") && strcmp(word, "false");
 }

@@ -8,8 +8,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/** When to use colour. */
-enum flags_color { COLOR_AUTO = 0, COLOR_ALWAYS, COLOR_NEVER };
+#include "term/term.h"
 
 /** What the command line says. Strings are argv's. */
 struct flags {
@@ -22,7 +21,7 @@ struct flags {
 	int64_t event_limit;
 	int64_t ttl_ms, clean_ms;
 	size_t context_messages, context_tokens; /* 0: no bound */
-	int color;                               /* enum flags_color */
+	enum term_color color;
 	bool streaming, resume, json, check, help, version, debug;
 	char **args; /* what is left after the flags */
 	int arg_count;

@@ -62,6 +62,15 @@ bool settings_path(struct text *out, const char *variable, const char *fallback,
 	return make_folder(out) && text_addf(out, "/%s", name);
 }
 
+bool settings_history(struct text *out)
+{
+	const char *state = env_or("XDG_STATE_HOME", NULL);
+
+	if (state)
+		return settings_path(out, "XDG_STATE_HOME", ".local/state", "history");
+	return settings_path(out, "XDG_DATA_HOME", ".local/share", "history");
+}
+
 static bool sqlite_url(struct text *url)
 {
 	const char *given = env_or("SQLITE_PATH", NULL);

@@ -36,6 +36,9 @@ void settings_explain_key(void);
  */
 bool settings_path(struct text *out, const char *variable, const char *fallback, const char *name);
 
+/** The file of what was typed. @return false when there is no place for it. */
+bool settings_history(struct text *out);
+
 /** The scheme of a store by its name on the command line: "pgsql" is "postgres"; or NULL. */
 const char *settings_scheme(const char *name);
 

@@ -1,6 +1,6 @@
 /*
- * The history on disk; see history.h. Several programs append to it at once: each entry is one
- * write to a file opened for appending.
+ * The history; see history.h. The file has an entry a line, newlines and backslashes escaped.
+ * Several programs append to it at once: each entry is one write to a file opened for appending.
  */
 #include "term/history.h"
 
@@ -11,29 +11,45 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "settings.h"
-#include "term/text.h"
+enum { HISTORY_LOAD = 256 << 10, HISTORY_FILE_MAX = 1 << 20, HISTORY_MOST = 1000 };
 
-enum { HISTORY_LOAD = 256 << 10, HISTORY_FILE_MAX = 1 << 20 };
+static struct {
+	struct text entry[HISTORY_MOST]; /* a ring */
+	size_t first, count;
+	int fd;    /* of the file; -1: none */
+	bool torn; /* its last line is not whole */
+} history = {.fd = -1};
 
-static int history_fd = -1;
+/* ---- in memory ------------------------------------------------------------------------ */
 
-static bool history_path(struct text *path)
+size_t history_count(void)
 {
-	const char *state = getenv("XDG_STATE_HOME");
-
-	if (state && *state)
-		return settings_path(path, "XDG_STATE_HOME", ".local/state", "history");
-	return settings_path(path, "XDG_DATA_HOME", ".local/share", "history");
+	return history.count;
 }
 
-static bool history_open(struct text *path)
+const struct text *history_at(size_t i)
 {
-	if (!history_path(path))
-		return false;
-	history_fd = open(path->data, O_RDWR | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
-	return history_fd >= 0;
+	return &history.entry[(history.first + i) % HISTORY_MOST];
 }
+
+void history_remember(const char *entry, size_t len)
+{
+	const struct text *newest = history.count ? history_at(history.count - 1) : NULL;
+	struct text copy = {0};
+
+	if (!len || (newest && newest->len == len && !memcmp(newest->data, entry, len)))
+		return;
+	if (!text_add(&copy, entry, len))
+		return;
+	if (history.count == HISTORY_MOST) {
+		text_clear(&history.entry[history.first]);
+		history.first = (history.first + 1) % HISTORY_MOST;
+		history.count--;
+	}
+	history.entry[(history.first + history.count++) % HISTORY_MOST] = copy;
+}
+
+/* ---- on disk -------------------------------------------------------------------------- */
 
 /* The end of the file, from the beginning of an entry. @return how much of it there is. */
 static size_t history_tail(char *data, off_t *size)
@@ -44,13 +60,14 @@ static size_t history_tail(char *data, off_t *size)
 	char *start;
 
 	*size = 0;
-	if (fstat(history_fd, &st) < 0 || !S_ISREG(st.st_mode))
+	if (fstat(history.fd, &st) < 0 || !S_ISREG(st.st_mode))
 		return 0;
 	*size = st.st_size;
 	from = st.st_size > HISTORY_LOAD ? st.st_size - HISTORY_LOAD : 0;
-	n = pread(history_fd, data, HISTORY_LOAD, from);
+	n = pread(history.fd, data, HISTORY_LOAD, from);
 	if (n <= 0)
 		return 0;
+	history.torn = data[n - 1] != '\n';
 	start = from ? memchr(data, '\n', (size_t)n) : NULL;
 	if (!start)
 		return from ? 0 : (size_t)n;
@@ -60,16 +77,16 @@ static size_t history_tail(char *data, off_t *size)
 }
 
 /* Replaces a file that has grown large by its newest entries. */
-static void history_shrink(const struct text *path, const char *data, size_t len)
+static void history_shrink(const char *path, const char *data, size_t len)
 {
 	struct text fresh = {0};
-	bool ok = text_addf(&fresh, "%s.%ld", path->data, (long)getpid());
+	bool ok = text_addf(&fresh, "%s.%ld", path, (long)getpid());
 	int fd = ok ? open(fresh.data, O_RDWR | O_APPEND | O_CREAT | O_EXCL | O_CLOEXEC, 0600) : -1;
 
 	if (fd >= 0) {
-		if (write(fd, data, len) == (ssize_t)len && !rename(fresh.data, path->data)) {
-			close(history_fd);
-			history_fd = fd;
+		if (write(fd, data, len) == (ssize_t)len && !rename(fresh.data, path)) {
+			close(history.fd);
+			history.fd = fd;
 		} else {
 			unlink(fresh.data);
 			close(fd);
@@ -94,39 +111,42 @@ static size_t history_unescape(char *s, size_t len)
 	return to;
 }
 
-void history_load(void (*each)(void *ctx, const char *entry, size_t len), void *ctx)
+static void history_load(const char *path)
 {
-	struct text path = {0};
 	char *data = malloc(HISTORY_LOAD), *line, *end;
 	size_t len;
 	off_t size;
 
-	if (!data || !history_open(&path))
-		goto out;
+	if (!data)
+		return;
 	len = history_tail(data, &size);
 	if (size > HISTORY_FILE_MAX)
-		history_shrink(&path, data, len);
+		history_shrink(path, data, len);
 	for (line = data; len && (end = memchr(line, '\n', len)); line = end + 1) {
 		size_t whole = (size_t)(end - line);
 
 		len -= whole + 1;
-		each(ctx, line, history_unescape(line, whole));
+		history_remember(line, history_unescape(line, whole));
 	}
-out:
-	text_clear(&path);
 	free(data);
 }
 
-void history_add(const char *entry, size_t len)
+void history_open(const char *path)
+{
+	if (!path)
+		return;
+	history.fd = open(path, O_RDWR | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+	if (history.fd >= 0)
+		history_load(path);
+}
+
+void history_save(const char *entry, size_t len)
 {
 	struct text line = {0};
 	size_t i;
-	bool ok = true;
-	ssize_t written = 0;
+	bool ok = text_adds(&line, history.torn ? "\n" : "");
 
-	if (history_fd < 0 || len > HISTORY_ENTRY_MAX)
-		return;
-	for (i = 0; ok && i < len; i++) {
+	for (i = 0; ok && i < len && len <= HISTORY_ENTRY_MAX; i++) {
 		if (entry[i] == '\n')
 			ok = text_adds(&line, "\\n");
 		else if (entry[i] == '\\')
@@ -134,16 +154,17 @@ void history_add(const char *entry, size_t len)
 		else
 			ok = text_add(&line, &entry[i], 1);
 	}
-	if (ok && text_adds(&line, "\n"))
-		written = write(history_fd, line.data, line.len);
-	if (written < 0)
-		history_close();
+	if (ok && len <= HISTORY_ENTRY_MAX && history.fd >= 0 && text_adds(&line, "\n"))
+		history.torn = write(history.fd, line.data, line.len) != (ssize_t)line.len;
 	text_clear(&line);
 }
 
 void history_close(void)
 {
-	if (history_fd >= 0)
-		close(history_fd);
-	history_fd = -1;
+	if (history.fd >= 0)
+		close(history.fd);
+	history.fd = -1;
+	history.torn = false;
+	while (history.count)
+		text_clear(&history.entry[(history.first + --history.count) % HISTORY_MOST]);
 }

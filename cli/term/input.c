@@ -8,7 +8,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "term/line.h"
 #include "term/signals.h"
 #include "term/term.h"
 
@@ -22,10 +21,11 @@ static struct {
 	bool editing;
 } input;
 
-bool input_open(const struct app *app)
+void input_open(const struct line_options *options)
 {
 	input.editing = term_can_edit();
-	return !input.editing || line_open(app);
+	if (input.editing)
+		line_open(options);
 }
 
 void input_close(void)
@@ -54,7 +54,7 @@ static bool input_fill(void)
 }
 
 /* A line of a script, or of a terminal that cannot edit. */
-static enum input_end input_line(struct text *out)
+static enum line_end input_line(struct text *out)
 {
 	bool whole = false, fits = true;
 	size_t seen = 0;
@@ -73,22 +73,22 @@ static enum input_end input_line(struct text *out)
 	}
 	if (!input.over && !whole) {
 		term_say("\n");
-		return signals_leaving() ? INPUT_END : INPUT_INTERRUPT;
+		return signals_leaving() ? LINE_OVER : LINE_INTERRUPT;
 	}
 	if (!seen)
-		return INPUT_END;
+		return LINE_OVER;
 	if (!fits) {
 		term_error("a message of more than %zu MiB: not sent", TEXT_MAX >> 20);
-		return INPUT_TOOBIG;
+		return LINE_TOOBIG;
 	}
 	if (out->len && out->data[out->len - 1] == '\r')
 		out->data[--out->len] = '\0';
-	return INPUT_TEXT;
+	return LINE_TEXT;
 }
 
-enum input_end input_next(struct text *out)
+enum line_end input_next(struct text *out)
 {
-	enum input_end end;
+	enum line_end end;
 
 	text_clear(out);
 	if (input.editing)
@@ -97,7 +97,7 @@ enum input_end input_next(struct text *out)
 		term_say("%s", input_prompt);
 		term_flush();
 		end = input_line(out);
-		if (end == INPUT_END && !signals_leaving())
+		if (end == LINE_OVER && !signals_leaving())
 			term_say("\n");
 		return end;
 	}
@@ -105,8 +105,8 @@ enum input_end input_next(struct text *out)
 	do {
 		text_clear(out);
 		end = input_line(out);
-	} while (end == INPUT_TEXT && !out->data[strspn(out->data, " \t")]);
-	if (end == INPUT_TEXT) {
+	} while (end == LINE_TEXT && !out->data[strspn(out->data, " \t")]);
+	if (end == LINE_TEXT) {
 		term_say("%s", input_prompt);
 		term_show(out->data, out->len);
 		term_say("\n");
@@ -142,7 +142,7 @@ static bool input_answers(void)
 bool input_confirm(const char *question)
 {
 	struct text answer = {0};
-	enum input_end end = INPUT_END;
+	enum line_end end = LINE_OVER;
 	bool yes;
 
 	term_show_line(question, 0);
@@ -156,11 +156,11 @@ bool input_confirm(const char *question)
 		end = input_line(&answer);
 		term_say("%s", answer.data);
 	}
-	if (end == INPUT_END || !term_is_live())
+	if (end == LINE_OVER || !term_is_live())
 		term_say("\n");
-	yes = end == INPUT_TEXT && input_is_yes(text_trim(answer.data));
+	yes = end == LINE_TEXT && input_is_yes(text_trim(answer.data));
 	text_clear(&answer);
-	if (end == INPUT_INTERRUPT)
+	if (end == LINE_INTERRUPT)
 		signals_clear();
 	return yes;
 }
@@ -175,7 +175,7 @@ bool input_more(void)
 	term_style(STYLE_PLAIN);
 	term_flush();
 	term_hold_keys(false);
-	more = input_line(&answer) == INPUT_TEXT && !strchr(answer.data, 'q');
+	more = input_line(&answer) == LINE_TEXT && !strchr(answer.data, 'q');
 	term_hold_keys(input.editing);
 	if (!more && signals_interrupted())
 		signals_clear();

@@ -4,22 +4,14 @@
 #ifndef CLI_TERM_INPUT_H
 #define CLI_TERM_INPUT_H
 
-#include "app.h"
-#include "term/text.h"
+#include "term/line.h"
 
-enum input_end {
-	INPUT_TEXT,      /* something was said */
-	INPUT_END,       /* the input is over: Ctrl-D, end of file, or the terminal is gone */
-	INPUT_INTERRUPT, /* Ctrl-C; `out` holds what had been typed */
-	INPUT_TOOBIG     /* longer than TEXT_MAX: skipped, and said */
-};
-
-/** Get ready. @return false when memory ran out. */
-bool input_open(const struct app *app);
+/** Get ready. `options` are for a line that is edited, and must last until input_close(). */
+void input_open(const struct line_options *options);
 void input_close(void);
 
 /** Ask for the next message or command; its line end is not part of it. */
-enum input_end input_next(struct text *out);
+enum line_end input_next(struct text *out);
 
 /**
  * Ask a question that wants y or n. In a script the next line answers if it is one of y, yes, n and

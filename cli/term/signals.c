@@ -12,7 +12,6 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "exit.h"
 #include "term/term.h"
 
 static convo_cancel *signal_cancel;
@@ -46,7 +45,7 @@ static void on_interrupt(int sig)
 	if (strikes >= 4) {
 		/* Something hangs that should not: the user's patience is over. */
 		term_restore();
-		_exit(EXIT_INTERRUPTED);
+		_exit(128 + SIGINT);
 	}
 	convo_cancel_request(signal_cancel);
 	errno = saved;

@@ -13,7 +13,6 @@
 #include <termios.h>
 #include <unistd.h>
 
-#include "flags.h"
 #include "term/text.h"
 
 /* There is one terminal, and signal handlers restore it: its state is the file's. */
@@ -36,19 +35,19 @@ static bool term_is_dumb(void)
 }
 
 /* `fits`: a person looks at it. */
-static bool term_wants_color(bool fits, int color)
+static bool term_wants_color(bool fits, enum term_color when)
 {
 	const char *no = getenv("NO_COLOR");
 
-	if (color != COLOR_AUTO)
-		return color == COLOR_ALWAYS;
+	if (when != COLOR_AUTO)
+		return when == COLOR_ALWAYS;
 	return fits && !term_is_dumb() && !(no && *no);
 }
 
-void term_set_color(int color)
+void term_set_color(enum term_color when)
 {
-	term.color = term_wants_color(term.live, color);
-	term.error_color = term_wants_color(isatty(STDERR_FILENO), color);
+	term.color = term_wants_color(term.live, when);
+	term.error_color = term_wants_color(isatty(STDERR_FILENO), when);
 }
 
 bool term_is_shown(void)
@@ -64,8 +63,8 @@ void term_open(void)
 	if (!term.live || tcgetattr(STDIN_FILENO, &term.found))
 		return;
 	term.held = term.found;
-	term.held.c_lflag &= ~(tcflag_t)(ICANON | ECHO);
-	term.held.c_iflag &= ~(tcflag_t)ICRNL;
+	term.held.c_lflag &= ~(tcflag_t)(ICANON | ECHO | IEXTEN);
+	term.held.c_iflag &= ~(tcflag_t)(ICRNL | INLCR | IGNCR);
 	term.held.c_cc[VMIN] = 1;
 	term.held.c_cc[VTIME] = 0;
 	term.saved = true;

@@ -9,11 +9,14 @@
 
 enum term_style { STYLE_PLAIN = 0, STYLE_DIM, STYLE_BOLD, STYLE_CODE, STYLE_HEAD, STYLE_ERROR };
 
+/** When to use colour. */
+enum term_color { COLOR_AUTO = 0, COLOR_ALWAYS, COLOR_NEVER };
+
 /** Look at the terminal and remember how it is. Call before anything is written. */
 void term_open(void);
 
-/** What -color says: enum flags_color. */
-void term_set_color(int color);
+/** Use colour when? COLOR_AUTO until told: where a person looks, and does not mind. */
+void term_set_color(enum term_color when);
 
 /** Leave the terminal as it was found. Also runs at exit. */
 void term_close(void);

@@ -6,7 +6,8 @@
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
-#include <wchar.h>
+
+#include "term/glyph.h"
 
 static bool text_reserve(struct text *text, size_t extra)
 {
@@ -61,21 +62,24 @@ bool text_addf(struct text *text, const char *fmt, ...)
 	return true;
 }
 
-bool text_add_char(struct text *text, uint32_t cp)
+bool text_insert(struct text *text, size_t at, const char *data, size_t len)
 {
-	static const unsigned char lead[] = {0, 0, 0xc0, 0xe0, 0xf0};
-	char out[4];
-	size_t len, i;
+	if (!text_reserve(text, len))
+		return false;
+	memmove(text->data + at + len, text->data + at, text->len - at);
+	memcpy(text->data + at, data, len);
+	text->len += len;
+	text->data[text->len] = '\0';
+	return true;
+}
 
-	if (cp > 0x10ffff || (cp >= 0xd800 && cp < 0xe000))
-		cp = 0xfffd;
-	len = cp < 0x80 ? 1 : cp < 0x800 ? 2 : cp < 0x10000 ? 3 : 4;
-	for (i = len - 1; i > 0; i--) {
-		out[i] = (char)(0x80 | (cp & 0x3f));
-		cp >>= 6;
-	}
-	out[0] = (char)(len == 1 ? cp : lead[len] | cp);
-	return text_add(text, out, len);
+void text_remove(struct text *text, size_t at, size_t len)
+{
+	if (!len)
+		return;
+	memmove(text->data + at, text->data + at + len, text->len - at - len);
+	text->len -= len;
+	text->data[text->len] = '\0';
 }
 
 void text_clear(struct text *text)
@@ -85,86 +89,17 @@ void text_clear(struct text *text)
 	text->len = text->cap = 0;
 }
 
-/* How many bytes follow a lead byte, and the smallest value they may make. */
-static size_t text_lead(unsigned char c, uint32_t *cp, uint32_t *least)
-{
-	if (c >= 0xc2 && c < 0xe0) {
-		*cp = c & 0x1fu;
-		*least = 0x80;
-		return 1;
-	}
-	if (c >= 0xe0 && c < 0xf0) {
-		*cp = c & 0x0fu;
-		*least = 0x800;
-		return 2;
-	}
-	if (c >= 0xf0 && c < 0xf5) {
-		*cp = c & 0x07u;
-		*least = 0x10000;
-		return 3;
-	}
-	return 0;
-}
-
-size_t text_decode(const char *s, size_t len, uint32_t *cp, bool *bad)
-{
-	unsigned char first = (unsigned char)s[0];
-	uint32_t value, least;
-	size_t more, i;
-
-	*bad = false;
-	*cp = first;
-	if (first < 0x80)
-		return 1;
-	more = text_lead(first, &value, &least);
-	*bad = !more || more >= len;
-	for (i = 1; !*bad && i <= more; i++) {
-		unsigned char c = (unsigned char)s[i];
-
-		*bad = (c & 0xc0) != 0x80;
-		value = value << 6 | (c & 0x3fu);
-	}
-	if (*bad || value < least || value > 0x10ffff || (value >= 0xd800 && value < 0xe000)) {
-		*bad = true;
-		return 1;
-	}
-	*cp = value;
-	return more + 1;
-}
-
-/* C1 controls, and what breaks lines or turns the order of the text around it. */
-static bool text_steers(uint32_t cp)
-{
-	return (cp >= 0x80 && cp < 0xa0) || (cp >= 0x2028 && cp <= 0x202e) ||
-	       (cp >= 0x2066 && cp <= 0x2069);
-}
-
-/* The stand-in for one character, or "" when it can be shown as it is. */
-static void text_stand_in(char out[16], uint32_t cp, bool bad)
-{
-	out[0] = '\0';
-	if (bad)
-		snprintf(out, 16, "<%02X>", (unsigned)cp);
-	else if (cp < 0x20 || cp == 0x7f)
-		snprintf(out, 16, "^%c", (char)(cp ^ 0x40));
-	else if (text_steers(cp))
-		snprintf(out, 16, "<U+%04X>", (unsigned)cp);
-}
-
 bool text_show(FILE *out, const char *s, size_t len)
 {
 	size_t i = 0, from = 0;
 
 	while (i < len) {
-		char mark[16];
-		uint32_t cp;
-		bool bad;
-		size_t n = text_decode(s + i, len - i, &cp, &bad);
+		struct glyph glyph;
+		size_t n = glyph_next(s + i, len - i, &glyph);
 
-		text_stand_in(mark, cp, bad);
-		if (mark[0] && cp != '\n' && cp != '\t') {
+		if (glyph.mark[0] && glyph.cp != '\n' && glyph.cp != '\t') {
 			fwrite(s + from, 1, i - from, out);
-			fputs(mark, out);
+			fputs(glyph.mark, out);
 			from = i + n;
 		}
 		i += n;
@@ -173,29 +108,13 @@ bool text_show(FILE *out, const char *s, size_t len)
 	return !ferror(out);
 }
 
-/* Columns of one character as text_show() writes it. */
-static size_t text_columns(uint32_t cp, bool bad)
-{
-	char mark[16];
-	int width;
-
-	text_stand_in(mark, cp, bad);
-	if (mark[0])
-		return strlen(mark);
-	width = wcwidth((wchar_t)cp);
-	return width > 0 ? (size_t)width : 0;
-}
-
 size_t text_width(const char *s, size_t len)
 {
 	size_t i, width = 0;
-	uint32_t cp;
-	bool bad;
+	struct glyph glyph;
 
-	for (i = 0; i < len;) {
-		i += text_decode(s + i, len - i, &cp, &bad);
-		width += text_columns(cp, bad);
-	}
+	for (i = 0; i < len; width += glyph.width)
+		i += glyph_next(s + i, len - i, &glyph);
 	return width;
 }
 
@@ -205,19 +124,17 @@ bool text_show_line(FILE *out, const char *s, size_t cols)
 	bool cut = cols && text_width(s, len) > cols;
 
 	while (i < len) {
-		uint32_t cp;
-		bool bad;
-		size_t n = text_decode(s + i, len - i, &cp, &bad);
-		bool blank = cp == '\n' || cp == '\t' || cp == '\r';
-		size_t w = blank ? 1 : text_columns(cp, bad);
+		struct glyph glyph;
+		size_t n = glyph_next(s + i, len - i, &glyph);
+		bool blank = glyph.cp == '\n' || glyph.cp == '\t' || glyph.cp == '\r';
 
-		if (cut && width + w > cols - 1)
+		width += blank ? 1 : glyph.width;
+		if (cut && width > cols - 1)
 			break;
 		if (blank)
 			fputc(' ', out);
 		else
 			text_show(out, s + i, n);
-		width += w;
 		i += n;
 	}
 	if (cut)

@@ -6,7 +6,6 @@
 
 #include <stdbool.h>
 #include <stddef.h>
-#include <stdint.h>
 #include <stdio.h>
 
 /** Most bytes of one message: typed, pasted or read from a script. */
@@ -24,14 +23,14 @@ bool text_add(struct text *text, const char *data, size_t len);
 bool text_adds(struct text *text, const char *s);
 bool text_addf(struct text *text, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
-/** Append one character as UTF-8; what is none becomes U+FFFD. */
-bool text_add_char(struct text *text, uint32_t cp);
+/** Put bytes in at a place. @return false, and nothing changed, when memory or the ceiling ends. */
+bool text_insert(struct text *text, size_t at, const char *data, size_t len);
+
+/** Take bytes out. */
+void text_remove(struct text *text, size_t at, size_t len);
 
 /** Free it; ready for use again. */
 void text_clear(struct text *text);
-
-/** Decode one character; a broken byte gives itself with *bad set. @return its length, at least 1. */
-size_t text_decode(const char *s, size_t len, uint32_t *cp, bool *bad);
 
 /**
  * Write text so that nothing in it can steer a terminal: control characters as ^X, others that

@@ -222,6 +222,94 @@ def wide_and_combining_characters_are_edited_right(home):
 
 
 @case
+def keys_go_by_grapheme_clusters(home):
+    family, flag, letter = '👩\u200d👩\u200d👧', '🇯🇵', 'e\u0323\u0301'
+    with Terminal(home) as term:
+        term.start()
+        term.type(f'a{family}b')
+        term.ask('BSpace', 'BSpace', 'c')
+        term.type(f'{flag}{letter}👍🏽1')
+        term.ask('Left', 'Left', 'x', 'Left', 'BSpace', 'Left', 'DC')
+        contains('user: x👍🏽1', term.screen())
+    contains('#1 👤 You: ac\n', log(home))
+    contains('#3 👤 You: x👍🏽1\n', log(home))
+
+
+@case
+def words_are_cut_and_put_back(home):
+    with Terminal(home) as term:
+        term.start()
+        term.ask('one two three', 'M-b', 'M-b', 'M-d', 'C-e', ' ', 'C-y', 'C-w', 'C-w', 'C-a',
+                 'C-k', 'C-y', 'C-y', '!', 'C-b', 'C-t', 'C-e', '.')
+        term.ask('line', 'C-j', 'next', 'C-u', 'x', 'C-p', 'C-e', 's', 'C-n', 'C-v', 'Tab')
+    contains('#1 👤 You: one  one ! .\n', log(home))
+    contains('#3 👤 You: lines\nx\t\n', log(home))
+
+
+@case
+def a_text_taller_than_the_screen_is_edited_right(home):
+    with Terminal(home, width=40, height=10) as term:
+        term.start()
+        text = ''.join(f'{i:039}-' for i in range(20))
+        term.type(text)
+        term.wait('019-')
+        assert PROMPT not in term.screen()
+        term.keys('Home')
+        contains(f'{PROMPT} {0:032}\n', term.wait(PROMPT) + '\n')
+        term.type('>')
+        term.wait('>')
+        term.ask('End', '<')
+    contains(f'#1 👤 You: >{text}<\n', log(home))
+
+
+@case
+def odd_characters_in_the_line_cannot_steer(home):
+    with Terminal(home, width=40) as term:
+        term.start()
+        term.keys('a' * 31, 'C-v', 'Escape', '[2J', 'C-v', 'C-a', 'z', 'Left', 'Left', '!')
+        contains(f'{PROMPT} {"a" * 31}\n^[[2J!^Az', term.wait('!'))
+
+
+@case
+def a_search_goes_on_and_can_be_given_up(home):
+    with Terminal(home) as term:
+        term.start()
+        for text in ('red apple', 'green apple', 'plum'):
+            term.ask(text)
+        term.keys('draft', 'C-r', 'apple')
+        contains(f'{PROMPT} green apple\nsearch: apple', term.wait('search: apple'))
+        term.keys('C-r')
+        term.wait(f'{PROMPT} red apple')
+        term.keys('x')
+        term.wait('not found: applex')
+        term.keys('BSpace', 'BSpace', 'BSpace', 'C-g')
+        term.wait(f'{PROMPT} draft')
+        term.keys('C-r', 'red', 'C-a')
+        term.wait('search:', gone=True)
+        contains('user: big red apple', term.ask('big '))
+
+
+@case
+def a_history_beyond_its_limit_is_shortened(home):
+    folder = home.path / '.local/share/convo'
+    folder.mkdir(parents=True)
+    (folder / 'history').write_text(''.join(f'entry {i:06} {"x" * 100}\n' for i in range(12000)))
+    with Terminal(home) as term:
+        term.start()
+        term.keys('Up')
+        term.wait('entry 011999')
+        term.keys('C-u')
+        term.ask('new')
+    kept = (folder / 'history').read_text()
+    assert len(kept) < 300000, len(kept)
+    assert kept.endswith(f'entry 011999 {"x" * 100}\nnew\n')
+    equal('entry ', kept[:6])
+    equal(0o600, (folder / 'history').stat().st_mode & 0o777)
+    equal(['convo/history'], [str(path.relative_to(folder.parent))
+                              for path in folder.glob('history*')])
+
+
+@case
 def a_line_longer_than_the_screen_is_edited_right(home):
     with Terminal(home, width=40, height=12) as term:
         term.start()
