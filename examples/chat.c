@@ -26,7 +26,7 @@ static void stop_answer(int signum)
 
 static int show_delta(void *ctx, const struct convo_delta *delta)
 {
-	FILE *out = ctx;
+	FILE *out = (FILE *)ctx;
 
 	if (delta->kind == CONVO_DELTA_REASONING)
 		return 0;
