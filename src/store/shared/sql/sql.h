@@ -29,10 +29,38 @@ extern const struct sql_migration cv_sql_sqlite[];
 extern const struct sql_migration cv_sql_postgres[];
 extern const struct sql_migration cv_sql_mysql[];
 
+/** The statements of rare.h. */
+enum sql_text {
+	SQL_FIND,            /* the live session of a name, its row locked */
+	SQL_FIND_TRASH,      /* the newest deleted one, locked */
+	SQL_FIND_TRASH_LIFE, /* that generation, deleted, locked */
+	SQL_LIST,
+	SQL_LIST_TRASH,
+	SQL_RENAME,
+	SQL_DELETE,
+	SQL_PURGE,
+	SQL_PURGE_LIFE,
+	SQL_LIFE,        /* write what begins and ends a life */
+	SQL_TOUCH,       /* write what a change of state changes */
+	SQL_SCOPE_ADD,   /* make the owner of user or app state, unless it is there */
+	SQL_SCOPE,       /* find it, its row locked */
+	SQL_SCOPE_BYTES, /* write its size */
+	SQL_STATE_BYTES, /* what a name counts now */
+	SQL_STATE_PUT,
+	SQL_STATE_DROP,
+	SQL_STATE_LIST,
+	SQL_TEXT_COUNT
+};
+
 /** What a dialect says about itself. Statements are expanded by cv_sql_expand(). */
 struct sql_dialect {
-	const char *scheme; /* "sqlite" */
-	char quote;         /* around column names: '"' or '`' */
+	const char *scheme;   /* "sqlite" */
+	char quote;           /* around column names: '"' or '`' */
+	bool numbered;        /* parameters are $1, $2 ..., not ? */
+	const char *live;     /* what is true of the sessions that live: "life = 0" */
+	const char *lock;     /* after a SELECT whose rows are to be locked: " FOR UPDATE" or "" */
+	const char *greatest; /* the function: "greatest" */
+	const char *texts[SQL_TEXT_COUNT]; /* in place of the usual ones; NULL: none */
 	const struct sql_migration *migrations;
 	const char *delimiter; /* after a statement that holds ';', for its program; or NULL */
 
@@ -65,6 +93,14 @@ struct sql_conn {
  */
 int cv_sql_expand(struct cv_buf *out, const struct sql_dialect *dialect, const char *prefix,
 		  const char *text, struct convo_err *err);
+
+/**
+ * Append a statement of rare.h, ready for the driver. Besides what cv_sql_expand() fills in, {user}
+ * is the quoted column, {live}, {lock} and {greatest} come from the dialect, and each ? becomes a
+ * number where the dialect has them.
+ */
+int cv_sql_text(struct cv_buf *out, const struct sql_dialect *dialect, const char *prefix,
+		enum sql_text text, struct convo_err *err);
 
 /**
  * Bring the schema up to date (L1); one that is up to date is only read. Many processes may do so
