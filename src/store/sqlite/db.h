@@ -12,7 +12,7 @@ struct sqlite_db;
 
 /** What a connection is made from; outlives it. */
 struct sqlite_plan {
-	const char *path;
+	const char *path;  /* absolute */
 	const char *where; /* for messages */
 	const struct sql_dialect *dialect;
 	const char *prefix;
@@ -20,23 +20,39 @@ struct sqlite_plan {
 	size_t text_count;
 };
 
+enum sqlite_mode {
+	DB_WRITER,
+	DB_READER,      /* of a file that can be written, by others at the same time */
+	DB_READER_ONLY, /* of a file that this process may not write, with a log beside it */
+	DB_FROZEN       /* of one without: what changes it is for the caller to notice */
+};
+
+/** Asked while it waits for the locks of others, and while it works: whether to end. */
+typedef bool (*sqlite_canceled)(void *ctx);
+
 /**
  * Open an existing file.
  *
- * @param reader it will only read, and what takes longer than its deadline is interrupted
- * @return 0, CONVO_E_IO, CONVO_E_DENIED, CONVO_E_NOMEM
+ * @return 0, CONVO_E_IO, CONVO_E_DENIED, CONVO_E_GONE, CONVO_E_NOMEM
  */
-int cv_sqlite_open(struct sqlite_db **out, const struct sqlite_plan *plan, bool reader,
-		   int64_t deadline_us, struct convo_err *err);
+int cv_sqlite_open(struct sqlite_db **out, const struct sqlite_plan *plan, enum sqlite_mode mode,
+		   const struct store_call *call, struct convo_err *err);
 
 /** Close it. NULL is fine. */
 void cv_sqlite_close(struct sqlite_db *db);
 
-/** Until when it may wait for the locks of others, and a reader may read. */
-void cv_sqlite_until(struct sqlite_db *db, int64_t deadline_us);
+/**
+ * Until when it may wait and work from now on, and who may end it earlier: CONVO_E_TIMEOUT,
+ * CONVO_E_CANCELED. `ctx` has to live until the next of these, or until nothing is run any more.
+ */
+void cv_sqlite_until(struct sqlite_db *db, int64_t deadline_us, sqlite_canceled canceled,
+		     void *ctx);
 
-/** The absolute path of the file; lives as long as the connection. */
-const char *cv_sqlite_path(struct sqlite_db *db);
+/** The same, by one call. */
+void cv_sqlite_for(struct sqlite_db *db, const struct store_call *call);
+
+/** Whether another file stands at the path now, or none. */
+bool cv_sqlite_moved(struct sqlite_db *db);
 
 /**
  * Make the file write ahead (WAL), so that readers and the writer do not wait for each other.
@@ -69,6 +85,7 @@ struct sqlite_query {
 	void *stmt;
 	int params, columns; /* used so far */
 	int rc;              /* of the engine */
+	bool damaged;        /* the row holds what no convo wrote */
 };
 
 /** Take statement `number` of the plan; it must not be in use. */
@@ -88,11 +105,21 @@ int cv_sqlite_run(struct sqlite_query *query, struct convo_err *err);
 /** End it before its last row. Harmless after the end. */
 void cv_sqlite_end(struct sqlite_query *query);
 
-/** Read the next column of the row. Texts live until the next step or the end. An error shows at
- * the next step. */
-int64_t cv_sqlite_int(struct sqlite_query *query);
-struct cv_text cv_sqlite_text(struct sqlite_query *query);
+/**
+ * Read the next column of the row. What is of another type or out of bounds comes back as the
+ * least that is allowed, and shows in cv_sqlite_row(). Texts are UTF-8 without U+0000 and live until
+ * the next step or the end; one of cv_sqlite_text_or_null() may be absent.
+ */
+int64_t cv_sqlite_int(struct sqlite_query *query, int64_t min, int64_t max);
+struct cv_text cv_sqlite_text(struct sqlite_query *query, size_t min, size_t max);
+struct cv_text cv_sqlite_text_or_null(struct sqlite_query *query, size_t max);
 void cv_sqlite_uuid(struct sqlite_query *query, unsigned char out[UUID_BYTES]);
+
+/** After the columns: whether all of them could be read. Ends the query when not. */
+int cv_sqlite_row(struct sqlite_query *query, struct convo_err *err);
+
+/** Rows contradict each other: "the database is damaged". */
+int cv_sqlite_damaged(struct sqlite_db *db, struct convo_err *err);
 
 /** How many rows the last statement has changed, and the number of the row inserted last. */
 int64_t cv_sqlite_changes(const struct sqlite_db *db);

@@ -1,12 +1,17 @@
 /*
- * The statements of the SQLite store, and what both its readers and its writer read: the row of a
- * session, the seq of an event, the owner of state.
+ * The statements of the SQLite store, and what its readers and its writer read: rows of sessions,
+ * events and state. What is read is checked here, and nowhere else.
  */
 #include <store/sqlite/store.h>
 
+#define NO_MAX INT64_MAX
+#define SEQ_MAX (STORE_SEQ_MAX - (int64_t)CONVO_MAX_BATCH_EVENTS)
+#define TIME_MS_MAX (SQLITE_TIME_MAX / 1000)
+#define BYTES_MAX ((int64_t)INT32_MAX)
+
 #define ROW                                                                                      \
 	"no, life, position, created_us, updated_us, expires_us, deleted_us, purge_us, due_us, " \
-	"kept_seq, first_seq, last_seq, last_time_ms, state_bytes, generation, session, title "
+	"last_seq, first_seq, kept_seq, last_time_ms, state_bytes, generation, session, title "
 
 const char *const cv_sqlite_texts[TEXT_COUNT] = {
 	/* life is compared with numbers that stand in the text: only then is it seen that the
@@ -83,30 +88,38 @@ static size_t row_copy(char out[CONVO_MAX_NAME + 1], struct cv_text text)
 	return len;
 }
 
+static int64_t row_time(struct sqlite_query *query)
+{
+	return cv_sqlite_int(query, 0, SQLITE_TIME_MAX);
+}
+
 int cv_sqlite_row_step(struct sqlite_query *query, struct sqlite_row *row, struct convo_err *err)
 {
 	int rc = cv_sqlite_step(query, err);
 
 	if (rc <= 0)
 		return rc;
-	row->no = cv_sqlite_int(query);
-	row->life = cv_sqlite_int(query);
-	row->position = cv_sqlite_int(query);
-	row->created_us = cv_sqlite_int(query);
-	row->updated_us = cv_sqlite_int(query);
-	row->expires_us = cv_sqlite_int(query);
-	row->deleted_us = cv_sqlite_int(query);
-	row->purge_us = cv_sqlite_int(query);
-	row->due_us = cv_sqlite_int(query);
-	row->kept_seq = cv_sqlite_int(query);
-	row->first_seq = cv_sqlite_int(query);
-	row->last_seq = cv_sqlite_int(query);
-	row->last_time_ms = cv_sqlite_int(query);
-	row->state_bytes = cv_sqlite_int(query);
+	row->no = cv_sqlite_int(query, 1, NO_MAX);
+	row->life = cv_sqlite_int(query, LIFE_LIVE, LIFE_DEAD);
+	row->position = row_time(query);
+	row->created_us = row_time(query);
+	row->updated_us = row_time(query);
+	row->expires_us = row_time(query);
+	row->deleted_us = row_time(query);
+	row->purge_us = row_time(query);
+	row->due_us = row_time(query);
+	row->last_seq = cv_sqlite_int(query, 0, SEQ_MAX);
+	row->first_seq = cv_sqlite_int(query, 1, row->last_seq + 1);
+	/* Of the dead, cleaning takes away what they showed. */
+	row->kept_seq = cv_sqlite_int(query, 1,
+				      row->life == LIFE_DEAD ? row->last_seq + 1 : row->first_seq);
+	row->last_time_ms = cv_sqlite_int(query, 0, TIME_MS_MAX);
+	row->state_bytes = cv_sqlite_int(query, 0, BYTES_MAX);
 	cv_sqlite_uuid(query, row->generation);
-	row->session_len = row_copy(row->session, cv_sqlite_text(query));
-	row->title_len = row_copy(row->title, cv_sqlite_text(query));
-	return 1;
+	row->session_len = row_copy(row->session, cv_sqlite_text(query, 1, CONVO_MAX_NAME));
+	row->title_len = row_copy(row->title, cv_sqlite_text(query, 0, CONVO_MAX_NAME));
+	rc = cv_sqlite_row(query, err);
+	return rc < 0 ? rc : 1;
 }
 
 struct store_meta cv_sqlite_row_meta(const struct sqlite_row *row)
@@ -149,20 +162,57 @@ int cv_sqlite_find(struct sqlite_db *db, const struct store_call *call, const st
 
 /* ---- events and state ------------------------------------------------------------------- */
 
-int cv_sqlite_event_seq(struct sqlite_db *db, int64_t no, const unsigned char *id, int64_t *seq,
-			struct convo_err *err)
+int cv_sqlite_event_step(struct sqlite_query *query, struct store_event *event,
+			 struct convo_err *err)
+{
+	int field, rc = cv_sqlite_step(query, err);
+
+	if (rc <= 0)
+		return rc;
+	event->seq = cv_sqlite_int(query, 1, SEQ_MAX);
+	cv_sqlite_uuid(query, event->id);
+	event->time_ms = cv_sqlite_int(query, 0, TIME_MS_MAX);
+	event->status = (int)cv_sqlite_int(query, CONVO_COMPLETE, CONVO_FAILED);
+	for (field = 0; field < FIELD_COUNT; field++)
+		event->field[field] = cv_sqlite_text_or_null(query, CONVO_MAX_EVENT);
+	/* They are set in every event. */
+	if (!event->field[FIELD_ROLE].data || !event->field[FIELD_AUTHOR].data ||
+	    !event->field[FIELD_MESSAGE].data)
+		query->damaged = true;
+	rc = cv_sqlite_row(query, err);
+	return rc < 0 ? rc : 1;
+}
+
+int cv_sqlite_event_seq(struct sqlite_db *db, const struct sqlite_row *row, const unsigned char *id,
+			int64_t *seq, struct convo_err *err)
 {
 	struct sqlite_query query = cv_sqlite_query(db, TEXT_EVENT_SEQ);
 	int rc;
 
 	cv_sqlite_bind_uuid(&query, id);
-	cv_sqlite_bind_int(&query, no);
+	cv_sqlite_bind_int(&query, row->no);
 	rc = cv_sqlite_step(&query, err);
 	if (rc <= 0)
 		return rc;
-	*seq = cv_sqlite_int(&query);
+	*seq = cv_sqlite_int(&query, 1, row->last_seq);
+	rc = cv_sqlite_row(&query, err);
+	if (rc < 0)
+		return rc;
 	cv_sqlite_end(&query);
 	return 1;
+}
+
+int cv_sqlite_state_step(struct sqlite_query *query, struct cv_text *name, struct cv_text *value,
+			 struct convo_err *err)
+{
+	int rc = cv_sqlite_step(query, err);
+
+	if (rc <= 0)
+		return rc;
+	*name = cv_sqlite_text(query, 0, CONVO_MAX_NAME);
+	*value = cv_sqlite_text(query, 1, CONVO_MAX_VALUE);
+	rc = cv_sqlite_row(query, err);
+	return rc < 0 ? rc : 1;
 }
 
 int cv_sqlite_scope(struct sqlite_db *db, enum convo_scope scope, const struct convo_key *key,
@@ -176,8 +226,11 @@ int cv_sqlite_scope(struct sqlite_db *db, enum convo_scope scope, const struct c
 	rc = cv_sqlite_step(&query, err);
 	if (rc <= 0)
 		return rc;
-	*owner = cv_sqlite_int(&query);
-	*bytes = cv_sqlite_int(&query);
+	*owner = cv_sqlite_int(&query, 1, NO_MAX);
+	*bytes = cv_sqlite_int(&query, 0, BYTES_MAX);
+	rc = cv_sqlite_row(&query, err);
+	if (rc < 0)
+		return rc;
 	cv_sqlite_end(&query);
 	return 1;
 }

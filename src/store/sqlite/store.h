@@ -1,5 +1,5 @@
 /*
- * What the files of the SQLite store share: the store, its statements, and the row of a session.
+ * What the files of the SQLite store share: the store, its statements, and what is read from rows.
  */
 #ifndef STORE_SQLITE_STORE_H
 #define STORE_SQLITE_STORE_H
@@ -7,12 +7,14 @@
 #include <store/shared/group.h>
 #include <store/shared/pool.h>
 #include <store/sqlite/db.h>
+#include <store/sqlite/file.h>
 
 struct sqlite_store {
 	struct convo_store base;
-	char *path; /* absolute once it is open */
+	struct sqlite_file file;
 	struct sqlite_plan plan;
-	struct sqlite_db *writer;  /* used by the round that runs, and by open() */
+	struct sqlite_db *writer;  /* used by the round that runs, and by open(); NULL when nothing
+	                              can be written */
 	struct store_group *group; /* one round at a time */
 	struct store_pool *readers;
 };
@@ -56,6 +58,9 @@ extern const char *const cv_sqlite_texts[TEXT_COUNT];
 
 enum sqlite_life { LIFE_LIVE, LIFE_TRASH, LIFE_DEAD };
 
+/** Most that a time in µs can be in a file: far enough to add any duration to it. */
+#define SQLITE_TIME_MAX (INT64_C(1) << 60)
+
 /* A session's row; the columns are explained in 0001.sql. */
 struct sqlite_row {
 	int64_t no, life;
@@ -66,8 +71,22 @@ struct sqlite_row {
 	char session[CONVO_MAX_NAME + 1], title[CONVO_MAX_NAME + 1];
 };
 
+/*
+ * Everything that is read from the file is read here, and checked: what comes out of these is within
+ * the bounds that we keep when writing, whoever has changed the file. Otherwise they say that the
+ * database is damaged, and the query has ended.
+ */
+
 /** Read the rows of one of the TEXT_FIND and TEXT_LIST statements. As cv_sqlite_step(). */
 int cv_sqlite_row_step(struct sqlite_query *query, struct sqlite_row *row, struct convo_err *err);
+
+/** Read the rows of TEXT_EVENTS; texts as in cv_sqlite_text(). As cv_sqlite_step(). */
+int cv_sqlite_event_step(struct sqlite_query *query, struct store_event *event,
+			 struct convo_err *err);
+
+/** Read the rows of TEXT_STATE and TEXT_STATE_ONE. As cv_sqlite_step(). */
+int cv_sqlite_state_step(struct sqlite_query *query, struct cv_text *name, struct cv_text *value,
+			 struct convo_err *err);
 
 /** The row's meta; its texts belong to the row. */
 struct store_meta cv_sqlite_row_meta(const struct sqlite_row *row);
@@ -81,19 +100,37 @@ int cv_sqlite_find(struct sqlite_db *db, const struct store_call *call, const st
 		   struct sqlite_row *row, struct convo_err *err);
 
 /** The seq of an event of that id. @return 1, 0 when it is not stored, or a negative code */
-int cv_sqlite_event_seq(struct sqlite_db *db, int64_t no, const unsigned char *id, int64_t *seq,
-			struct convo_err *err);
+int cv_sqlite_event_seq(struct sqlite_db *db, const struct sqlite_row *row, const unsigned char *id,
+			int64_t *seq, struct convo_err *err);
 
 /** What user or app state belongs to. @return 1, 0 when there is none yet, or a negative code */
 int cv_sqlite_scope(struct sqlite_db *db, enum convo_scope scope, const struct convo_key *key,
 		    int64_t *owner, int64_t *bytes, struct convo_err *err);
 
-/** Carry out a write, together with those of other threads (write.c). */
-int cv_sqlite_create(struct convo_store *store, const struct store_call *call,
-		     const struct convo_key *key, const struct store_create *create,
-		     struct convo_err *err);
+/* ---- what reads: read.c ----------------------------------------------------------------- */
+
+extern const struct pool_driver cv_sqlite_readers;
+
+int cv_sqlite_load(struct convo_store *store, const struct store_call *call,
+		   const struct convo_key *key, const struct store_window *window,
+		   struct convo_session *into, struct convo_err *err);
+int cv_sqlite_list(struct convo_store *store, const struct store_call *call, const char *app,
+		   const char *user, bool trash, const struct store_place *place, size_t n,
+		   struct store_page *into, struct convo_err *err);
+int cv_sqlite_state_list(struct convo_store *store, const struct store_call *call,
+			 const struct convo_key *key, unsigned scopes, const struct cv_text *name,
+			 struct convo_state *into, struct convo_err *err);
+
+/* ---- what writes: append.c, state.c, life.c, clean.c ------------------------------------- */
+
 int cv_sqlite_append(struct convo_store *store, const struct store_call *call,
 		     const struct convo_key *key, struct store_append *append,
+		     struct convo_err *err);
+int cv_sqlite_state_set(struct convo_store *store, const struct store_call *call,
+			const struct convo_key *key, const struct store_change *changes,
+			size_t count, struct convo_err *err);
+int cv_sqlite_create(struct convo_store *store, const struct store_call *call,
+		     const struct convo_key *key, const struct store_create *create,
 		     struct convo_err *err);
 int cv_sqlite_rename(struct convo_store *store, const struct store_call *call,
 		     const struct convo_key *key, struct cv_text title, struct convo_err *err);
@@ -105,13 +142,7 @@ int cv_sqlite_restore(struct convo_store *store, const struct store_call *call,
 int cv_sqlite_purge(struct convo_store *store, const struct store_call *call,
 		    const struct convo_key *key, const unsigned char *generation,
 		    struct convo_err *err);
-int cv_sqlite_state_set(struct convo_store *store, const struct store_call *call,
-			const struct convo_key *key, const struct store_change *changes,
-			size_t count, struct convo_err *err);
 int cv_sqlite_clean(struct convo_store *store, const struct store_call *call, int64_t *removed,
 		    bool *more, struct convo_err *err);
-
-/** The round of the group (write.c); ctx is the store. */
-void cv_sqlite_round(void *ctx, struct group_job **jobs, size_t count);
 
 #endif
