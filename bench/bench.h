@@ -1,7 +1,9 @@
 /*
- * What bench_store.c measures against: for each engine, one file raw_<engine>.c that does bare what
- * the store does with it, on the same database. To add an engine write such a file, name it in the
- * table of bench_store.c and in meson.build.
+ * What bench_store.c measures against: for each engine, one file raw_<engine>.c that does with it,
+ * bare, the least that a store of conversations needs: number an event and store it durably, and
+ * read the newest ones. Its tables are its own, beside the store's, so that neither follows the
+ * other. To add an engine write such a file, name it in the table of bench_store.c and in
+ * meson.build.
  */
 #ifndef BENCH_BENCH_H
 #define BENCH_BENCH_H
@@ -17,22 +19,22 @@ struct raw;
 
 struct bench_engine {
 	const char *name;
-	/* Whether it needs -url; otherwise `url` makes one in a fresh directory. */
-	const char *(*url)(const char *dir);
+	const char *bare; /* what the raw side does, in a few words */
+	const char
+		*server; /* which server is started for it: "redis", "postgres", "mysql"; or NULL */
 
-	/* Begin as caller number `index` on the database of the URL, which a store has made. Callers
-	 * append to a session of their own, load from any. */
+	/* Begin as caller number `index` on the database of the URL. The first makes the tables. */
 	struct raw *(*open)(const char *url, int index);
 	void (*close)(struct raw *raw);
 
-	/* Append one event durably. */
+	/* Number and store one event; NULL where the engine measures no appends. */
 	void (*append)(struct raw *raw, const struct convo_key *key, const unsigned char *id,
 		       const char *message, size_t len);
 
-	/* Read the newest n events, copying them. @return bytes copied */
+	/* Read the newest n events, copying them. NULL as above. @return bytes copied */
 	size_t (*load)(struct raw *raw, const struct convo_key *key, size_t n);
 
-	/* Bring a session to n events, where the raw engine does not see the store's. May be NULL. */
+	/* Bring a session to n events. */
 	void (*fill)(struct raw *raw, const struct convo_key *key, size_t n, const char *message,
 		     size_t len);
 };
@@ -40,15 +42,15 @@ struct bench_engine {
 extern const struct bench_engine bench_memory;
 extern const struct bench_engine bench_sqlite;
 extern const struct bench_engine bench_redis;
-extern const struct bench_engine bench_piped; /* the same with many appends in flight */
 extern const struct bench_engine bench_postgres;
-extern const struct bench_engine bench_pgbatch; /* the same with many appends in one pipeline */
+extern const struct bench_engine bench_pgbatch; /* many appends in one pipeline */
 extern const struct bench_engine bench_mysql;
+extern const struct bench_engine bench_mybatch; /* many appends in one statement */
 
 /** Print a message and end the program. */
 void bench_die(const char *fmt, ...) __attribute__((noreturn, format(printf, 1, 2)));
 
-/** malloc() that ends the program when memory is out. */
+/** Zeroed memory; ends the program when it is out. */
 void *bench_alloc(size_t size);
 
 #endif

@@ -1,14 +1,17 @@
 /*
- * A store against its bare engine: append and load, side by side in one run, in turns of a fraction
- * of a second, so that what else the machine does meets both. See bench.h for the engines.
+ * A store against its bare engine: append, load and list, side by side in one run, in turns of a
+ * fraction of a second, so that what else the machine does meets both. See bench.h for the engines.
  *
- *     bench_store [-engine memory,sqlite] [-op append,load] [-events 100,10000,1000000]
- *                 [-callers 1,8,64] [-turns 5] [-ms 200] [-dir DIR] [-url URL] [-side store|bare]
+ *     bench_store [-engine memory,sqlite] [-op append,load,list] [-events 100,10000,1000000]
+ *                 [-callers 1,8,64] [-bytes 400,4000] [-turns 5] [-ms 200] [-dir DIR] [-url URL]
+ *                 [-side store|bare]
  *
- * Of servers the engines are redis and piped (Redis with many requests in flight), with -url.
- * CPU is in microseconds for one operation, all threads together.
- * The lengths of sessions are measured with one caller, the numbers of callers with the first
- * length, each caller on a session of its own.
+ * Engines: memory, sqlite, redis, postgres, pgbatch, mysql, mybatch. Servers are started for the run,
+ * with every acknowledged write on disk (but Redis, which keeps nothing), unless -url names one.
+ *
+ * A line says how many operations a second both sides make, their ratio, the CPU of this program
+ * and of the server in microseconds for one operation, and, where there is a goal, what is wanted.
+ * The first length, number of callers and size are measured against each of the others.
  */
 #include "bench.h"
 
@@ -23,8 +26,10 @@
 
 #include <base/clock.h>
 
-#define MESSAGE_BYTES 400
+#include "server.h"
+
 #define LAST 50
+#define SESSIONS 200 /* of a user whose list is read */
 #define MAX_TURNS 101
 #define MAX_CALLERS 256
 #define MAX_LIST 8
@@ -35,28 +40,50 @@ static const struct bench_engine *const engines[] = {
 	&bench_sqlite,
 #endif
 #ifdef CONVO_WITH_REDIS
-	&bench_redis,    &bench_piped,
+	&bench_redis,
 #endif
 #ifdef CONVO_WITH_POSTGRES
 	&bench_postgres, &bench_pgbatch,
 #endif
 #ifdef CONVO_WITH_MYSQL
-	&bench_mysql,
+	&bench_mysql,    &bench_mybatch,
 #endif
+};
+
+enum op { OP_APPEND, OP_LOAD, OP_LIST, OPS };
+
+static const char *const op_names[OPS] = {"append", "load", "list"};
+
+/* What is wanted: a ratio to the bare engine, a rate, or microseconds of the server's CPU. */
+static const struct goal {
+	const char *engine;
+	enum op op;
+	size_t callers, bytes;
+	double ratio, per_s, server_us;
+} goals[] = {
+	{"memory", OP_APPEND, 1, 400, 0, 1e6, 0},   {"memory", OP_LOAD, 1, 400, 0, 3e5, 0},
+	{"memory", OP_LOAD, 1, 4000, 0, 3e5, 0},    {"sqlite", OP_APPEND, 1, 400, 0.9, 0, 0},
+	{"sqlite", OP_APPEND, 64, 400, 10, 0, 0},   {"redis", OP_APPEND, 1, 400, 0.8, 0, 0},
+	{"redis", OP_APPEND, 64, 400, 0.8, 0, 0},   {"redis", OP_LIST, 1, 400, 0, 0, 200},
+	{"postgres", OP_LOAD, 1, 400, 0.6, 0, 0},   {"postgres", OP_LOAD, 8, 400, 0.6, 0, 0},
+	{"pgbatch", OP_APPEND, 64, 400, 0.6, 0, 0}, {"mysql", OP_LOAD, 1, 400, 0.6, 0, 0},
+	{"mysql", OP_LOAD, 8, 400, 0.6, 0, 0},      {"mysql", OP_APPEND, 64, 400, 2, 0, 0},
 };
 
 static struct {
 	const char *engine, *op, *dir, *url, *side;
-	size_t events[MAX_LIST], callers[MAX_LIST];
-	size_t events_count, callers_count;
+	size_t events[MAX_LIST], callers[MAX_LIST], bytes[MAX_LIST];
+	size_t events_count, callers_count, bytes_count;
 	int turns, ms;
 } option = {
 	.engine = "memory,sqlite",
-	.op = "append,load",
+	.op = "append,load,list",
 	.events = {100, 10000, 1000000},
 	.callers = {1, 8, 64},
+	.bytes = {400, 4000},
 	.events_count = 3,
 	.callers_count = 3,
+	.bytes_count = 2,
 	.turns = 5,
 	.ms = 200,
 };
@@ -75,7 +102,7 @@ void bench_die(const char *fmt, ...)
 
 void *bench_alloc(size_t size)
 {
-	void *memory = malloc(size);
+	void *memory = calloc(1, size);
 
 	if (!memory)
 		bench_die("out of memory");
@@ -83,8 +110,6 @@ void *bench_alloc(size_t size)
 }
 
 /* ---- one measurement -------------------------------------------------------------------- */
-
-enum op { OP_APPEND, OP_LOAD };
 
 struct caller {
 	struct bench *bench;
@@ -98,7 +123,9 @@ struct caller {
 struct bench {
 	const struct bench_engine *engine;
 	convo_store *store;
-	char message[MESSAGE_BYTES + 1];
+	const struct server *server; /* NULL without one */
+	char *message;
+	size_t bytes; /* of it */
 	enum op op;
 	bool bare; /* the raw engine's turn */
 	atomic_bool stop;
@@ -109,7 +136,7 @@ struct bench {
 static void store_append(struct caller *caller)
 {
 	const struct convo_event event = {.message = caller->bench->message,
-					  .message_len = MESSAGE_BYTES};
+					  .message_len = caller->bench->bytes};
 	struct convo_err err;
 
 	if (convo_store_append(caller->bench->store, &caller->key, NULL, &event, 1, NULL, NULL,
@@ -134,26 +161,44 @@ static void raw_append(struct caller *caller)
 
 	cv_uuid_new(id);
 	caller->bench->engine->append(caller->raw, &caller->key, id, caller->bench->message,
-				      MESSAGE_BYTES);
+				      caller->bench->bytes);
 }
 
 static void raw_load(struct caller *caller)
 {
-	if (caller->bench->engine->load(caller->raw, &caller->key, LAST) < LAST * MESSAGE_BYTES)
+	if (caller->bench->engine->load(caller->raw, &caller->key, LAST) <
+	    LAST * caller->bench->bytes)
 		bench_die("the raw engine has loaded too little");
+}
+
+static void store_list(struct caller *caller)
+{
+	convo_cursor *cursor = NULL;
+	struct convo_err err;
+	size_t count = 0;
+
+	if (convo_cursor_new(&cursor, "bench", "lister", CONVO_LIST_LIVE, &err) < 0 ||
+	    convo_store_list(caller->bench->store, cursor, LAST, &count, NULL, &err) < 0)
+		bench_die("list: %s", err.text);
+	if (count != LAST)
+		bench_die("a list is too short");
+	convo_cursor_free(cursor);
 }
 
 static void *caller_run(void *arg)
 {
+	static void (*const runs[OPS][2])(struct caller *) = {
+		[OP_APPEND] = {store_append, raw_append},
+		[OP_LOAD] = {store_load, raw_load},
+		[OP_LIST] = {store_list, NULL},
+	};
 	struct caller *caller = arg;
 	struct bench *bench = caller->bench;
+	void (*run)(struct caller *) = runs[bench->op][bench->bare];
 
 	caller->done = 0;
 	while (!atomic_load_explicit(&bench->stop, memory_order_relaxed)) {
-		if (bench->op == OP_APPEND)
-			bench->bare ? raw_append(caller) : store_append(caller);
-		else
-			bench->bare ? raw_load(caller) : store_load(caller);
+		run(caller);
 		caller->done++;
 	}
 	return NULL;
@@ -171,6 +216,7 @@ static int64_t cpu_us(void)
 struct rate {
 	double per_s; /* operations */
 	double cpu;   /* microseconds of it, each */
+	double server_cpu;
 };
 
 /* Let all callers work for a turn. */
@@ -178,6 +224,7 @@ static struct rate bench_turn(struct bench *bench, bool bare)
 {
 	struct timespec ts = {option.ms / 1000, option.ms % 1000 * 1000000L};
 	int64_t begin_us = cv_clock_mono_us(), begin_cpu_us = cpu_us(), done = 0;
+	int64_t begin_server_us = bench_server_cpu_us(bench->server);
 	struct rate rate;
 	size_t i;
 
@@ -195,6 +242,8 @@ static struct rate bench_turn(struct bench *bench, bool bare)
 	}
 	rate.per_s = (double)done * 1e6 / (double)(cv_clock_mono_us() - begin_us);
 	rate.cpu = (double)(cpu_us() - begin_cpu_us) / (double)(done ? done : 1);
+	rate.server_cpu = (double)(bench_server_cpu_us(bench->server) - begin_server_us) /
+			  (double)(done ? done : 1);
 	return rate;
 }
 
@@ -211,14 +260,40 @@ static double median(double *values, int count)
 	return values[count / 2];
 }
 
+/* What is wanted of this cell, and whether it was reached. */
+static void print_goal(const struct bench *bench, double ratio, double per_s, double server_us)
+{
+	size_t i;
+
+	for (i = 0; i < sizeof(goals) / sizeof(goals[0]); i++) {
+		const struct goal *goal = &goals[i];
+
+		if (strcmp(goal->engine, bench->engine->name) != 0 || goal->op != bench->op ||
+		    goal->callers != bench->count || goal->bytes != bench->bytes)
+			continue;
+		if (goal->ratio > 0)
+			printf("  %.2f wanted: %s", goal->ratio,
+			       ratio >= goal->ratio ? "yes" : "NO");
+		if (goal->per_s > 0)
+			printf("  %.0f/s wanted: %s", goal->per_s,
+			       per_s >= goal->per_s ? "yes" : "NO");
+		if (goal->server_us > 0)
+			printf("  %.0f us of server wanted: %s", goal->server_us,
+			       server_us <= goal->server_us ? "yes" : "NO");
+	}
+}
+
 /* Measure and print a line. @return the store's rate */
 static double bench_measure(struct bench *bench, size_t events)
 {
-	double per_s[2][MAX_TURNS] = {{0}}, cpu[2][MAX_TURNS] = {{0}}, ratio[MAX_TURNS], store_rate;
+	double per_s[2][MAX_TURNS] = {{0}}, cpu[2][MAX_TURNS] = {{0}};
+	double server_cpu[2][MAX_TURNS] = {{0}}, ratio[MAX_TURNS] = {0}, store_rate, middle[3];
+	bool has_bare = (bench->op == OP_APPEND && bench->engine->append) ||
+			(bench->op == OP_LOAD && bench->engine->load);
 	int i, bare;
 
 	for (i = 0; i < option.turns; i++) {
-		for (bare = 1; bare >= 0; bare--) {
+		for (bare = has_bare; bare >= 0; bare--) {
 			struct rate rate;
 
 			if (option.side && strcmp(option.side, bare ? "store" : "bare") == 0)
@@ -226,14 +301,20 @@ static double bench_measure(struct bench *bench, size_t events)
 			rate = bench_turn(bench, bare);
 			per_s[bare][i] = rate.per_s;
 			cpu[bare][i] = rate.cpu;
+			server_cpu[bare][i] = rate.server_cpu;
 		}
-		ratio[i] = per_s[0][i] / per_s[1][i];
+		ratio[i] = has_bare ? per_s[0][i] / per_s[1][i] : 0;
 	}
 	store_rate = median(per_s[0], option.turns);
-	printf("%-7s %-12s %8zu %7zu %10.0f %10.0f %10.2f %9.1f %9.1f\n", bench->engine->name,
-	       bench->op == OP_APPEND ? "append" : "load last 50", events, bench->count, store_rate,
-	       median(per_s[1], option.turns), median(ratio, option.turns),
-	       median(cpu[0], option.turns), median(cpu[1], option.turns));
+	middle[0] = median(per_s[1], option.turns);
+	middle[1] = median(ratio, option.turns);
+	middle[2] = median(server_cpu[0], option.turns);
+	printf("%-8s %-6s %5zu %8zu %7zu %9.0f %9.0f %6.2f %8.1f %8.1f %8.1f %8.1f",
+	       bench->engine->name, op_names[bench->op], bench->bytes, events, bench->count,
+	       store_rate, middle[0], middle[1], median(cpu[0], option.turns),
+	       median(cpu[1], option.turns), middle[2], median(server_cpu[1], option.turns));
+	print_goal(bench, middle[1], store_rate, middle[2]);
+	putchar('\n');
 	fflush(stdout);
 	return store_rate;
 }
@@ -248,7 +329,7 @@ static void session_fill(struct bench *bench, struct caller *caller, size_t even
 
 	for (i = 0; i < CONVO_MAX_BATCH_EVENTS; i++)
 		batch[i] = (struct convo_event){.message = bench->message,
-						.message_len = MESSAGE_BYTES};
+						.message_len = bench->bytes};
 	if (convo_store_create(bench->store, &caller->key, NULL, NULL, NULL, &err) < 0)
 		bench_die("create: %s", err.text);
 	for (done = 0; done < events; done += n) {
@@ -257,9 +338,7 @@ static void session_fill(struct bench *bench, struct caller *caller, size_t even
 				       &err) < 0)
 			bench_die("append: %s", err.text);
 	}
-	if (bench->engine->fill)
-		bench->engine->fill(caller->raw, &caller->key, events, bench->message,
-				    MESSAGE_BYTES);
+	bench->engine->fill(caller->raw, &caller->key, events, bench->message, bench->bytes);
 }
 
 static void bench_begin(struct bench *bench, const char *url, size_t count, size_t events)
@@ -288,56 +367,111 @@ static void bench_end(struct bench *bench)
 		bench->engine->close(bench->caller[i].raw);
 }
 
-/* Measure the wanted operations with so many callers and events. rate[] receives the store's */
-static void bench_cell(struct bench *bench, const char *url, size_t count, size_t events,
-		       double rate[2])
+/* Whether an operation is wanted and this engine has it. */
+static bool bench_wants(const struct bench *bench, enum op op)
 {
-	bench_begin(bench, url, count, events);
-	/* Loads come first: appends make the sessions longer. */
-	if (strstr(option.op, "load")) {
-		bench->op = OP_LOAD;
-		rate[OP_LOAD] = bench_measure(bench, events);
-	}
-	if (strstr(option.op, "append")) {
-		bench->op = OP_APPEND;
-		rate[OP_APPEND] = bench_measure(bench, events);
-	}
-	bench_end(bench);
+	if (!strstr(option.op, op_names[op]))
+		return false;
+	if (op == OP_LIST) /* once for a store, not for each way of its engine */
+		return bench->engine->load;
+	return op == OP_LOAD ? bench->engine->load != NULL : bench->engine->append != NULL;
 }
 
-static void print_flat(const struct bench *bench, const char *op, double first, double last)
+/* Measure the wanted operations with so many callers, events and bytes. rate[] receives the store's */
+static void bench_cell(struct bench *bench, const char *url, size_t count, size_t events,
+		       size_t bytes, double rate[OPS])
+{
+	static const enum op order[] = {OP_LIST, OP_LOAD, OP_APPEND}; /* appends make longer */
+	size_t i;
+
+	bench->bytes = bytes;
+	bench->message = bench_alloc(bytes + 1);
+	memset(bench->message, 'x', bytes);
+	memcpy(bench->message, "{\"role\":\"user\",\"content\":\"", 26);
+	memcpy(bench->message + bytes - 2, "\"}", 2);
+	bench_begin(bench, url, count, events);
+	for (i = 0; i < OPS; i++) {
+		if (!bench_wants(bench, order[i]))
+			continue;
+		bench->op = order[i];
+		rate[order[i]] = bench_measure(bench, events);
+	}
+	bench_end(bench);
+	free(bench->message);
+}
+
+static void print_flat(const struct bench *bench, enum op op, double first, double last)
 {
 	if (first > 0 && last > 0)
-		printf("%-7s %-12s costs %.2f times as much with %zu events as with %zu\n",
-		       bench->engine->name, op, first / last,
+		printf("%-8s %-6s costs %.2f times as much with %zu events as with %zu\n",
+		       bench->engine->name, op_names[op], first / last,
 		       option.events[option.events_count - 1], option.events[0]);
+}
+
+static void bench_cells(struct bench *bench, const char *url)
+{
+	double rate[MAX_LIST][OPS] = {{0}}, other[OPS];
+	size_t i;
+
+	for (i = 0; i < option.events_count; i++)
+		bench_cell(bench, url, option.callers[0], option.events[i], option.bytes[0],
+			   rate[i]);
+	for (i = 1; i < option.callers_count; i++)
+		bench_cell(bench, url, option.callers[i], option.events[0], option.bytes[0], other);
+	for (i = 1; i < option.bytes_count; i++)
+		bench_cell(bench, url, option.callers[0], option.events[0], option.bytes[i], other);
+	if (option.events_count > 1) {
+		print_flat(bench, OP_APPEND, rate[0][OP_APPEND],
+			   rate[option.events_count - 1][OP_APPEND]);
+		print_flat(bench, OP_LOAD, rate[0][OP_LOAD],
+			   rate[option.events_count - 1][OP_LOAD]);
+	}
+}
+
+/* The sessions of a user of its own, for lists. */
+static void make_sessions(convo_store *store)
+{
+	struct convo_create create = {.title = "A title of the usual length"};
+	struct convo_err err;
+	int i;
+
+	for (i = 0; i < SESSIONS; i++) {
+		struct convo_key key = {"bench", "lister", NULL};
+
+		if (convo_store_create(store, &key, &create, NULL, NULL, &err) < 0)
+			bench_die("create: %s", err.text);
+	}
 }
 
 static void bench_engine_run(const struct bench_engine *engine, const char *dir)
 {
 	static struct bench bench;
-	const char *url = option.url ? option.url : engine->url(dir);
-	const struct convo_store_options opts = {.clean_interval_ms = -1, .timeout_ms = 60000};
-	double rate[MAX_LIST][2] = {{0}}, other[2];
+	const struct convo_store_options opts = {.clean_interval_ms = CONVO_OFF,
+						 .timeout_ms = 60000};
+	struct server *server = NULL;
+	char path[600];
+	const char *url = option.url;
 	struct convo_err err;
-	size_t i;
 
 	memset(&bench, 0, sizeof(bench));
 	bench.engine = engine;
-	memset(bench.message, 'x', MESSAGE_BYTES);
-	memcpy(bench.message, "{\"role\":\"user\",\"content\":\"", 26);
-	memcpy(bench.message + MESSAGE_BYTES - 2, "\"}", 2);
+	if (!url && engine->server) {
+		server = bench_server_start(engine->server);
+		if (!server)
+			return;
+		url = bench_server_url(server);
+	} else if (!url) {
+		snprintf(path, sizeof(path), "%s:%s/bench.db", engine->name, dir);
+		url = strcmp(engine->name, "memory") == 0 ? "memory:" : path;
+	}
+	bench.server = server;
+	printf("%s: bare is %s\n", engine->name, engine->bare);
 	if (convo_store_open(&bench.store, url, &opts, &err) < 0)
 		bench_die("%s", err.text);
-	for (i = 0; i < option.events_count; i++)
-		bench_cell(&bench, url, option.callers[0], option.events[i], rate[i]);
-	for (i = 1; i < option.callers_count; i++)
-		bench_cell(&bench, url, option.callers[i], option.events[0], other);
-	if (option.events_count > 1) {
-		print_flat(&bench, "append", rate[0][0], rate[option.events_count - 1][0]);
-		print_flat(&bench, "load last 50", rate[0][1], rate[option.events_count - 1][1]);
-	}
+	make_sessions(bench.store);
+	bench_cells(&bench, url);
 	convo_store_close(bench.store);
+	bench_server_end(server);
 }
 
 /* ---- the command line ------------------------------------------------------------------- */
@@ -374,6 +508,8 @@ static void read_flag(const char *flag, const char *value)
 		option.events_count = read_numbers(value, option.events, 1000000000);
 	else if (strcmp(flag, "-callers") == 0)
 		option.callers_count = read_numbers(value, option.callers, MAX_CALLERS);
+	else if (strcmp(flag, "-bytes") == 0)
+		option.bytes_count = read_numbers(value, option.bytes, 60000);
 	else if (strcmp(flag, "-turns") == 0 && read_numbers(value, &number, MAX_TURNS))
 		option.turns = (int)number;
 	else if (strcmp(flag, "-ms") == 0 && read_numbers(value, &number, 60000))
@@ -399,8 +535,24 @@ static void remove_dir(const char *dir)
 
 	snprintf(path, sizeof(path), "%s/bench.db", dir);
 	unlink(path);
+	snprintf(path, sizeof(path), "%s/bench.db-wal", dir);
+	unlink(path);
+	snprintf(path, sizeof(path), "%s/bench.db-shm", dir);
+	unlink(path);
 	if (rmdir(dir) < 0)
 		bench_die("cannot remove %s", dir);
+}
+
+/* Whether a list like "redis,mysql" holds the name. */
+static bool names(const char *list, const char *name)
+{
+	size_t len = strlen(name);
+
+	for (; *list; list += strcspn(list, ","), list += *list == ',') {
+		if (strncmp(list, name, len) == 0 && (list[len] == ',' || !list[len]))
+			return true;
+	}
+	return false;
 }
 
 int main(int argc, char **argv)
@@ -415,10 +567,11 @@ int main(int argc, char **argv)
 		read_flag(argv[arg], argv[arg + 1]);
 	}
 	dir = make_dir(option.dir ? option.dir : ".");
-	printf("%-7s %-12s %8s %7s %10s %10s %10s %9s %9s\n", "engine", "operation", "events",
-	       "callers", "store/s", "bare/s", "store/bare", "store CPU", "bare CPU");
+	printf("%-8s %-6s %5s %8s %7s %9s %9s %6s %8s %8s %8s %8s\n", "engine", "what", "bytes",
+	       "events", "callers", "store/s", "bare/s", "ratio", "us", "bare us", "server",
+	       "bare sv");
 	for (i = 0; i < sizeof(engines) / sizeof(engines[0]); i++) {
-		if (strstr(option.engine, engines[i]->name))
+		if (names(option.engine, engines[i]->name))
 			bench_engine_run(engines[i], dir);
 	}
 	remove_dir(dir);

@@ -1,5 +1,5 @@
 /*
- * Memory, bare: malloc, memcpy and a lock for each session.
+ * Memory, bare: malloc, memcpy and a lock for each session; a load copies what it reads.
  */
 #include "bench.h"
 
@@ -30,20 +30,11 @@ struct raw {
 	struct list *list; /* used last */
 };
 
-static const char *memory_url(const char *dir)
-{
-	(void)dir;
-	return "memory:";
-}
-
 static struct raw *memory_open(const char *url, int index)
 {
-	struct raw *raw = bench_alloc(sizeof(*raw));
-
 	(void)url;
 	(void)index;
-	raw->list = NULL;
-	return raw;
+	return bench_alloc(sizeof(struct raw));
 }
 
 static void memory_close(struct raw *raw)
@@ -62,7 +53,6 @@ static struct list *memory_list(struct raw *raw, const char *session)
 		;
 	if (!list) {
 		list = bench_alloc(sizeof(*list));
-		memset(list, 0, sizeof(*list));
 		pthread_mutex_init(&list->lock, NULL);
 		list->session = cv_memdup(session, strlen(session));
 		list->next = lists;
@@ -77,8 +67,10 @@ static void memory_append(struct raw *raw, const struct convo_key *key, const un
 			  const char *message, size_t len)
 {
 	struct list *list = memory_list(raw, key->session);
-	struct block *block = bench_alloc(sizeof(*block) + len + 1);
+	struct block *block = malloc(sizeof(*block) + len + 1);
 
+	if (!block)
+		bench_die("out of memory");
 	memcpy(block->id, id, UUID_BYTES);
 	block->len = len;
 	memcpy(block->message, message, len + 1);
@@ -89,21 +81,27 @@ static void memory_append(struct raw *raw, const struct convo_key *key, const un
 	pthread_mutex_unlock(&list->lock);
 }
 
+/* Like a loaded session, the copies live together until the last one is made. */
 static size_t memory_load(struct raw *raw, const struct convo_key *key, size_t n)
 {
 	struct list *list = memory_list(raw, key->session);
-	size_t bytes = 0, i;
+	size_t bytes = 0, i, used = 0;
+	char **copy = bench_alloc(n * sizeof(*copy));
 
 	pthread_mutex_lock(&list->lock);
 	for (i = list->count > n ? list->count - n : 0; i < list->count; i++) {
 		const struct block *from = list->block[i];
-		char *copy = bench_alloc(from->len + 1);
 
-		memcpy(copy, from->message, from->len + 1);
+		copy[used] = malloc(from->len + 1);
+		if (!copy[used])
+			bench_die("out of memory");
+		memcpy(copy[used++], from->message, from->len + 1);
 		bytes += from->len;
-		free(copy);
 	}
 	pthread_mutex_unlock(&list->lock);
+	while (used)
+		free(copy[--used]);
+	free(copy);
 	return bytes;
 }
 
@@ -121,7 +119,7 @@ static void memory_fill(struct raw *raw, const struct convo_key *key, size_t n, 
 
 const struct bench_engine bench_memory = {
 	.name = "memory",
-	.url = memory_url,
+	.bare = "copies in lists",
 	.open = memory_open,
 	.close = memory_close,
 	.append = memory_append,

@@ -626,3 +626,8 @@ const char *server_new_database(struct server *server)
 	}
 	return server_url_of(server, name);
 }
+
+int server_pid(const struct server *server)
+{
+	return (int)watch_pid(server->inside->watch);
+}

@@ -58,6 +58,9 @@ void server_stop(struct server *server);
 void server_kill(struct server *server);
 void server_restart(struct server *server);
 
+/** Its process, for measuring. */
+int server_pid(const struct server *server);
+
 /** SIGSTOP and SIGCONT: connections stay open, nothing answers. */
 void server_pause(struct server *server);
 void server_resume(struct server *server);
