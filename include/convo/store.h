@@ -227,6 +227,46 @@ CONVO_API int convo_store_list(convo_store *store, convo_cursor *cursor, size_t 
  */
 CONVO_API const struct convo_meta *convo_cursor_meta(const convo_cursor *cursor, size_t i);
 
+/* ---- reading event by event ------------------------------------------------------------- */
+
+/**
+ * Reads the events of a window one after the other, however many there are, and holds some dozens
+ * of them at a time. One thread at a time.
+ */
+typedef struct convo_reader convo_reader;
+
+/**
+ * Begin to read. Asks no server.
+ *
+ * @param out    set to the reader, the caller's to free
+ * @param key    whose events; copied
+ * @param window which events, as for convo_store_load(); copied; NULL: all
+ * @return 0, CONVO_E_INVALID, CONVO_E_NOMEM
+ */
+CONVO_API int convo_reader_new(convo_reader **out, const struct convo_key *key,
+			       const struct convo_window *window, struct convo_err *err);
+
+/** Free a reader and the event read last. NULL is fine. */
+CONVO_API void convo_reader_free(convo_reader *reader);
+
+/**
+ * The next event of the window, oldest first. The first call fixes which ones these are: what is
+ * appended meanwhile does not show, what an event limit has removed meanwhile is passed over, and
+ * a session that was deleted or created again meanwhile ends the reading with CONVO_E_NOTFOUND.
+ * After another failure the same event can be asked for again.
+ *
+ * @param event set to it, valid until the reader's next call or its end; NULL after the last
+ * @return 0, CONVO_E_NOTFOUND, or as convo_store_load()
+ *
+ * The store is thread-safe, the reader is not. Blocks for at most the timeout.
+ */
+CONVO_API int convo_store_read(const struct convo_event **event, convo_store *store,
+			       convo_reader *reader, const struct convo_call *call,
+			       struct convo_err *err);
+
+/** What was known of the session when the first event was read; NULL before. */
+CONVO_API const struct convo_meta *convo_reader_meta(const convo_reader *reader);
+
 /* ---- trash ---------------------------------------------------------------------------- */
 
 /**

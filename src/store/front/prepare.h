@@ -18,6 +18,10 @@ int cv_prepare_key(const struct convo_key *key, unsigned scopes, struct convo_er
 /** Check a title: up to 255 bytes, no control characters; NULL becomes "". */
 int cv_prepare_title(struct cv_text *out, const char *title, struct convo_err *err);
 
+/** Check a window, NULL being every event, and resolve it for the backend. */
+int cv_prepare_window(struct store_window *full, const struct convo_window *window,
+		      struct convo_err *err);
+
 /**
  * Split a state name into its scope and the rest. @return 0, CONVO_E_INVALID
  *

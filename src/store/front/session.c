@@ -43,6 +43,14 @@ static bool meta_copy(struct cv_arena *arena, struct convo_meta *out, const stru
 	       arena_uuid(arena, &out->generation, meta->generation);
 }
 
+bool cv_meta_dup(struct cv_arena *arena, struct convo_meta *out, const struct convo_meta *meta)
+{
+	*out = *meta;
+	return arena_text(arena, &out->session, cv_text_of(meta->session)) &&
+	       arena_text(arena, &out->title, cv_text_of(meta->title)) &&
+	       arena_text(arena, &out->generation, cv_text_of(meta->generation));
+}
+
 /* ---- state lists ------------------------------------------------------------------------ */
 
 static const char *scope_prefix(enum convo_scope scope)
@@ -141,6 +149,8 @@ void cv_session_reset(struct convo_session *into)
 	cv_arena_clear(&into->arena);
 	items_reset(&into->state);
 	into->event_count = 0;
+	into->bytes = 0;
+	into->over = false;
 	memset(&into->meta, 0, sizeof(into->meta));
 }
 
@@ -158,7 +168,14 @@ int cv_session_add_event(struct convo_session *into, const struct store_event *e
 	const struct cv_text *field = event->field;
 	struct cv_arena *arena = &into->arena;
 	struct convo_event *out;
+	size_t i, size = 0;
 
+	for (i = 0; i < FIELD_COUNT; i++)
+		size += field[i].len;
+	if (into->budget && into->event_count && into->bytes + size > into->budget) {
+		into->over = true;
+		return cv_fail(err, CONVO_E_TOOBIG, "the window is larger than a page");
+	}
 	if (!cv_grow((void **)&into->event, &into->event_cap, into->event_count + 1,
 		     sizeof(*into->event)))
 		return cv_fail_nomem(err);
@@ -182,6 +199,7 @@ int cv_session_add_event(struct convo_session *into, const struct store_event *e
 	    !arena_text(arena, &out->extra, field[FIELD_EXTRA]))
 		return cv_fail_nomem(err);
 	into->event_count++;
+	into->bytes += size;
 	return 0;
 }
 

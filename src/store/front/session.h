@@ -20,6 +20,9 @@ struct convo_session {
 	struct convo_event *event;
 	size_t event_count, event_cap;
 	struct item_list state;
+	size_t bytes;  /* of the events; reset with them */
+	size_t budget; /* more bytes than that are refused (CONVO_E_TOOBIG); 0: no end */
+	bool over;     /* they were */
 };
 
 struct convo_state {
@@ -43,6 +46,9 @@ struct store_page {
 void cv_session_finish(struct convo_session *session, int64_t event_limit);
 
 void cv_state_finish(struct convo_state *state);
+
+/** Copy a meta with its strings into the arena. */
+bool cv_meta_dup(struct cv_arena *arena, struct convo_meta *out, const struct convo_meta *meta);
 
 /** Free what a page holds. */
 void cv_page_clear(struct store_page *page);

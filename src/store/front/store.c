@@ -193,33 +193,6 @@ out:
 	return rc;
 }
 
-/* Check a window and resolve it for the backend. */
-static int prepare_window(struct store_window *full, const struct convo_window *window,
-			  struct convo_err *err)
-{
-	static const struct convo_window all;
-	int rc;
-
-	if (!window)
-		window = &all;
-	rc = CHECK_RESERVED(window, err);
-	if (rc < 0)
-		return rc;
-	if ((unsigned)window->kind > CONVO_WINDOW_NONE)
-		return cv_fail(err, CONVO_E_INVALID, "the window is of an unknown kind");
-	if (window->seq < 0)
-		return cv_fail(err, CONVO_E_INVALID, "the window's seq is negative");
-	*full = (struct store_window){
-		.kind = window->kind,
-		.n = window->n && window->n < STORE_SEQ_MAX ? (int64_t)window->n : STORE_SEQ_MAX,
-		.seq = window->seq < STORE_SEQ_MAX ? window->seq : STORE_SEQ_MAX,
-	};
-	if (window->kind == CONVO_WINDOW_AROUND &&
-	    (!window->id || !cv_uuid_parse(full->around, window->id)))
-		return cv_fail(err, CONVO_E_INVALID, "the window's event id is not a UUID");
-	return 0;
-}
-
 int convo_store_load(convo_session **out, convo_store *store, const struct convo_key *key,
 		     const struct convo_window *window, const struct convo_call *how,
 		     struct convo_err *err)
@@ -237,7 +210,7 @@ int convo_store_load(convo_session **out, convo_store *store, const struct convo
 	rc = cv_prepare_key(key, CONVO_SCOPE_SESSION, err);
 	if (rc < 0)
 		return rc;
-	rc = prepare_window(&full, window, err);
+	rc = cv_prepare_window(&full, window, err);
 	if (rc < 0)
 		return rc;
 	session = cv_alloc(1, sizeof(*session));

@@ -1,7 +1,36 @@
 /*
- * Which seqs a window shows: once for all backends.
+ * Windows: from what a caller asks for to what a backend gets, and which seqs a window shows; once
+ * for all backends.
  */
-#include <store/backend.h>
+#include <base/fail.h>
+#include <store/front/call.h>
+#include <store/front/prepare.h>
+
+int cv_prepare_window(struct store_window *full, const struct convo_window *window,
+		      struct convo_err *err)
+{
+	static const struct convo_window all;
+	int rc;
+
+	if (!window)
+		window = &all;
+	rc = CHECK_RESERVED(window, err);
+	if (rc < 0)
+		return rc;
+	if ((unsigned)window->kind > CONVO_WINDOW_NONE)
+		return cv_fail(err, CONVO_E_INVALID, "the window is of an unknown kind");
+	if (window->seq < 0)
+		return cv_fail(err, CONVO_E_INVALID, "the window's seq is negative");
+	*full = (struct store_window){
+		.kind = window->kind,
+		.n = window->n && window->n < STORE_SEQ_MAX ? (int64_t)window->n : STORE_SEQ_MAX,
+		.seq = window->seq < STORE_SEQ_MAX ? window->seq : STORE_SEQ_MAX,
+	};
+	if (window->kind == CONVO_WINDOW_AROUND &&
+	    (!window->id || !cv_uuid_parse(full->around, window->id)))
+		return cv_fail(err, CONVO_E_INVALID, "the window's event id is not a UUID");
+	return 0;
+}
 
 static int64_t least(int64_t a, int64_t b)
 {
