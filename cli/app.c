@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "advice.h"
 #include "term/signals.h"
 #include "term/term.h"
 
@@ -16,77 +17,36 @@ struct convo_key app_key(const struct app *app, const char *session)
 	return key;
 }
 
-static const char *store_advice(const struct app *app, int code)
+/* Says what failed, why, and what to do. */
+static void app_say_failed(const struct app *app, enum advice_side side, const char *what,
+			   const char *why, int code, const char *then)
 {
-	bool file = !strncmp(app->settings.url.data, "sqlite:", 7);
+	struct text advice = {0};
 
-	switch (code) {
-	case CONVO_E_IO:
-		return file ? "check the file, and the room on its disk; SQLITE_PATH names another"
-			    : "is it running and reachable? convo -check tests it";
-	case CONVO_E_TIMEOUT:
-		return file ? "another program may hold the file"
-			    : "is it running and reachable? convo -check tests it";
-	case CONVO_E_DENIED:
-		return file ? "check who owns it and its directory; SQLITE_PATH names another"
-			    : "check user, password and rights";
-	case CONVO_E_VERSION:
-		return "use the newer convo, or another place";
-	case CONVO_E_TOOBIG:
-		return "send it in smaller pieces";
-	case CONVO_E_NOTFOUND:
-		return "/sessions lists those there are";
-	default:
-		return NULL;
-	}
+	/* Without memory for advice there is at least the rest. */
+	if (!advice_add(&advice, side, code, &app->settings))
+		text_clear(&advice);
+	term_error("%s%s%s%s%s", what, *what ? ": " : "", why, advice.data ? advice.data : "",
+		   then);
+	text_clear(&advice);
 }
 
 int app_store_failed(const struct app *app, const char *what, const struct convo_err *err)
 {
-	const char *advice = store_advice(app, err->code);
+	enum advice_side side = advice_side_of(app->settings.backend);
 
-	term_error("%s%s%s%s%s", what, *what ? ": " : "", err->text, advice ? "; " : "",
-		   advice ? advice : "");
-	switch (err->code) {
-	case CONVO_E_INVALID:
-	case CONVO_E_UNSUPPORTED:
-		return EXIT_USAGE;
-	case CONVO_E_IO:
-	case CONVO_E_TIMEOUT:
-	case CONVO_E_DENIED:
-	case CONVO_E_VERSION:
-		return EXIT_STORE;
-	case CONVO_E_CANCELED:
-		return EXIT_INTERRUPTED;
-	default:
-		return EXIT_FAILED;
-	}
-}
-
-static const char *model_advice(int code)
-{
-	switch (code) {
-	case CONVO_E_DENIED:
-		return "check OPENAI_API_KEY";
-	case CONVO_E_IO:
-	case CONVO_E_TIMEOUT:
-		return "check OPENAI_BASE_URL and the network";
-	case CONVO_E_REFUSED:
-		return "check -model and OPENAI_BASE_URL";
-	default:
-		return NULL;
-	}
+	app_say_failed(app, side, what, err->text, err->code, "");
+	return advice_exit(side, err->code);
 }
 
 int app_model_failed(const struct app *app, int code, const char *text)
 {
-	const char *advice = model_advice(code);
+	char what[300];
 
-	term_error("model %s: %s%s%s%s", convo_model_name(app->model), text, advice ? "; " : "",
-		   advice ? advice : "", app->flags->ask ? "" : "; /retry asks again");
-	if (code == CONVO_E_CANCELED)
-		return EXIT_INTERRUPTED;
-	return code == CONVO_E_NOMEM || code == CONVO_E_INVALID ? EXIT_FAILED : EXIT_MODEL;
+	snprintf(what, sizeof(what), "model %s", convo_model_name(app->model));
+	app_say_failed(app, ADVICE_MODEL, what, text, code,
+		       app->flags->ask ? "" : "; /retry asks again");
+	return advice_exit(ADVICE_MODEL, code);
 }
 
 int app_open_store(struct app *app)
@@ -129,10 +89,8 @@ int app_use_model(struct app *app, const char *name)
 	struct convo_err err = {0};
 	int rc;
 
-	if (!settings_can_ask(&app->settings, name)) {
-		settings_explain_key();
+	if (!settings_can_ask(&app->settings, name))
 		return EXIT_USAGE;
-	}
 	if (convo_model_open(&model, name, &app->settings.model_options, &err) < 0) {
 		term_error("model %s: %s", name, err.text);
 		return err.code == CONVO_E_INVALID ? EXIT_USAGE : EXIT_FAILED;
@@ -192,10 +150,8 @@ int app_open(struct app *app, const struct flags *flags)
 	rc = settings_load(&app->settings, flags);
 	if (rc)
 		return rc;
-	if (!settings_can_ask(&app->settings, app->settings.model)) {
-		settings_explain_key();
+	if (!settings_can_ask(&app->settings, app->settings.model))
 		return EXIT_USAGE;
-	}
 	if (convo_cancel_new(&app->cancel, &err) < 0) {
 		term_error("%s", err.text);
 		return EXIT_FAILED;

@@ -51,7 +51,7 @@ static void json_string(const char *name, const char *text, size_t len)
 		printf("\"%s\":null,", name);
 	else if (convo_json_quote(&quoted, text, len, NULL) == 0)
 		printf("\"%s\":%s,", name, quoted);
-	free(quoted);
+	convo_free(quoted);
 }
 
 static void json_text(const char *name, const char *text)

@@ -5,6 +5,7 @@
 
 #include <string.h>
 
+#include "advice.h"
 #include "term/signals.h"
 #include "term/term.h"
 
@@ -36,10 +37,34 @@ static int check_key(const struct app *app)
 	return 0;
 }
 
+/* What failed, why, and what to do. @return the exit code for it. */
+static int check_failed(const struct app *app, const char *what, enum advice_side side,
+			const struct convo_err *err)
+{
+	struct text line = {0};
+
+	if (text_adds(&line, err->text) && advice_add(&line, side, err->code, &app->settings))
+		check_line(what, line.data);
+	else
+		check_line(what, err->text);
+	text_clear(&line);
+	return advice_exit(side, err->code);
+}
+
+static int check_url_failed(const char *fault, const struct settings *settings)
+{
+	struct text line = {0};
+
+	if (text_addf(&line, "OPENAI_BASE_URL: '%s' %s", settings_shown_url(settings), fault))
+		check_line("url", line.data);
+	text_clear(&line);
+	check_line("model", "not tested");
+	return EXIT_USAGE;
+}
+
 static int check_model(struct app *app)
 {
-	const char *url = app->settings.model_options.base_url, *name = app->settings.model;
-	const char *at;
+	const char *name = app->settings.model, *fault = settings_url_fault(&app->settings);
 	struct convo_err err = {0};
 	char line[256];
 	int rc;
@@ -49,40 +74,35 @@ static int check_model(struct app *app)
 		check_line("model", "ok (echo)");
 		return 0;
 	}
-	/* A URL may hold a password: what stands before the '@' stays out. */
-	at = url ? strrchr(url, '@') : NULL;
-	snprintf(line, sizeof(line), "ok (%s)",
-		 at    ? at + 1
-		 : url ? url
-		       : "https://api.openai.com/v1");
+	if (fault)
+		return check_url_failed(fault, &app->settings);
 	rc = convo_model_open(&app->model, name, &app->settings.model_options, &err);
 	if (rc == 0)
 		rc = convo_model_check(app->model, app->cancel, &err);
-	if (rc == 0 || rc == CONVO_E_NOTFOUND) {
-		check_line("url", line);
-	} else {
-		check_line("url", err.text);
+	if (rc < 0 && rc != CONVO_E_NOTFOUND) {
+		rc = check_failed(app, "url", ADVICE_MODEL, &err);
 		check_line("model", "not tested");
-		return rc == CONVO_E_INVALID ? EXIT_USAGE : EXIT_MODEL;
+		return rc;
 	}
+	snprintf(line, sizeof(line), "ok (%s)", settings_shown_url(&app->settings));
+	check_line("url", line);
+	if (rc < 0)
+		return check_failed(app, "model", ADVICE_MODEL, &err);
 	snprintf(line, sizeof(line), "ok (%s)", name);
-	check_line("model", rc == 0 ? line : err.text);
-	return rc == 0 ? 0 : EXIT_MODEL;
+	check_line("model", line);
+	return 0;
 }
 
 static int check_store(struct app *app)
 {
 	struct convo_err err = {0};
 	char line[300];
-	int rc = convo_store_open(&app->store, app->settings.url.data, &app->settings.store, &err);
 
-	if (rc == 0) {
-		snprintf(line, sizeof(line), "ok (%s)", convo_store_describe(app->store));
-		check_line("store", line);
-		return 0;
-	}
-	check_line("store", err.text);
-	return rc == CONVO_E_INVALID || rc == CONVO_E_UNSUPPORTED ? EXIT_USAGE : EXIT_STORE;
+	if (convo_store_open(&app->store, app->settings.url.data, &app->settings.store, &err) < 0)
+		return check_failed(app, "store", advice_side_of(app->settings.backend), &err);
+	snprintf(line, sizeof(line), "ok (%s)", convo_store_describe(app->store));
+	check_line("store", line);
+	return 0;
 }
 
 int check_run(struct app *app, const struct flags *flags)

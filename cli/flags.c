@@ -16,16 +16,17 @@
 enum flag_kind {
 	FLAG_TEXT,
 	FLAG_BOOL,
-	FLAG_COUNT,    /* int64_t, 0 or more */
-	FLAG_DURATION, /* int64_t, in ms */
+	FLAG_COUNT,    /* int64_t, 1 or more, or CONVO_OFF for off and 0 */
+	FLAG_DURATION, /* the same, in ms */
 	FLAG_CONTEXT,  /* N or Nt */
 	FLAG_COLOR     /* auto, always, never; alone: always */
 };
 
 struct flag {
 	const char *name;
-	const char *arg; /* what -help calls its value; NULL: a boolean */
-	const char *meaning, *standard;
+	const char *arg;     /* what -help calls its value; NULL: a boolean */
+	const char *meaning; /* NULL: not for people */
+	const char *standard;
 	size_t offset;
 	enum flag_kind kind;
 };
@@ -35,12 +36,11 @@ struct flag {
 static const struct flag flag_table[] = {
 	{"model", "NAME", "model; 'echo' is the built-in offline one",
 	 "MODEL_NAME, else deepseek-chat", AT(model), FLAG_TEXT},
-	{"session", "STORE", "inmemory, sqlite, redis, pgsql (postgres), mysql, or a store URL",
-	 "inmemory", AT(session), FLAG_TEXT},
+	{"session", "STORE", "{stores}, or a store URL", "inmemory", AT(session), FLAG_TEXT},
 	{"streaming", NULL, "show the answer as it arrives", "true", AT(streaming), FLAG_BOOL},
-	{"event-limit", "N", "most events kept per session; 0: no limit", "100", AT(event_limit),
+	{"event-limit", "N", "most events kept per session; off: no limit", "100", AT(event_limit),
 	 FLAG_COUNT},
-	{"session-ttl", "TIME", "how long an idle session lives (90s, 1h30m, 7d); 0: for ever",
+	{"session-ttl", "TIME", "how long an idle session lives (90s, 1h30m, 7d); off: for ever",
 	 "24h", AT(ttl_ms), FLAG_DURATION},
 	{"user", "NAME", "whose sessions", "user", AT(user), FLAG_TEXT},
 	{"app", "NAME", "of which application", "convo", AT(app), FLAG_TEXT},
@@ -56,7 +56,7 @@ static const struct flag flag_table[] = {
 	{"table-prefix", "NAME", "of the tables in a SQL database", "convo_", AT(table_prefix),
 	 FLAG_TEXT},
 	{"key-prefix", "NAME", "of the keys in Redis", "convo", AT(key_prefix), FLAG_TEXT},
-	{"cleanup-interval", "TIME", "time between removals of expired sessions; 0: never", "5m",
+	{"cleanup-interval", "TIME", "time between removals of expired sessions; off: never", "5m",
 	 AT(clean_ms), FLAG_DURATION},
 	{"check", NULL, "test key, URL, model and store, and exit", NULL, AT(check), FLAG_BOOL},
 	{"color", "WHEN", "auto, always or never; -color alone: always", "auto", AT(color),
@@ -65,6 +65,7 @@ static const struct flag flag_table[] = {
 	 FLAG_BOOL},
 	{"help", NULL, "print this and exit", NULL, AT(help), FLAG_BOOL},
 	{"version", NULL, "print the version and exit", NULL, AT(version), FLAG_BOOL},
+	{"complete", "WHAT", NULL, NULL, AT(complete), FLAG_TEXT}, /* for the shells: see help.h */
 };
 
 #define FLAG_TOTAL (sizeof(flag_table) / sizeof(flag_table[0]))
@@ -85,14 +86,13 @@ static int flag_unknown(const char *given, const char *name, size_t len)
 {
 	char word[48];
 	const char *best = NULL;
-	size_t i, least = 4;
+	size_t i, least = SIZE_MAX;
 
 	snprintf(word, sizeof(word), "%.*s", (int)(len < 47 ? len : 47), name);
 	for (i = 0; i < FLAG_TOTAL; i++) {
-		size_t d = text_distance(word, flag_table[i].name);
+		size_t d = text_nearness(word, flag_table[i].name);
 
-		/* A word with no letter right is no near miss. */
-		if (d < least && d < strlen(flag_table[i].name)) {
+		if (flag_table[i].meaning && d < least) {
 			least = d;
 			best = flag_table[i].name;
 		}
@@ -127,6 +127,18 @@ static bool flag_count(int64_t *out, const char *value, const char **end)
 	*end = stop;
 	*out = n;
 	return !errno;
+}
+
+/* Where something can be turned off: 0 does it, too. */
+static bool flag_off(int64_t *out, const char *value, bool fine)
+{
+	if (!strcmp(value, "off"))
+		*out = 0;
+	else if (!fine)
+		return false;
+	if (!*out)
+		*out = CONVO_OFF;
+	return true;
 }
 
 static bool flag_context(struct flags *flags, const char *value)
@@ -171,9 +183,9 @@ static bool flag_set(struct flags *flags, const struct flag *flag, const char *v
 	case FLAG_BOOL:
 		return flag_bool(at, value);
 	case FLAG_COUNT:
-		return flag_count(at, value, &end) && !*end;
+		return flag_off(at, value, flag_count(at, value, &end) && !*end);
 	case FLAG_DURATION:
-		return convo_duration_parse(at, value, NULL) == 0;
+		return flag_off(at, value, convo_duration_parse(at, value, NULL) == 0);
 	case FLAG_CONTEXT:
 		return flag_context(flags, value);
 	case FLAG_COLOR:
@@ -187,8 +199,8 @@ static int flag_wrong(const struct flag *flag, const char *value)
 	static const char *const wanted[] = {
 		[FLAG_TEXT] = "some text",
 		[FLAG_BOOL] = "true or false",
-		[FLAG_COUNT] = "a whole number, 0 or more",
-		[FLAG_DURATION] = "a duration such as 90s, 1h30m or 7d, or 0",
+		[FLAG_COUNT] = "a whole number, or off",
+		[FLAG_DURATION] = "a duration such as 90s, 1h30m or 7d, or off",
 		[FLAG_CONTEXT] = "a number of messages (20) or of tokens (4000t)",
 		[FLAG_COLOR] = "auto, always or never",
 	};
@@ -257,53 +269,34 @@ int flags_parse(struct flags *flags, int argc, char **argv)
 	return 0;
 }
 
-static const char help_usage[] =
-	"convo - chat with a language model, in sessions that last\n"
-	"\n"
-	"usage: convo [flags]                  chat\n"
-	"       convo [flags] -p TEXT          ask once\n"
-	"       convo [flags] < script         one message or command per line\n"
-	"       convo schema sqlite|pgsql|mysql   print the SQL that makes a database ready\n"
-	"\n"
-	"Flags take one or two dashes, -x VALUE or -x=VALUE; switches are -x, -x=true, -x=false.\n"
-	"A flag wins over the environment.\n"
-	"\n";
-
-static const char help_rest[] =
-	"\n"
-	"environment:\n"
-	"  OPENAI_API_KEY OPENAI_BASE_URL MODEL_NAME   the model (https://api.openai.com/v1)\n"
-	"  SQLITE_PATH                                 -session sqlite\n"
-	"                                              ($XDG_DATA_HOME/convo/sessions.db)\n"
-	"  REDIS_ADDR                                  -session redis (localhost:6379, or a URL)\n"
-	"  PG_HOST PG_PORT PG_USER PG_PASSWORD PG_DATABASE\n"
-	"                                              -session pgsql\n"
-	"                                              (localhost 5432 root '' trpc-agent-go)\n"
-	"  MYSQL_HOST MYSQL_PORT MYSQL_USER MYSQL_PASSWORD MYSQL_DATABASE\n"
-	"                                              -session mysql\n"
-	"                                              (localhost 3306 root '' trpc_agent_go)\n"
-	"  NO_COLOR, TERM=dumb                         no colours\n"
-	"\n"
-	"exit codes: 0 done, 1 failed, 2 wrong use or missing settings, 3 store unreachable,\n"
-	"            4 model unreachable or refused, 130 interrupted\n"
-	"\n"
-	"In the chat, /help lists the commands.\n";
-
-void flags_help(void)
+void flags_print(const char *stores)
 {
+	static const char brace[] = "{stores}";
 	size_t i;
 
-	fputs(help_usage, stdout);
 	for (i = 0; i < FLAG_TOTAL; i++) {
 		const struct flag *flag = &flag_table[i];
+		const char *meaning = flag->meaning;
+		bool named = meaning && !strncmp(meaning, brace, sizeof(brace) - 1);
 		char head[40];
 
+		if (!meaning)
+			continue;
 		snprintf(head, sizeof(head), "-%s%s%s", flag->name, flag->arg ? " " : "",
 			 flag->arg ? flag->arg : "");
-		printf("  %-24s %s", head, flag->meaning);
+		printf("  %-24s %s%s", head, named ? stores : "",
+		       meaning + (named ? sizeof(brace) - 1 : 0));
 		if (flag->standard)
 			printf(" (%s)", flag->standard);
 		putchar('\n');
 	}
-	fputs(help_rest, stdout);
+}
+
+void flags_names(void)
+{
+	size_t i;
+
+	for (i = 0; i < FLAG_TOTAL; i++)
+		if (flag_table[i].meaning)
+			printf("%s\n", flag_table[i].name);
 }

@@ -18,8 +18,8 @@ struct flags {
 	const char *ask;    /* -p; NULL: chat */
 	const char *system; /* NULL: the built-in instruction */
 	const char *table_prefix, *key_prefix;
-	int64_t event_limit;
-	int64_t ttl_ms, clean_ms;
+	const char *complete;                    /* what a shell wants to know; NULL: nothing */
+	int64_t event_limit, ttl_ms, clean_ms;   /* or CONVO_OFF */
 	size_t context_messages, context_tokens; /* 0: no bound */
 	enum term_color color;
 	bool streaming, resume, json, check, help, version, debug;
@@ -30,7 +30,10 @@ struct flags {
 /** Read the command line. Says on stderr what is wrong. @return 0, or 2 for wrong use. */
 int flags_parse(struct flags *flags, int argc, char **argv);
 
-/** Print the table of -help on stdout. */
-void flags_help(void);
+/** Print them for -help on stdout, a line each; `stores` is what -session can name. */
+void flags_print(const char *stores);
+
+/** Print their names alone. */
+void flags_names(void);
 
 #endif

@@ -15,6 +15,9 @@
 #include "ask.h"
 #include "chat.h"
 #include "check.h"
+#include "help.h"
+#include "stores.h"
+#include "term/signals.h"
 #include "term/term.h"
 
 /* Widths and encoding are those of UTF-8, also where no locale was chosen. */
@@ -42,20 +45,22 @@ static bool fill_descriptors(void)
 static int print_schema(const struct flags *flags)
 {
 	const char *name = flags->arg_count == 2 ? flags->args[1] : "";
-	const char *scheme = settings_scheme(name);
 	struct convo_err err = {0};
+	struct text list = {0};
 	char *sql = NULL;
 
 	if (flags->arg_count != 2) {
-		term_error("usage: convo schema sqlite|pgsql|mysql");
+		if (stores_list(&list, "|", true))
+			term_error("usage: convo schema %s", list.data);
+		text_clear(&list);
 		return EXIT_USAGE;
 	}
-	if (convo_store_schema(&sql, scheme ? scheme : name, flags->table_prefix, &err) < 0) {
+	if (convo_store_schema(&sql, name, flags->table_prefix, &err) < 0) {
 		term_error("schema %s: %s", name, err.text);
 		return err.code == CONVO_E_NOMEM ? EXIT_FAILED : EXIT_USAGE;
 	}
 	fputs(sql, stdout);
-	free(sql);
+	convo_free(sql);
 	return term_flush() ? 0 : EXIT_FAILED;
 }
 
@@ -76,10 +81,10 @@ static int run(struct app *app, const struct flags *flags)
 {
 	int rc;
 
-	if (flags->help) {
-		flags_help();
-		return term_flush() ? 0 : EXIT_FAILED;
-	}
+	if (flags->help)
+		return help_print();
+	if (flags->complete)
+		return help_complete(flags->complete);
 	if (flags->version) {
 		term_say("convo %s\n", convo_version());
 		return term_flush() ? 0 : EXIT_FAILED;
@@ -109,6 +114,7 @@ int main(int argc, char **argv)
 	if (!fill_descriptors())
 		return EXIT_FAILED;
 	set_locale();
+	signals_ignore();
 	term_open();
 	rc = flags_parse(&flags, argc, argv);
 	term_set_color(flags.color);

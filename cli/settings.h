@@ -4,6 +4,7 @@
 #ifndef CLI_SETTINGS_H
 #define CLI_SETTINGS_H
 
+#include <convo/backend.h>
 #include <convo/model.h>
 #include <convo/store.h>
 
@@ -12,7 +13,9 @@
 
 /** What to open. Strings are the environment's or the flags', but for `url`. */
 struct settings {
-	struct text url; /* of the store; may hold a password */
+	struct text url;                     /* of the store; may hold a password */
+	const struct convo_backend *backend; /* what it is; NULL before settings_load() */
+	bool by_url;                         /* a URL was given, not the name of a backend */
 	struct convo_store_options store;
 	struct convo_model_options model_options;
 	const char *model;
@@ -24,22 +27,19 @@ int settings_load(struct settings *settings, const struct flags *flags);
 
 void settings_clear(struct settings *settings);
 
-/** Whether the model can be asked at all: echo, or a key or base URL is set. */
+/**
+ * Whether a model can be asked: echo, or a key or a base URL is set, and the URL is one. Says what
+ * is wrong.
+ */
 bool settings_can_ask(const struct settings *settings, const char *model);
 
-/** The three lines for who has set neither key nor URL, on stderr. */
-void settings_explain_key(void);
+/** What is wrong with the base URL, after its name and value, or NULL. */
+const char *settings_url_fault(const struct settings *settings);
 
-/**
- * Where a file of ours goes: $`variable`/convo/`name`, else ~/`fallback`/convo/`name`. The folder is
- * made, for its owner alone, if it is missing. @return false when there is no such place.
- */
-bool settings_path(struct text *out, const char *variable, const char *fallback, const char *name);
+/** The base URL without what may be a password in it, or the standard one. */
+const char *settings_shown_url(const struct settings *settings);
 
 /** The file of what was typed. @return false when there is no place for it. */
 bool settings_history(struct text *out);
-
-/** The scheme of a store by its name on the command line: "pgsql" is "postgres"; or NULL. */
-const char *settings_scheme(const char *name);
 
 #endif

@@ -2,8 +2,6 @@
 
 _convo() {
 	local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]} words='' dashes=''
-	local flags='model session streaming event-limit session-ttl user app c p json system context
-		table-prefix key-prefix cleanup-interval check color debug help version'
 
 	# Of -x=value bash makes three words.
 	if [[ $cur == = ]]; then
@@ -13,14 +11,14 @@ _convo() {
 	fi
 	case ${prev/#--/-} in
 	-model) words='echo' ;;
-	-session) words='inmemory sqlite redis pgsql postgres mysql' ;;
+	-session) words=$(convo -complete stores 2>/dev/null) ;;
 	-color) words='auto always never' ;;
-	schema) words='sqlite pgsql mysql' ;;
-	-event-limit | -session-ttl | -user | -app | -p | -system | -context | -table-prefix | \
-		-key-prefix | -cleanup-interval) ;;
+	schema) words=$(convo -complete schemas 2>/dev/null) ;;
+	-event-limit | -session-ttl | -cleanup-interval) words='off' ;;
+	-user | -app | -p | -system | -context | -table-prefix | -key-prefix) ;;
 	*)
 		case $cur in
-		-*) words=$flags dashes=${cur%%[!-]*} ;;
+		-*) words=$(convo -complete flags 2>/dev/null) dashes=${cur%%[!-]*} ;;
 		*) words=schema ;;
 		esac
 		;;

@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """Are the pages true? Usage: test_docs.py CONVO, the program whose -help is the measure.
 
-Compares the flags of -help with the manual and the completions, and looks up what the Markdown
+Compares the flags of -help, and the library's table of backends, with the manual, the completions
+and the pages; and looks up what the Markdown
 pages point at: files, headings, tests, and the code they quote from examples/ and include/.
 """
 
@@ -20,9 +21,29 @@ def read(path):
     return (ROOT / path).read_text(encoding='utf-8')
 
 
-def help_text():
-    return subprocess.run([sys.argv[1], '-help'], capture_output=True, text=True, check=True,
+def convo(*args):
+    return subprocess.run([sys.argv[1], *args], capture_output=True, text=True, check=True,
                           timeout=10).stdout
+
+
+def help_text():
+    return convo('-help')
+
+
+def backends():
+    """The library's table: name, scheme, title, variables of each backend."""
+    for line in convo('-complete', 'backends').splitlines():
+        name, scheme, title, variables = line.split('\t')
+        yield name, scheme, title, variables.split()
+
+
+def complete_in_bash(*words):
+    """What the completion offers after these words; the program stands first in PATH."""
+    script = (f'convo() {{ {shlex.quote(str(Path(sys.argv[1]).resolve()))} "$@"; }}; '
+              f'. completions/convo.bash; COMP_WORDS=(convo {" ".join(map(shlex.quote, words))}); '
+              'COMP_CWORD=$((${#COMP_WORDS[@]} - 1)); _convo; printf "%s\\n" "${COMPREPLY[@]}"')
+    return set(subprocess.run(['bash', '-c', script], capture_output=True, text=True, check=True,
+                              cwd=ROOT, timeout=20).stdout.split())
 
 
 def differences(what, wanted, got):
@@ -38,10 +59,10 @@ def flags_are_those_of_help():
         yield 'no flags in -help'
     yield from differences('man/convo.1', wanted,
                            set(re.findall(r'^\.It Fl ([a-z-]+)', read('man/convo.1'), re.M)))
-    words = re.search(r"flags='([^']*)'", read('completions/convo.bash'))[1]
-    yield from differences('completions/convo.bash', wanted, set(words.split()))
+    yield from differences('completions/convo.bash', {f'-{name}' for name in wanted},
+                           complete_in_bash('-'))
     yield from differences('completions/_convo', wanted,
-                           set(re.findall(r"^\t'-([a-z-]+)", read('completions/_convo'), re.M)))
+                           set(re.findall(r"""^\t['"]-([a-z-]+)""", read('completions/_convo'), re.M)))
     yield from differences('completions/convo.fish', wanted,
                            set(re.findall(r' -o ([a-z-]+)', read('completions/convo.fish'))))
 
@@ -52,6 +73,39 @@ def environment_is_that_of_help():
     yield from differences(
         'man/convo.1', wanted,
         set(re.findall(names, ' '.join(re.findall(r'^\.It Ev (.*)', read('man/convo.1'), re.M)))))
+
+
+def stores_are_those_of_the_table():
+    """The program's table of backends, and every place that a person reads of them."""
+    manual, readme, contract = read('man/convo.1'), read('README.md'), read('docs/contract.md')
+    table = list(backends())
+    built = set(convo('-complete', 'stores').split())
+    for name, scheme, title, variables in table:
+        page = f'backends/{scheme}.md'
+        if not re.search(rf'^(\.Li|\.Cm) (.*\W)?{name}\b', manual, re.M):
+            yield f'man/convo.1 lacks {name}'
+        row = re.search(rf'^\| `{name}` \|.*\(docs/{page}\) \|$', readme, re.M)
+        if not row:
+            yield f'README.md lacks a row for {name} with its page'
+        for variable in variables:
+            if row and variable not in row[0]:
+                yield f'README.md lacks {variable} in the row of {name}'
+        if f'[{title}]({page})' not in contract:
+            yield f'docs/contract.md does not point at {page} as {title}'
+        if name in built and f' -session {name}' not in help_text() and variables:
+            yield f'-help lacks {name}'
+    pages = {file.stem for file in (ROOT / 'docs/backends').glob('*.md')}
+    yield from differences('docs/backends', {scheme for _, scheme, _, _ in table}, pages)
+    schemas = convo('-complete', 'schemas').split()
+    if built == {name for name, _, _, _ in table}:
+        if f'.Cm {" | ".join(schemas)}' not in manual:
+            yield f'man/convo.1: schema takes {" | ".join(schemas)}'
+    yield from differences('completions/convo.bash', built, complete_in_bash('-session', ''))
+    yield from differences('completions/convo.bash', set(schemas), complete_in_bash('schema', ''))
+    for shell in ('_convo', 'convo.fish'):
+        for what in ('stores', 'schemas'):
+            if f'(convo -complete {what}' not in read(f'completions/{shell}'):
+                yield f'completions/{shell} does not ask convo for the {what}'
 
 
 def headings(page):
@@ -131,7 +185,8 @@ def transcript_is_what_convo_prints():
 
 def main():
     failed = 0
-    checks = [flags_are_those_of_help, environment_is_that_of_help, links_lead_somewhere,
+    checks = [flags_are_those_of_help, environment_is_that_of_help,
+              stores_are_those_of_the_table, links_lead_somewhere,
               named_files_exist, named_tests_exist, quoted_code_is_in_the_tree,
               transcript_is_what_convo_prints]
     for check in checks:

@@ -97,6 +97,12 @@ static void signals_set(int sig, void (*handler)(int))
 	sigaction(sig, &act, NULL);
 }
 
+void signals_ignore(void)
+{
+	signals_set(SIGPIPE, SIG_IGN);
+	signals_set(SIGXFSZ, SIG_IGN);
+}
+
 void signals_open(convo_cancel *cancel)
 {
 	signal_cancel = cancel;
@@ -105,7 +111,6 @@ void signals_open(convo_cancel *cancel)
 	signals_set(SIGTERM, on_end);
 	signals_set(SIGHUP, on_end);
 	signals_set(SIGQUIT, on_end);
-	signals_set(SIGPIPE, SIG_IGN); /* a write that fails says so */
 	if (term_can_edit()) {
 		signals_set(SIGWINCH, on_resize);
 		signals_set(SIGTSTP, on_suspend);

@@ -8,6 +8,9 @@
 
 #include <convo/model.h>
 
+/** A write that fails says so: to a pipe that was closed, or beyond the limit of a file's size. */
+void signals_ignore(void);
+
 /** Take over the signals. `cancel` is requested by Ctrl-C and by what ends the program. */
 void signals_open(convo_cancel *cancel);
 

@@ -147,7 +147,7 @@ static size_t text_least(size_t a, size_t b)
 	return a < b ? a : b;
 }
 
-size_t text_distance(const char *a, const char *b)
+static size_t text_distance(const char *a, const char *b)
 {
 	enum { MOST = 48 };
 	size_t rows[3][MOST + 1], *before = rows[0], *prev = rows[1], *row = rows[2];
@@ -172,6 +172,13 @@ size_t text_distance(const char *a, const char *b)
 		row = next;
 	}
 	return prev[lb];
+}
+
+size_t text_nearness(const char *word, const char *name)
+{
+	size_t distance = text_distance(word, name), len = strlen(name);
+
+	return distance * 3 <= len + 1 ? distance : SIZE_MAX;
 }
 
 bool text_add_encoded(struct text *text, const char *s, const char *keep)

@@ -6,6 +6,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <stdio.h>
 
 /** Most bytes of one message: typed, pasted or read from a script. */
@@ -44,8 +45,11 @@ bool text_show_line(FILE *out, const char *s, size_t cols);
 /** Columns that text_show() takes for one line of text. */
 size_t text_width(const char *s, size_t len);
 
-/** How different two words are: insertions, deletions, changes, swaps of neighbours. */
-size_t text_distance(const char *a, const char *b);
+/**
+ * By how many insertions, deletions, changes and swaps of neighbours a word misses a name; SIZE_MAX
+ * when it is no near miss: a third of the name's letters may be wrong.
+ */
+size_t text_nearness(const char *word, const char *name);
 
 /** Percent-encode what is not unreserved in a URL (RFC 3986); `keep` names more to keep. */
 bool text_add_encoded(struct text *text, const char *s, const char *keep);

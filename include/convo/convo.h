@@ -4,6 +4,7 @@
 #ifndef CONVO_CONVO_H
 #define CONVO_CONVO_H
 
+#include <convo/backend.h>
 #include <convo/call.h>
 #include <convo/err.h>
 #include <convo/event.h>

@@ -83,9 +83,6 @@ CONVO_API void convo_store_close(convo_store *store);
 /** Where the store is, for a person: "PostgreSQL (localhost:5432/chat)". Lives as long as it. */
 CONVO_API const char *convo_store_describe(const convo_store *store);
 
-/** The schemes of the backends in this build, NULL after the last. Static. */
-CONVO_API const char *const *convo_store_backends(void);
-
 /**
  * The SQL that makes an empty database ready, for an administrator to run (L1).
  *

@@ -204,7 +204,6 @@ int cv_refuse_state(struct convo_err *err, enum convo_scope scope);
 
 struct cv_backend {
 	const char *scheme;         /* the URL scheme that selects it: "sqlite" */
-	const char *const *aliases; /* other schemes, NULL after the last; may be NULL */
 	const char *title;          /* for people: "SQLite" */
 	size_t size;                /* of the backend's own store struct, a convo_store first */
 	const char *default_prefix; /* "convo_" or "convo" */

@@ -1,5 +1,5 @@
 /*
- * The table of backends, and the options of a store; see options.h.
+ * The options of a store; see options.h.
  */
 #include <store/front/options.h>
 
@@ -17,57 +17,6 @@
 #define DEFAULT_CONNECTIONS 8
 #define MAX_CONNECTIONS 1000
 #define MAX_EVENT_LIMIT INT64_C(1000000000)
-
-/* ---- backends --------------------------------------------------------------------------- */
-
-#define BACKEND(name) &cv_backend_##name,
-static const struct cv_backend *const backends[] = {
-#include <store/front/backends.inc>
-};
-#undef BACKEND
-
-#define BACKEND(name) #name,
-static const char *const backend_names[] = {
-#include <store/front/backends.inc>
-	NULL,
-};
-#undef BACKEND
-
-const char *const *convo_store_backends(void)
-{
-	return backend_names;
-}
-
-static bool backend_has(const struct cv_backend *be, const char *scheme)
-{
-	const char *const *alias = be->aliases;
-
-	if (strcmp(be->scheme, scheme) == 0)
-		return true;
-	for (; alias && *alias; alias++) {
-		if (strcmp(*alias, scheme) == 0)
-			return true;
-	}
-	return false;
-}
-
-const struct cv_backend *cv_backend_find(const char *scheme, struct convo_err *err)
-{
-	char known[128] = "";
-	size_t i, len = 0;
-
-	for (i = 0; i < sizeof(backends) / sizeof(backends[0]); i++) {
-		if (backend_has(backends[i], scheme))
-			return backends[i];
-		len += (size_t)snprintf(known + len, sizeof(known) - len, "%s%s", i ? ", " : "",
-					backends[i]->scheme);
-	}
-	cv_fail(err, CONVO_E_UNSUPPORTED,
-		"the store '%.40s' is unknown or not in this build, which has: %s", scheme, known);
-	return NULL;
-}
-
-/* ---- options ---------------------------------------------------------------------------- */
 
 int cv_options_prefix(const char *prefix, struct convo_err *err)
 {

@@ -6,9 +6,6 @@
 
 #include <store/backend.h>
 
-/** The backend of a scheme, NULL with `err` filled when it is unknown or not in this build. */
-const struct cv_backend *cv_backend_find(const char *scheme, struct convo_err *err);
-
 /** Apply defaults and what the URL says to store->opts; checks both. */
 int cv_options_apply(struct convo_store *store, const struct convo_store_options *opts,
 		     const struct cv_url *url, struct convo_err *err);

@@ -11,6 +11,7 @@
 #include <base/alloc.h>
 #include <base/clock.h>
 #include <base/fail.h>
+#include <store/front/backends.h>
 #include <store/front/call.h>
 #include <store/front/cleaner.h>
 #include <store/front/cursor.h>

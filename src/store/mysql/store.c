@@ -704,11 +704,9 @@ static int my_state_list(struct convo_store *store, const struct store_call *cal
 	return rc == 0 && !state.found ? cv_refuse_notfound(err, key) : rc;
 }
 
-static const char *const my_aliases[] = {"mariadb", NULL};
 
 const struct cv_backend cv_backend_mysql = {
 	.scheme = "mysql",
-	.aliases = my_aliases,
 	.params = cv_my_params,
 	.title = "MySQL",
 	.size = sizeof(struct my_store),

@@ -834,11 +834,9 @@ static int pg_state_list(struct convo_store *store, const struct store_call *cal
 	return rc == 0 && !state.found ? cv_refuse_notfound(err, key) : rc;
 }
 
-static const char *const pg_aliases[] = {"postgresql", "pgsql", NULL};
 
 const struct cv_backend cv_backend_postgres = {
 	.scheme = "postgres",
-	.aliases = pg_aliases,
 	.params = cv_pg_params,
 	.title = "PostgreSQL",
 	.size = sizeof(struct pg_store),

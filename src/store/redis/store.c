@@ -923,11 +923,9 @@ static int redis_state_list(struct convo_store *store, const struct store_call *
 /* There is no clean(): the server forgets by itself; see docs/backends/redis.md. */
 
 static const char *const redis_params[] = {"db", "ca", "cert", "key", NULL};
-static const char *const redis_aliases[] = {"rediss", "valkey", "valkeys", NULL};
 
 const struct cv_backend cv_backend_redis = {
 	.scheme = "redis",
-	.aliases = redis_aliases,
 	.params = redis_params,
 	.title = "Redis",
 	.size = sizeof(struct redis_store),

@@ -323,7 +323,6 @@ static void test_options__unknown_backends_are_told(void **state)
 	must_fail_with(CONVO_E_UNSUPPORTED, convo_store_schema(&sql, "memory", NULL, &err));
 	must_fail_with(CONVO_E_UNSUPPORTED, convo_store_schema(&sql, "mongo", NULL, &err));
 	must(store == NULL && sql == NULL);
-	must(convo_store_backends()[0] != NULL);
 	convo_store_close(NULL);
 }
 
