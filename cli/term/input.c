@@ -17,6 +17,7 @@ static const char input_prompt[] = "👤 You: ";
 static struct {
 	char data[1 << 16];
 	size_t from, to;
+	bool begun; /* the first bytes were looked at */
 	bool over;
 	bool editing;
 } input;
@@ -35,20 +36,46 @@ void input_close(void)
 	input.editing = false;
 }
 
-/* Makes sure there is a byte to give out. @return false at the end, or when interrupted. */
-static bool input_fill(void)
+/* Reads after what is there. @return false when interrupted. */
+static bool input_read(void)
 {
 	ssize_t n;
 
-	while (input.from == input.to && !input.over) {
+	do {
 		if (!signals_wait(STDIN_FILENO))
 			return false;
-		n = read(STDIN_FILENO, input.data, sizeof(input.data));
-		if (n < 0 && errno == EINTR)
-			continue;
-		input.over = n <= 0;
-		input.from = 0;
-		input.to = n > 0 ? (size_t)n : 0;
+		n = read(STDIN_FILENO, input.data + input.to, sizeof(input.data) - input.to);
+	} while (n < 0 && errno == EINTR);
+	input.over = n <= 0;
+	input.to += n > 0 ? (size_t)n : 0;
+	return true;
+}
+
+/* A byte order mark before all else is no text. @return false when interrupted. */
+static bool input_begin(void)
+{
+	static const char mark[] = "\xef\xbb\xbf";
+	const size_t len = sizeof(mark) - 1;
+
+	while (!input.over && input.to < len && !memcmp(input.data, mark, input.to)) {
+		if (!input_read())
+			return false;
+	}
+	if (input.to >= len && !memcmp(input.data, mark, len))
+		input.from = len;
+	input.begun = true;
+	return true;
+}
+
+/* Makes sure there is a byte to give out. @return false at the end, or when interrupted. */
+static bool input_fill(void)
+{
+	if (!input.begun && !input_begin())
+		return false;
+	while (input.from == input.to && !input.over) {
+		input.from = input.to = 0;
+		if (!input_read())
+			return false;
 	}
 	return input.from < input.to;
 }
