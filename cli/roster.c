@@ -7,7 +7,6 @@
 #include <string.h>
 #include <time.h>
 
-#include "term/input.h"
 #include "term/term.h"
 #include "term/text.h"
 
@@ -147,8 +146,8 @@ static bool find_visit(void *ctx, const struct convo_meta *meta)
 	/* In the trash a name can lie several times: that is one match. */
 	if (find->matches && !strcmp(meta->session, find->first))
 		return !find->exact;
-	if (find->matches++ < MOST_LISTED)
-		text_addf(&find->others, "\n     %s", meta->session);
+	if (find->matches++ < MOST_LISTED && !text_addf(&find->others, "     %s\n", meta->session))
+		text_clear(&find->others);
 	return !find->exact;
 }
 
@@ -162,8 +161,10 @@ static enum roster_match find_result(const struct find *find, char session[CONVO
 	}
 	term_error("'%s' is the beginning of %zu sessions; write more of it:", find->word,
 		   find->matches);
-	term_show(find->others.data + 1, find->others.len - 1);
-	term_say("%s\n", find->matches > MOST_LISTED ? "\n     …" : "");
+	if (find->others.len)
+		term_show(find->others.data, find->others.len);
+	if (find->matches > MOST_LISTED || !find->others.len)
+		term_say("     …\n");
 	return ROSTER_AMBIGUOUS;
 }
 
@@ -213,6 +214,7 @@ void roster_age(char *out, size_t size, int64_t then_ms)
 struct listing {
 	const struct app *app;
 	const char *part;
+	bool (*more)(void);
 	bool seen_current;
 	bool stopped;
 	size_t shown;
@@ -277,7 +279,7 @@ static bool listing_visit(void *ctx, const struct convo_meta *meta)
 			term_error("out of memory: the list is not whole");
 		return !list->stopped;
 	}
-	if (list->shown && list->shown % rows == 0 && !input_more()) {
+	if (list->shown && list->shown % rows == 0 && !list->more()) {
 		list->stopped = true;
 		return false;
 	}
@@ -286,13 +288,18 @@ static bool listing_visit(void *ctx, const struct convo_meta *meta)
 	return true;
 }
 
-int roster_print(const struct app *app, const char *part)
+int roster_print(const struct app *app, const char *part, bool (*more)(void))
 {
-	struct listing list = {.app = app, .part = part};
+	struct listing list = {.app = app, .part = part, .more = more};
 	int rc;
 
 	term_say("🗂 Session roster:\n");
 	rc = roster_visit_all(app, CONVO_LIST_LIVE, listing_visit, &list);
+	if (!rc && part && !list.count && !list.shown) {
+		term_say("     (none has '");
+		term_show_line(part, 0);
+		term_say("' in id or title)\n");
+	}
 	while (list.count) {
 		listing_line(&list, list.ids[--list.count]);
 		term_say("\n");
@@ -318,7 +325,7 @@ static void recall_message(const struct convo_event *event)
 	term_say("   %s ", strcmp(event->role, "user") ? "🤖" : "👤");
 	term_show_line(text, term_columns() > 10 ? term_columns() - 7 : 4);
 	term_say("\n");
-	free(text);
+	convo_free(text);
 }
 
 static void recall_print(const convo_session *session)

@@ -36,8 +36,13 @@ enum roster_match roster_find(const struct app *app, enum convo_list_what what, 
 /** Whether a session of that very id is stored. @return 1, 0, or -1 when the store failed, said. */
 int roster_is_stored(const struct app *app, const char *session);
 
-/** Print the roster: all sessions, or those with `part` in id or title. @return an exit code. */
-int roster_print(const struct app *app, const char *part);
+/**
+ * Print the roster: all sessions, or those with `part` in id or title.
+ *
+ * @param more asked on a live terminal between pages, whether to go on
+ * @return an exit code
+ */
+int roster_print(const struct app *app, const char *part, bool (*more)(void));
 
 /** Print title, age and the last exchange of a session, dim; nothing without a live terminal. */
 void roster_recall(const struct app *app, const char *session);

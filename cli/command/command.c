@@ -33,14 +33,14 @@ const struct command command_table[] = {
 static int command_unknown(const char *name)
 {
 	const struct command *cmd, *best = NULL;
-	size_t least = 4;
+	size_t least = SIZE_MAX;
 
 	for (cmd = command_table; cmd->name; cmd++) {
-		size_t d = text_distance(name, cmd->name);
+		size_t d = text_nearness(name + 1, cmd->name + 1);
 
 		if (!strncmp(cmd->name, name, strlen(name)) && strlen(name) > 1)
 			d = 1;
-		if (d < least && d + 1 < strlen(cmd->name)) {
+		if (d < least) {
 			least = d;
 			best = cmd;
 		}
@@ -62,8 +62,15 @@ int command_run(struct app *app, char *line)
 
 	if (*arg)
 		*arg++ = '\0';
-	for (cmd = command_table; cmd->name; cmd++)
-		if (!strcmp(cmd->name, line))
-			return cmd->run(app, text_trim(arg));
-	return command_unknown(line);
+	for (cmd = command_table; cmd->name && strcmp(cmd->name, line) != 0; cmd++)
+		;
+	if (!cmd->name)
+		return command_unknown(line);
+	arg = text_trim(arg);
+	if (*arg && !*cmd->args) {
+		term_error("%s takes nothing after it; /%s %s sends it as text", cmd->name,
+			   cmd->name, arg);
+		return EXIT_FAILED;
+	}
+	return cmd->run(app, arg);
 }

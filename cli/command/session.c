@@ -23,6 +23,16 @@ static bool id_is_fine(const char *id)
 	return false;
 }
 
+/* The id of a session to be made: one that can be typed in a word. Others may have made longer ones. */
+static bool id_is_word(const char *command, const char *id)
+{
+	if (!strpbrk(id, " \t\n"))
+		return true;
+	term_error("%s: the id of a new session is one word, without blanks; /rename gives a title",
+		   command);
+	return false;
+}
+
 int cmd_new(struct app *app, char *arg)
 {
 	char previous[CONVO_MAX_NAME + 1];
@@ -30,7 +40,7 @@ int cmd_new(struct app *app, char *arg)
 
 	memcpy(previous, app->session, sizeof(previous));
 	if (*arg) {
-		if (!id_is_fine(arg))
+		if (!id_is_word("/new", arg) || !id_is_fine(arg))
 			return EXIT_FAILED;
 		stored = roster_is_stored(app, arg);
 		if (stored > 0)
@@ -51,7 +61,7 @@ int cmd_new(struct app *app, char *arg)
 
 int cmd_sessions(struct app *app, char *arg)
 {
-	return roster_print(app, *arg ? arg : NULL);
+	return roster_print(app, *arg ? arg : NULL, input_more);
 }
 
 int cmd_use(struct app *app, char *arg)
@@ -70,6 +80,8 @@ int cmd_use(struct app *app, char *arg)
 	if (match == ROSTER_AMBIGUOUS || match == ROSTER_FAILED)
 		return match == ROSTER_FAILED ? EXIT_STORE : EXIT_FAILED;
 	fresh = match == ROSTER_NONE;
+	if (fresh && !id_is_word("/use", arg))
+		return EXIT_FAILED;
 	roster_enter(app, fresh ? arg : id, !fresh);
 	term_say("🔁 Switched to session ");
 	term_show_line(app->session, 0);

@@ -46,7 +46,7 @@ static void log_event(const struct convo_event *event, bool counts)
 		term_style(STYLE_PLAIN);
 		term_say("\n");
 	}
-	free(text);
+	convo_free(text);
 }
 
 static void log_print(const convo_session *session, const struct convo_event **talk, int64_t total)
@@ -119,7 +119,7 @@ int cmd_retry(struct app *app, char *arg)
 		return rc;
 	if (!*text) {
 		term_error("the question is no longer stored (-event-limit): ask it once more");
-		free(text);
+		convo_free(text);
 		return EXIT_FAILED;
 	}
 	term_style(STYLE_DIM);
@@ -128,7 +128,7 @@ int cmd_retry(struct app *app, char *arg)
 	term_style(STYLE_PLAIN);
 	term_say("\n");
 	rc = turn_run(app, text, strlen(text));
-	free(text);
+	convo_free(text);
 	return rc;
 }
 
@@ -143,6 +143,6 @@ int cmd_undo(struct app *app, char *arg)
 	term_say("↩ Took back: ");
 	term_show_line(text, term_columns() > 30 ? term_columns() - 15 : 15);
 	term_say("\n");
-	free(text);
+	convo_free(text);
 	return 0;
 }

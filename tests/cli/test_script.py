@@ -4,6 +4,7 @@
 import json
 import os
 import signal
+import sqlite3
 import subprocess
 import time
 
@@ -122,10 +123,42 @@ def a_name_is_matched_whole(home):
 
 @case
 def new_takes_an_id_and_refuses_one_that_exists(home):
-    done = talk(home, 'hi', '/new trip to Japan', 'a', '/new trip to Japan', '/exit')
-    contains('   Previous: S1\n   Current:  trip to Japan\n', done.rest)
-    contains('session trip to Japan exists already; /use', done.err)
+    done = talk(home, 'hi', '/new trip', 'a', '/new trip', '/exit')
+    contains('   Previous: S1\n   Current:  trip\n', done.rest)
+    contains('session trip exists already; /use', done.err)
 
+
+@case
+def extra_words_are_refused(home):
+    lines = ['/new a b', '/use a b', '/exit now', '/quit now', '/undo it', '/retry 2', '/info all',
+             '/help me', '/history please']
+    done = talk(home, 'hi', *lines, '/sessions', '/exit')
+    contains('roster:\n   * S1\n\n👤 You: /exit\n', done.rest)
+    for line in lines[:2]:
+        contains(f'{line.split()[0]}: the id of a new session is one word', done.err)
+    for line in lines[2:]:
+        contains(f'{line.split()[0]} takes nothing after it', done.err)
+    equal(len(lines), done.err.count('\n'))
+    equal(1, done.rest.count('🤖'))
+
+
+@case
+def a_session_with_blanks_in_its_id_can_be_used(home):
+    talk(home, '/new one', 'hi', store='sqlite')
+    path = home.path / '.local/share/convo/sessions.db'
+    with sqlite3.connect(path) as data:
+        data.execute("UPDATE convo_sessions SET session = 'trip to Japan'")
+    done = talk(home, '/use trip to Japan', '/new', '/use trip to', store='sqlite')
+    equal(2, done.rest.count('Switched to session trip to Japan\n'))
+
+
+@case
+def only_near_misses_are_suggested(home):
+    done = talk(home, '/foo', '/lgo', '/xyzzy', '/session', '/exit')
+    contains('/foo: no such command; /help lists them', done.err)
+    contains('/lgo: no such command; did you mean /log?', done.err)
+    contains('/xyzzy: no such command; /help', done.err)
+    contains('/session: no such command; did you mean /sessions?', done.err)
 
 @case
 def ids_of_one_second_differ(home):
@@ -170,6 +203,8 @@ def an_exact_id_wins_over_longer_ones(home):
 def the_roster_can_be_searched(home):
     done = talk(home, '/new one', 'about Japan', '/new two', 'about Peru', '/sessions JAPAN')
     contains('roster:\n     one\n\n', done.rest)
+    done = talk(home, 'hi', '/sessions zzz\x1b', '/exit')
+    contains("roster:\n     (none has 'zzz^[' in id or title)\n\n", done.rest)
 
 
 @case
@@ -268,7 +303,9 @@ WRONG = [
     (['-zzzzzzz'], 'unknown flag -zzzzzzz: convo -help'),
     (['-model'], '-model wants a value'),
     (['-event-limit', '-1'], "'-1' is not a whole number"),
-    (['-event-limit', '1x'], 'is not a whole number'),
+    (['-event-limit', '1x'], 'is not a whole number, or off'),
+    (['-event-limit', 'of'], 'is not a whole number, or off'),
+    (['-session-ttl', '-1'], 'is not a duration'),
     (['-event-limit', '99999999999999999999'], 'is not a whole number'),
     (['-session-ttl', '5'], 'is not a duration'),
     (['-session-ttl', '1y'], 'is not a duration'),
@@ -279,12 +316,14 @@ WRONG = [
     (['hello'], "unexpected 'hello'; to ask once: convo -p"),
     (['-streaming', 'false'], 'written -x=false'),
     (['-session', 'oracle'], 'no such store; there are: inmemory'),
-    (['-session', 'oracle://me:secret@host/db'], "the store 'oracle' is unknown or not in this build, which has: memory"),
+    (['-session', 'oracle://me:secret@host/db'], '-session oracle: no such store; there are: inmemory'),
+    (['-complete', 'nothing'], "-complete: 'nothing' is not"),
     (['-json'], '-json goes with -p'),
     (['-user', ''], '-user: a name has 1 to 255 bytes'),
     (['-table-prefix', "x'; drop", '-session', 'sqlite'], 'prefix'),
     (['schema'], 'usage: convo schema'),
     (['schema', 'oracle'], 'schema oracle'),
+    (['schema', 'inmemory'], 'schema inmemory: the memory store has no schema'),
     (['-p', ''], 'nothing to ask'),
 ]
 
@@ -374,6 +413,61 @@ def an_unusable_store_is_3(home):
 
 
 @case
+def what_makes_a_place_unusable_is_said(home):
+    done = home.echo('-session', 'sqlite', '-p', 'x', HOME='/proc')
+    equal(('convo: no place for the sessions: cannot make /proc/.local: '
+           'No such file or directory; set SQLITE_PATH\n', 2), (done.err, done.returncode))
+    done = home.echo('-session', 'sqlite', '-p', 'x', HOME='')
+    equal(('convo: no place for the sessions: HOME is not set; set SQLITE_PATH\n', 2),
+          (done.err, done.returncode))
+    done = home.echo('-session', 'sqlite', '-p', 'x', SQLITE_PATH='/etc/passwd')
+    contains('another file can be named by SQLITE_PATH\n', done.err)
+    assert 'newer' not in done.err
+    equal(3, done.returncode)
+
+
+@case
+def a_file_that_reaches_its_limit_is_a_full_disk(home):
+    code, err = shell(home, 'ulimit -f 1; exec "$0" -model echo -session sqlite -p hi')
+    equal((3, 1), (code, err.count('\n')))
+    contains('the disk is full; ', err)
+    code, err = shell(home, 'ulimit -f 1; exec "$0" -help >out; echo $?')
+    equal((1, 'convo: cannot write the output: File too large\n'), (code, err))
+
+
+@case
+def a_byte_order_mark_is_no_text(home):
+    mark = '\ufeff'
+    done = home.echo(text=f'{mark}/sessions\n{mark}hi\n/exit\n')
+    contains('👤 You: /sessions\n🗂 Session roster:', done.out)
+    contains(f'user: {mark}hi\n', done.out)
+    (home.path / 'file').write_text(f'{mark}text\n')
+    with open(home.path / 'file', 'rb') as file:
+        contains('user: sum up\n\ntext\n', home.echo('-p', 'sum up', stdin=file).out)
+    for text in ('', mark, '\xef', 'a'):
+        equal(0, home.echo(text=text).returncode)
+    with subprocess.Popen([CONVO, '-model', 'echo'], env=home.env, stdin=subprocess.PIPE,
+                          stdout=subprocess.PIPE) as program:
+        for byte in f'{mark}/exit\n'.encode():
+            program.stdin.write(bytes([byte]))
+            program.stdin.flush()
+            time.sleep(0.01)
+        contains('👤 You: /exit\n👋 Goodbye!\n', program.communicate(timeout=20)[0].decode())
+
+
+@case
+def a_base_url_that_is_none_is_shown(home):
+    line = "OPENAI_BASE_URL: '127.0.0.1:9/v1' does not begin with http:// or https://\n"
+    for url in ('127.0.0.1:9/v1', 'me:s3cret@127.0.0.1:9/v1'):
+        done = home.run('-model', 'm', '-p', 'x', OPENAI_BASE_URL=url)
+        equal((f'convo: {line}', 2), (done.err, done.returncode))
+        done = home.run('-model', 'm', '-check', OPENAI_BASE_URL=url)
+        contains(f'url    {line}', done.out)
+        equal(2, done.returncode)
+        assert 's3cret' not in done.out
+
+
+@case
 def an_unusable_port_is_named(home):
     for name, port in (('pgsql', 'PG_PORT'), ('mysql', 'MYSQL_PORT')):
         done = home.echo('-session', name, **{port: '54x'})
@@ -403,6 +497,17 @@ def the_schema_is_printed(home):
     done = home.run('schema', 'sqlite', '-table-prefix', 'mine_')
     contains('CREATE TABLE mine_', done.out)
     equal(('', 0), (done.err, done.returncode))
+
+
+@case
+def off_is_a_word_for_what_can_be_off(home):
+    for args in (['-session-ttl', 'off'], ['-session-ttl=0'], ['-session-ttl=0s']):
+        assert 'expires' not in talk(home, 'hi', '/info', args=args).rest
+    for args in (['-event-limit', 'off'], ['-event-limit=0']):
+        done = talk(home, *[f'm{i}' for i in range(60)], '/info', args=args)
+        contains('messages  120, begun', done.rest)
+    for args in (['-cleanup-interval', 'off'], ['-cleanup-interval=0']):
+        equal(0, home.echo('-p', 'x', *args).returncode)
 
 
 @case
