@@ -704,7 +704,6 @@ static int my_state_list(struct convo_store *store, const struct store_call *cal
 	return rc == 0 && !state.found ? cv_refuse_notfound(err, key) : rc;
 }
 
-
 const struct cv_backend cv_backend_mysql = {
 	.scheme = "mysql",
 	.params = cv_my_params,

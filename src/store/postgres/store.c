@@ -834,7 +834,6 @@ static int pg_state_list(struct convo_store *store, const struct store_call *cal
 	return rc == 0 && !state.found ? cv_refuse_notfound(err, key) : rc;
 }
 
-
 const struct cv_backend cv_backend_postgres = {
 	.scheme = "postgres",
 	.params = cv_pg_params,
