@@ -29,7 +29,13 @@ struct convo_runner_options {
 	const void *reserved[8]; /**< NULL; see version.h */
 };
 
-/** @return 0, CONVO_E_INVALID, CONVO_E_NOMEM. `out` is untouched on failure. */
+/**
+ * Make a runner. Asks neither the store nor the model.
+ *
+ * @param out set to the runner, the caller's to free; untouched on failure
+ * @return 0, CONVO_E_INVALID when store, model or app is missing or params is no JSON object,
+ *         CONVO_E_NOMEM. Thread-safe. Does not block.
+ */
 CONVO_API int convo_runner_new(convo_runner **out, const struct convo_runner_options *opts,
 			       struct convo_err *err);
 
@@ -58,6 +64,9 @@ struct convo_turn {
 	int64_t answer_seq;       /**< where the answer is stored; 0: it is not */
 	bool created;             /**< the session was created by this turn */
 	size_t sent;              /**< messages sent to the model, instruction included */
+	size_t joined;            /**< stored messages, the question among them, that went as a part
+	                               of the one before them: neighbouring messages of the user
+	                               are sent as one */
 	size_t left_out;          /**< messages of the session not sent */
 	const char *left_out_why; /**< one line for a person when left_out > 0; else NULL */
 	const struct convo_answer *answer; /**< NULL when nothing came */
@@ -80,8 +89,14 @@ CONVO_API void convo_turn_free(struct convo_turn *turn);
  * Two turns on one session at once are both stored whole. Their events may alternate in seq; each
  * carries its turn id, and the next request puts every turn's messages together again.
  *
+ * Neighbouring messages of the user, as they are left by a question that was not answered, are sent
+ * as one with an empty line between, because many chat templates refuse two in a row. They are
+ * stored as they were said. Where their content is parts, the parts go in one array. Messages that
+ * differ in another member, such as "name", stay apart.
+ *
  * The answer's event names its model and has the facts of the request in `extra`:
- * {"sent_messages":9,"sent_bytes":1234,"first_ms":80,"total_ms":950,"attempts":1}. When nothing
+ * {"sent_messages":9,"sent_bytes":1234,"first_ms":80,"total_ms":950,"attempts":1}, and
+ * "joined_messages":1 when some went as a part of the one before (convo_turn.joined). When nothing
  * came, an event with the content null stands for the answer, with its status and error; it is
  * never sent to a model. The authors are the roles, "user" and "assistant".
  *
@@ -89,12 +104,15 @@ CONVO_API void convo_turn_free(struct convo_turn *turn);
  *            begin (then untouched: initialise it with NULL)
  * @return 0 when question and answer are stored, also for an answer that ended early (its status
  *         tells); CONVO_E_CANCELED: stopped before anything came; CONVO_E_INVALID,
- *         CONVO_E_TOOBIG: of the question, nothing is stored; else the code of what failed,
- *         out->failed telling which side. CONVO_E_CONFLICT and CONVO_E_NOTFOUND: the session is
- *         another one now, or gone, and the answer is not stored.
+ *         CONVO_E_TOOBIG: of the question, nothing is stored, or an argument that must be given
+ *         is NULL; else the code of what failed, out->failed telling which side. With
+ *         CONVO_TURN_STORE, CONVO_E_CONFLICT and CONVO_E_NOTFOUND mean that the session is
+ *         another one now, or gone, and that the answer is not stored.
  *
  * Thread-safe. Blocks until the answer ended and is stored; a store that cannot be reached is
- * tried for 5 s more than its timeout.
+ * tried for 5 s more than its timeout. A cancel ends the calls of the store that come before the
+ * model is asked, too; the question is then stored if the store takes it within a second or so.
+ * The storing of an answer is not cancelled.
  */
 CONVO_API int convo_runner_run(struct convo_turn **out, convo_runner *runner,
 			       const struct convo_question *question,
@@ -108,8 +126,10 @@ CONVO_API int convo_runner_run(struct convo_turn **out, convo_runner *runner,
  * be taken back.
  *
  * @param text set to what the user had said in it, the caller's to convo_free(); may be NULL
- * @param call bounds each of the few calls to the store; NULL: as the store is bounded
- * @return 0, CONVO_E_NOTFOUND when there is no such session or no turn left, or a store's code
+ * @param call bounds each of the few calls to the store; its cancel stops them all. NULL: as the
+ *             store is bounded
+ * @return 0, CONVO_E_NOTFOUND when there is no such session or no turn left, CONVO_E_INVALID for a
+ *         runner of NULL, or a store's code
  *
  * Thread-safe. Blocks for a few of the store's timeouts at most.
  */
@@ -121,10 +141,11 @@ CONVO_API int convo_runner_undo(char **text, convo_runner *runner, const char *u
  * Which events of a loaded session take part in the conversation, in the order a model is sent
  * them: turns that were taken back, control events, and answers without content are left out, and
  * each turn's events stand together, placed by their first. The window may begin in the middle of
- * a turn.
+ * a turn. Neighbours among them whose role is "user" are sent as one.
  *
- * @param events receives pointers into the session; room for as many as it has events
- * @return how many were written, or CONVO_E_NOMEM
+ * @param session NULL: there are none
+ * @param events  receives pointers into the session; room for as many as it has events
+ * @return how many were written; CONVO_E_INVALID for events of NULL; CONVO_E_NOMEM
  *
  * Thread-safe. Does not block.
  */

@@ -466,8 +466,7 @@ bool cv_json_element(struct cv_text array, size_t *pos, struct cv_text *value)
 	return true;
 }
 
-/* Compare a raw name, which may hold escapes, with a plain one. */
-static bool name_is(struct cv_text raw, const char *name)
+bool cv_json_name_is(struct cv_text raw, const char *name)
 {
 	struct cv_buf plain = {0};
 	bool same;
@@ -485,7 +484,7 @@ struct cv_text cv_json_find(struct cv_text object, const char *name)
 	size_t pos = 0;
 
 	while (cv_json_member(object, &pos, &member, &value)) {
-		if (name_is(member, name))
+		if (cv_json_name_is(member, name))
 			found = value;
 	}
 	return found;

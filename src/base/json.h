@@ -46,6 +46,9 @@ enum json_kind cv_json_kind(struct cv_text text);
 bool cv_json_member(struct cv_text object, size_t *pos, struct cv_text *name,
 		    struct cv_text *value);
 
+/** Whether a member's name, raw as cv_json_member() gives it, is this one. */
+bool cv_json_name_is(struct cv_text raw, const char *name);
+
 /**
  * Walk over the elements of a checked array.
  *

@@ -10,6 +10,7 @@
 #include <base/alloc.h>
 #include <base/json.h>
 #include <runner/conversation.h>
+#include <runner/join.h>
 
 /* What a message costs beside its text, and where no answer has told better: 4 bytes a token. */
 #define MESSAGE_TOKENS 4
@@ -277,33 +278,46 @@ static int why_add(struct cv_buf *why, size_t n, const char *one, const char *mo
 	return cv_buf_addf(why, "%s%zu %s left out", why->len ? "; " : "", n, n == 1 ? one : more);
 }
 
+/* Which limit it was that cut the conversation. */
+static int why_bound(struct cv_buf *why, const struct draft *draft)
+{
+	if (!why->len || !draft->bound)
+		return 0;
+	return cv_buf_addf(why, ": the context is %zu %s%s", draft->bound_value, draft->bound,
+			   draft->bound_value == 1 ? "" : "s");
+}
+
 static int draft_explain(const struct draft *draft, struct runner_context *out)
 {
+	static const struct {
+		enum fate fate;
+		const char *one, *more;
+	} words[] = {
+		{OLDER, "older message", "older messages"},
+		{NO_QUESTION, "answer without its question", "answers without their question"},
+		{NO_RESULTS, "unanswered tool call", "unanswered tool calls"},
+		{NO_CALL, "tool result without its call", "tool results without their call"},
+	};
 	struct cv_buf why = {.max = 1024};
 	size_t n[FATES] = {[OLDER] = draft->unseen}, i;
-	int rc;
+	int rc = 0;
 
 	for (i = 0; i < draft->count; i++)
 		n[draft->items[i].fate]++;
 	out->left_out = n[OLDER] + n[NO_QUESTION] + n[NO_RESULTS] + n[NO_CALL];
 	if (!out->left_out)
 		return 0;
-	rc = why_add(&why, n[OLDER], "older message", "older messages");
-	if (rc >= 0 && n[OLDER] && draft->bound)
-		rc = cv_buf_addf(&why, ": the context is %zu %s%s", draft->bound_value,
-				 draft->bound, draft->bound_value == 1 ? "" : "s");
-	if (rc >= 0)
-		rc = why_add(&why, n[NO_QUESTION], "answer without its question",
-			     "answers without their question");
-	if (rc >= 0)
-		rc = why_add(&why, n[NO_RESULTS], "unanswered tool call", "unanswered tool calls");
-	if (rc >= 0)
-		rc = why_add(&why, n[NO_CALL], "tool result without its call",
-			     "tool results without their call");
-	if (rc >= 0) {
-		out->why = cv_buf_take(&why);
-		rc = out->why ? 0 : CONVO_E_NOMEM;
+	for (i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
+		rc = why_add(&why, n[words[i].fate], words[i].one, words[i].more);
+		if (rc < 0)
+			goto out;
+		rc = words[i].fate == OLDER ? why_bound(&why, draft) : 0;
+		if (rc < 0)
+			goto out;
 	}
+	out->why = cv_buf_take(&why);
+	rc = out->why ? 0 : CONVO_E_NOMEM;
+out:
 	cv_buf_clear(&why);
 	return rc;
 }
@@ -334,31 +348,93 @@ static int draft_fill(struct draft *draft, const convo_session *session)
 	return count < 0 ? (int)count : 0;
 }
 
-static void context_add(struct runner_context *out, struct convo_message message, size_t bytes)
+/* What a message that goes along is. */
+struct piece {
+	struct convo_message message;
+	size_t bytes;
+	bool user;
+};
+
+/* Everything that is sent, in its order; room for all items and two more. */
+static size_t context_collect(struct piece *pieces, const struct draft *draft,
+			      struct convo_message instruction, struct convo_message question)
 {
-	out->messages[out->count++] = message;
-	out->bytes += bytes;
+	size_t count = 0, i;
+
+	if (instruction.json)
+		pieces[count++] = (struct piece){instruction, instruction.len, false};
+	for (i = 0; i < draft->count; i++) {
+		const struct item *item = &draft->items[i];
+
+		if (item->fate == SENT)
+			pieces[count++] =
+				(struct piece){{item->event->message, item->event->message_len},
+					       item_bytes(item),
+					       item_is(item, "user")};
+	}
+	pieces[count++] = (struct piece){question, question.len, true};
+	return count;
+}
+
+/* How many pieces from `first` on are to be one message. */
+static size_t context_run(const struct piece *first, size_t count)
+{
+	size_t n = 1;
+
+	while (n < count && first[n - 1].user && first[n].user &&
+	       cv_join_fits(&first[n - 1].message, &first[n].message))
+		n++;
+	return n;
+}
+
+/* Put `count` messages, which stand at the end already, together in the place of the first. */
+static int context_join(struct runner_context *out, size_t count)
+{
+	struct convo_message *first = &out->messages[out->count - count];
+	struct cv_buf one = {0};
+	int rc = CONVO_E_NOMEM;
+
+	if (!cv_grow((void **)&out->made, &out->made_cap, out->made_count + 1, sizeof(*out->made)))
+		goto out;
+	rc = cv_join(&one, first, count);
+	if (rc < 0)
+		goto out;
+	for (size_t i = 0; i < count; i++)
+		out->bytes -= first[i].len;
+	out->bytes += one.len;
+	*first = (struct convo_message){one.data, one.len};
+	out->made[out->made_count++] = cv_buf_take(&one);
+	out->count -= count - 1;
+	out->joined += count - 1;
+out:
+	cv_buf_clear(&one);
+	return rc;
 }
 
 static int context_emit(struct runner_context *out, const struct draft *draft,
 			struct convo_message instruction, struct convo_message question)
 {
-	size_t i;
+	struct piece *pieces = cv_alloc(draft->count + 2, sizeof(*pieces));
+	size_t count, i, n;
+	int rc = CONVO_E_NOMEM;
 
 	out->messages = cv_alloc(draft->count + 2, sizeof(*out->messages));
-	if (!out->messages)
-		return CONVO_E_NOMEM;
-	if (instruction.json)
-		context_add(out, instruction, instruction.len);
-	for (i = 0; i < draft->count; i++) {
-		const struct item *item = &draft->items[i];
-		struct convo_message message = {item->event->message, item->event->message_len};
-
-		if (item->fate == SENT)
-			context_add(out, message, item_bytes(item));
+	if (!pieces || !out->messages)
+		goto out;
+	count = context_collect(pieces, draft, instruction, question);
+	for (i = 0; i < count; i += n) {
+		n = context_run(&pieces[i], count - i);
+		for (size_t k = i; k < i + n; k++) {
+			out->messages[out->count++] = pieces[k].message;
+			out->bytes += pieces[k].bytes;
+		}
+		rc = n > 1 ? context_join(out, n) : 0;
+		if (rc < 0)
+			break;
 	}
-	context_add(out, question, question.len);
-	return 0;
+out:
+	free(pieces);
+	return rc;
 }
 
 int cv_context_make(struct runner_context *out, const convo_session *session,
@@ -371,26 +447,32 @@ int cv_context_make(struct runner_context *out, const convo_session *session,
 
 	if (session) {
 		rc = draft_fill(&draft, session);
-		if (rc >= 0)
-			rc = draft_pair(&draft);
+		if (rc < 0)
+			goto out;
+		rc = draft_pair(&draft);
+		if (rc < 0)
+			goto out;
 		draft_calibrate(&draft, session);
 	}
 	tokens = draft.fixed_tokens + draft_tokens(&draft, question.len);
 	if (instruction.json)
 		tokens += draft_tokens(&draft, instruction.len);
-	if (rc >= 0) {
-		draft_cut(&draft, limits, tokens);
-		draft_behead(&draft);
-		rc = draft_explain(&draft, out);
-	}
-	if (rc >= 0)
-		rc = context_emit(out, &draft, instruction, question);
+	draft_cut(&draft, limits, tokens);
+	draft_behead(&draft);
+	rc = draft_explain(&draft, out);
+	if (rc < 0)
+		goto out;
+	rc = context_emit(out, &draft, instruction, question);
+out:
 	free(draft.items);
 	return rc < 0 ? cv_fail_nomem(err) : 0;
 }
 
 void cv_context_clear(struct runner_context *context)
 {
+	while (context->made_count)
+		free(context->made[--context->made_count]);
+	free(context->made);
 	free(context->messages);
 	free(context->why);
 	memset(context, 0, sizeof(*context));

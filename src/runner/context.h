@@ -12,10 +12,16 @@ struct context_limits {
 	size_t tokens;   /* most estimated tokens of the whole request; 0: no bound */
 };
 
-/** The messages of a request. All-zero is valid. They are borrowed from what it was made of. */
+/**
+ * The messages of a request. All-zero is valid. They are borrowed from what it was made of, but for
+ * those that had to be put together.
+ */
 struct runner_context {
 	struct convo_message *messages;
 	size_t count;
+	size_t joined; /* messages that are a part of the one before them, sent as one */
+	char **made;   /* the texts of those put together */
+	size_t made_count, made_cap;
 	size_t bytes;    /* of the messages, less the reasoning that the wire leaves out */
 	size_t left_out; /* messages of the conversation not sent */
 	char *why;       /* one line when left_out > 0 */
@@ -24,7 +30,7 @@ struct runner_context {
 /**
  * Make the messages of a request: the instruction, the conversation as far as the limits let it,
  * the question. A conversation that is cut begins with a user's message; a call of tools goes with
- * all its results or not at all.
+ * all its results or not at all. Neighbouring messages of the user are sent as one (join.h).
  *
  * @param session     what the store held before the question; NULL: nothing
  * @param instruction a system message; json NULL: none

@@ -11,6 +11,7 @@
 #include <convo/runner.h>
 
 #include <base/alloc.h>
+#include <base/check.h>
 #include <base/json.h>
 
 /* ---- placing -------------------------------------------------------------------------- */
@@ -75,8 +76,10 @@ static int place_obey(struct place *places, size_t count, const struct convo_eve
 	undo.data++;
 	undo.len -= 2;
 	rc = cv_json_unescape(&turn, undo);
-	if (rc >= 0)
-		place_undo(places, count, cv_buf_str(&turn));
+	if (rc < 0)
+		goto out;
+	place_undo(places, count, cv_buf_str(&turn));
+out:
 	cv_buf_clear(&turn);
 	return rc == CONVO_E_NOMEM ? rc : 0; /* a name that is too long names no turn */
 }
@@ -176,8 +179,14 @@ int64_t convo_session_conversation(const convo_session *session, const struct co
 	size_t total = convo_session_count(session), i;
 	struct place *places = NULL;
 	int64_t count = 0;
-	int rc = cv_conversation_place(&places, session, NULL);
+	int rc;
 
+	if (!total)
+		return 0;
+	rc = cv_check_given(events, "the place for the events", NULL);
+	if (rc < 0)
+		return rc;
+	rc = cv_conversation_place(&places, session, NULL);
 	if (rc < 0)
 		return rc;
 	for (i = 0; i < total; i++) {

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include <base/alloc.h>
+#include <base/check.h>
 #include <base/clock.h>
 #include <base/fail.h>
 #include <base/json.h>
@@ -26,13 +27,16 @@
 /* What an event may hold beside its message. */
 #define EVENT_REST 4096u
 
+/* Once a turn is cancelled, its question is stored if the store does so within this time. */
+#define HURRY_MS 1000
+
 /* ---- the runner ----------------------------------------------------------------------- */
 
 static int runner_fill(struct convo_runner *runner, const struct convo_runner_options *opts,
 		       struct convo_err *err)
 {
 	struct cv_text params = cv_text_of(opts->params);
-	int rc = 0;
+	int rc;
 
 	runner->store = opts->store;
 	runner->model = opts->model;
@@ -41,16 +45,19 @@ static int runner_fill(struct convo_runner *runner, const struct convo_runner_op
 	runner->app = cv_memdup(opts->app, strlen(opts->app));
 	if (!runner->app)
 		return cv_fail_nomem(err);
-	if (opts->instruction && opts->instruction[0])
+	if (opts->instruction && opts->instruction[0]) {
 		rc = convo_message_make(&runner->instruction, "system", opts->instruction,
 					strlen(opts->instruction), err);
-	if (rc < 0 || !params.data)
-		return rc;
+		if (rc < 0)
+			return rc;
+	}
+	if (!params.data)
+		return 0;
 	rc = cv_json_check(params, "params", err);
-	if (rc >= 0 && rc != JSON_KIND_OBJECT)
-		return cv_fail(err, CONVO_E_INVALID, "params: not a JSON object");
 	if (rc < 0)
 		return rc;
+	if (rc != JSON_KIND_OBJECT)
+		return cv_fail(err, CONVO_E_INVALID, "params: not a JSON object");
 	runner->params = cv_memdup(params.data, params.len);
 	return runner->params ? 0 : cv_fail_nomem(err);
 }
@@ -59,20 +66,26 @@ int convo_runner_new(convo_runner **out, const struct convo_runner_options *opts
 		     struct convo_err *err)
 {
 	struct convo_runner *runner;
-	int rc;
+	int rc = cv_check_given(out, "the place for the runner", err);
 
+	if (rc < 0)
+		return rc;
 	if (!opts || !opts->store || !opts->model || !opts->app)
 		return cv_fail(err, CONVO_E_INVALID, "a runner needs a store, a model and an app");
+	rc = CHECK_RESERVED(opts, err);
+	if (rc < 0)
+		return rc;
 	runner = cv_alloc(1, sizeof(*runner));
 	if (!runner)
 		return cv_fail_nomem(err);
 	rc = runner_fill(runner, opts, err);
-	if (rc < 0) {
-		convo_runner_free(runner);
-		return rc;
-	}
+	if (rc < 0)
+		goto out;
 	*out = runner;
-	return 0;
+	runner = NULL;
+out:
+	convo_runner_free(runner);
+	return rc;
 }
 
 void convo_runner_free(convo_runner *runner)
@@ -85,20 +98,18 @@ void convo_runner_free(convo_runner *runner)
 	free(runner);
 }
 
-/* Whether to append again: its outcome is unknown, or the store may come back. */
-static bool append_again(int rc, enum append_patience patience, bool maybe,
-			 const convo_cancel *cancel)
+/* Whether what failed may go well at another time, and may have been carried out all the same. */
+static bool append_unsure(int rc)
 {
-	if (rc != CONVO_E_IO && rc != CONVO_E_TIMEOUT)
-		return false;
-	return patience == APPEND_PERSIST || (maybe && !convo_cancel_requested(cancel));
+	return rc == CONVO_E_IO || rc == CONVO_E_TIMEOUT || rc == CONVO_E_GONE;
 }
 
 int cv_runner_append(const struct convo_runner *runner, const struct convo_key *key,
 		     const struct convo_expect *expect, const struct convo_event *event,
-		     enum append_patience patience, const convo_cancel *cancel,
-		     const struct convo_call *call, int64_t *seq, struct convo_err *err)
+		     enum append_patience patience, const struct convo_call *call, int64_t *seq,
+		     struct convo_err *err)
 {
+	const convo_cancel *cancel = call ? call->cancel : NULL;
 	int64_t until = cv_clock_mono_us() + APPEND_RETRY_MS * 1000;
 	int wait_ms = 20, rc;
 	bool maybe = false;
@@ -109,13 +120,14 @@ int cv_runner_append(const struct convo_runner *runner, const struct convo_key *
 		if (rc >= 0)
 			return 0;
 		maybe |= err->maybe;
-		if (!append_again(rc, patience, maybe, cancel) ||
+		if (!append_unsure(rc) || convo_cancel_requested(cancel) ||
+		    patience == APPEND_ONCE || (patience == APPEND_SETTLE && !maybe) ||
 		    cv_clock_mono_us() + wait_ms * 1000 >= until)
 			break;
 		poll(NULL, 0, wait_ms);
 		wait_ms = wait_ms < 500 ? wait_ms * 2 : wait_ms;
 	}
-	err->maybe = maybe && (rc == CONVO_E_IO || rc == CONVO_E_TIMEOUT);
+	err->maybe = maybe && (append_unsure(rc) || rc == CONVO_E_CANCELED);
 	return rc;
 }
 
@@ -137,7 +149,9 @@ struct run {
 	struct convo_message question; /* owned */
 	char title[TITLE_SIZE];
 	bool whole;
-	bool fresh; /* the session must not exist */
+	bool fresh;             /* the session must not exist */
+	struct convo_call call; /* of the store, before the model is asked */
+	bool hurry;             /* it was cancelled: each call has HURRY_MS, once */
 	char question_id[CONVO_UUID_SIZE];
 	char generation[CONVO_UUID_SIZE];
 	convo_session *session; /* NULL when the turn created it */
@@ -192,10 +206,13 @@ static int run_init(struct run *run, const struct convo_question *question, stru
 
 	if (!question || !question->user || !question->session || !question->text)
 		return cv_fail(err, CONVO_E_INVALID, "a question needs user, session and text");
+	rc = CHECK_RESERVED(question, err);
+	if (rc < 0)
+		return rc;
 	len = question->text_len ? question->text_len : strlen(question->text);
 	if (!len)
 		return cv_fail(err, CONVO_E_INVALID, "the question is empty");
-	rc = run_read(run, question->text, len, err);
+	rc = len > CONVO_MAX_EVENT ? CONVO_E_TOOBIG : run_read(run, question->text, len, err);
 	if (rc == CONVO_E_TOOBIG || (rc >= 0 && run->question.len > CONVO_MAX_EVENT - EVENT_REST))
 		return cv_fail(err, CONVO_E_TOOBIG, "the question has more than 4 MiB");
 	if (rc < 0)
@@ -243,8 +260,8 @@ static int run_load(struct run *run, struct convo_err *err)
 		struct convo_window window = {.kind = CONVO_WINDOW_LAST, .n = n};
 		convo_session *session = NULL;
 		int64_t used = 0;
-		int rc = convo_store_load(&session, run->runner->store, &run->key, &window, NULL,
-					  err);
+		int rc = convo_store_load(&session, run->runner->store, &run->key, &window,
+					  &run->call, err);
 
 		if (rc >= 0 && n)
 			used = run_count_used(session);
@@ -281,7 +298,7 @@ static int run_open(struct run *run, struct convo_err *err)
 	}
 	if (rc != CONVO_E_NOTFOUND)
 		return rc;
-	rc = convo_store_create(run->runner->store, &run->key, &create, &created, NULL, err);
+	rc = convo_store_create(run->runner->store, &run->key, &create, &created, &run->call, err);
 	if (rc < 0)
 		return rc;
 	memcpy(run->generation, created.generation, sizeof(run->generation));
@@ -289,7 +306,7 @@ static int run_open(struct run *run, struct convo_err *err)
 	return 0;
 }
 
-static int run_store_question(struct run *run, const convo_cancel *cancel, struct convo_err *err)
+static int run_store_question(struct run *run, struct convo_err *err)
 {
 	const struct convo_expect expect = {.generation = run->generation};
 	const struct convo_event event = {.id = run->question_id,
@@ -297,30 +314,51 @@ static int run_store_question(struct run *run, const convo_cancel *cancel, struc
 					  .message = run->question.json,
 					  .message_len = run->question.len};
 
-	return cv_runner_append(run->runner, &run->key, &expect, &event, APPEND_SETTLE, cancel,
-				NULL, &run->turn->base.question_seq, err);
+	return cv_runner_append(run->runner, &run->key, &expect, &event,
+				run->hurry ? APPEND_ONCE : APPEND_SETTLE, &run->call,
+				&run->turn->base.question_seq, err);
 }
 
 /*
- * Open the session and store the question. Others may create the session, delete it or let it
- * expire between two of our steps: then we look again.
+ * Whether to begin once more. Others may create the session, delete it or let it expire between two
+ * of our steps; a creation may have been carried out; and what was typed is to be kept when a cancel
+ * ended a call, if the store is quick.
  */
-static int run_begin(struct run *run, const convo_cancel *cancel, struct convo_err *err)
+static bool run_again(struct run *run, int rc, bool opened, const struct convo_err *err)
+{
+	if (rc == CONVO_E_CANCELED && !run->hurry) {
+		run->hurry = true;
+		run->call = (struct convo_call){.timeout_ms = HURRY_MS};
+		return true;
+	}
+	if (rc == CONVO_E_EXISTS && !opened && run->fresh)
+		return false;
+	if (err->maybe && !opened && !run->hurry)
+		return true;
+	return rc == CONVO_E_EXISTS || rc == CONVO_E_NOTFOUND || rc == CONVO_E_CONFLICT;
+}
+
+/* Open the session and store the question. */
+static int run_begin(struct run *run, convo_cancel *cancel, struct convo_err *err)
 {
 	int round, rc = 0;
 
-	/* What is there at a second look may be our own doing: then it counts as fresh. */
-	for (round = 0; round < BEGIN_ROUNDS; round++, run->fresh = false) {
+	run->call = (struct convo_call){.cancel = cancel};
+	for (round = 0; round < BEGIN_ROUNDS; round++) {
+		bool opened;
+
 		err->maybe = false;
 		rc = run_open(run, err);
+		opened = rc >= 0;
+		if (opened)
+			rc = run_store_question(run, err);
 		if (rc >= 0)
-			rc = run_store_question(run, cancel, err);
-		else if (rc == CONVO_E_EXISTS && run->fresh)
+			return 0;
+		if (!run_again(run, rc, opened, err))
 			break;
-		else if (err->maybe && !convo_cancel_requested(cancel))
-			continue; /* it may have been created: look again */
-		if (rc != CONVO_E_EXISTS && rc != CONVO_E_NOTFOUND && rc != CONVO_E_CONFLICT)
-			break;
+		/* What is there at a second look may be our own doing: then it counts as fresh. */
+		if (opened || err->maybe || rc != CONVO_E_CANCELED)
+			run->fresh = false;
 	}
 	return rc;
 }
@@ -340,6 +378,7 @@ static int run_ask(struct run *run, const struct convo_listener *listener, convo
 	if (rc < 0)
 		goto out;
 	run->turn->base.sent = context.count;
+	run->turn->base.joined = context.joined;
 	run->turn->base.left_out = context.left_out;
 	run->turn->base.left_out_why = run->turn->why = context.why;
 	context.why = NULL;
@@ -357,18 +396,26 @@ out:
 static int answer_extra(struct cv_buf *extra, const struct run *run,
 			const struct convo_answer *answer)
 {
+	const struct convo_turn *turn = &run->turn->base;
 	int64_t total_ms = (cv_clock_mono_us() - run->asked_us) / 1000;
-	int rc = cv_buf_addf(extra, "{\"sent_messages\":%zu,\"sent_bytes\":%zu",
-			     run->turn->base.sent, run->sent_bytes);
+	int rc = cv_buf_addf(extra, "{\"sent_messages\":%zu,\"sent_bytes\":%zu", turn->sent,
+			     run->sent_bytes);
 
-	if (rc >= 0 && answer && answer->first_ms >= 0)
+	if (rc < 0)
+		return rc;
+	rc = turn->joined ? cv_buf_addf(extra, ",\"joined_messages\":%zu", turn->joined) : 0;
+	if (rc < 0)
+		return rc;
+	if (answer && answer->first_ms >= 0) {
 		rc = cv_buf_addf(extra, ",\"first_ms\":%lld", (long long)answer->first_ms);
-	if (rc >= 0 && answer)
-		rc = cv_buf_addf(extra, ",\"attempts\":%d", answer->attempts);
-	if (rc >= 0)
-		rc = cv_buf_addf(extra, ",\"total_ms\":%lld}",
-				 (long long)(answer ? answer->total_ms : total_ms));
-	return rc;
+		if (rc < 0)
+			return rc;
+	}
+	rc = answer ? cv_buf_addf(extra, ",\"attempts\":%d", answer->attempts) : 0;
+	if (rc < 0)
+		return rc;
+	return cv_buf_addf(extra, ",\"total_ms\":%lld}",
+			   (long long)(answer ? answer->total_ms : total_ms));
 }
 
 /*
@@ -393,7 +440,7 @@ static int answer_store_part(struct run *run, const struct convo_event *event, c
 	part.message = message;
 	part.model = convo_model_name(run->runner->model);
 	part.error = "the answer could not be stored whole";
-	rc = cv_runner_append(run->runner, &run->key, &expect, &part, APPEND_PERSIST, NULL, NULL,
+	rc = cv_runner_append(run->runner, &run->key, &expect, &part, APPEND_PERSIST, NULL,
 			      &run->turn->base.answer_seq, err);
 	free(message);
 	return rc;
@@ -427,8 +474,8 @@ static int answer_store(struct run *run, const struct convo_answer *answer,
 	int rc = answer_extra(&extra, run, answer);
 
 	if (rc < 0) {
-		cv_buf_clear(&extra);
-		return cv_buf_fail(err, rc);
+		rc = cv_buf_fail(err, rc);
+		goto out;
 	}
 	convo_uuid_make(id);
 	event.id = id;
@@ -437,10 +484,11 @@ static int answer_store(struct run *run, const struct convo_answer *answer,
 		answer_describe(&event, answer);
 	else if (failure->code == CONVO_E_CANCELED)
 		event.status = CONVO_INTERRUPTED;
-	rc = cv_runner_append(run->runner, &run->key, &expect, &event, APPEND_PERSIST, NULL, NULL,
+	rc = cv_runner_append(run->runner, &run->key, &expect, &event, APPEND_PERSIST, NULL,
 			      &run->turn->base.answer_seq, err);
 	if (answer && (rc == CONVO_E_TOOBIG || rc == CONVO_E_INVALID))
 		rc = answer_store_part(run, &event, answer->text, answer->text_len, err);
+out:
 	cv_buf_clear(&extra);
 	return rc;
 }
@@ -468,19 +516,27 @@ int convo_runner_run(struct convo_turn **out, convo_runner *runner,
 		     const struct convo_question *question, const struct convo_listener *listener,
 		     convo_cancel *cancel, struct convo_err *err)
 {
-	struct run run = {.runner = runner, .key.app = runner->app};
+	struct run run = {.runner = runner};
 	struct convo_err failure = {0};
-	int rc = run_init(&run, question, &failure);
+	int rc = cv_check_given(out, "the place for the turn", &failure);
 
-	if (rc >= 0) {
-		rc = run_begin(&run, cancel, &failure);
-		if (rc < 0)
-			run.turn->base.failed = CONVO_TURN_STORE;
-		else
-			rc = run_end(&run, run_ask(&run, listener, cancel, &failure), &failure);
-		*out = &run.turn->base;
-		run.turn = NULL;
-	}
+	if (rc < 0)
+		goto out;
+	rc = cv_check_given(runner, "the runner", &failure);
+	if (rc < 0)
+		goto out;
+	run.key.app = runner->app;
+	rc = run_init(&run, question, &failure);
+	if (rc < 0)
+		goto out;
+	rc = run_begin(&run, cancel, &failure);
+	if (rc >= 0)
+		rc = run_end(&run, run_ask(&run, listener, cancel, &failure), &failure);
+	else if (rc != CONVO_E_CANCELED)
+		run.turn->base.failed = CONVO_TURN_STORE;
+	*out = &run.turn->base;
+	run.turn = NULL;
+out:
 	if (rc < 0 && err)
 		*err = failure;
 	run_clear(&run);

@@ -19,18 +19,21 @@ struct convo_runner {
 
 /** How hard an append is tried. */
 enum append_patience {
-	APPEND_SETTLE, /* again while it may have been carried out (A8); a cancel ends that */
-	APPEND_PERSIST /* again while the store cannot be reached, too, cancelled or not */
+	APPEND_ONCE,
+	APPEND_SETTLE, /* again while it may have been carried out (A8) */
+	APPEND_PERSIST /* again while the store cannot be reached, too */
 };
 
 /**
  * Append one event, again under its id for up to APPEND_RETRY_MS as `patience` says. A failure has
  * err->maybe when any of the tries has.
+ *
+ * @param call bounds each try; its cancel ends the tries, too. NULL: as the store is bounded
  */
 int cv_runner_append(const struct convo_runner *runner, const struct convo_key *key,
 		     const struct convo_expect *expect, const struct convo_event *event,
-		     enum append_patience patience, const convo_cancel *cancel,
-		     const struct convo_call *call, int64_t *seq, struct convo_err *err);
+		     enum append_patience patience, const struct convo_call *call, int64_t *seq,
+		     struct convo_err *err);
 
 #define APPEND_RETRY_MS 5000
 

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include <base/buf.h>
+#include <base/check.h>
 #include <base/fail.h>
 #include <base/json.h>
 #include <runner/conversation.h>
@@ -75,6 +76,16 @@ static int undo_load(convo_session **out, const struct convo_event **first,
 	}
 }
 
+static int undo_extra(struct cv_buf *extra, const char *turn)
+{
+	int rc = cv_buf_adds(extra, "{\"undo\":");
+
+	if (rc < 0)
+		return rc;
+	rc = cv_json_quote_to(extra, turn, strlen(turn));
+	return rc < 0 ? rc : cv_buf_addc(extra, '}');
+}
+
 /* Append the marker, if nobody appended anything since the session was loaded. */
 static int undo_mark(const struct convo_runner *runner, const struct convo_key *key,
 		     const convo_session *session, const char *turn, const struct convo_call *call,
@@ -88,20 +99,17 @@ static int undo_mark(const struct convo_runner *runner, const struct convo_key *
 	struct convo_event event = {.message = marker};
 	char id[CONVO_UUID_SIZE];
 	int64_t seq;
-	int rc = cv_buf_adds(&extra, "{\"undo\":");
+	int rc = undo_extra(&extra, turn);
 
-	if (rc >= 0)
-		rc = cv_json_quote_to(&extra, turn, strlen(turn));
-	if (rc >= 0)
-		rc = cv_buf_addc(&extra, '}');
 	if (rc < 0) {
-		cv_buf_clear(&extra);
-		return cv_buf_fail(err, rc);
+		rc = cv_buf_fail(err, rc);
+		goto out;
 	}
 	convo_uuid_make(id);
 	event.id = id;
 	event.extra = extra.data;
-	rc = cv_runner_append(runner, key, &expect, &event, APPEND_SETTLE, NULL, call, &seq, err);
+	rc = cv_runner_append(runner, key, &expect, &event, APPEND_SETTLE, call, &seq, err);
+out:
 	cv_buf_clear(&extra);
 	return rc;
 }
@@ -123,25 +131,33 @@ static int undo_once(char **text, const struct convo_runner *runner, const struc
 	char *said = NULL;
 	int rc = undo_load(&session, &first, runner, key, call, err);
 
-	if (rc >= 0)
-		rc = undo_text(&said, first, err);
-	if (rc >= 0)
-		rc = undo_mark(runner, key, session, first->turn, call, err);
-	convo_session_free(session);
+	if (rc < 0)
+		return rc;
+	rc = undo_text(&said, first, err);
+	if (rc < 0)
+		goto out;
+	rc = undo_mark(runner, key, session, first->turn, call, err);
 	if (rc < 0 || !text)
-		free(said);
-	else
-		*text = said;
+		goto out;
+	*text = said;
+	said = NULL;
+out:
+	convo_session_free(session);
+	free(said);
 	return rc;
 }
 
 int convo_runner_undo(char **text, convo_runner *runner, const char *user, const char *session,
 		      const struct convo_call *call, struct convo_err *err)
 {
-	const struct convo_key key = {runner->app, user, session};
+	struct convo_key key = {NULL, user, session};
 	struct convo_err failure = {0};
-	int round, rc = CONVO_E_CONFLICT;
+	int round, rc = cv_check_given(runner, "the runner", err);
 
+	if (rc < 0)
+		return rc;
+	key.app = runner->app;
+	rc = CONVO_E_CONFLICT;
 	for (round = 0; round < UNDO_ROUNDS && rc == CONVO_E_CONFLICT; round++)
 		rc = undo_once(text, runner, &key, call, &failure);
 	if (rc < 0 && err)

@@ -106,7 +106,7 @@ static void sent_clear(struct sent *sent)
 	convo_session_free(sent->session);
 }
 
-/* The texts of the messages, one letter or word each, joined by blanks. */
+/* The texts of the messages, one letter or word each, joined by blanks; those sent as one by +. */
 static const char *sent_text(const struct sent *sent)
 {
 	struct cv_buf all = {0};
@@ -118,7 +118,13 @@ static const char *sent_text(const struct sent *sent)
 		char *text = NULL;
 
 		must_pass(convo_message_text(&text, m->json, m->len, &err));
-		must_equal(0, cv_buf_addf(&all, "%s%s", i ? " " : "", text));
+		must_equal(0, cv_buf_addf(&all, "%s", i ? " " : ""));
+		for (const char *c = text; *c; c++) {
+			bool gap = strncmp(c, "\n\n", 2) == 0;
+
+			must_equal(0, cv_buf_addc(&all, gap ? '+' : *c));
+			c += gap;
+		}
 		free(text);
 	}
 	joined = test_text("%s", cv_buf_str(&all));
@@ -215,7 +221,7 @@ static void a_control_event_that_names_nothing_is_harmless(void **state)
 	memset(long_name, 'x', sizeof(long_name) - 1);
 	long_name[sizeof(long_name) - 1] = '\0';
 	say_undo(f, long_name);
-	must_send(f, "a ?", NULL);
+	must_send(f, "a+?", NULL);
 }
 
 static void answers_without_content_are_not_sent(void **state)
@@ -233,7 +239,7 @@ static void answers_without_content_are_not_sent(void **state)
 	say(f, "1", "user", "a");
 	for (size_t i = 0; i < sizeof(empty) / sizeof(empty[0]); i++)
 		say_json(f, "1", empty[i]);
-	must_send(f, "a ?", NULL);
+	must_send(f, "a+?", NULL);
 }
 
 static void answers_of_every_kind_are_sent(void **state)
@@ -297,11 +303,11 @@ static void an_unanswered_call_is_left_out_and_said(void **state)
 
 	say(f, "1", "user", "a");
 	say_json(f, "1", CALLS("call", CALL("x")));
-	must_send(f, "a ?", "1 unanswered tool call left out");
+	must_send(f, "a+?", "1 unanswered tool call left out");
 	say(f, "2", "user", "b");
 	say_json(f, "2", CALLS("call", CALL("x") "," CALL("y")));
 	say_json(f, "2", RESULT("rx", "x"));
-	must_send(f, "a b ?",
+	must_send(f, "a+b+?",
 		  "2 unanswered tool calls left out; 1 tool result without its call left out");
 }
 
@@ -326,7 +332,7 @@ static void calls_with_one_id_need_as_many_results(void **state)
 	say(f, "1", "user", "a");
 	say_json(f, "1", CALLS("call", CALL("x") "," CALL("x")));
 	say_json(f, "1", RESULT("r", "x"));
-	must_send(f, "a ?",
+	must_send(f, "a+?",
 		  "1 unanswered tool call left out; 1 tool result without its call left out");
 	say_undo(f, "1");
 	say(f, "2", "user", "b");
@@ -343,7 +349,7 @@ static void calls_without_ids_or_objects_are_unanswered(void **state)
 	say(f, "1", "user", "a");
 	say_json(f, "1", CALLS("c", "1,{},{\"id\":null}"));
 	say_json(f, "1", "{\"role\":\"tool\",\"tool_call_id\":null,\"content\":\"r\"}");
-	must_send(f, "a ?",
+	must_send(f, "a+?",
 		  "1 unanswered tool call left out; 1 tool result without its call left out");
 }
 
@@ -399,7 +405,7 @@ static void a_conversation_that_begins_with_an_answer_says_so(void **state)
 	say(f, NULL, "system", "be");
 	say(f, NULL, "assistant", "hello");
 	say(f, "1", "user", "a");
-	must_send(f, "be a ?", "1 answer without its question left out");
+	must_send(f, "be a+?", "1 answer without its question left out");
 }
 
 /* A history whose last answer tells what its request took. */
@@ -628,6 +634,29 @@ static size_t check_pair(const struct runner_context *context, size_t i)
 	return end;
 }
 
+/* What a message says, which may be several things said one after the other: each tells its turn. */
+static void check_said(const struct history *h, char *text, int *turn, int *event, bool cut)
+{
+	char *next;
+
+	for (; text; text = next) {
+		int was = *turn, before = *event;
+
+		next = strstr(text, "\n\n");
+		if (next) {
+			*next = '\0';
+			next += 2;
+		}
+		if (strcmp(text, "?") == 0) {
+			must(!next);
+			return;
+		}
+		must_equal(2, sscanf(text, "%d.%d", turn, event));
+		must(*turn != was || *event > before);
+		must(!h->undone[*turn] || cut);
+	}
+}
+
 static void check_rules(const struct history *h, const struct sent *sent, size_t messages)
 {
 	const struct runner_context *context = &sent->context;
@@ -636,22 +665,21 @@ static void check_rules(const struct history *h, const struct sent *sent, size_t
 
 	must(n == 0 || message_role(&context->messages[0], "user"));
 	must(!messages || context->count <= messages);
-	must(context->messages[n].json[0] == '{' && !strcmp(context->messages[n].json, QUESTION));
+	must(message_role(&context->messages[n], "user"));
 	while (i < n) {
 		must(!message_role(&context->messages[i], "tool"));
 		i = message_calls(&context->messages[i]) ? check_pair(context, i) : i + 1;
 	}
-	for (i = 0; i < n; i++) {
+	for (i = 0; i <= n; i++) {
 		const struct convo_message *m = &context->messages[i];
 		struct convo_err err;
 		char *text = NULL;
-		int was = turn, before = event;
 
 		must(!message_role(m, "control"));
+		must(!i || !message_role(m, "user") || !message_role(m - 1, "user"));
 		must_pass(convo_message_text(&text, m->json, m->len, &err));
-		must_equal(2, sscanf(text, "%d.%d", &turn, &event));
-		must(turn != was || event > before);
-		must(!h->undone[turn] || messages);
+		must(i < n || strcmp(text + strlen(text) - 1, "?") == 0);
+		check_said(h, text, &turn, &event, messages != 0);
 		free(text);
 	}
 }
@@ -667,7 +695,8 @@ static void check_count(const struct sent *sent)
 	events = calloc(loaded + 1, sizeof(struct convo_event *));
 	used = convo_session_conversation(sent->session, events);
 	free(events);
-	must_equal(used + unseen, sent->context.count - 1 + sent->context.left_out);
+	must_equal(used + unseen,
+		   sent->context.count - 1 + sent->context.joined + sent->context.left_out);
 	must_equal(sent->context.left_out == 0, !sent->context.why);
 }
 
@@ -710,6 +739,7 @@ static void every_allocation_of_a_context_may_fail(void **state)
 
 	say_turns(f, 3);
 	say_json(f, "x", CALLS("call", CALL("x")));
+	say(f, "z", "user", "unanswered");
 	say_undo(f, "\\u0078y");
 	must_pass(convo_store_load(&session, f->store, &key, NULL, NULL, &err));
 	for (size_t n = 1; test_oom_at(n); n++) {

@@ -402,10 +402,19 @@ static void a_model_that_fails_leaves_a_failed_event(void **state)
 	f->script.pieces = hello;
 	f->script.code = 0;
 	must_pass(run(f, "two", &err));
-	must_equal_str("{\"role\":\"user\",\"content\":\"one\"}\n"
-		       "{\"role\":\"user\",\"content\":\"two\"}\n",
-		       f->script.last);
+	must_equal_str("{\"role\":\"user\",\"content\":\"one\\n\\ntwo\"}\n", f->script.last);
+	must_equal(1, f->turn->sent);
+	must_equal(1, f->turn->joined);
 	must_equal(0, f->turn->left_out);
+	must_equal_str("u one|a!|u two|a Hello", stored(f));
+	session = load(f);
+	events = test_events(session, NULL);
+	must(strstr(events[3].extra, "\"sent_messages\":1,") != NULL);
+	must(strstr(events[3].extra, "\"joined_messages\":1,") != NULL);
+	convo_session_free(session);
+	must_pass(run(f, "three", &err));
+	must_equal(3, f->turn->sent);
+	must_equal(1, f->turn->joined);
 }
 
 static void what_came_before_a_failure_is_kept_and_sent(void **state)
@@ -446,7 +455,7 @@ static void thinking_alone_is_kept_but_not_sent(void **state)
 	must_equal(CONVO_COMPLETE, f->turn->answer->status);
 	f->script.kind = CONVO_DELTA_TEXT;
 	must_pass(run(f, "two", &err));
-	must_equal(2, f->turn->sent);
+	must_equal(1, f->turn->sent);
 }
 
 static void garbage_from_a_model_is_stored_repaired(void **state)
@@ -548,7 +557,7 @@ static void a_cancel_before_anything_came_is_told_as_such(void **state)
 	must_equal_str("u one|a~", stored(f));
 	convo_cancel_reset(cancel);
 	must_pass(run_with(f, "two", NULL, cancel, &err));
-	must_equal(2, f->turn->sent);
+	must_equal(1, f->turn->sent);
 	convo_cancel_free(cancel);
 }
 
@@ -619,6 +628,9 @@ static struct {
 	int fail_append, fail_count; /* from this append on, so many fail */
 	int code;
 	bool maybe, carried_out;
+	convo_cancel *cancel_in_load, *cancel_in_append; /* asked for within the call */
+	int bounded;                                     /* calls that had the hurry's time */
+	int cancellable;                                 /* calls that were given a cancel */
 	void (*after_load)(convo_store *store);
 	void (*before_create)(convo_store *store);
 } hooks;
@@ -634,6 +646,12 @@ static void hooks_on(convo_store *store)
 	store->be = &hooks.table;
 }
 
+static void hook_bounds(const struct store_call *call)
+{
+	hooks.cancellable += call->cancel != NULL;
+	hooks.bounded += call->deadline_us - cv_clock_mono_us() <= 1000 * 1000;
+}
+
 static int hook_load(convo_store *store, const struct store_call *call, const struct convo_key *k,
 		     const struct store_window *window, struct convo_session *into,
 		     struct convo_err *err)
@@ -641,6 +659,11 @@ static int hook_load(convo_store *store, const struct store_call *call, const st
 	int rc;
 
 	hooks.loads++;
+	hook_bounds(call);
+	if (hooks.cancel_in_load && call->cancel) {
+		convo_cancel_request(hooks.cancel_in_load);
+		return cv_fail(err, CONVO_E_CANCELED, "as asked");
+	}
 	hooks_off(store);
 	rc = cv_backend_memory.load(store, call, k, window, into, err);
 	if (hooks.after_load)
@@ -670,6 +693,14 @@ static int hook_append(convo_store *store, const struct store_call *call, const 
 	bool fails = ++hooks.appends >= hooks.fail_append &&
 		     hooks.appends < hooks.fail_append + hooks.fail_count;
 
+	hook_bounds(call);
+	if (hooks.cancel_in_append && call->cancel) {
+		convo_cancel_request(hooks.cancel_in_append);
+		hooks_off(store);
+		rc = hooks.carried_out ? cv_backend_memory.append(store, call, k, append, err) : 0;
+		hooks_on(store);
+		return cv_fail_maybe(err, CONVO_E_CANCELED, "as asked");
+	}
 	hooks_off(store);
 	if (!fails || hooks.carried_out)
 		rc = cv_backend_memory.append(store, call, k, append, err);
@@ -744,6 +775,131 @@ static void a_cancel_ends_the_storing_of_a_question(void **state)
 	must_equal(1, hooks.appends);
 	hooks_off(f->store);
 	convo_cancel_free(cancel);
+}
+
+/* The cancel reaches the store (L2); what was typed is kept all the same, in a second at most. */
+static void a_cancel_while_loading_keeps_the_question(void **state)
+{
+	struct fixture *f = *state;
+	convo_cancel *cancel = NULL;
+	struct convo_err err;
+
+	must_pass(convo_cancel_new(&cancel, &err));
+	hooks_set(f);
+	hooks.cancel_in_load = cancel;
+	must_fail_with(CONVO_E_CANCELED, run_with(f, "one", NULL, cancel, &err));
+	must_equal(CONVO_TURN_OK, f->turn->failed);
+	must_equal(2, hooks.loads);
+	must_equal(1, hooks.cancellable);
+	must_equal(2,
+		   hooks.bounded); /* the second load, and the question; the answer has its time */
+	must_equal(1, f->turn->question_seq);
+	hooks_off(f->store);
+	must_equal_str("u one|a~", stored(f));
+	convo_cancel_free(cancel);
+}
+
+static void a_cancel_while_storing_stores_the_question_once(void **state)
+{
+	struct fixture *f = *state;
+	convo_cancel *cancel = NULL;
+	struct convo_err err;
+
+	must_pass(convo_cancel_new(&cancel, &err));
+	hooks_set(f);
+	hooks.cancel_in_append = cancel;
+	hooks.carried_out = true;
+	must_fail_with(CONVO_E_CANCELED, run_with(f, "one", NULL, cancel, &err));
+	must_equal(1, f->turn->question_seq);
+	hooks_off(f->store);
+	must_equal_str("u one|a~", stored(f));
+	convo_cancel_free(cancel);
+}
+
+/* What a fresh question must not join is somebody else's, also when the first look was stopped. */
+static void a_cancelled_fresh_question_joins_no_session(void **state)
+{
+	const struct convo_question question = {
+		.user = "ann", .session = "s", .text = "x", .fresh = true};
+	struct fixture *f = *state;
+	convo_cancel *cancel = NULL;
+	struct convo_err err;
+
+	must_pass(run(f, "one", &err));
+	convo_turn_free(f->turn);
+	f->turn = NULL;
+	must_pass(convo_cancel_new(&cancel, &err));
+	hooks_set(f);
+	hooks.cancel_in_load = cancel;
+	must_fail_with(CONVO_E_EXISTS,
+		       convo_runner_run(&f->turn, f->runner, &question, NULL, cancel, &err));
+	hooks_off(f->store);
+	must_equal_str("u one|a Hello", stored(f));
+	convo_cancel_free(cancel);
+}
+
+static void a_lost_connection_is_tried_again(void **state)
+{
+	struct fixture *f = *state;
+	struct convo_err err;
+
+	hooks_set(f);
+	fail_appends(1, 1, CONVO_E_GONE, true, true); /* of the question: it may be stored */
+	must_pass(run(f, "one", &err));
+	fail_appends(hooks.appends + 2, 2, CONVO_E_GONE, false, false); /* of the answer */
+	must_pass(run(f, "two", &err));
+	hooks_off(f->store);
+	must_equal_str("u one|a Hello|u two|a Hello", stored(f));
+}
+
+/* ---- what is missing -------------------------------------------------------------------- */
+
+static void N1_null_handles_and_arguments_are_refused(void **state)
+{
+	struct fixture *f = *state;
+	const struct convo_question question = {.user = "ann", .session = "s", .text = "x"};
+	const struct convo_runner_options opts = {
+		.store = f->store, .model = f->model, .app = "app"};
+	struct convo_runner_options without = opts, newer = opts;
+	struct convo_question strange = question;
+	convo_runner *runner = NULL;
+	struct convo_turn *turn = NULL;
+	struct convo_err err;
+
+	must_fail_with(CONVO_E_INVALID, convo_runner_new(NULL, &opts, &err));
+	must_fail_with(CONVO_E_INVALID, convo_runner_new(&runner, NULL, &err));
+	without.app = NULL;
+	must_fail_with(CONVO_E_INVALID, convo_runner_new(&runner, &without, &err));
+	newer.reserved[0] = &newer;
+	must_fail_with(CONVO_E_INVALID, convo_runner_new(&runner, &newer, &err));
+	convo_runner_free(NULL);
+	convo_turn_free(NULL);
+	must_fail_with(CONVO_E_INVALID, convo_runner_run(&turn, NULL, &question, NULL, NULL, &err));
+	must(strstr(err.text, "runner") != NULL);
+	must_fail_with(CONVO_E_INVALID,
+		       convo_runner_run(NULL, f->runner, &question, NULL, NULL, &err));
+	must_fail_with(CONVO_E_INVALID, convo_runner_run(&turn, f->runner, NULL, NULL, NULL, &err));
+	strange.reserved[5] = &strange;
+	must_fail_with(CONVO_E_INVALID,
+		       convo_runner_run(&turn, f->runner, &strange, NULL, NULL, &err));
+	strange = question;
+	strange.text_len = (size_t)-1;
+	must_fail_with(CONVO_E_TOOBIG,
+		       convo_runner_run(&turn, f->runner, &strange, NULL, NULL, &err));
+	must_equal(CONVO_E_INVALID, convo_runner_run(&turn, NULL, NULL, NULL, NULL, NULL));
+	must_fail_with(CONVO_E_INVALID, convo_runner_undo(NULL, NULL, "ann", "s", NULL, &err));
+	must_fail_with(CONVO_E_INVALID, convo_runner_undo(NULL, f->runner, NULL, "s", NULL, &err));
+	must_fail_with(CONVO_E_INVALID,
+		       convo_runner_undo(NULL, f->runner, "ann", NULL, NULL, &err));
+	must_equal(0, convo_session_conversation(NULL, NULL));
+	must(!turn && !runner);
+	must_pass(run(f, "x", &err));
+	{
+		convo_session *session = load(f);
+
+		must_equal(CONVO_E_INVALID, convo_session_conversation(session, NULL));
+		convo_session_free(session);
+	}
 }
 
 static void an_unknown_fate_stays_unknown_when_the_store_is_gone(void **state)
@@ -1038,8 +1194,14 @@ static int polite_answer(void *ctx, const struct convo_request *request, convo_e
 
 	(void)ctx;
 	(void)cancel;
-	if (rc == 0)
-		rc = emit(emit_ctx, CONVO_DELTA_TEXT, text, strlen(text));
+	if (rc == 0) {
+		const char *gap = strstr(text, "\n\n"), *own = text;
+
+		/* the questions of others that wait for their answers stand before ours */
+		for (; gap; gap = strstr(own, "\n\n"))
+			own = gap + 2;
+		rc = emit(emit_ctx, CONVO_DELTA_TEXT, own, strlen(own));
+	}
 	free(text);
 	return rc;
 }
@@ -1235,6 +1397,11 @@ int main(void)
 		turn_test(a_question_of_unknown_fate_is_stored_once),
 		turn_test(a_question_that_cannot_be_stored_is_not_asked),
 		turn_test(a_cancel_ends_the_storing_of_a_question),
+		turn_test(a_cancel_while_loading_keeps_the_question),
+		turn_test(a_cancel_while_storing_stores_the_question_once),
+		turn_test(a_cancelled_fresh_question_joins_no_session),
+		turn_test(a_lost_connection_is_tried_again),
+		turn_test(N1_null_handles_and_arguments_are_refused),
 		turn_test(an_unknown_fate_stays_unknown_when_the_store_is_gone),
 		turn_test(an_answer_waits_for_the_store_to_come_back),
 		turn_test(an_answer_the_store_refuses_is_kept_in_part),

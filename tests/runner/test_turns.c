@@ -24,12 +24,17 @@ static int parrot(void *ctx, const struct convo_request *request, convo_emit_fn 
 	char *text = NULL;
 	int rc = convo_message_text(&text, last->json, last->len, err);
 
+	const char *own = text, *gap;
+
 	(void)ctx;
 	(void)cancel;
+	/* the questions of others that wait for their answers stand before ours */
+	while (rc == 0 && (gap = strstr(own, "\n\n")))
+		own = gap + 2;
 	if (rc == 0)
-		rc = emit(emit_ctx, CONVO_DELTA_TEXT, text, 1);
+		rc = emit(emit_ctx, CONVO_DELTA_TEXT, own, 1);
 	if (rc == 0)
-		rc = emit(emit_ctx, CONVO_DELTA_TEXT, text + 1, strlen(text) - 1);
+		rc = emit(emit_ctx, CONVO_DELTA_TEXT, own + 1, strlen(own) - 1);
 	free(text);
 	return rc;
 }
