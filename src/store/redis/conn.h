@@ -9,31 +9,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include <base/fail.h>
-
-/** Settings of TLS, shared by all connections of a store. */
-struct redis_tls;
-
-/**
- * Certificates are always verified, against `ca_file` or, when that is NULL, against the system's.
- *
- * @param cert_file, key_file who we are to the server; both NULL when it does not ask
- * @return 0, CONVO_E_INVALID for a file that cannot be used, CONVO_E_NOMEM
- */
-int cv_redis_tls_new(struct redis_tls **out, const char *ca_file, const char *cert_file,
-		     const char *key_file, struct convo_err *err);
-
-/** NULL is fine. */
-void cv_redis_tls_free(struct redis_tls *tls);
-
-/** Where a server is. */
-struct redis_place {
-	const char *name; /* for messages: "redis localhost:6379" */
-	const char *host; /* NULL: `path` is a unix socket */
-	int port;
-	const char *path;
-	struct redis_tls *tls; /* NULL without */
-};
+#include <store/redis/socket.h>
 
 struct redis_conn;
 
@@ -81,8 +57,5 @@ struct redis_value {
  */
 int cv_redis_read(struct redis_conn *conn, int64_t deadline_us, const struct redis_value **out,
 		  struct convo_err *err);
-
-/** The SHA-1 of a script, as 40 hex digits and a NUL. */
-void cv_redis_sha1(char out[41], const char *data, size_t len);
 
 #endif

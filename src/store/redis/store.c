@@ -1,9 +1,9 @@
 /*
  * The Redis store, for Valkey too: every operation is one script (redis/<name>.lua), which is
  * atomic on the server and takes one round trip; docs/backends/redis.md tells the keys. Here
- * arguments become requests and answers become sessions; link.c asks, conn.c talks.
+ * arguments become requests and answers become sessions; open.c opens, ask.c asks.
  */
-#include <store/redis/link.h>
+#include <store/redis/store.h>
 
 #include <errno.h>
 #include <stdio.h>
@@ -12,8 +12,8 @@
 
 #include <base/clock.h>
 #include <base/fail.h>
+#include <store/redis/event.h>
 
-#define SCHEMA "1"
 #define KEY_SIZE (40 + 2 * 3 * CONVO_MAX_NAME) /* of a user's key: names may triple */
 #define LARGEST (INT64_C(1) << 53)             /* scripts count in doubles */
 
@@ -117,6 +117,14 @@ static void ask_add_changes(struct redis_ask *ask, const struct store_change *ch
 	}
 }
 
+static void ask_add_event(struct redis_ask *ask, const struct store_event *event, int64_t now_ms)
+{
+	char *room = cv_ask_room(ask, cv_event_size(event));
+
+	if (room)
+		cv_event_pack(room, event, now_ms);
+}
+
 /* ---- answers ---------------------------------------------------------------------------- */
 
 /* What an operation knows while it is asked for. */
@@ -125,12 +133,6 @@ struct redis_op {
 	const struct convo_key *key;
 	void *into; /* the operation's own */
 };
-
-static int answer_odd(const struct redis_op *op, struct convo_err *err)
-{
-	return cv_fail(err, CONVO_E_VERSION, "%s: what is stored is not as convo stores it",
-		       op->redis->name);
-}
 
 /* The number in an item, which scripts pass on as text. */
 static bool answer_number(const struct redis_value *item, int64_t *out)
@@ -167,7 +169,7 @@ static int answer_refusal(const struct redis_op *op, const struct redis_value *a
 		if (more && item[1].kind == REDIS_VALUE_STRING)
 			return cv_refuse_state(err, scope_of(&item[1]));
 	}
-	return answer_odd(op, err);
+	return cv_redis_damaged(op->redis, err);
 }
 
 /* For operations that answer nothing but how it went. */
@@ -185,211 +187,6 @@ static bool is_list(const struct redis_value *value, size_t len)
 static struct cv_text text_of(const struct redis_value *value)
 {
 	return (struct cv_text){value->data, value->len};
-}
-
-/* ---- events ----------------------------------------------------------------------------- */
-
-/*
- * A packed event: the time in ms as 16 digits, 16 bytes of id, '0' + status, and each field of
- * enum event_field in turn: its length + 1 in groups of 7 bits, the lowest first and all but the
- * last with the top bit set, and its bytes; an absent one is a 0.
- */
-#define PACKED_TIME 16
-#define PACKED_HEAD (PACKED_TIME + UUID_BYTES + 1)
-
-static size_t length_size(size_t number)
-{
-	size_t size = 1;
-
-	for (; number >= 0x80; number >>= 7)
-		size++;
-	return size;
-}
-
-static char *length_put(char *to, size_t number)
-{
-	for (; number >= 0x80; number >>= 7)
-		*to++ = (char)(number | 0x80);
-	*to++ = (char)number;
-	return to;
-}
-
-static bool length_get(struct cv_text *from, size_t *number)
-{
-	unsigned shift = 0;
-	unsigned char c;
-
-	*number = 0;
-	do {
-		if (!from->len || shift > 28)
-			return false;
-		c = (unsigned char)*from->data++;
-		from->len--;
-		*number |= (size_t)(c & 0x7f) << shift;
-		shift += 7;
-	} while (c & 0x80);
-	return true;
-}
-
-static size_t event_size(const struct store_event *event)
-{
-	size_t size = PACKED_HEAD;
-	int i;
-
-	for (i = 0; i < FIELD_COUNT; i++) {
-		const struct cv_text *field = &event->field[i];
-
-		size += field->data ? length_size(field->len + 1) + field->len : 1;
-	}
-	return size;
-}
-
-static void ask_add_event(struct redis_ask *ask, const struct store_event *event, int64_t now_ms)
-{
-	char *to = cv_ask_room(ask, event_size(event)), time[PACKED_TIME + 8];
-	int i;
-
-	if (!to)
-		return;
-	snprintf(time, sizeof(time), "%016lld", (long long)now_ms);
-	memcpy(to, time, PACKED_TIME);
-	memcpy(to + PACKED_TIME, event->id, UUID_BYTES);
-	to[PACKED_HEAD - 1] = (char)('0' + event->status);
-	to += PACKED_HEAD;
-	for (i = 0; i < FIELD_COUNT; i++) {
-		const struct cv_text *field = &event->field[i];
-
-		to = length_put(to, field->data ? field->len + 1 : 0);
-		if (field->data && field->len)
-			memcpy(to, field->data, field->len);
-		to += field->data ? field->len : 0;
-	}
-}
-
-static bool event_unpack(struct store_event *event, struct cv_text from)
-{
-	int i;
-
-	*event = (struct store_event){0};
-	if (from.len < PACKED_HEAD)
-		return false;
-	for (i = 0; i < PACKED_TIME; i++)
-		event->time_ms = event->time_ms * 10 + (from.data[i] - '0');
-	memcpy(event->id, from.data + PACKED_TIME, UUID_BYTES);
-	event->status = from.data[PACKED_HEAD - 1] - '0';
-	from.data += PACKED_HEAD;
-	from.len -= PACKED_HEAD;
-	for (i = 0; i < FIELD_COUNT; i++) {
-		size_t len;
-
-		if (!length_get(&from, &len))
-			return false;
-		if (!len)
-			continue;
-		if (--len > from.len)
-			return false;
-		event->field[i] = (struct cv_text){from.data, len};
-		from.data += len;
-		from.len -= len;
-	}
-	return event->field[FIELD_MESSAGE].data && event->field[FIELD_ROLE].data;
-}
-
-/* ---- open ------------------------------------------------------------------------------- */
-
-static int open_version_answer(struct redis_ask *ask, const struct redis_value *answer,
-			       struct convo_err *err)
-{
-	const struct redis_op *op = ask->ctx;
-	const char *version =
-		answer->kind == REDIS_VALUE_STRING ? strstr(answer->data, "redis_version:") : NULL;
-
-	if (!version || strtol(version + strlen("redis_version:"), NULL, 10) >= 5)
-		return 0;
-	return cv_fail(err, CONVO_E_UNSUPPORTED, "%s: version %.8s is too old, 5 is needed",
-		       op->redis->name, version + strlen("redis_version:"));
-}
-
-static int open_check_version(struct redis_store *redis, const struct store_call *call,
-			      struct convo_err *err)
-{
-	struct redis_op op = {.redis = redis};
-	struct redis_ask ask = {.answer = open_version_answer, .ctx = &op, .repeat = true};
-	struct convo_err why = {0};
-	int rc;
-
-	cv_ask_begin(&ask, REDIS_SCRIPTS, 0);
-	cv_ask_add_text(&ask, "INFO");
-	cv_ask_add_text(&ask, "server");
-	rc = cv_ask_run(redis, call, &ask, &why);
-	cv_ask_clear(&ask);
-	/* Not being allowed to ask is no reason to refuse: the scripts will tell what is missing. */
-	if (rc == CONVO_E_DENIED && strstr(why.text, "NOPERM"))
-		return 0;
-	if (rc < 0 && err)
-		*err = why;
-	return rc;
-}
-
-static int open_answer(struct redis_ask *ask, const struct redis_value *answer,
-		       struct convo_err *err)
-{
-	const struct redis_op *op = ask->ctx;
-	const struct redis_store *redis = op->redis;
-	const struct redis_value *schema = answer->len > 1 ? &answer->item[1] : answer;
-
-	if (schema->kind != REDIS_VALUE_STRING)
-		return answer_odd(op, err);
-	if (strcmp(schema->data, SCHEMA) == 0)
-		return 0;
-	if (!schema->len)
-		return cv_fail(err, CONVO_E_VERSION, "%s: no store with the prefix '%s' yet",
-			       redis->name, redis->base.prefix);
-	if (strtol(schema->data, NULL, 10) > strtol(SCHEMA, NULL, 10))
-		return cv_fail(err, CONVO_E_VERSION,
-			       "%s: the store is of a newer convo (schema %.8s, known " SCHEMA ")",
-			       redis->name, schema->data);
-	return cv_fail(err, CONVO_E_VERSION, "%s: the key '%s:schema' is not of convo", redis->name,
-		       redis->base.prefix);
-}
-
-static int open_check_schema(struct redis_store *redis, const struct store_call *call,
-			     struct convo_err *err)
-{
-	struct redis_op op = {.redis = redis};
-	struct redis_ask ask = {.answer = open_answer, .ctx = &op, .repeat = true};
-	char name[64];
-	int rc;
-
-	cv_ask_begin(&ask, REDIS_SCRIPT_OPEN, 2);
-	snprintf(name, sizeof(name), "%s:schema", redis->base.prefix);
-	cv_ask_add_text(&ask, name);
-	snprintf(name, sizeof(name), "%s:scratch", redis->base.prefix);
-	cv_ask_add_text(&ask, name);
-	cv_ask_add_int(&ask, call->now_us);
-	cv_ask_add_text(&ask, SCHEMA);
-	cv_ask_add_int(&ask, !redis->base.opts.check_schema);
-	rc = cv_ask_run(redis, call, &ask, err);
-	cv_ask_clear(&ask);
-	return rc;
-}
-
-static int redis_open(struct convo_store *store, const struct store_call *call,
-		      const struct cv_url *url, struct convo_err *err)
-{
-	struct redis_store *redis = redis_of(store);
-	int rc = cv_link_open(redis, url, err);
-
-	if (rc >= 0)
-		rc = open_check_version(redis, call, err);
-	if (rc >= 0)
-		rc = open_check_schema(redis, call, err);
-	return rc;
-}
-
-static void redis_close(struct convo_store *store)
-{
-	cv_link_close(redis_of(store));
 }
 
 /* ---- sessions --------------------------------------------------------------------------- */
@@ -442,7 +239,7 @@ static int append_answer(struct redis_ask *ask, const struct redis_value *answer
 	if (item[0].integer != 0)
 		return answer_refusal(op, answer, err);
 	if (answer->len != append->count + 1)
-		return answer_odd(op, err);
+		return cv_redis_damaged(op->redis, err);
 	for (i = 0; i < append->count; i++)
 		append->events[i].seq = item[i + 1].integer;
 	return 0;
@@ -594,8 +391,8 @@ static int load_add_events(const struct redis_op *op, const struct redis_value *
 			load->gone = true;
 			return 0;
 		}
-		if (item->kind != REDIS_VALUE_STRING || !event_unpack(&event, text_of(item)))
-			return answer_odd(op, err);
+		if (item->kind != REDIS_VALUE_STRING || !cv_event_unpack(&event, text_of(item)))
+			return cv_redis_damaged(op->redis, err);
 		event.seq = load->next++;
 		rc = cv_session_add_event(load->into, &event, err);
 	}
@@ -616,7 +413,7 @@ static int load_add_meta(const struct redis_op *op, const struct redis_value *va
 	    !answer_number(&item[4], &meta.updated_us) ||
 	    !answer_number(&item[5], &meta.first_seq) || !answer_number(&item[6], &meta.last_seq) ||
 	    !answer_number(&item[7], &load->biggest))
-		return answer_odd(op, err);
+		return cv_redis_damaged(op->redis, err);
 	meta.title = text_of(&item[2]);
 	memcpy(load->generation, meta.generation, UUID_BYTES);
 	return cv_session_set_meta(load->into, &meta, err);
@@ -631,7 +428,7 @@ static int load_add_state(const struct redis_op *op, const struct redis_value *v
 	int rc = 0;
 
 	if (!is_list(value, 0))
-		return answer_odd(op, err);
+		return cv_redis_damaged(op->redis, err);
 	for (i = 0; rc >= 0 && i + 1 < value->len; i += 2) {
 		if (value->item[i].len)
 			rc = cv_session_add_state(load->into, scope, text_of(&value->item[i]),
@@ -658,7 +455,7 @@ static int load_answer(struct redis_ask *ask, const struct redis_value *answer,
 	if (item[0].integer)
 		return answer_refusal(op, answer, err);
 	if (answer->len < 8)
-		return answer_odd(op, err);
+		return cv_redis_damaged(op->redis, err);
 	rc = load_add_meta(op, &item[1], err);
 	for (i = 0; rc >= 0 && i < 3; i++)
 		rc = load_add_state(op, &item[2 + i], scopes[i], err);
@@ -666,7 +463,7 @@ static int load_answer(struct redis_ask *ask, const struct redis_value *answer,
 	load->high = item[6].integer;
 	for (i = 8; rc >= 0 && i < answer->len; i++)
 		rc = is_list(&item[i], 0) ? load_add_events(op, &item[i], err)
-					  : answer_odd(op, err);
+					  : cv_redis_damaged(op->redis, err);
 	if (rc >= 0 && load->gone)
 		return cv_fail(err, CONVO_E_VERSION,
 			       "%s: events of session '%s' are missing; does it evict keys?",
@@ -719,7 +516,7 @@ static int load_more_answer(struct redis_ask *ask, const struct redis_value *ans
 			    struct convo_err *err)
 {
 	if (answer->kind != REDIS_VALUE_ARRAY)
-		return answer_odd(ask->ctx, err);
+		return cv_redis_damaged(((const struct redis_op *)ask->ctx)->redis, err);
 	return load_add_events(ask->ctx, answer, err);
 }
 
@@ -785,9 +582,9 @@ static int list_add(const struct redis_op *op, const struct redis_value *value,
 	    !answer_number(&item[4], &meta.updated_us) ||
 	    !answer_number(&item[5], &meta.first_seq) || !answer_number(&item[6], &meta.last_seq) ||
 	    !answer_number(&item[8], &meta.expires_us) || !answer_number(&item[10], &meta.position))
-		return answer_odd(op, err);
+		return cv_redis_damaged(op->redis, err);
 	if (item[9].kind != REDIS_VALUE_NIL && !answer_number(&item[9], &meta.deleted_us))
-		return answer_odd(op, err);
+		return cv_redis_damaged(op->redis, err);
 	meta.title = text_of(&item[2]);
 	meta.session = text_of(&item[7]);
 	return cv_page_add(list->into, &meta, err);
@@ -803,7 +600,7 @@ static int list_answer(struct redis_ask *ask, const struct redis_value *answer,
 
 	cv_page_reset(list->into);
 	if (answer->item[0].integer != 0 || answer->len < 2)
-		return answer_odd(op, err);
+		return cv_redis_damaged(op->redis, err);
 	list->complete = answer->item[1].integer;
 	for (i = 2; rc >= 0 && i < answer->len; i++)
 		rc = list_add(op, &answer->item[i], err);
@@ -882,7 +679,7 @@ static int state_list_answer(struct redis_ask *ask, const struct redis_value *an
 	cv_state_reset(op->into);
 	for (i = 1; rc >= 0 && i + 1 < answer->len; i += 2) {
 		if (item[i].kind != REDIS_VALUE_STRING || !is_list(&item[i + 1], 0))
-			return answer_odd(op, err);
+			return cv_redis_damaged(op->redis, err);
 		for (j = 0; rc >= 0 && j + 1 < item[i + 1].len; j += 2) {
 			const struct redis_value *pair = &item[i + 1].item[j];
 
@@ -930,8 +727,8 @@ const struct cv_backend cv_backend_redis = {
 	.title = "Redis",
 	.size = sizeof(struct redis_store),
 	.default_prefix = "convo",
-	.open = redis_open,
-	.close = redis_close,
+	.open = cv_redis_open,
+	.close = cv_redis_close,
 	.create = redis_create,
 	.load = redis_load,
 	.append = redis_append,

@@ -1,16 +1,14 @@
 /*
- * Asking a Redis server: from a URL to a pool of connections, and from arguments to an answer, with
- * scripts that the server may forget, errors it may report and connections it may lose. It knows
- * no sessions.
+ * Asking a Redis server: from arguments to an answer, with scripts that the server may forget, errors
+ * it may report and connections it may lose. It knows no sessions.
  */
-#ifndef STORE_REDIS_LINK_H
-#define STORE_REDIS_LINK_H
+#ifndef STORE_REDIS_ASK_H
+#define STORE_REDIS_ASK_H
 
-#include <store/shared/group.h>
-#include <store/shared/pool.h>
 #include <store/redis/conn.h>
+#include <store/shared/group.h>
 
-/** The scripts: redis/<name>.lua. */
+/** The scripts: script/<name>.lua. */
 enum redis_script_id {
 	REDIS_SCRIPT_OPEN,
 	REDIS_SCRIPT_CREATE,
@@ -33,25 +31,7 @@ struct redis_script {
 
 extern const struct redis_script cv_redis_scripts[REDIS_SCRIPTS];
 
-struct redis_store {
-	struct convo_store base;
-	struct redis_place place;
-	char name[200]; /* "redis localhost:6379", for messages */
-	char *host, *path, *user, *password;
-	int database;
-	char sha1[REDIS_SCRIPTS][41];
-	struct store_pool *pool;
-	struct store_group *group;
-};
-
-/** Read the URL and make the pool; connects nothing yet. */
-int cv_link_open(struct redis_store *redis, const struct cv_url *url, struct convo_err *err);
-
-/** Let go of all that cv_link_open() got hold of, or of a part. */
-void cv_link_close(struct redis_store *redis);
-
-/* ---- asking ----------------------------------------------------------------------------- */
-
+struct redis_store;
 struct redis_ask;
 
 /**
@@ -103,5 +83,23 @@ int cv_ask_run(struct redis_store *redis, const struct store_call *call, struct 
 /** The same, in one go with those of other threads that have gathered meanwhile. */
 int cv_ask_run_grouped(struct redis_store *redis, const struct store_call *call,
 		       struct redis_ask *ask, struct convo_err *err);
+
+#define REDIS_GROUP_JOBS 256 /* most of a round */
+
+/** A round of the store's group: the asks that have gathered, in one go. */
+void cv_ask_round(void *ctx, struct group_job **jobs, size_t count);
+
+/** Fail with what an error of the server means. */
+int cv_ask_fail(const struct redis_store *redis, const struct redis_value *error,
+		struct convo_err *err);
+
+/** Whether an error begins with a word. */
+bool cv_ask_error_is(const struct redis_value *value, const char *word);
+
+/** Why the server will not do it yet, or NULL for an error that stays. */
+const char *cv_ask_error_passes(const struct redis_value *value);
+
+/** Put the head in front of the arguments; run() does it by itself. */
+void cv_ask_close(const struct redis_store *redis, struct redis_ask *ask);
 
 #endif

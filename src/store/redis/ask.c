@@ -1,12 +1,12 @@
 /*
- * Asking Redis; see redis_link.h.
+ * Asking Redis; see ask.h.
  *
  * Asks travel in batches, of one or of what many threads have queued: all requests in one write,
  * then all answers. An ask is done when it is answered; one whose script the server has forgotten
  * goes again with its source, one that came too early (LOADING, BUSY) goes again after a pause, and
  * when the connection is lost the rest goes again on another one, but for what must not run twice.
  */
-#include <store/redis/link.h>
+#include <store/redis/store.h>
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -21,9 +21,6 @@
 #define PAUSE_US 1000
 #define PAUSE_MAX_US 50000
 #define LATE_US 100000 /* the pool gives up this much before a deadline, or less */
-#define GROUP_JOBS 256
-#define GROUP_BYTES (1u << 20)
-#define GROUP_LEADERS 2 /* more gain while the server flushes, and cost while it computes */
 
 /* ---- requests --------------------------------------------------------------------------- */
 
@@ -83,7 +80,7 @@ void cv_ask_clear(struct redis_ask *ask)
 }
 
 /* Put the head in front of the arguments. */
-static void ask_close(const struct redis_store *redis, struct redis_ask *ask)
+void cv_ask_close(const struct redis_store *redis, struct redis_ask *ask)
 {
 	char head[HEAD_ROOM];
 	int len;
@@ -134,24 +131,24 @@ static const struct server_error errors[] = {
 	{"unknown command", CONVO_E_UNSUPPORTED, "it lacks a command; version 5 is needed"},
 };
 
-static bool error_begins(const struct redis_value *value, const char *word)
+bool cv_ask_error_is(const struct redis_value *value, const char *word)
 {
 	return strncmp(value->data, word, strlen(word)) == 0;
 }
 
-static const char *error_that_passes(const struct redis_value *value)
+const char *cv_ask_error_passes(const struct redis_value *value)
 {
 	size_t i;
 
 	for (i = 0; i < sizeof(errors_that_pass) / sizeof(errors_that_pass[0]); i++) {
-		if (error_begins(value, errors_that_pass[i]))
+		if (cv_ask_error_is(value, errors_that_pass[i]))
 			return errors_that_pass[i];
 	}
 	return NULL;
 }
 
-static int error_fail(const struct redis_store *redis, const struct redis_value *value,
-		      struct convo_err *err)
+int cv_ask_fail(const struct redis_store *redis, const struct redis_value *value,
+		struct convo_err *err)
 {
 	size_t i;
 
@@ -160,6 +157,12 @@ static int error_fail(const struct redis_store *redis, const struct redis_value 
 			return cv_fail(err, errors[i].code, "%s: %s", redis->name, errors[i].text);
 	}
 	return cv_fail(err, CONVO_E_IO, "%s: %.100s", redis->name, value->data);
+}
+
+int cv_redis_damaged(const struct redis_store *redis, struct convo_err *err)
+{
+	return cv_fail(err, CONVO_E_VERSION, "%s: what is stored is not as convo stores it",
+		       redis->name);
 }
 
 /* ---- batches ----------------------------------------------------------------------------- */
@@ -252,7 +255,7 @@ static int ask_take(const struct redis_store *redis, struct redis_ask *ask,
 		    value->item[0].kind == REDIS_VALUE_INTEGER;
 
 	if (value->kind == REDIS_VALUE_ERROR)
-		return error_fail(redis, value, &ask->job.err);
+		return cv_ask_fail(redis, value, &ask->job.err);
 	if (ask->script != REDIS_SCRIPTS && !list)
 		return cv_fail(&ask->job.err, CONVO_E_IO, "%s: an unexpected answer", redis->name);
 	return ask->answer(ask, value, &ask->job.err);
@@ -263,13 +266,13 @@ static void ask_receive(const struct redis_store *redis, struct redis_ask *ask,
 {
 	ask->sent = false;
 	ask->waits = NULL;
-	if (value->kind == REDIS_VALUE_ERROR && error_begins(value, "NOSCRIPT") &&
+	if (value->kind == REDIS_VALUE_ERROR && cv_ask_error_is(value, "NOSCRIPT") &&
 	    !ask->with_source) {
 		ask->with_source = true;
 		return;
 	}
 	if (value->kind == REDIS_VALUE_ERROR)
-		ask->waits = error_that_passes(value);
+		ask->waits = cv_ask_error_passes(value);
 	if (!ask->waits)
 		ask_finish(ask, ask_take(redis, ask, value));
 }
@@ -381,7 +384,7 @@ static void ask_prepare(struct redis_store *redis, struct redis_ask *ask,
 {
 	ask->job.deadline_us = call->deadline_us;
 	ask->job.weight = ask->bytes.len;
-	ask_close(redis, ask);
+	cv_ask_close(redis, ask);
 }
 
 int cv_ask_run(struct redis_store *redis, const struct store_call *call, struct redis_ask *ask,
@@ -401,9 +404,9 @@ int cv_ask_run(struct redis_store *redis, const struct store_call *call, struct 
 
 /* A round of the group ends with the first deadline of its calls, so that none is held up by those
  * that have more time: they queue again. */
-static void redis_round(void *ctx, struct group_job **jobs, size_t count)
+void cv_ask_round(void *ctx, struct group_job **jobs, size_t count)
 {
-	struct redis_ask *ask[GROUP_JOBS];
+	struct redis_ask *ask[REDIS_GROUP_JOBS];
 	struct redis_batch batch = {.redis = ctx, .ask = ask, .count = count};
 	int64_t deadline_us = jobs[0]->deadline_us;
 	size_t i;
@@ -437,194 +440,4 @@ int cv_ask_run_grouped(struct redis_store *redis, const struct store_call *call,
 	if (rc < 0 && err)
 		*err = why;
 	return rc;
-}
-
-/* ---- connecting -------------------------------------------------------------------------- */
-
-static int hello_answer(struct redis_ask *ask, const struct redis_value *answer,
-			struct convo_err *err)
-{
-	(void)ask;
-	(void)answer;
-	(void)err;
-	return 0;
-}
-
-/* One command of the greeting. An answer of some kind is wanted, even where nothing is asked for:
- * a server that wants a password, or has too many clients, says so to the first command. */
-static int hello_ask(struct redis_store *redis, struct redis_conn *conn, struct redis_ask *ask,
-		     int64_t deadline_us, struct convo_err *err)
-{
-	const struct redis_value *value;
-	size_t sent = 0;
-	int rc;
-
-	if (ask->broken)
-		return cv_fail_nomem(err);
-	ask_close(redis, ask);
-	rc = cv_redis_write(conn, ask->bytes.data + ask->head, ask->bytes.len - ask->head,
-			    deadline_us, &sent, err);
-	if (rc >= 0)
-		rc = cv_redis_read(conn, deadline_us, &value, err);
-	if (rc < 0 || value->kind != REDIS_VALUE_ERROR || error_that_passes(value))
-		return rc;
-	/* A user who may not even PING is not asked to. */
-	if (!redis->database && !redis->password && error_begins(value, "NOPERM"))
-		return 0;
-	return error_fail(redis, value, err);
-}
-
-static int hello(struct redis_store *redis, struct redis_conn *conn, int64_t deadline_us,
-		 struct convo_err *err)
-{
-	struct redis_ask auth = {.answer = hello_answer}, select = {.answer = hello_answer};
-	int rc = 0;
-
-	if (redis->password) {
-		cv_ask_begin(&auth, REDIS_SCRIPTS, 0);
-		cv_ask_add_text(&auth, "AUTH");
-		if (redis->user)
-			cv_ask_add_text(&auth, redis->user);
-		cv_ask_add_text(&auth, redis->password);
-		rc = hello_ask(redis, conn, &auth, deadline_us, err);
-	}
-	if (rc >= 0 && (redis->database || !redis->password)) {
-		cv_ask_begin(&select, REDIS_SCRIPTS, 0);
-		cv_ask_add_text(&select, redis->database ? "SELECT" : "PING");
-		if (redis->database)
-			cv_ask_add_int(&select, redis->database);
-		rc = hello_ask(redis, conn, &select, deadline_us, err);
-	}
-	cv_ask_clear(&auth);
-	cv_ask_clear(&select);
-	return rc;
-}
-
-static void *link_connect(struct convo_store *store, int64_t deadline_us, struct convo_err *err)
-{
-	struct redis_store *redis = (struct redis_store *)store;
-	struct redis_conn *conn = NULL;
-	int rc = cv_redis_connect(&conn, &redis->place, deadline_us, err);
-
-	if (rc >= 0)
-		rc = hello(redis, conn, deadline_us, err);
-	if (rc < 0) {
-		cv_redis_disconnect(conn);
-		conn = NULL;
-	}
-	return conn;
-}
-
-static void link_disconnect(void *conn)
-{
-	cv_redis_disconnect(conn);
-}
-
-static bool link_usable(void *conn)
-{
-	return cv_redis_usable(conn);
-}
-
-static const struct pool_driver link_driver = {link_connect, link_disconnect, link_usable};
-
-/* ---- opening ----------------------------------------------------------------------------- */
-
-static bool link_copy(char **out, const char *text)
-{
-	*out = text ? cv_memdup(text, strlen(text)) : NULL;
-	return *out || !text;
-}
-
-static int read_database(struct redis_store *redis, const char *text, struct convo_err *err)
-{
-	const char *p;
-
-	redis->database = 0;
-	for (p = text; *p >= '0' && *p <= '9' && p - text < 6; p++)
-		redis->database = redis->database * 10 + (*p - '0');
-	if (*p)
-		return cv_fail(err, CONVO_E_INVALID, "the Redis database must be a number");
-	return 0;
-}
-
-/* Without a host, a path is a unix socket; with one it is the number of the database. */
-static int link_read_place(struct redis_store *redis, const struct cv_url *url,
-			   struct convo_err *err)
-{
-	const char *path = url->path && *url->path == '/' ? url->path + 1 : "";
-	const char *database = cv_url_param(url, "db");
-	bool has_host = url->host && *url->host;
-	bool socket = !has_host && path[strspn(path, "0123456789")];
-	/* Servers before version 6 know no other user, and not by name. */
-	bool has_user = url->user && *url->user && strcmp(url->user, "default") != 0;
-	bool copied;
-
-	if (has_host && strchr(url->host, ','))
-		return cv_fail(err, CONVO_E_INVALID, "a Redis URL names one host");
-	copied = socket ? link_copy(&redis->path, url->path)
-			: link_copy(&redis->host, has_host ? url->host : "localhost");
-	if (!copied || !link_copy(&redis->password, url->password) ||
-	    (has_user && !link_copy(&redis->user, url->user)))
-		return cv_fail_nomem(err);
-	redis->place.name = redis->name;
-	redis->place.host = redis->host;
-	redis->place.port = url->port ? url->port : 6379;
-	redis->place.path = redis->path;
-	return read_database(redis, database ? database : socket ? "" : path, err);
-}
-
-static void link_name(struct redis_store *redis)
-{
-	const char *host = redis->host;
-	bool bare6 = host && strchr(host, ':');
-
-	if (host)
-		snprintf(redis->name, sizeof(redis->name), "redis %s%.150s%s:%d", bare6 ? "[" : "",
-			 host, bare6 ? "]" : "", redis->place.port);
-	else
-		snprintf(redis->name, sizeof(redis->name), "redis %.190s", redis->path);
-	snprintf(redis->base.where, sizeof(redis->base.where), "Redis (%s/%d)",
-		 redis->name + strlen("redis "), redis->database);
-}
-
-static int link_read_tls(struct redis_store *redis, const struct cv_url *url, struct convo_err *err)
-{
-	if (strcmp(url->scheme, "rediss") != 0 && strcmp(url->scheme, "valkeys") != 0)
-		return 0;
-	if (!redis->host)
-		return cv_fail(err, CONVO_E_INVALID, "TLS wants a host, not a unix socket");
-	return cv_redis_tls_new(&redis->place.tls, cv_url_param(url, "ca"),
-				cv_url_param(url, "cert"), cv_url_param(url, "key"), err);
-}
-
-int cv_link_open(struct redis_store *redis, const struct cv_url *url, struct convo_err *err)
-{
-	int rc = link_read_place(redis, url, err), i;
-
-	if (rc < 0)
-		return rc;
-	link_name(redis);
-	rc = link_read_tls(redis, url, err);
-	if (rc < 0)
-		return rc;
-	for (i = 0; i < REDIS_SCRIPTS; i++)
-		cv_redis_sha1(redis->sha1[i], cv_redis_scripts[i].source, cv_redis_scripts[i].len);
-	rc = cv_pool_new(&redis->pool, &redis->base, &link_driver, err);
-	if (rc >= 0)
-		rc = cv_group_new(&redis->group, redis_round, redis, GROUP_LEADERS, GROUP_JOBS,
-				  GROUP_BYTES, err);
-	return rc;
-}
-
-void cv_link_close(struct redis_store *redis)
-{
-	cv_group_free(redis->group);
-	cv_pool_free(redis->pool);
-	cv_redis_tls_free(redis->place.tls);
-	if (redis->password)
-		memset(redis->password, 0, strlen(redis->password));
-	free(redis->password);
-	free(redis->user);
-	free(redis->host);
-	free(redis->path);
 }
