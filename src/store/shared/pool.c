@@ -179,6 +179,12 @@ static bool pool_pause(struct pool_run *run)
 	return true;
 }
 
+/* Whether a code tells of a connection that is lost, or could not be made. */
+static bool pool_broken(int rc)
+{
+	return rc == CONVO_E_IO || rc == CONVO_E_GONE;
+}
+
 /* Make sure of a connection that looks alive: the given one, another idle one, a new one. A server
  * that was never reached is not waited for: whoever opens a store wants to know at once. */
 static int pool_connect(struct pool_run *run, struct convo_err *err)
@@ -201,7 +207,7 @@ static int pool_connect(struct pool_run *run, struct convo_err *err)
 		pthread_mutex_unlock(&pool->lock);
 		if (run->conn)
 			break;
-		if (why.code != CONVO_E_IO || !reached || !pool_pause(run))
+		if (!pool_broken(why.code) || !reached || !pool_pause(run))
 			return cv_fail(err, why.code, "%s", why.text);
 	}
 	return 0;
@@ -228,8 +234,9 @@ static void pool_suspect(struct store_pool *pool)
 /* Whether a code leaves open what became of a try before. */
 static bool pool_undecided(int rc)
 {
-	return rc == CONVO_E_IO || rc == CONVO_E_TIMEOUT || rc == CONVO_E_NOMEM ||
-	       rc == CONVO_E_DENIED || rc == CONVO_E_VERSION;
+	return pool_broken(rc) || rc == CONVO_E_TIMEOUT || rc == CONVO_E_NOMEM ||
+	       rc == CONVO_E_DENIED || rc == CONVO_E_VERSION || rc == CONVO_E_FULL ||
+	       rc == CONVO_E_READONLY;
 }
 
 /* Tell a failure. After a try of unknown outcome it is IO or TIMEOUT, and maybe. */
@@ -237,7 +244,7 @@ static int pool_fail(const struct pool_run *run, struct convo_err *why, struct c
 {
 	if (run->unknown && pool_undecided(why->code)) {
 		why->maybe = true;
-		if (why->code != CONVO_E_TIMEOUT)
+		if (why->code != CONVO_E_TIMEOUT && why->code != CONVO_E_GONE)
 			why->code = CONVO_E_IO;
 	}
 	if (err)
@@ -268,7 +275,7 @@ int cv_pool_run(struct store_pool *pool, const struct store_call *call, bool rep
 		run.unknown = run.unknown || fate == POOL_LOST;
 		if (rc < 0)
 			pool_suspect(pool);
-	} while (rc == CONVO_E_IO && (repeat || fate == POOL_UNSENT) && pool_pause(&run));
+	} while (pool_broken(rc) && (repeat || fate == POOL_UNSENT) && pool_pause(&run));
 	pool_release(pool, run.conn);
 	return rc < 0 ? pool_fail(&run, &why, err) : rc;
 }

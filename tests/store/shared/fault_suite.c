@@ -183,7 +183,7 @@ static void must_be_in_time(int64_t begin_us)
 /* A failure of the network is IO or TIMEOUT. */
 static void must_be_network(int rc, const struct convo_err *err)
 {
-	if (rc != CONVO_E_IO && rc != CONVO_E_TIMEOUT)
+	if (rc != CONVO_E_IO && rc != CONVO_E_TIMEOUT && rc != CONVO_E_GONE)
 		must_not_reach("%s: %s", convo_code_name(rc), err->text);
 }
 

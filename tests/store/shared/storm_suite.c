@@ -62,7 +62,7 @@ static void storm_append(struct storm *storm)
 	convo_uuid_make(id);
 	do {
 		rc = convo_store_append(storm->store, &key, NULL, &event, 1, &seq, NULL, &err);
-		if (rc < 0 && rc != CONVO_E_IO && rc != CONVO_E_TIMEOUT)
+		if (rc < 0 && rc != CONVO_E_IO && rc != CONVO_E_TIMEOUT && rc != CONVO_E_GONE)
 			must_not_reach("%s: %s", convo_code_name(rc), err.text);
 	} while (rc < 0);
 	at = storm->count++;
