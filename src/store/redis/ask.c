@@ -9,13 +9,10 @@
 #include <store/redis/store.h>
 
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
-#include <base/alloc.h>
 #include <base/clock.h>
-#include <base/fail.h>
 
 #define HEAD_ROOM 96 /* "*<n> $7 EVALSHA $40 <sha1>" with its line ends, or less */
 #define PAUSE_US 1000
@@ -24,14 +21,14 @@
 
 /* ---- requests --------------------------------------------------------------------------- */
 
-void cv_ask_begin(struct redis_ask *ask, int script, size_t keys)
+void cv_ask_begin(struct redis_ask *ask, enum redis_script_id script, size_t keys)
 {
-	ask->script = script;
+	ask->script = script < REDIS_SCRIPTS ? &cv_redis_scripts[script] : NULL;
 	if (cv_buf_room(&ask->bytes, HEAD_ROOM))
 		ask->bytes.len = HEAD_ROOM;
 	else
 		ask->broken = true;
-	if (script != REDIS_SCRIPTS) {
+	if (ask->script) {
 		ask->args = 2; /* EVALSHA and the digest, which the head has */
 		cv_ask_add_int(ask, (int64_t)keys);
 	}
@@ -80,26 +77,30 @@ void cv_ask_clear(struct redis_ask *ask)
 }
 
 /* Put the head in front of the arguments. */
-void cv_ask_close(const struct redis_store *redis, struct redis_ask *ask)
+static void ask_close(const struct redis_store *redis, struct redis_ask *ask)
 {
 	char head[HEAD_ROOM];
 	int len;
 
-	if (ask->script == REDIS_SCRIPTS)
-		len = snprintf(head, sizeof(head), "*%zu\r\n", ask->args);
-	else
+	if (ask->script)
 		len = snprintf(head, sizeof(head), "*%zu\r\n$7\r\nEVALSHA\r\n$40\r\n%s\r\n",
-			       ask->args, redis->sha1[ask->script]);
+			       ask->args, redis->sha1[ask->script - cv_redis_scripts]);
+	else
+		len = snprintf(head, sizeof(head), "*%zu\r\n", ask->args);
 	ask->head = HEAD_ROOM - (size_t)len;
 	memcpy(ask->bytes.data + ask->head, head, (size_t)len);
 }
 
 /* ---- what the server says ---------------------------------------------------------------- */
 
+/* What more there is to say of an error than its meaning. */
+enum error_more { MORE_NOTHING, MORE_USER, MORE_COMMAND };
+
 /* An error and what it means. Its own text is passed on only where it cannot hold ours. */
 struct server_error {
 	const char *word;
 	int code;
+	enum error_more more;
 	const char *text;
 };
 
@@ -107,28 +108,46 @@ struct server_error {
 static const char *const errors_that_pass[] = {"LOADING", "BUSY", "TRYAGAIN", "MASTERDOWN",
 					       "CLUSTERDOWN"};
 
+#define NO_PASSWORD "it has no password, but one was given"
+#define NO_RIGHT "the user may not use this key or command"
+#define NO_COMMAND "it does not know a command, renamed or newer than it is (version 5 is needed)"
+#define DAMAGED "the database is damaged: a key does not hold what convo stored"
+
 static const struct server_error errors[] = {
-	{"NOAUTH", CONVO_E_DENIED, "it wants a password"},
-	{"WRONGPASS", CONVO_E_DENIED, "wrong user or password"},
-	{"invalid password", CONVO_E_DENIED, "wrong user or password"},
-	{"without any password configured", CONVO_E_DENIED,
-	 "it has no password, but one was given"},
-	{"no password is set", CONVO_E_DENIED, "it has no password, but one was given"},
-	{"NOPERM", CONVO_E_DENIED, "the user may not use this key or command (NOPERM)"},
-	{"ACL failure", CONVO_E_DENIED, "the user may not use this key or command (ACL)"},
-	{"can't run this command", CONVO_E_DENIED, "the user may not use a command (ACL)"},
-	{"for 'auth' command", CONVO_E_DENIED, "it knows no users; version 6 does"},
-	{"DENIED", CONVO_E_DENIED, "it runs in protected mode"},
-	{"READONLY", CONVO_E_IO, "it is a read-only replica"},
-	{"MISCONF", CONVO_E_IO, "it cannot save to its disk and refuses writes (MISCONF)"},
-	{"OOM", CONVO_E_IO, "it is out of memory (maxmemory)"},
-	{"NOREPLICAS", CONVO_E_IO, "it has too few replicas and refuses writes"},
-	{"max number of clients", CONVO_E_IO, "it has too many clients"},
-	{"WRONGTYPE", CONVO_E_VERSION, "a key is not what convo made of it (WRONGTYPE)"},
-	{"MOVED", CONVO_E_UNSUPPORTED, "it is a node of a cluster"},
-	{"CROSSSLOT", CONVO_E_UNSUPPORTED, "it is a node of a cluster"},
-	{"DB index", CONVO_E_INVALID, "it has no database of that number"},
-	{"unknown command", CONVO_E_UNSUPPORTED, "it lacks a command; version 5 is needed"},
+	{"NOAUTH", CONVO_E_DENIED, MORE_USER, "it wants a password"},
+	{"WRONGPASS", CONVO_E_DENIED, MORE_USER, "wrong user or password"},
+	{"invalid password", CONVO_E_DENIED, MORE_USER, "wrong user or password"},
+	{"without any password configured", CONVO_E_DENIED, MORE_NOTHING, NO_PASSWORD},
+	{"no password is set", CONVO_E_DENIED, MORE_NOTHING, NO_PASSWORD},
+	{"NOPERM", CONVO_E_DENIED, MORE_COMMAND, NO_RIGHT},
+	{"ACL failure", CONVO_E_DENIED, MORE_COMMAND, NO_RIGHT},
+	{"can't run this command", CONVO_E_DENIED, MORE_COMMAND, NO_RIGHT},
+	{"can't access", CONVO_E_DENIED, MORE_COMMAND, NO_RIGHT},
+	{"for 'auth' command", CONVO_E_DENIED, MORE_NOTHING, "it knows no users; version 6 does"},
+	{"DENIED", CONVO_E_DENIED, MORE_NOTHING, "it runs in protected mode"},
+	{"READONLY", CONVO_E_READONLY, MORE_NOTHING, "it is a read-only replica"},
+	{"MISCONF", CONVO_E_IO, MORE_NOTHING,
+	 "it cannot save to its disk and refuses writes (MISCONF)"},
+	{"OOM", CONVO_E_FULL, MORE_NOTHING,
+	 "it is out of memory: maxmemory is reached; purge what is deleted, or raise it"},
+	{"NOREPLICAS", CONVO_E_IO, MORE_NOTHING, "it has too few replicas and refuses writes"},
+	{"max number of clients", CONVO_E_IO, MORE_NOTHING, "it has too many clients"},
+	{"WRONGTYPE", CONVO_E_VERSION, MORE_NOTHING,
+	 "a key is not what convo made of it (WRONGTYPE)"},
+	{"MOVED", CONVO_E_UNSUPPORTED, MORE_NOTHING, "it is a node of a cluster"},
+	{"CROSSSLOT", CONVO_E_UNSUPPORTED, MORE_NOTHING, "it is a node of a cluster"},
+	{"DB index", CONVO_E_INVALID, MORE_NOTHING, "it has no database of that number"},
+	{"unknown command", CONVO_E_UNSUPPORTED, MORE_COMMAND, NO_COMMAND},
+	{"Unknown Redis command", CONVO_E_UNSUPPORTED, MORE_COMMAND, NO_COMMAND},
+	/* What scripts stumble over: the first is their own word for it. */
+	{"DAMAGED", CONVO_E_IO, MORE_NOTHING, DAMAGED},
+	{": attempt to ", CONVO_E_IO, MORE_NOTHING, DAMAGED},
+	{": bad argument ", CONVO_E_IO, MORE_NOTHING, DAMAGED},
+	{"not an integer", CONVO_E_IO, MORE_NOTHING, DAMAGED},
+	{"not a valid float", CONVO_E_IO, MORE_NOTHING, DAMAGED},
+	{"not a float", CONVO_E_IO, MORE_NOTHING, DAMAGED},
+	{"invalid expire", CONVO_E_IO, MORE_NOTHING, DAMAGED},
+	{"arguments must be strings or integers", CONVO_E_IO, MORE_NOTHING, DAMAGED},
 };
 
 bool cv_ask_error_is(const struct redis_value *value, const char *word)
@@ -147,22 +166,57 @@ const char *cv_ask_error_passes(const struct redis_value *value)
 	return NULL;
 }
 
-int cv_ask_fail(const struct redis_store *redis, const struct redis_value *value,
-		struct convo_err *err)
+/* The command that an error names itself, between quotes: unknown command `EVAL`, with ... */
+static size_t error_command(const char *error, const char **command)
 {
+	const char *at = strstr(error, "unknown command ");
+
+	if (!at || !strchr("`'", at[16]) || !at[16])
+		return 0;
+	*command = at + 17;
+	return strcspn(*command, "`'");
+}
+
+/* What is known no better is passed on, as one line. */
+static int error_unknown(const struct redis_store *redis, const char *error, struct convo_err *err)
+{
+	char line[sizeof(err->text)];
 	size_t i;
 
-	for (i = 0; i < sizeof(errors) / sizeof(errors[0]); i++) {
-		if (strstr(value->data, errors[i].word))
-			return cv_fail(err, errors[i].code, "%s: %s", redis->name, errors[i].text);
+	snprintf(line, sizeof(line), "%s", error);
+	for (i = 0; line[i]; i++) {
+		if (line[i] == '\n' || line[i] == '\r')
+			line[i] = ' ';
 	}
-	return cv_fail(err, CONVO_E_IO, "%s: %.100s", redis->name, value->data);
+	return cv_fail(err, CONVO_E_IO, "%s: %s", redis->name, line);
+}
+
+int cv_ask_refused(const struct redis_store *redis, const char *error, const char *command,
+		   struct convo_err *err)
+{
+	const struct server_error *known = errors, *end = errors + sizeof(errors) / sizeof(*errors);
+	size_t len = command ? strlen(command) : 0;
+
+	while (known < end && !strstr(error, known->word))
+		known++;
+	if (known == end)
+		return error_unknown(redis, error, err);
+	if (known->more == MORE_USER)
+		return cv_fail(
+			err, known->code,
+			"%s: %s (user '%.60s'; the URL says both, redis://user:password@host)",
+			redis->name, known->text, redis->user ? redis->user : "default");
+	if (known->more == MORE_COMMAND && !len)
+		len = error_command(error, &command);
+	if (known->more == MORE_COMMAND && len)
+		return cv_fail(err, known->code, "%s: %s: %.*s", redis->name, known->text,
+			       len > 40 ? 40 : (int)len, command);
+	return cv_fail(err, known->code, "%s: %s", redis->name, known->text);
 }
 
 int cv_redis_damaged(const struct redis_store *redis, struct convo_err *err)
 {
-	return cv_fail(err, CONVO_E_VERSION, "%s: what is stored is not as convo stores it",
-		       redis->name);
+	return cv_fail(err, CONVO_E_IO, "%s: " DAMAGED, redis->name);
 }
 
 /* ---- batches ----------------------------------------------------------------------------- */
@@ -171,7 +225,9 @@ struct redis_batch {
 	struct redis_store *redis;
 	struct redis_ask **ask;
 	size_t count;
+	struct redis_until until; /* ends it for all */
 	struct cv_buf out;
+	bool read_only; /* the server has told that it takes no writes */
 };
 
 static void ask_finish(struct redis_ask *ask, int rc)
@@ -180,29 +236,21 @@ static void ask_finish(struct redis_ask *ask, int rc)
 	ask->job.rc = rc;
 }
 
-static size_t batch_pending(const struct redis_batch *batch)
-{
-	size_t pending = 0, i;
-
-	for (i = 0; i < batch->count; i++)
-		pending += !batch->ask[i]->done;
-	return pending;
-}
-
 /* Add an ask with the source of its script in the place of the digest. */
 static int batch_add_source(struct redis_batch *batch, const struct redis_ask *ask)
 {
-	const struct redis_script *script = &cv_redis_scripts[ask->script];
+	const struct redis_script *script = ask->script;
 	int rc = cv_buf_addf(&batch->out, "*%zu\r\n$4\r\nEVAL\r\n$%zu\r\n", ask->args, script->len);
 
-	if (rc >= 0)
-		rc = cv_buf_add(&batch->out, script->source, script->len);
-	if (rc >= 0)
-		rc = cv_buf_add(&batch->out, "\r\n", 2);
-	if (rc >= 0)
-		rc = cv_buf_add(&batch->out, ask->bytes.data + HEAD_ROOM,
-				ask->bytes.len - HEAD_ROOM);
-	return rc;
+	if (rc < 0)
+		return rc;
+	rc = cv_buf_add(&batch->out, script->source, script->len);
+	if (rc < 0)
+		return rc;
+	rc = cv_buf_add(&batch->out, "\r\n", 2);
+	if (rc < 0)
+		return rc;
+	return cv_buf_add(&batch->out, ask->bytes.data + HEAD_ROOM, ask->bytes.len - HEAD_ROOM);
 }
 
 /* Put all that is pending into one piece. A lone request is one already. */
@@ -210,7 +258,7 @@ static int batch_gather(struct redis_batch *batch, struct cv_text *out, struct c
 {
 	struct redis_ask *ask = batch->ask[0];
 	size_t i;
-	int rc = 0;
+	int rc;
 
 	if (batch->count == 1 && !ask->with_source) {
 		out->data = ask->bytes.data + ask->head;
@@ -218,7 +266,7 @@ static int batch_gather(struct redis_batch *batch, struct cv_text *out, struct c
 		return 0;
 	}
 	cv_buf_reset(&batch->out);
-	for (i = 0; rc >= 0 && i < batch->count; i++) {
+	for (i = 0; i < batch->count; i++) {
 		ask = batch->ask[i];
 		if (ask->done)
 			continue;
@@ -227,77 +275,60 @@ static int batch_gather(struct redis_batch *batch, struct cv_text *out, struct c
 		else
 			rc = cv_buf_add(&batch->out, ask->bytes.data + ask->head,
 					ask->bytes.len - ask->head);
+		if (rc < 0)
+			return cv_buf_fail(err, rc);
 		ask->end = batch->out.len;
 	}
 	*out = (struct cv_text){batch->out.data, batch->out.len};
-	return rc < 0 ? cv_buf_fail(err, rc) : 0;
+	return 0;
 }
 
-static int batch_send(struct redis_batch *batch, struct redis_conn *conn, int64_t deadline_us,
-		      struct convo_err *err)
+static int batch_send(struct redis_batch *batch, struct redis_conn *conn, struct convo_err *err)
 {
-	struct cv_text out;
+	struct cv_text out = {0};
 	size_t sent = 0, i;
 	int rc = batch_gather(batch, &out, err);
 
 	if (rc >= 0)
-		rc = cv_redis_write(conn, out.data, out.len, deadline_us, &sent, err);
+		rc = cv_redis_write(conn, out.data, out.len, &batch->until, &sent, err);
 	/* The server does nothing with a part of a request. */
 	for (i = 0; i < batch->count; i++)
 		batch->ask[i]->sent = !batch->ask[i]->done && sent && batch->ask[i]->end <= sent;
 	return rc;
 }
 
-static int ask_take(const struct redis_store *redis, struct redis_ask *ask,
-		    const struct redis_value *value)
+/* An answer has come: it ends the ask, or tells how to ask again. */
+static void batch_take(struct redis_batch *batch, struct redis_ask *ask,
+		       const struct redis_value *value)
 {
-	bool list = value->kind == REDIS_VALUE_ARRAY && value->len > 0 &&
-		    value->item[0].kind == REDIS_VALUE_INTEGER;
+	const struct redis_store *redis = batch->redis;
+	struct convo_err *err = &ask->job.err;
 
-	if (value->kind == REDIS_VALUE_ERROR)
-		return cv_ask_fail(redis, value, &ask->job.err);
-	if (ask->script != REDIS_SCRIPTS && !list)
-		return cv_fail(&ask->job.err, CONVO_E_IO, "%s: an unexpected answer", redis->name);
-	return ask->answer(ask, value, &ask->job.err);
-}
-
-static void ask_receive(const struct redis_store *redis, struct redis_ask *ask,
-			const struct redis_value *value)
-{
 	ask->sent = false;
 	ask->waits = NULL;
-	if (value->kind == REDIS_VALUE_ERROR && cv_ask_error_is(value, "NOSCRIPT") &&
-	    !ask->with_source) {
-		ask->with_source = true;
+	if (value->kind == REDIS_VALUE_ERROR) {
+		ask->waits = cv_ask_error_passes(value);
+		if (ask->waits)
+			return;
+		if (ask->script && !ask->with_source && cv_ask_error_is(value, "NOSCRIPT")) {
+			ask->with_source = true;
+			return;
+		}
+		ask_finish(ask, ask->optional ? 0 : cv_ask_refused(redis, value->data, NULL, err));
+		batch->read_only = batch->read_only || ask->job.rc == CONVO_E_READONLY;
 		return;
 	}
-	if (value->kind == REDIS_VALUE_ERROR)
-		ask->waits = cv_ask_error_passes(value);
-	if (!ask->waits)
-		ask_finish(ask, ask_take(redis, ask, value));
-}
-
-static int batch_receive(struct redis_batch *batch, struct redis_conn *conn, int64_t deadline_us,
-			 struct convo_err *err)
-{
-	const struct redis_value *value;
-	size_t i;
-	int rc = 0;
-
-	for (i = 0; rc >= 0 && i < batch->count; i++) {
-		if (!batch->ask[i]->sent)
-			continue;
-		rc = cv_redis_read(conn, deadline_us, &value, err);
-		if (rc >= 0)
-			ask_receive(batch->redis, batch->ask[i], value);
-	}
-	return rc;
+	if (ask->script && (value->kind != REDIS_VALUE_ARRAY || !value->len ||
+			    value->item[0].kind != REDIS_VALUE_INTEGER))
+		ask_finish(ask, cv_fail(err, CONVO_E_IO, "%s: an unexpected answer", redis->name));
+	else
+		ask_finish(ask, ask->answer(ask, value, err));
 }
 
 /* If an ask has to wait for the server, sleep; at the deadline, give those up that had to. */
-static void batch_pause(struct redis_batch *batch, int64_t *pause_us, int64_t deadline_us)
+static void batch_pause(struct redis_batch *batch, int64_t *pause_us)
 {
-	bool late = cv_clock_mono_us() + *pause_us >= deadline_us, waits = false;
+	bool late = cv_clock_mono_us() + *pause_us >= batch->until.deadline_us, waits = false;
 	struct timespec ts = {0, (long)*pause_us * 1000};
 	size_t i;
 
@@ -318,52 +349,81 @@ static void batch_pause(struct redis_batch *batch, int64_t *pause_us, int64_t de
 	*pause_us = *pause_us * 2 > PAUSE_MAX_US ? PAUSE_MAX_US : *pause_us * 2;
 }
 
-/* The connection is lost. What must not run twice ends here, the rest is for the next one. */
+/* The connection is lost. What must not run twice ends here, and what was canceled; the rest is for
+ * the next one. */
 static int batch_lost(struct redis_batch *batch, int rc, enum pool_fate *fate,
 		      struct convo_err *err)
 {
+	int pending = 0;
 	size_t i;
 
 	*fate = POOL_UNSENT;
 	for (i = 0; i < batch->count; i++) {
 		struct redis_ask *ask = batch->ask[i];
+		bool canceled = rc == CONVO_E_CANCELED && convo_cancel_requested(ask->cancel);
 
-		if (ask->done || !ask->sent)
-			continue;
-		*fate = POOL_LOST;
-		ask->sent = false;
-		ask->unknown = true;
-		if (!ask->repeat)
-			ask_finish(ask, cv_fail_maybe(&ask->job.err,
-						      rc == CONVO_E_TIMEOUT ? rc : CONVO_E_IO, "%s",
-						      err->text));
+		if (!ask->done && ask->sent) {
+			*fate = POOL_LOST;
+			ask->sent = false;
+			ask->unknown = true;
+			if (!ask->repeat || canceled)
+				ask_finish(ask, cv_fail_maybe(&ask->job.err,
+							      canceled || rc != CONVO_E_CANCELED
+								      ? rc
+								      : CONVO_E_IO,
+							      "%s", err->text));
+		}
+		pending += !ask->done;
 	}
-	return batch_pending(batch) ? rc : 0;
+	return pending ? rc : 0;
 }
 
-static int batch_op(struct convo_store *store, void *conn, const struct store_call *call, void *ctx,
-		    enum pool_fate *fate, struct convo_err *err)
+/* Ask for all that is not done, until all is; on one connection. */
+static int batch_op(struct convo_store *store, void *ctx_conn, const struct store_call *call,
+		    void *ctx, enum pool_fate *fate, struct convo_err *err)
 {
 	struct redis_batch *batch = ctx;
+	struct redis_conn *conn = ctx_conn;
 	int64_t pause_us = PAUSE_US;
+	const struct redis_value *value;
+	bool pending;
+	size_t i;
 	int rc;
 
 	(void)store;
-	while (batch_pending(batch)) {
-		rc = batch_send(batch, conn, call->deadline_us, err);
-		if (rc >= 0)
-			rc = batch_receive(batch, conn, call->deadline_us, err);
+	(void)call;
+	do {
+		rc = batch_send(batch, conn, err);
 		if (rc < 0)
 			return batch_lost(batch, rc, fate, err);
-		batch_pause(batch, &pause_us, call->deadline_us);
+		pending = false;
+		for (i = 0; i < batch->count; i++) {
+			if (!batch->ask[i]->sent)
+				continue;
+			rc = cv_redis_read(conn, &batch->until, &value, err);
+			if (rc < 0)
+				return batch_lost(batch, rc, fate, err);
+			batch_take(batch, batch->ask[i], value);
+			pending = pending || !batch->ask[i]->done;
+		}
+		if (pending)
+			batch_pause(batch, &pause_us);
+		for (i = 0, pending = false; i < batch->count && !pending; i++)
+			pending = !batch->ask[i]->done;
+	} while (pending);
+	/* It may have been the master until now; who takes its place is at the other end of a new
+	 * connection. */
+	if (batch->read_only) {
+		*fate = POOL_UNSENT;
+		return cv_redis_fail(&batch->redis->place, CONVO_E_READONLY, "read-only", err);
 	}
 	return 0;
 }
 
-/* Run a batch until its first deadline. What is not done then has failed, for now. */
-static void batch_run(struct redis_batch *batch, int64_t deadline_us)
+/* Run a batch. What is not done when it ends has failed, for now. */
+static int batch_run(struct redis_batch *batch)
 {
-	struct store_call call = {.deadline_us = deadline_us};
+	const struct store_call call = {.deadline_us = batch->until.deadline_us};
 	struct convo_err why = {0};
 	int rc = cv_pool_run(batch->redis->pool, &call, true, batch_op, batch, &why);
 	size_t i;
@@ -377,67 +437,120 @@ static void batch_run(struct redis_batch *batch, int64_t deadline_us)
 		ask->job.err = why;
 		ask->job.err.maybe = ask->unknown;
 	}
+	cv_buf_clear(&batch->out);
+	return rc;
 }
 
-static void ask_prepare(struct redis_store *redis, struct redis_ask *ask,
-			const struct store_call *call)
+static int ask_prepare(struct redis_store *redis, struct redis_ask *ask,
+		       const struct store_call *call, struct convo_err *err)
 {
+	if (ask->broken)
+		return cv_fail_nomem(err);
 	ask->job.deadline_us = call->deadline_us;
 	ask->job.weight = ask->bytes.len;
-	cv_ask_close(redis, ask);
+	ask->cancel = call->cancel;
+	ask_close(redis, ask);
+	return 0;
+}
+
+/* What became of an ask. A server that refuses to do it again does not tell whether it has done it
+ * the first time, when its answer was lost (A8). */
+static int ask_outcome(const struct redis_ask *ask, struct convo_err *err)
+{
+	struct convo_err why = ask->job.err;
+
+	if (ask->job.rc == 0)
+		return 0;
+	why.code = ask->job.rc;
+	if (ask->unknown) {
+		switch (why.code) {
+		case CONVO_E_NOMEM:
+		case CONVO_E_VERSION:
+		case CONVO_E_DENIED:
+		case CONVO_E_UNSUPPORTED:
+		case CONVO_E_FULL:
+		case CONVO_E_READONLY:
+			why.code = CONVO_E_IO;
+			/* fallthrough */
+		case CONVO_E_TIMEOUT:
+		case CONVO_E_IO:
+		case CONVO_E_GONE:
+		case CONVO_E_CANCELED:
+			why.maybe = true;
+		}
+	}
+	if (err)
+		*err = why;
+	return why.code;
 }
 
 int cv_ask_run(struct redis_store *redis, const struct store_call *call, struct redis_ask *ask,
 	       struct convo_err *err)
 {
 	struct redis_batch batch = {.redis = redis, .ask = &ask, .count = 1};
+	int rc = ask_prepare(redis, ask, call, err);
 
-	if (ask->broken)
-		return cv_fail_nomem(err);
-	ask_prepare(redis, ask, call);
-	batch_run(&batch, call->deadline_us);
-	cv_buf_clear(&batch.out);
-	if (ask->job.rc < 0 && err)
-		*err = ask->job.err;
-	return ask->job.rc;
+	if (rc < 0)
+		return rc;
+	batch.until = (struct redis_until){call->deadline_us, &call->cancel, call->cancel ? 1 : 0};
+	batch_run(&batch);
+	return ask_outcome(ask, err);
 }
 
-/* A round of the group ends with the first deadline of its calls, so that none is held up by those
- * that have more time: they queue again. */
+/* A round of the group ends with the first deadline of its calls, or when one is canceled, so that
+ * none is held up by those that have more time: they queue again. */
 void cv_ask_round(void *ctx, struct group_job **jobs, size_t count)
 {
 	struct redis_ask *ask[REDIS_GROUP_JOBS];
+	const convo_cancel *cancel[REDIS_GROUP_JOBS];
 	struct redis_batch batch = {.redis = ctx, .ask = ask, .count = count};
-	int64_t deadline_us = jobs[0]->deadline_us;
 	size_t i;
+	bool early;
 
+	batch.until = (struct redis_until){jobs[0]->deadline_us, cancel, 0};
 	for (i = 0; i < count; i++) {
 		ask[i] = (struct redis_ask *)jobs[i];
-		if (jobs[i]->deadline_us < deadline_us)
-			deadline_us = jobs[i]->deadline_us;
+		if (jobs[i]->deadline_us < batch.until.deadline_us)
+			batch.until.deadline_us = jobs[i]->deadline_us;
+		if (ask[i]->cancel)
+			cancel[batch.until.cancels++] = ask[i]->cancel;
 	}
-	batch_run(&batch, deadline_us);
+	early = batch_run(&batch) == CONVO_E_CANCELED ||
+		cv_clock_mono_us() + LATE_US >= batch.until.deadline_us;
 	for (i = 0; i < count; i++)
-		ask[i]->again = !ask[i]->done && cv_clock_mono_us() + LATE_US >= deadline_us;
-	cv_buf_clear(&batch.out);
+		ask[i]->again = !ask[i]->done && early;
 }
 
 int cv_ask_run_grouped(struct redis_store *redis, const struct store_call *call,
 		       struct redis_ask *ask, struct convo_err *err)
 {
-	struct convo_err why = {0};
+	int rc = ask_prepare(redis, ask, call, err);
+
+	if (rc < 0)
+		return rc;
+	do {
+		ask->again = false;
+		(void)cv_group_run(redis->group, &ask->job, NULL);
+	} while (ask->again && cv_clock_mono_us() < call->deadline_us &&
+		 !convo_cancel_requested(call->cancel));
+	return ask_outcome(ask, err);
+}
+
+/* ---- a step below ----------------------------------------------------------------------- */
+
+int cv_ask_now(struct redis_store *redis, struct redis_conn *conn, struct redis_ask *ask,
+	       const struct redis_until *until, const struct redis_value **answer,
+	       struct convo_err *err)
+{
+	size_t sent = 0;
 	int rc;
 
 	if (ask->broken)
 		return cv_fail_nomem(err);
-	ask_prepare(redis, ask, call);
-	do {
-		ask->again = false;
-		rc = cv_group_run(redis->group, &ask->job, &why);
-	} while (ask->again && cv_clock_mono_us() < call->deadline_us);
-	if (rc == CONVO_E_TIMEOUT || rc == CONVO_E_IO)
-		why.maybe = why.maybe || ask->unknown;
-	if (rc < 0 && err)
-		*err = why;
-	return rc;
+	ask_close(redis, ask);
+	rc = cv_redis_write(conn, ask->bytes.data + ask->head, ask->bytes.len - ask->head, until,
+			    &sent, err);
+	if (rc < 0)
+		return rc;
+	return cv_redis_read(conn, until, answer, err);
 }

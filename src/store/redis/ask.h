@@ -1,6 +1,6 @@
 /*
- * Asking a Redis server: from arguments to an answer, with scripts that the server may forget, errors
- * it may report and connections it may lose. It knows no sessions.
+ * Asking a Redis server: from arguments to an answer, with scripts that the server may forget,
+ * errors it may report and connections it may lose. It knows no sessions.
  */
 #ifndef STORE_REDIS_ASK_H
 #define STORE_REDIS_ASK_H
@@ -14,6 +14,7 @@ enum redis_script_id {
 	REDIS_SCRIPT_CREATE,
 	REDIS_SCRIPT_APPEND,
 	REDIS_SCRIPT_LOAD,
+	REDIS_SCRIPT_FETCH,
 	REDIS_SCRIPT_RENAME,
 	REDIS_SCRIPT_LIST,
 	REDIS_SCRIPT_DELETE,
@@ -46,25 +47,27 @@ typedef int (*redis_answer)(struct redis_ask *ask, const struct redis_value *ans
 /** A command or the call of a script. All-zero but for what begin() and the caller set. */
 struct redis_ask {
 	struct group_job job; /* first: what queues it with others */
-	redis_answer answer;  /* set by the caller, like ctx and repeat */
+	redis_answer answer;  /* set by the caller, like what follows */
 	void *ctx;
-	bool repeat; /* doing it twice is like doing it once */
+	bool repeat;   /* doing it twice is like doing it once */
+	bool optional; /* that the server does not do it is a success too */
 
-	int script; /* REDIS_SCRIPTS for a command */
+	const struct redis_script *script; /* NULL for a command */
 	struct cv_buf bytes;
 	size_t args;
-	bool broken;       /* memory was out */
-	size_t head;       /* where in bytes the request begins */
-	size_t end;        /* where in what is being sent it ends */
-	bool sent, done;   /* on this connection; for good */
-	bool unknown;      /* was sent on a connection that was lost */
-	bool with_source;  /* the server does not know the script */
-	bool again;        /* the round ended early for this one */
-	const char *waits; /* why the server would not do it yet */
+	bool broken;                /* memory was out */
+	size_t head;                /* where in bytes the request begins */
+	size_t end;                 /* where in what is being sent it ends */
+	bool sent, done;            /* on this connection; for good */
+	bool unknown;               /* was sent on a connection that was lost */
+	bool with_source;           /* the server does not know the script */
+	bool again;                 /* the round ended early for this one */
+	const char *waits;          /* why the server would not do it yet */
+	const convo_cancel *cancel; /* NULL: nothing ends it early */
 };
 
-/** Begin a command, whose name is the first argument, for REDIS_SCRIPTS; else call a script. */
-void cv_ask_begin(struct redis_ask *ask, int script, size_t keys);
+/** Begin the call of a script; or for REDIS_SCRIPTS a command, whose name is its first argument. */
+void cv_ask_begin(struct redis_ask *ask, enum redis_script_id script, size_t keys);
 
 /** Add an argument. That memory is out shows when the ask is run. */
 void cv_ask_add(struct redis_ask *ask, const void *data, size_t len);
@@ -89,17 +92,22 @@ int cv_ask_run_grouped(struct redis_store *redis, const struct store_call *call,
 /** A round of the store's group: the asks that have gathered, in one go. */
 void cv_ask_round(void *ctx, struct group_job **jobs, size_t count);
 
-/** Fail with what an error of the server means. */
-int cv_ask_fail(const struct redis_store *redis, const struct redis_value *error,
-		struct convo_err *err);
+/* ---- a step below ----------------------------------------------------------------------- */
+
+/** Ask for a command on a connection that is not in the pool yet; an error is an answer. */
+int cv_ask_now(struct redis_store *redis, struct redis_conn *conn, struct redis_ask *ask,
+	       const struct redis_until *until, const struct redis_value **answer,
+	       struct convo_err *err);
+
+/** Fail with what an error of the server means; `command` is the one it is about, NULL if it says
+ * that itself. */
+int cv_ask_refused(const struct redis_store *redis, const char *error, const char *command,
+		   struct convo_err *err);
 
 /** Whether an error begins with a word. */
 bool cv_ask_error_is(const struct redis_value *value, const char *word);
 
 /** Why the server will not do it yet, or NULL for an error that stays. */
 const char *cv_ask_error_passes(const struct redis_value *value);
-
-/** Put the head in front of the arguments; run() does it by itself. */
-void cv_ask_close(const struct redis_store *redis, struct redis_ask *ask);
 
 #endif

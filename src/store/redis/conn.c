@@ -17,13 +17,14 @@
 
 #define READ_SIZE 65536
 #define MAX_REPLY (256u << 20) /* bytes; the scripts answer with far less */
-#define MAX_ITEMS (8 << 20)    /* of one array */
+#define MAX_ITEMS (8 << 20)    /* of all arrays of a reply together */
 
 struct redis_conn {
 	struct redis_socket sock;
 	redisReader *reader;
 	struct cv_arena values; /* of the last reply */
 	size_t received;        /* bytes of the reply that is being read */
+	size_t items;           /* of its arrays, as they say themselves */
 	char chunk[READ_SIZE];
 };
 
@@ -60,8 +61,13 @@ static void *value_new_array_of(const redisReadTask *task, size_t count)
 	struct redis_value *value = value_new(task, REDIS_VALUE_ARRAY);
 	struct redis_conn *conn = task->privdata;
 
-	if (!value || count > MAX_ITEMS)
+	if (!value)
 		return NULL;
+	if (count > MAX_ITEMS - conn->items) {
+		conn->items = MAX_ITEMS + 1; /* for who tells it */
+		return NULL;
+	}
+	conn->items += count;
 	value->item = cv_arena_alloc(&conn->values, count * sizeof(*value->item));
 	value->len = count;
 	return value->item ? value : NULL;
@@ -99,18 +105,39 @@ static void value_free(void *value)
 	(void)value;
 }
 
+#if HIREDIS_MAJOR > 0
+/* What we never asked to be spoken to with; without these the reader would make up pointers. */
+static void *value_new_double(const redisReadTask *task, double number, char *data, size_t len)
+{
+	(void)number;
+	(void)data;
+	(void)len;
+	return value_new(task, REDIS_VALUE_NIL);
+}
+
+static void *value_new_bool(const redisReadTask *task, int boolean)
+{
+	(void)boolean;
+	return value_new(task, REDIS_VALUE_NIL);
+}
+#endif
+
 static redisReplyObjectFunctions value_functions = {
 	.createString = value_new_string,
 	.createArray = value_new_array,
 	.createInteger = value_new_integer,
 	.createNil = value_new_nil,
+#if HIREDIS_MAJOR > 0
+	.createDouble = value_new_double,
+	.createBool = value_new_bool,
+#endif
 	.freeObject = value_free,
 };
 
 /* ---- the connection --------------------------------------------------------------------- */
 
-int cv_redis_connect(struct redis_conn **out, const struct redis_place *place, int64_t deadline_us,
-		     struct convo_err *err)
+int cv_redis_connect(struct redis_conn **out, const struct redis_place *place,
+		     const struct redis_until *until, struct convo_err *err)
 {
 	struct redis_conn *conn = malloc(sizeof(*conn));
 	int rc;
@@ -124,11 +151,11 @@ int cv_redis_connect(struct redis_conn **out, const struct redis_place *place, i
 		goto out;
 	}
 	conn->reader->privdata = conn;
-	rc = cv_redis_socket_open(&conn->sock, deadline_us, err);
+	rc = cv_redis_socket_open(&conn->sock, until, err);
 	if (rc < 0)
 		goto out;
 	if (place->tls)
-		rc = cv_redis_tls_start(&conn->sock, deadline_us, err);
+		rc = cv_redis_tls_start(&conn->sock, until, err);
 out:
 	if (rc < 0)
 		cv_redis_disconnect(conn);
@@ -159,31 +186,29 @@ bool cv_redis_usable(const struct redis_conn *conn)
 }
 
 /* Bytes sent now, 0 when it had to wait, or a negative code. */
-static ssize_t conn_send(struct redis_conn *conn, const char *data, size_t len, int64_t deadline_us,
-			 struct convo_err *err)
+static ssize_t conn_send(struct redis_conn *conn, const char *data, size_t len,
+			 const struct redis_until *until, struct convo_err *err)
 {
 	const char *late = "the server takes nothing more";
 	ssize_t n;
 
 	if (conn->sock.ssl)
-		return cv_redis_tls_send(&conn->sock, data, len, deadline_us, late, err);
+		return cv_redis_tls_send(&conn->sock, data, len, until, late, err);
 	n = send(conn->sock.fd, data, len, MSG_NOSIGNAL);
 	if (n >= 0)
 		return n;
 	if (errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR)
 		return cv_redis_fail_errno(conn->sock.place, errno, err);
-	if (!cv_redis_wait(conn->sock.fd, POLLOUT, deadline_us))
-		return cv_redis_fail_timeout(conn->sock.place, late, err);
-	return 0;
+	return cv_redis_wait(conn->sock.place, conn->sock.fd, POLLOUT, until, late, err);
 }
 
-int cv_redis_write(struct redis_conn *conn, const char *data, size_t len, int64_t deadline_us,
-		   size_t *sent, struct convo_err *err)
+int cv_redis_write(struct redis_conn *conn, const char *data, size_t len,
+		   const struct redis_until *until, size_t *sent, struct convo_err *err)
 {
 	size_t done = 0;
 
 	while (done < len) {
-		ssize_t n = conn_send(conn, data + done, len - done, deadline_us, err);
+		ssize_t n = conn_send(conn, data + done, len - done, until, err);
 
 		if (n < 0)
 			return (int)n;
@@ -194,38 +219,47 @@ int cv_redis_write(struct redis_conn *conn, const char *data, size_t len, int64_
 }
 
 /* Bytes received, 0 when it had to wait, or a negative code. */
-static ssize_t conn_receive(struct redis_conn *conn, int64_t deadline_us, struct convo_err *err)
+static ssize_t conn_receive(struct redis_conn *conn, const struct redis_until *until,
+			    struct convo_err *err)
 {
 	const char *late = "no answer in time";
 	ssize_t n;
+	int rc;
 
 	if (conn->sock.ssl)
-		return cv_redis_tls_receive(&conn->sock, conn->chunk, READ_SIZE, deadline_us, late,
-					    err);
-	if (!cv_redis_wait(conn->sock.fd, POLLIN, deadline_us))
-		return cv_redis_fail_timeout(conn->sock.place, late, err);
+		return cv_redis_tls_receive(&conn->sock, conn->chunk, READ_SIZE, until, late, err);
+	rc = cv_redis_wait(conn->sock.place, conn->sock.fd, POLLIN, until, late, err);
+	if (rc < 0)
+		return rc;
 	n = recv(conn->sock.fd, conn->chunk, READ_SIZE, 0);
 	if (n == 0)
-		return cv_redis_fail(conn->sock.place, "connection closed", err);
+		return cv_redis_fail(conn->sock.place, CONVO_E_GONE, "connection closed", err);
 	if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR))
 		return 0;
 	return n < 0 ? cv_redis_fail_errno(conn->sock.place, errno, err) : n;
 }
 
-static int conn_fail_reader(const struct redis_conn *conn, struct convo_err *err)
+static int conn_fail_large(const struct redis_conn *conn, struct convo_err *err)
 {
-	if (conn->reader->err == REDIS_ERR_OOM)
-		return cv_fail_nomem(err);
-	return cv_redis_fail(conn->sock.place, "this does not answer like Redis", err);
+	return cv_redis_fail(conn->sock.place, CONVO_E_IO, "an answer is too large", err);
 }
 
-int cv_redis_read(struct redis_conn *conn, int64_t deadline_us, const struct redis_value **out,
-		  struct convo_err *err)
+static int conn_fail_reader(const struct redis_conn *conn, struct convo_err *err)
+{
+	if (conn->items > MAX_ITEMS)
+		return conn_fail_large(conn, err);
+	if (conn->reader->err == REDIS_ERR_OOM)
+		return cv_fail_nomem(err);
+	return cv_redis_fail(conn->sock.place, CONVO_E_IO, "this does not answer like Redis", err);
+}
+
+int cv_redis_read(struct redis_conn *conn, const struct redis_until *until,
+		  const struct redis_value **out, struct convo_err *err)
 {
 	void *reply = NULL;
 
 	cv_arena_clear(&conn->values);
-	conn->received = 0;
+	conn->received = conn->items = 0;
 	for (;;) {
 		ssize_t n;
 
@@ -233,12 +267,16 @@ int cv_redis_read(struct redis_conn *conn, int64_t deadline_us, const struct red
 			return conn_fail_reader(conn, err);
 		if (reply)
 			break;
-		n = conn_receive(conn, deadline_us, err);
+		n = conn_receive(conn, until, err);
 		if (n < 0)
 			return (int)n;
 		conn->received += (size_t)n;
 		if (conn->received > MAX_REPLY)
-			return cv_redis_fail(conn->sock.place, "an answer is too large", err);
+			return conn_fail_large(conn, err);
+		/* A server that never stops does not get longer for that. */
+		if (n && cv_clock_mono_us() >= until->deadline_us)
+			return cv_redis_fail(conn->sock.place, CONVO_E_TIMEOUT,
+					     "no end of the answer in time", err);
 		if (redisReaderFeed(conn->reader, conn->chunk, (size_t)n) != REDIS_OK)
 			return conn_fail_reader(conn, err);
 	}

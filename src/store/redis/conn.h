@@ -13,9 +13,9 @@
 
 struct redis_conn;
 
-/** @return 0, CONVO_E_IO, CONVO_E_TIMEOUT, CONVO_E_NOMEM. The place is borrowed for good. */
-int cv_redis_connect(struct redis_conn **out, const struct redis_place *place, int64_t deadline_us,
-		     struct convo_err *err);
+/** @return as cv_redis_socket_open(). The place is borrowed for good. */
+int cv_redis_connect(struct redis_conn **out, const struct redis_place *place,
+		     const struct redis_until *until, struct convo_err *err);
 
 /** Close it in any state, without waiting. NULL is fine. */
 void cv_redis_disconnect(struct redis_conn *conn);
@@ -27,10 +27,10 @@ bool cv_redis_usable(const struct redis_conn *conn);
  * Send bytes.
  *
  * @param sent rises by what has left this process: what comes after cannot have reached the server
- * @return 0, CONVO_E_IO, CONVO_E_TIMEOUT
+ * @return 0, CONVO_E_GONE, CONVO_E_IO, CONVO_E_TIMEOUT, CONVO_E_CANCELED
  */
-int cv_redis_write(struct redis_conn *conn, const char *data, size_t len, int64_t deadline_us,
-		   size_t *sent, struct convo_err *err);
+int cv_redis_write(struct redis_conn *conn, const char *data, size_t len,
+		   const struct redis_until *until, size_t *sent, struct convo_err *err);
 
 enum redis_kind {
 	REDIS_VALUE_NIL,
@@ -53,9 +53,9 @@ struct redis_value {
  * Receive one reply.
  *
  * @param out set to it; valid until the next reply is asked for
- * @return 0, CONVO_E_IO, CONVO_E_TIMEOUT, CONVO_E_NOMEM; the connection is out of step then
+ * @return the same and CONVO_E_NOMEM; the connection is out of step then
  */
-int cv_redis_read(struct redis_conn *conn, int64_t deadline_us, const struct redis_value **out,
-		  struct convo_err *err);
+int cv_redis_read(struct redis_conn *conn, const struct redis_until *until,
+		  const struct redis_value **out, struct convo_err *err);
 
 #endif

@@ -88,10 +88,15 @@ bool cv_event_unpack(struct store_event *event, struct cv_text from)
 	*event = (struct store_event){0};
 	if (from.len < PACKED_HEAD)
 		return false;
-	for (i = 0; i < PACKED_TIME; i++)
+	for (i = 0; i < PACKED_TIME; i++) {
+		if (from.data[i] < '0' || from.data[i] > '9')
+			return false;
 		event->time_ms = event->time_ms * 10 + (from.data[i] - '0');
+	}
 	memcpy(event->id, from.data + PACKED_TIME, UUID_BYTES);
 	event->status = from.data[PACKED_HEAD - 1] - '0';
+	if (event->status < CONVO_COMPLETE || event->status > CONVO_FAILED)
+		return false;
 	from.data += PACKED_HEAD;
 	from.len -= PACKED_HEAD;
 	for (i = 0; i < FIELD_COUNT; i++) {
@@ -101,11 +106,12 @@ bool cv_event_unpack(struct store_event *event, struct cv_text from)
 			return false;
 		if (!len)
 			continue;
-		if (--len > from.len)
+		if (--len > from.len || memchr(from.data, 0, len))
 			return false;
 		event->field[i] = (struct cv_text){from.data, len};
 		from.data += len;
 		from.len -= len;
 	}
-	return event->field[FIELD_MESSAGE].data && event->field[FIELD_ROLE].data;
+	return !from.len && event->field[FIELD_MESSAGE].data && event->field[FIELD_ROLE].data &&
+	       event->field[FIELD_AUTHOR].data;
 }

@@ -11,49 +11,31 @@
 #include <store/redis/tls.h>
 
 #define SCHEMA "1"
-#define GROUP_JOBS REDIS_GROUP_JOBS
 #define GROUP_BYTES (1u << 20)
 #define GROUP_LEADERS 2 /* more gain while the server flushes, and cost while it computes */
 
 /* ---- connecting -------------------------------------------------------------------------- */
 
-static int hello_answer(struct redis_ask *ask, const struct redis_value *answer,
-			struct convo_err *err)
-{
-	(void)ask;
-	(void)answer;
-	(void)err;
-	return 0;
-}
-
 /* One command of the greeting. An answer of some kind is wanted, even where nothing is asked for:
  * a server that wants a password, or has too many clients, says so to the first command. */
 static int hello_ask(struct redis_store *redis, struct redis_conn *conn, struct redis_ask *ask,
-		     int64_t deadline_us, struct convo_err *err)
+		     const struct redis_until *until, bool optional, struct convo_err *err)
 {
 	const struct redis_value *value;
-	size_t sent = 0;
-	int rc;
+	int rc = cv_ask_now(redis, conn, ask, until, &value, err);
 
-	if (ask->broken)
-		return cv_fail_nomem(err);
-	cv_ask_close(redis, ask);
-	rc = cv_redis_write(conn, ask->bytes.data + ask->head, ask->bytes.len - ask->head,
-			    deadline_us, &sent, err);
-	if (rc >= 0)
-		rc = cv_redis_read(conn, deadline_us, &value, err);
 	if (rc < 0 || value->kind != REDIS_VALUE_ERROR || cv_ask_error_passes(value))
 		return rc;
-	/* A user who may not even PING is not asked to. */
-	if (!redis->database && !redis->password && cv_ask_error_is(value, "NOPERM"))
+	if (optional &&
+	    (cv_ask_error_is(value, "NOPERM") || cv_ask_error_is(value, "ERR unknown command")))
 		return 0;
-	return cv_ask_fail(redis, value, err);
+	return cv_ask_refused(redis, value->data, NULL, err);
 }
 
-static int hello(struct redis_store *redis, struct redis_conn *conn, int64_t deadline_us,
-		 struct convo_err *err)
+static int hello(struct redis_store *redis, struct redis_conn *conn,
+		 const struct redis_until *until, struct convo_err *err)
 {
-	struct redis_ask auth = {.answer = hello_answer}, select = {.answer = hello_answer};
+	struct redis_ask auth = {0}, select = {0};
 	int rc = 0;
 
 	if (redis->password) {
@@ -62,15 +44,21 @@ static int hello(struct redis_store *redis, struct redis_conn *conn, int64_t dea
 		if (redis->user)
 			cv_ask_add_text(&auth, redis->user);
 		cv_ask_add_text(&auth, redis->password);
-		rc = hello_ask(redis, conn, &auth, deadline_us, err);
+		rc = hello_ask(redis, conn, &auth, until, false, err);
+		if (rc < 0)
+			goto out;
 	}
-	if (rc >= 0 && (redis->database || !redis->password)) {
+	if (redis->database) {
 		cv_ask_begin(&select, REDIS_SCRIPTS, 0);
-		cv_ask_add_text(&select, redis->database ? "SELECT" : "PING");
-		if (redis->database)
-			cv_ask_add_int(&select, redis->database);
-		rc = hello_ask(redis, conn, &select, deadline_us, err);
+		cv_ask_add_text(&select, "SELECT");
+		cv_ask_add_int(&select, redis->database);
+		rc = hello_ask(redis, conn, &select, until, false, err);
+	} else if (!redis->password) {
+		cv_ask_begin(&select, REDIS_SCRIPTS, 0);
+		cv_ask_add_text(&select, "PING");
+		rc = hello_ask(redis, conn, &select, until, true, err);
 	}
+out:
 	cv_ask_clear(&auth);
 	cv_ask_clear(&select);
 	return rc;
@@ -79,14 +67,14 @@ static int hello(struct redis_store *redis, struct redis_conn *conn, int64_t dea
 static void *link_connect(struct convo_store *store, int64_t deadline_us, struct convo_err *err)
 {
 	struct redis_store *redis = (struct redis_store *)store;
+	const struct redis_until until = {.deadline_us = deadline_us};
 	struct redis_conn *conn = NULL;
-	int rc = cv_redis_connect(&conn, &redis->place, deadline_us, err);
 
-	if (rc >= 0)
-		rc = hello(redis, conn, deadline_us, err);
-	if (rc < 0) {
+	if (cv_redis_connect(&conn, &redis->place, &until, err) < 0)
+		return NULL;
+	if (hello(redis, conn, &until, err) < 0) {
 		cv_redis_disconnect(conn);
-		conn = NULL;
+		return NULL;
 	}
 	return conn;
 }
@@ -186,10 +174,10 @@ static int link_open(struct redis_store *redis, const struct cv_url *url, struct
 	for (i = 0; i < REDIS_SCRIPTS; i++)
 		cv_redis_sha1(redis->sha1[i], cv_redis_scripts[i].source, cv_redis_scripts[i].len);
 	rc = cv_pool_new(&redis->pool, &redis->base, &link_driver, err);
-	if (rc >= 0)
-		rc = cv_group_new(&redis->group, cv_ask_round, redis, GROUP_LEADERS, GROUP_JOBS,
-				  GROUP_BYTES, err);
-	return rc;
+	if (rc < 0)
+		return rc;
+	return cv_group_new(&redis->group, cv_ask_round, redis, GROUP_LEADERS, REDIS_GROUP_JOBS,
+			    GROUP_BYTES, err);
 }
 
 void cv_redis_close(struct convo_store *store)
@@ -222,23 +210,19 @@ static int open_version_answer(struct redis_ask *ask, const struct redis_value *
 		       redis->name, version + strlen("redis_version:"));
 }
 
+/* Not being allowed to ask is no reason to refuse: the script that opens tells what is missing. */
 static int open_check_version(struct redis_store *redis, const struct store_call *call,
 			      struct convo_err *err)
 {
-	struct redis_ask ask = {.answer = open_version_answer, .ctx = redis, .repeat = true};
-	struct convo_err why = {0};
+	struct redis_ask ask = {
+		.answer = open_version_answer, .ctx = redis, .repeat = true, .optional = true};
 	int rc;
 
 	cv_ask_begin(&ask, REDIS_SCRIPTS, 0);
 	cv_ask_add_text(&ask, "INFO");
 	cv_ask_add_text(&ask, "server");
-	rc = cv_ask_run(redis, call, &ask, &why);
+	rc = cv_ask_run(redis, call, &ask, err);
 	cv_ask_clear(&ask);
-	/* Not being allowed to ask is no reason to refuse: the scripts will tell what is missing. */
-	if (rc == CONVO_E_DENIED && strstr(why.text, "NOPERM"))
-		return 0;
-	if (rc < 0 && err)
-		*err = why;
 	return rc;
 }
 
@@ -246,10 +230,13 @@ static int open_answer(struct redis_ask *ask, const struct redis_value *answer,
 		       struct convo_err *err)
 {
 	const struct redis_store *redis = ask->ctx;
-	const struct redis_value *schema = answer->len > 1 ? &answer->item[1] : answer;
+	const struct redis_value *item = answer->item, *schema = &item[1];
 
-	if (schema->kind != REDIS_VALUE_STRING)
-		return cv_redis_damaged(redis, err);
+	if (answer->len < 2 || schema->kind != REDIS_VALUE_STRING)
+		return cv_fail(err, CONVO_E_IO, "%s: an unexpected answer", redis->name);
+	if (answer->len > 3 && item[2].kind == REDIS_VALUE_STRING &&
+	    item[3].kind == REDIS_VALUE_STRING)
+		return cv_ask_refused(redis, item[3].data, item[2].data, err);
 	if (strcmp(schema->data, SCHEMA) == 0)
 		return 0;
 	if (!schema->len)
@@ -289,9 +276,10 @@ int cv_redis_open(struct convo_store *store, const struct store_call *call,
 	struct redis_store *redis = (struct redis_store *)store;
 	int rc = link_open(redis, url, err);
 
-	if (rc >= 0)
-		rc = open_check_version(redis, call, err);
-	if (rc >= 0)
-		rc = open_check_schema(redis, call, err);
-	return rc;
+	if (rc < 0)
+		return rc;
+	rc = open_check_version(redis, call, err);
+	if (rc < 0)
+		return rc;
+	return open_check_schema(redis, call, err);
 }

@@ -5,7 +5,10 @@
 #define STORE_REDIS_SOCKET_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
+
+#include <convo/call.h>
 
 #include <base/fail.h>
 
@@ -26,17 +29,33 @@ struct redis_socket {
 	struct ssl_st *ssl; /* NULL without TLS */
 };
 
-/** Connect. @return 0, CONVO_E_IO, CONVO_E_TIMEOUT, CONVO_E_NOMEM */
-int cv_redis_socket_open(struct redis_socket *sock, int64_t deadline_us, struct convo_err *err);
+/** How long to wait: until a moment of cv_clock_mono_us(), or until one of these is asked for. */
+struct redis_until {
+	int64_t deadline_us;
+	const convo_cancel *const *cancel; /* none of them NULL */
+	size_t cancels;
+};
 
-/** Wait for POLLIN or POLLOUT; false at the deadline. */
-bool cv_redis_wait(int fd, short events, int64_t deadline_us);
+#define REDIS_MAX_CANCELS 256
 
-/** Fail with CONVO_E_IO, the place and a reason, or that of an errno. */
-int cv_redis_fail(const struct redis_place *place, const char *why, struct convo_err *err);
+/** Connect. @return 0, CONVO_E_GONE, CONVO_E_IO, CONVO_E_TIMEOUT, CONVO_E_CANCELED ... */
+int cv_redis_socket_open(struct redis_socket *sock, const struct redis_until *until,
+			 struct convo_err *err);
+
+/**
+ * Wait for POLLIN or POLLOUT.
+ *
+ * @param late what is told at the deadline
+ * @return 0, CONVO_E_TIMEOUT, CONVO_E_CANCELED
+ */
+int cv_redis_wait(const struct redis_place *place, int fd, short events,
+		  const struct redis_until *until, const char *late, struct convo_err *err);
+
+/** Fail with a code, the place and a reason. */
+int cv_redis_fail(const struct redis_place *place, int code, const char *why,
+		  struct convo_err *err);
+
+/** The same with the reason of an errno, and its code. */
 int cv_redis_fail_errno(const struct redis_place *place, int error, struct convo_err *err);
-
-/** The same with CONVO_E_TIMEOUT. */
-int cv_redis_fail_timeout(const struct redis_place *place, const char *what, struct convo_err *err);
 
 #endif

@@ -31,8 +31,9 @@ static int tls_fail(const struct redis_socket *sock, struct convo_err *err)
 	if (verify != X509_V_OK)
 		return cv_fail(err, CONVO_E_IO, "%s: its certificate is not trusted: %s",
 			       sock->place->name, X509_verify_cert_error_string(verify));
-	return cv_fail(err, CONVO_E_IO, "%s: TLS: %s", sock->place->name,
-		       reason ? reason : "connection closed");
+	if (!reason)
+		return cv_redis_fail(sock->place, CONVO_E_GONE, "TLS: connection closed", err);
+	return cv_fail(err, CONVO_E_IO, "%s: TLS: %s", sock->place->name, reason);
 }
 
 static int tls_bio_write(BIO *bio, const char *data, int len)
@@ -148,8 +149,8 @@ static bool tls_expect_host(SSL *ssl, const char *host)
 }
 
 /* Wait for what OpenSSL wants after a call that returned `rc`; what is not waiting is failing. */
-static int tls_wait(struct redis_socket *sock, int rc, int64_t deadline_us, const char *what,
-		    struct convo_err *err)
+static int tls_wait(struct redis_socket *sock, int rc, const struct redis_until *until,
+		    const char *what, struct convo_err *err)
 {
 	int why = SSL_get_error(sock->ssl, rc);
 	short events = why == SSL_ERROR_WANT_WRITE ? POLLOUT : POLLIN;
@@ -157,15 +158,14 @@ static int tls_wait(struct redis_socket *sock, int rc, int64_t deadline_us, cons
 	if (why == SSL_ERROR_SYSCALL && errno && !ERR_peek_error())
 		return cv_redis_fail_errno(sock->place, errno, err);
 	if (why == SSL_ERROR_ZERO_RETURN)
-		return cv_redis_fail(sock->place, "connection closed", err);
+		return cv_redis_fail(sock->place, CONVO_E_GONE, "connection closed", err);
 	if (why != SSL_ERROR_WANT_READ && why != SSL_ERROR_WANT_WRITE)
 		return tls_fail(sock, err);
-	if (!cv_redis_wait(sock->fd, events, deadline_us))
-		return cv_redis_fail_timeout(sock->place, what, err);
-	return 0;
+	return cv_redis_wait(sock->place, sock->fd, events, until, what, err);
 }
 
-int cv_redis_tls_start(struct redis_socket *sock, int64_t deadline_us, struct convo_err *err)
+int cv_redis_tls_start(struct redis_socket *sock, const struct redis_until *until,
+		       struct convo_err *err)
 {
 	const struct redis_place *place = sock->place;
 	BIO *bio;
@@ -186,32 +186,33 @@ int cv_redis_tls_start(struct redis_socket *sock, int64_t deadline_us, struct co
 		rc = SSL_connect(sock->ssl);
 		if (rc == 1)
 			return 0;
-		rc = tls_wait(sock, rc, deadline_us, "no TLS in time", err);
+		rc = tls_wait(sock, rc, until, "no TLS in time", err);
 		if (rc < 0)
 			return rc;
 	}
 }
 
 ssize_t cv_redis_tls_send(struct redis_socket *sock, const char *data, size_t len,
-			  int64_t deadline_us, const char *late, struct convo_err *err)
+			  const struct redis_until *until, const char *late, struct convo_err *err)
 {
 	int n;
 
 	ERR_clear_error();
 	errno = 0;
 	n = SSL_write(sock->ssl, data, len > INT_MAX ? INT_MAX : (int)len);
-	return n > 0 ? n : tls_wait(sock, n, deadline_us, late, err);
+	return n > 0 ? n : tls_wait(sock, n, until, late, err);
 }
 
 ssize_t cv_redis_tls_receive(struct redis_socket *sock, char *data, size_t size,
-			     int64_t deadline_us, const char *late, struct convo_err *err)
+			     const struct redis_until *until, const char *late,
+			     struct convo_err *err)
 {
 	int n;
 
 	ERR_clear_error();
 	errno = 0;
 	n = SSL_read(sock->ssl, data, size > INT_MAX ? INT_MAX : (int)size);
-	return n > 0 ? n : tls_wait(sock, n, deadline_us, late, err);
+	return n > 0 ? n : tls_wait(sock, n, until, late, err);
 }
 
 void cv_redis_tls_end(struct redis_socket *sock)

@@ -25,13 +25,15 @@ int cv_redis_tls_new(struct redis_tls **out, const char *ca_file, const char *ce
 void cv_redis_tls_free(struct redis_tls *tls);
 
 /** Begin TLS on a connected socket. */
-int cv_redis_tls_start(struct redis_socket *sock, int64_t deadline_us, struct convo_err *err);
+int cv_redis_tls_start(struct redis_socket *sock, const struct redis_until *until,
+		       struct convo_err *err);
 
 /** Bytes sent or received, 0 when it had to wait, or a negative code; `late` is told at the deadline. */
 ssize_t cv_redis_tls_send(struct redis_socket *sock, const char *data, size_t len,
-			  int64_t deadline_us, const char *late, struct convo_err *err);
+			  const struct redis_until *until, const char *late, struct convo_err *err);
 ssize_t cv_redis_tls_receive(struct redis_socket *sock, char *data, size_t size,
-			     int64_t deadline_us, const char *late, struct convo_err *err);
+			     const struct redis_until *until, const char *late,
+			     struct convo_err *err);
 
 /** Forget what is between us and the server, without a word to it. NULL is fine. */
 void cv_redis_tls_end(struct redis_socket *sock);

@@ -656,7 +656,7 @@ static void test_L5_TLS_is_verified(void **state)
 	store_must_refuse(CONVO_E_INVALID,
 			  test_text("rediss://localhost:%d?ca=/nowhere", server->port), NULL,
 			  "/nowhere");
-	store_must_refuse(CONVO_E_IO, test_text("redis://localhost:%d", server->port), NULL,
+	store_must_refuse(CONVO_E_GONE, test_text("redis://localhost:%d", server->port), NULL,
 			  "redis localhost");
 	server_end(server);
 }
@@ -690,11 +690,11 @@ static void test_L2_nobody_listens(void **state)
 	int port = test_port();
 
 	(void)state;
-	store_must_refuse(CONVO_E_IO, test_text("redis://127.0.0.1:%d", port), NULL,
+	store_must_refuse(CONVO_E_GONE, test_text("redis://127.0.0.1:%d", port), NULL,
 			  test_text("redis 127.0.0.1:%d: connection refused", port));
-	store_must_refuse(CONVO_E_IO, "redis:///nowhere/redis.sock", NULL,
+	store_must_refuse(CONVO_E_GONE, "redis:///nowhere/redis.sock", NULL,
 			  "redis /nowhere/redis.sock: no such file");
-	store_must_refuse(CONVO_E_IO, "redis://no-such-host.invalid", NULL, "no-such-host");
+	store_must_refuse(CONVO_E_GONE, "redis://no-such-host.invalid", NULL, "no-such-host");
 	must(cv_clock_mono_us() - begin_us < 12000000);
 }
 
@@ -764,12 +764,15 @@ static void test_A8_a_server_out_of_memory_stores_nothing(void **state)
 	create(store, &key);
 	must_pass(say(store, &key, &err));
 	server_ask(redis, "CONFIG SET maxmemory 1");
-	must_fail_with(CONVO_E_IO, say(store, &key, &err));
+	must_fail_with(CONVO_E_FULL, say(store, &key, &err));
 	must(!err.maybe);
 	must_say("out of memory", err.text);
 	must_have_events(store, &key, 1);
-	store_must_refuse(CONVO_E_IO, redis->url, NULL, "out of memory");
-	/* What frees memory works. */
+	store_must_refuse(CONVO_E_FULL, test_text("%s?prefix=new", redis->url), NULL,
+			  "out of memory");
+	/* What frees memory works, and so does opening what is there. */
+	convo_store_close(store);
+	store = store_open(redis->url, NULL);
 	must_pass(convo_store_delete(store, &key, NULL, &err));
 	must_pass(convo_store_purge(store, &key, NULL, NULL, &err));
 	server_ask(redis, "CONFIG SET maxmemory 0");
@@ -789,11 +792,12 @@ static void test_A8_a_replica_is_read_only(void **state)
 	create(store, &key);
 	must_pass(say(store, &key, &err));
 	server_ask(redis, "REPLICAOF 127.0.0.1 1");
-	must_fail_with(CONVO_E_IO, say(store, &key, &err));
+	must_fail_with(CONVO_E_READONLY, say(store, &key, &err));
 	must(!err.maybe);
 	must_say("read-only replica", err.text);
 	must_have_events(store, &key, 1);
-	store_must_refuse(CONVO_E_IO, redis->url, NULL, "read-only replica");
+	store_must_refuse(CONVO_E_READONLY, test_text("%s?prefix=new", redis->url), NULL,
+			  "read-only replica");
 	server_ask(redis, "REPLICAOF NO ONE");
 	must_pass(say(store, &key, &err));
 	convo_store_close(store);
@@ -912,7 +916,7 @@ static void test_L5_evicted_keys_are_told(void **state)
 	must_pass(convo_store_create(store, &key, NULL, &made, NULL, &err));
 	must_pass(say(store, &key, &err));
 	server_ask(redis, "DEL convo:{app:user}:e:%s", made.generation);
-	must_fail_with(CONVO_E_VERSION, convo_store_load(&session, store, &key, NULL, NULL, &err));
+	must_fail_with(CONVO_E_IO, convo_store_load(&session, store, &key, NULL, NULL, &err));
 	must_say("evict", err.text);
 	convo_store_close(store);
 }

@@ -1,106 +1,99 @@
--- ARGV: now, session, ttl, limit, generation or '', after_seq or '', now in ms, count,
--- then for each event its id and its packed form, then changes.
+-- ARGV: now, session, ttl, limit, generation or '', after_seq or '', count, that many packed events,
+-- and changes, if there are any.
 --
 -- Events are a hash of seq to packed event and of '#' and id to seq. A packed event begins with
--- its time in ms as 16 digits and its id; see store.c.
+-- its time in ms as 16 digits and its id; see event.c.
+--
+-- This is the script that counts: what few calls need is not even defined for the others.
 
 --include common.lua
---include state.lua
 
-local name, ttl, limit, now_ms = ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[7])
-local count = tonumber(ARGV[8])
-local AT = 9 -- the first event
-local TRIM = 10000 -- most events that go in one call
+local name, ttl, limit, count = ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[7])
+local AT = 7 -- before the first event
+local sub, key = string.sub, session_key(ARGV[2])
 
-local m = call('HMGET', session_key(name), 'generation', 'expires', 'armed', 'first', 'last', 'time',
-	'biggest')
-local generation, first, last = m[1], tonumber(m[4]), tonumber(m[5])
-local events = generation and events_key(generation)
-
--- The seq of each event that is stored already.
-local function stored_seqs()
-	local seqs = {}
-	for from = 1, count, PIECE do
-		local ids = {}
-		for i = from, math.min(from + PIECE - 1, count) do
-			ids[#ids + 1] = '#' .. ARGV[AT + 2 * (i - 1)]
-		end
-		for i, seq in ipairs(call('HMGET', events, unpack(ids))) do
-			seqs[from + i - 1] = seq and tonumber(seq) or nil
-		end
-	end
-	return seqs
-end
-
--- Remove the oldest up to, not including, `keep`.
-local function trim(from, keep)
-	keep = math.min(keep, from + TRIM)
-	for at = from, keep - 1, PIECE do
-		local seqs, gone = {}, {}
-		for seq = at, math.min(at + PIECE, keep) - 1 do
-			table.insert(seqs, seq)
-		end
-		for i, packed in ipairs(call('HMGET', events, unpack(seqs))) do
-			table.insert(gone, seqs[i])
-			if packed then
-				table.insert(gone, '#' .. string.sub(packed, 17, 32))
-			end
-		end
-		call_pieces('HDEL', events, gone, 1)
-	end
-	return keep
-end
-
-if not lasts(generation, m[2]) then
+local m = call('HMGET', key, 'generation', 'expires', 'armed', 'first', 'last', 'time')
+local generation, expires = m[1], m[2]
+if not lasts(generation, expires) then
 	return {NOTFOUND}
+end
+local armed, first, last, time = whole(m[3]), whole(m[4]), whole(m[5]), whole(m[6])
+expires = tonumber(expires)
+if first < 1 or first > last + 1 then
+	error('DAMAGED')
 end
 if ARGV[5] ~= '' and ARGV[5] ~= generation then
 	return {CONFLICT, last, 1}
 end
-local seqs = stored_seqs()
-local fresh, skip = {}, {}
+
+-- The seqs of events that are stored already; false for the others.
+local events, ids = events_key(generation), {}
 for i = 1, count do
-	skip[i] = seqs[i] and true
-	if not seqs[i] then
-		fresh[#fresh + 1] = i
+	ids[i] = '#' .. sub(ARGV[AT + i], 17, 32)
+end
+local seqs = {}
+if count == 1 then
+	seqs[1] = call('HGET', events, ids[1])
+else
+	for from = 1, count, PIECE do
+		local found = call('HMGET', events, unpack(ids, from, math.min(from + PIECE - 1, count)))
+		for i = 1, #found do
+			seqs[from + i - 1] = found[i]
+		end
 	end
-end
-if #fresh == 0 then
-	return {0, unpack(seqs)}
-end
-if ARGV[6] ~= '' and tonumber(ARGV[6]) ~= last then
-	return {CONFLICT, last}
-end
-local plans = changes_read(AT + 2 * count, generation, skip)
-local full = changes_overflow(plans)
-if full then
-	return {TOOBIG, full}
 end
 
-local time, biggest, before = math.max(now_ms, tonumber(m[6])), tonumber(m[7]), last
-local add, set = {}, {}
-for _, i in ipairs(fresh) do
-	local id, packed = ARGV[AT + 2 * (i - 1)], ARGV[AT + 2 * (i - 1) + 1]
-	if time ~= now_ms then
-		packed = string.format('%016.0f', time) .. string.sub(packed, 17)
+-- Number the others.
+local now_ms, before = sub(ARGV[1], 1, -4), last
+local late = time > tonumber(now_ms) and string.format('%016.0f', time)
+local add, n, old, large = {}, 0, {}, false
+for i = 1, count do
+	if seqs[i] then
+		old[i], seqs[i] = true, whole(seqs[i])
+	else
+		last = last + 1
+		local seq, packed = string.format('%.0f', last), ARGV[AT + i]
+		if late then
+			packed = late .. sub(packed, 17)
+		end
+		if #packed > LARGE then
+			large = seq
+		end
+		add[n + 1], add[n + 2], add[n + 3], add[n + 4] = seq, packed, ids[i], seq
+		n, seqs[i] = n + 4, last
 	end
-	last = last + 1
-	seqs[i] = last
-	biggest = math.max(biggest, #packed)
-	local seq, n = string.format('%.0f', last), #add
-	add[n + 1], add[n + 2], add[n + 3], add[n + 4] = seq, packed, '#' .. id, seq
-	set[1], set[2] = 'last', seq
 end
-call_pieces('HSET', events, add, 4)
-set[3], set[4] = 'time', time == now_ms and ARGV[7] or time
-if biggest ~= tonumber(m[7]) then
-	set[5], set[6] = 'biggest', biggest
+if n == 0 then
+	return {0, unpack(seqs)}
 end
-local keep = math.min(before + 1, last - limit + 1)
-if limit > 0 and first < keep then
+if ARGV[6] ~= '' and tonumber(ARGV[6]) ~= before then
+	return {CONFLICT, before}
+end
+local at, changed = front(live), false
+if ARGV[AT + count + 1] then
+	--include pieces.lua
+	--include state.lua
+	local plans = changes_read(AT + count + 1, generation, old)
+	local full = changes_overflow(plans)
+	if full then
+		return {TOOBIG, full}
+	end
+	changes_apply(plans)
+	changed = plans.s
+end
+
+for from = 1, n, PIECE do
+	call('HSET', events, unpack(add, from, math.min(from + PIECE - 1, n)))
+end
+local set = {'last', add[n - 3], 'time', late and time or now_ms}
+if large then
+	set[5], set[6], set[7], set[8] = 'large', large, 'biggest', 4194304 -- the latter for old programs
+end
+if limit > 0 and first < math.min(before + 1, last - limit + 1) then
+	--include trim.lua
 	set[#set + 1] = 'first'
-	set[#set + 1] = trim(first, keep)
+	set[#set + 1] = trim(events, first, math.min(before + 1, last - limit + 1))
 end
-changes_apply(plans)
-touch(name, m, ttl, before == 0 or plans.s, set)
+--include touch.lua
+touch(name, generation, expires, armed, ttl, at, before == 0 or changed, set)
 return {0, unpack(seqs)}

@@ -1,8 +1,11 @@
--- ARGV: now, session, ttl, generation, title, changes
+-- ARGV: now, session, ttl, generation, title, changes, if there are any
 
 --include common.lua
+--include pieces.lua
 --include state.lua
+--include touch.lua
 --include trash.lua
+--include lifetime.lua
 
 local name, ttl, generation = ARGV[2], tonumber(ARGV[3]), ARGV[4]
 local key = session_key(name)
@@ -15,14 +18,15 @@ local function sweep()
 		local is_live = string.sub(member, 1, 1) == 's'
 		local found = call('HMGET', is_live and session_key(id) or deleted_key(id),
 			'generation', is_live and 'expires' or 'until', 'session')
-		if not lasts(found[1], found[2]) then
+		local ends = tonumber(found[2])
+		if not ends or ends > 0 and ends <= now then
 			if is_live then
 				discard(id, found[1])
 			else
 				discard_deleted(found[3], id)
 			end
-		elseif tonumber(found[2]) > 0 then
-			index_add(due, found[2], member, tonumber(found[2]))
+		elseif ends > 0 then
+			index_add(due, ends, member, ends)
 		else
 			call('ZREM', due, member)
 		end
@@ -38,7 +42,7 @@ end
 if call('EXISTS', deleted_key(generation)) == 1 then
 	return {0}
 end
-local plans = changes_read(6, generation)
+local at, plans = front(live), changes_read(6, generation, {})
 local full = changes_overflow(plans)
 if full then
 	return {TOOBIG, full}
@@ -47,6 +51,6 @@ discard(name, old[1])
 call('HSET', key, 'generation', generation, 'title', ARGV[5], 'created', now, 'first', 1,
 	'last', 0, 'time', 0, 'biggest', 1, 'expires', 0, 'armed', 0)
 changes_apply(plans)
-touch(name, {generation, 0, 0}, ttl, true, {})
+touch(name, generation, 0, 0, ttl, at, true, {})
 sweep()
 return {0}

@@ -2,6 +2,7 @@
 
 --include common.lua
 --include trash.lua
+--include lifetime.lua
 
 local name, time = ARGV[2], tonumber(ARGV[3])
 local m = call('HMGET', session_key(name), 'generation', 'expires')
@@ -17,11 +18,11 @@ local function tidy_deaths()
 	end
 end
 
-if time == 0 or not lasts(generation, m[2]) then
+if not lasts(generation, m[2]) or time == 0 then
 	discard(name, generation)
 	return {0}
 end
-local ends, position = now + time, front(trash)
+local ends, position = math.min(now + time, MAX_WHOLE - 1), front(trash)
 call('RENAME', session_key(name), deleted_key(generation))
 call('HSET', deleted_key(generation), 'session', name, 'deleted', now, 'until', ends)
 call('ZREM', live, name)

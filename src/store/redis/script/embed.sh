@@ -1,6 +1,6 @@
 #!/bin/sh
 # Turn Lua scripts into C: embed.sh OUT FILE... A line "--include FILE" stands for that file; other
-# lines of comment are left out.
+# lines of comment are left out, and what stands in front of a line.
 set -eu
 out=$1
 shift
@@ -11,15 +11,18 @@ shift
 		name=${file##*/}
 		echo
 		echo "static const char script_${name%.lua}[] = {"
-		awk -v dir="${file%/*}" '
-			$1 == "--include" {
-				while ((getline line < (dir "/" $2)) > 0)
-					print line
-				close(dir "/" $2)
-				next
+		awk -v dir="${file%/*}" -v file="$file" '
+			function put(file, line, word) {
+				while ((getline line < file) > 0) {
+					sub(/^[ \t]+/, "", line)
+					if (split(line, word) == 2 && word[1] == "--include")
+						put(dir "/" word[2])
+					else if (line !~ /^--/ && line != "")
+						print line
+				}
+				close(file)
 			}
-			{ print }' "$file" | sed '/^[[:space:]]*--/d' | od -An -v -tu1 |
-			sed 's/[0-9][0-9]*/&,/g'
+			BEGIN { put(file) }' | od -An -v -tu1 | sed 's/[0-9][0-9]*/&,/g'
 		echo '};'
 	done
 	echo

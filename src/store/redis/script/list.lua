@@ -1,34 +1,64 @@
 -- ARGV: now, 'live' or 'trash', the highest position, n, most entries to look at
 --
--- Answers 0, whether these are all that were asked for, and the sessions. Entries of sessions that
--- are over are skipped and removed, so that asking again gets further.
+-- Answers 0, whether these are all that were asked for, the position of the last of them, and the
+-- sessions. The others stand where they were updated or deleted. Entries of sessions that are over
+-- are skipped.
 
 --include common.lua
---include trash.lua
 
 local is_live = ARGV[2] == 'live'
-local index = is_live and live or trash
-local n, steps = tonumber(ARGV[4]), tonumber(ARGV[5])
+local index, key = live, base .. ':s:'
+if not is_live then
+	index, key = base .. ':trash', base .. ':d:'
+end
+local n, most = tonumber(ARGV[4]), tonumber(ARGV[5])
+local answer, count, over, last = {0, 1, false}, 3, {}, nil
 
-local answer = {0, 1}
-local entries = call('ZREVRANGEBYSCORE', index, ARGV[3], '-inf', 'WITHSCORES', 'LIMIT', 0, steps)
-for i = 1, #entries, 2 do
-	local member, position = entries[i], entries[i + 1]
-	local m = call('HMGET', is_live and session_key(member) or deleted_key(member), 'generation',
-		is_live and 'expires' or 'until', 'title', 'created', 'updated', 'first', 'last',
-		'session', 'expires', 'deleted')
-	if lasts(m[1], m[2]) then
-		table.insert(m, position)
-		m[8] = m[8] or member
-		table.insert(answer, m)
-	elseif is_live then
-		discard(member, m[1])
-	else
-		discard_deleted(m[8], member)
+-- Look at `from` and what follows. Answers whether there may be more.
+local function look(from, steps)
+	local entries = call('ZREVRANGEBYSCORE', index, ARGV[3], '-inf', 'LIMIT', from, steps)
+	for i = 1, #entries do
+		local member = entries[i]
+		local m
+		if is_live then
+			m = call('HMGET', key .. member, 'generation', 'expires', 'title', 'created',
+				'updated', 'first', 'last')
+		else
+			m = call('HMGET', key .. member, 'generation', 'until', 'title', 'created',
+				'updated', 'first', 'last', 'session', 'deleted', 'expires')
+		end
+		if lasts(m[1], m[2]) then
+			if is_live then
+				m[8] = member
+			end
+			count, last = count + 1, from + i - 1
+			answer[count] = m
+			if count == n + 3 then
+				return false
+			end
+		else
+			over[#over + 1] = {member, m[1], m[8]}
+		end
 	end
-	if #answer == n + 2 then
-		return answer
+	return #entries == steps
+end
+
+if look(0, n) then
+	answer[2] = look(n, most) and 0 or 1
+end
+if last then
+	answer[3] = call('ZREVRANGEBYSCORE', index, ARGV[3], '-inf', 'WITHSCORES', 'LIMIT', last, 1)[2]
+end
+if #over > 0 then
+	-- A replica does not let go of them; that is no reason not to list the others.
+	local call = redis.pcall
+	--include trash.lua
+	for _, one in ipairs(over) do
+		if is_live then
+			discard(one[1], one[2])
+		else
+			discard_deleted(one[3], one[1])
+		end
 	end
 end
-answer[2] = #entries < 2 * steps and 1 or 0
 return answer

@@ -1,10 +1,12 @@
 -- ARGV: now, session, ttl, title
 
 --include common.lua
+--include touch.lua
 
 local m = call('HMGET', session_key(ARGV[2]), 'generation', 'expires', 'armed')
 if not lasts(m[1], m[2]) then
 	return {NOTFOUND}
 end
-touch(ARGV[2], m, tonumber(ARGV[3]), false, {'title', ARGV[4]})
+touch(ARGV[2], m[1], whole(m[2]), whole(m[3]), tonumber(ARGV[3]), front(live), false,
+	{'title', ARGV[4]})
 return {0}

@@ -2,6 +2,7 @@
 
 --include common.lua
 --include trash.lua
+--include lifetime.lua
 
 local name, ttl = ARGV[2], tonumber(ARGV[3])
 local key, deaths = session_key(name), deaths_key(name)
@@ -40,22 +41,19 @@ local m = call('HMGET', deleted_key(generation), 'generation', 'until', 'session
 if not lasts(m[1], m[2]) or m[3] ~= name then
 	return {NOTFOUND}
 end
-local expires = tonumber(m[4])
+local expires, deleted, at = whole(m[4]), whole(m[5]), front(live)
 if ttl > 0 then
-	expires = now + ttl
+	expires = math.min(now + ttl, MAX_WHOLE - 1)
 elseif expires > 0 then
-	expires = expires + now - tonumber(m[5])
+	expires = math.min(expires + now - deleted, MAX_WHOLE - 1)
 end
 discard(name, old[1])
 call('RENAME', deleted_key(generation), key)
 call('HDEL', key, 'session', 'deleted', 'until')
 leave_trash(name, generation)
-call('HSET', key, 'expires', expires, 'armed', 0, 'updated', now)
-index_add(live, front(live), name, expires)
-if expires > 0 then
-	expire_parts(key, generation, expires)
-	index_add(due, expires, 's:' .. name, expires)
-else
+call('HSET', key, 'expires', expires, 'armed', 0, 'updated', at)
+index_session(name, generation, at, expires)
+if expires == 0 then
 	keep_parts(generation)
 end
 return {0}

@@ -6,14 +6,11 @@
 -- name and value, which is empty to remove the name. Those of events in `skip` do not count; of
 -- several for a name the last does.
 local function changes_read(at, generation, skip)
-	local keys = {s = generation and state_key(generation), u = base, a = app}
+	local keys = {s = generation and state_key(generation), u = base, a = KEYS[2]}
 	local plans = {}
-	if ARGV[at] == '0' then
-		return plans
-	end
-	for i = at + 1, at + 4 * tonumber(ARGV[at]), 4 do
+	for i = at + 1, at + 4 * tonumber(ARGV[at] or 0), 4 do
 		local scope, name = ARGV[i + 1], ARGV[i + 2]
-		if not skip or not skip[tonumber(ARGV[i]) + 1] then
+		if not skip[tonumber(ARGV[i]) + 1] then
 			local plan = plans[scope]
 			if not plan then
 				plan = {key = keys[scope], names = {}, value = {}}
@@ -32,7 +29,7 @@ end
 -- written yet.
 local function changes_overflow(plans)
 	for scope, plan in pairs(plans) do
-		local total = tonumber(call('HGET', plan.key, '') or 0)
+		local total = whole(call('HGET', plan.key, '') or 0)
 		for _, name in ipairs(plan.names) do
 			local old, new = call('HSTRLEN', plan.key, name), #plan.value[name]
 			total = total - (old > 0 and #name + old or 0) + (new > 0 and #name + new or 0)

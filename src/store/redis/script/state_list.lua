@@ -4,7 +4,7 @@
 
 --include common.lua
 
-local keys = {u = base, a = app}
+local keys = {u = base, a = KEYS[2]}
 if ARGV[2] ~= '' then
 	local m = call('HMGET', session_key(ARGV[2]), 'generation', 'expires')
 	if not lasts(m[1], m[2]) then

@@ -1,23 +1,25 @@
 -- ARGV: now, session or '', ttl, changes
 
 --include common.lua
+--include pieces.lua
 --include state.lua
+--include touch.lua
 
-local name = ARGV[2]
-local m = {}
+local name, m, at = ARGV[2], {}, nil
 if name ~= '' then
 	m = call('HMGET', session_key(name), 'generation', 'expires', 'armed')
 	if not lasts(m[1], m[2]) then
 		return {NOTFOUND}
 	end
+	m[2], m[3], at = whole(m[2]), whole(m[3]), front(live)
 end
-local plans = changes_read(4, m[1])
+local plans = changes_read(4, m[1], {})
 local full = changes_overflow(plans)
 if full then
 	return {TOOBIG, full}
 end
 changes_apply(plans)
 if name ~= '' then
-	touch(name, m, tonumber(ARGV[3]), true, {})
+	touch(name, m[1], m[2], m[3], tonumber(ARGV[3]), at, true, {})
 end
 return {0}

@@ -1,0 +1,144 @@
+/*
+ * What operations share; see op.h. docs/backends/redis.md tells the keys.
+ */
+#include <store/redis/op.h>
+
+#include <stdio.h>
+#include <string.h>
+
+#define KEY_SIZE (40 + 2 * 3 * CONVO_MAX_NAME) /* of a user's key: names may triple */
+#define LARGEST INT64_C(9000000000000000)      /* scripts count in doubles */
+
+/* ---- keys and arguments ------------------------------------------------------------------ */
+
+/* Add a name so that it cannot run into what stands around it. */
+static char *key_add_name(char *to, const char *name)
+{
+	static const char digits[] = "0123456789ABCDEF";
+
+	for (; *name; name++) {
+		unsigned char c = (unsigned char)*name;
+
+		if (strchr("%:{}", c)) {
+			*to++ = '%';
+			*to++ = digits[c >> 4];
+			*to++ = digits[c & 15];
+		} else {
+			*to++ = (char)c;
+		}
+	}
+	return to;
+}
+
+/* "convo:{app:user}", or "convo:{app}" for a user of NULL. */
+static void key_make(char out[KEY_SIZE], const struct convo_store *store, const char *app,
+		     const char *user)
+{
+	char *to = out + snprintf(out, KEY_SIZE, "%s:{", store->prefix);
+
+	to = key_add_name(to, app);
+	if (user) {
+		*to++ = ':';
+		to = key_add_name(to, user);
+	}
+	*to++ = '}';
+	*to = '\0';
+}
+
+void cv_op_begin(const struct redis_op *op, struct redis_ask *ask, enum redis_script_id script,
+		 const char *app, const char *user)
+{
+	char user_key[KEY_SIZE], app_key[KEY_SIZE];
+
+	key_make(user_key, &op->redis->base, app, user);
+	key_make(app_key, &op->redis->base, app, NULL);
+	cv_ask_begin(ask, script, 2);
+	cv_ask_add_text(ask, user_key);
+	cv_ask_add_text(ask, app_key);
+	cv_ask_add_int(ask, op->call->now_us);
+}
+
+void cv_op_add_uuid(struct redis_ask *ask, const unsigned char *uuid)
+{
+	char text[CONVO_UUID_SIZE] = "";
+
+	if (uuid)
+		cv_uuid_format(text, uuid);
+	cv_ask_add_text(ask, text);
+}
+
+/* ---- answers ---------------------------------------------------------------------------- */
+
+int cv_op_damaged(const struct redis_op *op, struct convo_err *err)
+{
+	return cv_redis_damaged(op->redis, err);
+}
+
+bool cv_op_number(const struct redis_value *item, int64_t *out)
+{
+	size_t i;
+
+	*out = item->integer;
+	if (item->kind == REDIS_VALUE_INTEGER)
+		return *out >= 0 && *out <= LARGEST;
+	if (item->kind != REDIS_VALUE_STRING || !item->len || item->len > 16)
+		return false;
+	for (i = 0, *out = 0; i < item->len; i++) {
+		if (item->data[i] < '0' || item->data[i] > '9')
+			return false;
+		*out = *out * 10 + (item->data[i] - '0');
+	}
+	return *out <= LARGEST;
+}
+
+bool cv_op_text(const struct redis_value *item, struct cv_text *out)
+{
+	if (item->kind != REDIS_VALUE_STRING || memchr(item->data, 0, item->len))
+		return false;
+	*out = (struct cv_text){item->data, item->len};
+	return true;
+}
+
+bool cv_op_uuid(const struct redis_value *item, unsigned char *out)
+{
+	return item->kind == REDIS_VALUE_STRING && item->len == CONVO_UUID_SIZE - 1 &&
+	       cv_uuid_parse(out, item->data);
+}
+
+enum convo_scope cv_op_scope(const struct redis_value *letter)
+{
+	return *letter->data == 'a'   ? CONVO_SCOPE_APP
+	       : *letter->data == 'u' ? CONVO_SCOPE_USER
+				      : CONVO_SCOPE_SESSION;
+}
+
+int cv_op_refusal(const struct redis_op *op, const struct redis_value *answer,
+		  struct convo_err *err)
+{
+	const struct redis_value *item = answer->item;
+	int64_t last;
+
+	switch (item[0].integer) {
+	case 0:
+		return 0;
+	case CONVO_E_NOTFOUND:
+		return cv_refuse_notfound(err, op->key);
+	case CONVO_E_EXISTS:
+		return cv_refuse_exists(err, op->key);
+	case CONVO_E_CONFLICT:
+		if (answer->len < 2 || !cv_op_number(&item[1], &last))
+			break;
+		/* With one more item it is the generation that differs. */
+		return answer->len > 2 ? cv_refuse_generation(err, op->key, last)
+				       : cv_refuse_conflict(err, op->key, last);
+	case CONVO_E_TOOBIG:
+		if (answer->len > 1 && item[1].kind == REDIS_VALUE_STRING)
+			return cv_refuse_state(err, cv_op_scope(&item[1]));
+	}
+	return cv_op_damaged(op, err);
+}
+
+int cv_op_plain(struct redis_ask *ask, const struct redis_value *answer, struct convo_err *err)
+{
+	return cv_op_refusal(ask->ctx, answer, err);
+}

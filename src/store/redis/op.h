@@ -1,0 +1,50 @@
+/*
+ * What the operations of the Redis store share: keys, arguments, and the reading of answers.
+ */
+#ifndef STORE_REDIS_OP_H
+#define STORE_REDIS_OP_H
+
+#include <store/redis/store.h>
+
+/** What an operation knows while it is asked for: the ctx of its ask. */
+struct redis_op {
+	struct redis_store *redis;
+	const struct store_call *call;
+	const struct convo_key *key; /* for messages */
+	void *into;                  /* the operation's own */
+};
+
+/** Begin the call of a script: its keys, those of a user and of the app, and the time. */
+void cv_op_begin(const struct redis_op *op, struct redis_ask *ask, enum redis_script_id script,
+		 const char *app, const char *user);
+
+/** Add a UUID as text, "" for NULL. */
+void cv_op_add_uuid(struct redis_ask *ask, const unsigned char *uuid);
+
+/** A piece of an answer that is not of the kind it must be. */
+int cv_op_damaged(const struct redis_op *op, struct convo_err *err);
+
+/** 0, or the refusal that the answer begins with. */
+int cv_op_refusal(const struct redis_op *op, const struct redis_value *answer,
+		  struct convo_err *err);
+
+/** An answer() for operations that hear nothing but how it went. */
+int cv_op_plain(struct redis_ask *ask, const struct redis_value *answer, struct convo_err *err);
+
+/** The number in an item, from 0 to some 2^53, which scripts pass on as text. */
+bool cv_op_number(const struct redis_value *item, int64_t *out);
+
+/** Text without a NUL in it, as it is handed out as a C string. */
+bool cv_op_text(const struct redis_value *item, struct cv_text *out);
+
+/** A generation. */
+bool cv_op_uuid(const struct redis_value *item, unsigned char *out);
+
+enum convo_scope cv_op_scope(const struct redis_value *letter);
+
+static inline bool op_is_list(const struct redis_value *value, size_t len)
+{
+	return value->kind == REDIS_VALUE_ARRAY && value->len >= len;
+}
+
+#endif
