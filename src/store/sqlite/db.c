@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <time.h>
+#include <unistd.h>
 
 #include <sqlite3.h>
 
@@ -74,12 +75,17 @@ static int sqlite_fail_open(struct sqlite_db *db, struct convo_err *err)
 	switch (number) {
 	case ENOENT:
 	case ENOTDIR:
-		return cv_fail(err, CONVO_E_GONE, "%s: there is no such file any more", where);
+		if (access(db->plan->path, F_OK) < 0)
+			return cv_fail(err, CONVO_E_GONE, "%s: there is no such file any more",
+				       where);
+		/* fall through */
 	case EACCES:
 	case EPERM:
 	case EROFS:
 		return cv_fail(err, CONVO_E_DENIED,
-			       "%s: no right to read it, or to write its -wal and -shm", where);
+			       "%s: no right to make or read its -wal and -shm; let its owner open "
+			       "it once",
+			       where);
 	case EMFILE:
 	case ENFILE:
 		return cv_fail(err, CONVO_E_IO,

@@ -13,6 +13,9 @@
 #include <base/alloc.h>
 #include <base/fail.h>
 
+/* No database is smaller, but for an empty one. */
+#define HEADER_BYTES 512
+
 /* ---- words ------------------------------------------------------------------------------ */
 
 /* Why something could not be made or found, and what can be done about it. */
@@ -100,6 +103,9 @@ static int file_check(const struct sqlite_file *file, const char *path, struct c
 			       file->where);
 	if (!S_ISREG(st.st_mode))
 		return cv_fail(err, CONVO_E_VERSION, "%s: no regular file", file->where);
+	/* SQLite takes a file of one byte for an empty one. */
+	if (st.st_size > 0 && st.st_size < HEADER_BYTES)
+		return cv_fail(err, CONVO_E_VERSION, "%s: no SQLite database", file->where);
 	if (faccessat(AT_FDCWD, path, R_OK, AT_EACCESS) < 0 && errno == EACCES)
 		return cv_fail(err, CONVO_E_DENIED, "%s: no right to read it; see who owns it",
 			       file->where);
