@@ -77,13 +77,11 @@ static int check_model(struct app *app)
 	if (fault)
 		return check_url_failed(fault, &app->settings);
 	rc = convo_model_open(&app->model, name, &app->settings.model_options, &err);
-	if (rc == 0)
-		rc = convo_model_check(app->model, app->cancel, &err);
-	if (rc < 0 && rc != CONVO_E_NOTFOUND) {
-		rc = check_failed(app, "url", ADVICE_MODEL, &err);
-		check_line("model", "not tested");
-		return rc;
-	}
+	if (rc < 0)
+		goto unreachable;
+	rc = convo_model_check(app->model, app->cancel, &err);
+	if (rc < 0 && rc != CONVO_E_NOTFOUND)
+		goto unreachable;
 	snprintf(line, sizeof(line), "ok (%s)", settings_shown_url(&app->settings));
 	check_line("url", line);
 	if (rc < 0)
@@ -91,6 +89,10 @@ static int check_model(struct app *app)
 	snprintf(line, sizeof(line), "ok (%s)", name);
 	check_line("model", line);
 	return 0;
+unreachable:
+	rc = check_failed(app, "url", ADVICE_MODEL, &err);
+	check_line("model", "not tested");
+	return rc;
 }
 
 static int check_store(struct app *app)

@@ -118,8 +118,10 @@ int main(int argc, char **argv)
 	term_open();
 	rc = flags_parse(&flags, argc, argv);
 	term_set_color(flags.color);
-	if (!rc)
-		rc = run(&app, &flags);
+	if (rc)
+		goto out;
+	rc = run(&app, &flags);
+out:
 	app_close(&app);
 	term_close();
 	return rc;

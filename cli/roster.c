@@ -86,13 +86,17 @@ int roster_walk(const struct app *app, enum convo_list_what what, roster_visit v
 	bool more = true;
 	int rc = convo_cursor_new(&cursor, app->flags->app, app->flags->user, what, err);
 
-	while (rc == 0 && more) {
+	if (rc < 0)
+		return rc;
+	for (; more; page = NEXT_PAGE) {
 		rc = convo_store_list(app->store, cursor, page, &count, NULL, err);
-		more = rc == 0 && count > 0;
+		if (rc < 0)
+			goto out;
+		more = count > 0;
 		for (i = 0; more && i < count; i++)
 			more = visit(ctx, convo_cursor_meta(cursor, i));
-		page = NEXT_PAGE;
 	}
+out:
 	convo_cursor_free(cursor);
 	return rc;
 }

@@ -198,13 +198,12 @@ bool edit_paste(struct edit *edit)
 
 bool edit_swap(struct edit *edit)
 {
-	size_t first, second, end = edit->at;
 	struct edit moved = *edit;
+	size_t first, second, end;
 	struct text both = {0};
-	bool ok;
+	bool done = false;
 
-	if (!edit_right(&moved))
-		moved.at = end;
+	edit_right(&moved);
 	end = moved.at;
 	if (!edit_left(&moved))
 		return false;
@@ -212,14 +211,15 @@ bool edit_swap(struct edit *edit)
 	if (!edit_left(&moved))
 		return false;
 	first = moved.at;
-	ok = text_add(&both, edit->text.data + second, end - second) &&
-	     text_add(&both, edit->text.data + first, second - first);
-	if (ok) {
-		memcpy(edit->text.data + first, both.data, both.len);
-		edit->at = end;
-	}
+	if (!text_add(&both, edit->text.data + second, end - second) ||
+	    !text_add(&both, edit->text.data + first, second - first))
+		goto out;
+	memcpy(edit->text.data + first, both.data, both.len);
+	edit->at = end;
+	done = true;
+out:
 	text_clear(&both);
-	return ok;
+	return done;
 }
 
 void edit_clear(struct edit *edit)

@@ -124,11 +124,6 @@ bool term_can_edit(void)
 	return term.edit && term.saved;
 }
 
-bool term_has_color(void)
-{
-	return term.color;
-}
-
 void term_hold_keys(bool hold)
 {
 	if (!term_can_edit())

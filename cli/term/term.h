@@ -36,9 +36,6 @@ bool term_is_shown(void);
 /** Whether the cursor can be moved and lines edited: live, and no TERM=dumb. */
 bool term_can_edit(void);
 
-/** Whether standard output gets colour. */
-bool term_has_color(void);
-
 /**
  * While an answer runs: keys are kept for the next prompt instead of being echoed into it. The
  * opposite is how the terminal was found. No effect unless term_can_edit().

@@ -1,5 +1,5 @@
 /*
- * Glyphs and the editing of text: what needs no terminal.
+ * Glyphs, the editing of text, and pasted blocks: what needs no terminal.
  */
 #include <support/test.h>
 
@@ -7,6 +7,7 @@
 
 #include "term/edit.h"
 #include "term/glyph.h"
+#include "term/paste.h"
 
 #define FAMILY "\U0001f469\u200d\U0001f469\u200d\U0001f467"
 #define FLAG "\U0001f1ef\U0001f1f5"
@@ -152,6 +153,41 @@ static void test_edit__what_does_not_fit_changes_nothing(void **state)
 	edit_clear(&edit);
 }
 
+/* Of blocks kept aside the oldest go when all are more than two messages; labels stay apart. */
+static void test_paste__keeps_the_newest_blocks(void **state)
+{
+	enum { BLOCKS = 20, LARGE = 6 << 20 };
+	char labels[BLOCKS][64];
+	struct text typed = {0}, out = {0};
+
+	(void)state;
+	for (int i = 0; i < BLOCKS; i++) {
+		struct text block = {0};
+
+		if (i < BLOCKS - 1)
+			must(text_addf(&block, "block %d\n", i));
+		else
+			must(text_addf(&block, "%*s", LARGE, "x"));
+		must(snprintf(labels[i], sizeof(labels[i]), "%s", paste_keep(&block)) > 0);
+		must(block.data == NULL);
+	}
+	must(text_addf(&typed, "a%sb%sc", labels[3], labels[4]));
+	must(paste_expand(&out, &typed));
+	must(strstr(out.data, labels[3])); /* 16 are kept */
+	must(strstr(out.data, "block 4\nc"));
+	text_clear(&out);
+	for (int i = 0; i < 2; i++) {
+		struct text block = {0};
+
+		must(text_addf(&block, "%*s", LARGE, "y") && paste_keep(&block));
+	}
+	must(paste_expand(&out, &typed));
+	must_equal_str(typed.data, out.data);
+	paste_clear();
+	text_clear(&typed);
+	text_clear(&out);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -161,6 +197,7 @@ int main(void)
 		cmocka_unit_test(test_edit__keeps_the_column_from_line_to_line),
 		cmocka_unit_test(test_edit__cuts_words_and_puts_them_back),
 		cmocka_unit_test(test_edit__what_does_not_fit_changes_nothing),
+		cmocka_unit_test(test_paste__keeps_the_newest_blocks),
 	};
 
 	setlocale(LC_CTYPE, "C.UTF-8");

@@ -429,10 +429,13 @@ def what_makes_a_place_unusable_is_said(home):
 @case
 def a_file_that_reaches_its_limit_is_a_full_disk(home):
     code, err = shell(home, 'ulimit -f 1; exec "$0" -model echo -session sqlite -p hi')
-    equal((3, 1), (code, err.count('\n')))
-    contains('the disk is full; ', err)
+    lines = [line for line in err.splitlines() if line.startswith('convo: ')]
+    equal((3, 1), (code, len(lines)))
+    contains('the disk is full', lines[0])
+    contains('; make room on its disk, or raise the limit', lines[0])
     code, err = shell(home, 'ulimit -f 1; exec "$0" -help >out; echo $?')
-    equal((1, 'convo: cannot write the output: File too large\n'), (code, err))
+    equal(1, code)
+    contains('convo: cannot write the output: File too large\n', err)
 
 
 @case
@@ -524,6 +527,27 @@ def a_session_that_expired_begins_anew_and_that_is_said(home):
         out, err = program.communicate(b'two\n', timeout=20)
     contains('I was sent 2 messages', out.decode())
     equal('(the session was gone, deleted or expired: it begins anew here)\n', err.decode())
+
+
+@case
+def a_store_that_fails_is_one_line_for_each_command(home):
+    lines = ['/sessions', '/use other', '/new other', '/delete', '/restore other', '/rename title',
+             '/log', '/info', '/undo', '/retry', 'another question']
+    with subprocess.Popen([CONVO, '-model', 'echo', '-session', 'sqlite'], env=home.env,
+                          stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                          stderr=subprocess.PIPE) as program:
+        program.stdin.write(b'hi\n/info\n')
+        program.stdin.flush()
+        got = b''
+        while b'messages  2' not in got:
+            got += os.read(program.stdout.fileno(), 4096)
+        with sqlite3.connect(home.path / '.local/share/convo/sessions.db') as data:
+            data.execute('ALTER TABLE convo_sessions RENAME TO lost')
+        out, err = program.communicate('\n'.join([*lines, '/model', '/exit', '']).encode(), 20)
+    equal(len(lines), err.decode().count('convo: '))
+    equal(len(lines), err.decode().count('check the file and its disk\n'))
+    contains('👤 You: /model\nModel: echo\n\n👤 You: /exit\n👋 Goodbye!\n', out.decode())
+    equal(3, program.returncode)
 
 
 @case

@@ -247,6 +247,48 @@ def words_are_cut_and_put_back(home):
 
 
 @case
+def keys_that_mean_nothing_do_nothing(home):
+    with Terminal(home) as term:
+        term.start()
+        term.keys('a', 'F5', 'M-x', 'C-g', 'C-Space', 'S-Up', 'C-x', 'b', 'Escape')
+        term.type('Oxc')  # with the Escape: a key of no keyboard
+        term.keys('Escape', 'Escape', 'OA', 'PPage', 'd')
+        term.wait('bcd')
+        term.keys('C-l')
+        term.wait('Session Management', gone=True)
+        equal(f'{PROMPT} abcd', term.screen())
+        term.keys('Enter')
+        term.wait('user: abcd\n')
+
+
+@case
+def thinking_is_shown_to_who_watches(home):
+    with Terminal(home) as term:
+        term.start('think')
+        contains('🤖 Assistant: 💭 let me see\n\nHello from think.', term.ask('x'))
+    contains('#2 🤖 Assistant: Hello from think.\n', log(home))
+
+
+@case
+def a_history_that_cannot_grow_disturbs_nobody(home):
+    folder = home.path / '.local/share/convo'
+    folder.mkdir(parents=True)
+    (folder / 'history').write_text('earlier\n' + 'x' * 991 + '\n')
+    with Terminal(home) as term:
+        term.enter('(ulimit -f 1')
+        term.start(args='-session inmemory; echo left=$?)')
+        contains('user: ' + 'y' * 40, term.ask('y' * 40))
+        contains('user: z', term.ask('z'))
+        term.keys('C-d')
+        term.wait('left=0')
+    equal('earlier\n' + 'x' * 991 + '\n' + 'y' * 24, (folder / 'history').read_text())
+    with Terminal(home) as term:
+        term.start()
+        term.ask('after')
+    assert (folder / 'history').read_text().endswith('y' * 24 + '\nafter\n')
+
+
+@case
 def a_text_taller_than_the_screen_is_edited_right(home):
     with Terminal(home, width=40, height=10) as term:
         term.start()
