@@ -191,6 +191,7 @@ enum convo_list_what {
 /**
  * Begin a walk. Asks no server.
  *
+ * @param app, user whose; copied
  * @param out set to the cursor, the caller's to free
  * @return 0, CONVO_E_INVALID, CONVO_E_NOMEM
  */
@@ -202,8 +203,10 @@ CONVO_API void convo_cursor_free(convo_cursor *cursor);
 
 /**
  * The next page of a walk. Every session that existed throughout the walk is returned exactly
- * once, whatever others write meanwhile; one created meanwhile may or may not be (S3). Costs in
- * proportion to what it returns. After a failure the same page can be asked for again.
+ * once, whatever others write meanwhile and whatever their clocks say; one created meanwhile may
+ * or may not be (S3). Costs in proportion to what the walk returns: one of several pages reads the
+ * list a second time, as a whole, when it comes to its end. After a failure the same page can be
+ * asked for again.
  *
  * @param cursor where the walk is; moved on by success alone
  * @param n      most sessions of this page, 1 to 1000

@@ -141,6 +141,9 @@ struct store_place {
 	int64_t position, number; /* INT64_MAX both: from the front */
 };
 
+/** For list(): all there are. */
+#define STORE_LIST_ALL ((size_t)INT32_MAX)
+
 /* ---- what a backend fills in ---------------------------------------------------------- */
 
 /** Begin filling a session: forgets what was added before, so that a lost connection can retry. */
@@ -250,9 +253,10 @@ struct cv_backend {
 	int (*rename)(struct convo_store *store, const struct store_call *call,
 		      const struct convo_key *key, struct cv_text title, struct convo_err *err);
 
-	/* At most n sessions of (app, user) after `place`, in falling order of (position, number):
-	 * the live ones, or with `trash` the deleted ones whose trash time is not over. One atomic
-	 * view. Starts with cv_page_reset(). */
+	/* At most n sessions (1 to STORE_LIST_ALL) of (app, user) after `place`, in falling order of
+	 * (position, number): the live ones, or with `trash` the deleted ones whose trash time is
+	 * not over. One atomic view, however many (S3 rests on that). Starts with
+	 * cv_page_reset(). */
 	int (*list)(struct convo_store *store, const struct store_call *call, const char *app,
 		    const char *user, bool trash, const struct store_place *place, size_t n,
 		    struct store_page *into, struct convo_err *err);

@@ -55,6 +55,7 @@ extern const struct contract_test contract_sessions[];
 extern const struct contract_test contract_windows[];
 extern const struct contract_test contract_reader[];
 extern const struct contract_test contract_lists[];
+extern const struct contract_test contract_clocks[];
 extern const struct contract_test contract_trash[];
 extern const struct contract_test contract_append[];
 extern const struct contract_test contract_limit[];

@@ -1,10 +1,16 @@
 /*
  * Walks over a user's sessions (S3).
  *
- * A list is in the order of activity, and an append moves its session to the front while somebody
- * walks. A walk therefore goes from the front to the end once, remembers what it has returned, and
- * then looks at the front again, as far down as anything can have moved since, for sessions that
- * it has not returned yet; and again, until it has seen all that moved in one atomic page.
+ * A list is in the order of activity, and a write moves its session to the front while somebody
+ * walks. A walk therefore goes from the front to the end once and remembers what it has returned.
+ * If that took more than one page, a session may have passed the walk meanwhile: to where is told
+ * by its writer's clock, which may be wrong by any amount, so it can stand anywhere above. The
+ * walk ends with the whole list as one atomic page, and returns of it what it has not returned.
+ * What was there all the time is in that page, and as the walk has returned nearly all of it, it
+ * costs in proportion to that.
+ *
+ * In the trash nothing moves: a session that was there all the time has stayed in its place, and
+ * going once from the front to the end meets it.
  */
 #include <store/front/cursor.h>
 
@@ -12,29 +18,24 @@
 #include <string.h>
 
 #include <base/alloc.h>
-#include <base/clock.h>
 #include <base/fail.h>
+#include <store/front/call.h>
 #include <store/front/prepare.h>
 #include <store/front/session.h>
 
-/*
- * Positions are times of the writers' clocks, and a write may be seen as late as its timeout: the
- * second look goes this much further down than the moment the first began.
- */
-#define MARGIN_US (INT64_C(60) * 1000000)
-
-#define MAX_PAGE 1000
+static const struct store_place front_of_list = {INT64_MAX, INT64_MAX};
 
 struct convo_cursor {
 	char *app, *user;
 	bool trash;
 
 	struct store_place place; /* what has been fetched ends here */
-	int64_t floor;            /* this pass ends below it */
-	int64_t began_us;         /* when this pass began; 0: not yet */
-	int pass;                 /* 0: the walk itself */
-	int fetches;              /* of this pass */
-	bool over;                /* nothing is left to fetch */
+	size_t fetched;           /* pages until now */
+	enum {
+		CURSOR_WALKS,
+		CURSOR_LOOKS_BACK, /* the whole list is to be fetched */
+		CURSOR_IS_OVER     /* nothing is left to fetch */
+	} at;
 
 	struct store_page page; /* fetched; the first `next` entries are done with */
 	size_t next;
@@ -49,9 +50,12 @@ int convo_cursor_new(convo_cursor **out, const char *app, const char *user,
 		     enum convo_list_what what, struct convo_err *err)
 {
 	const struct convo_key key = {.app = app, .user = user};
-	int rc = cv_prepare_key(&key, CONVO_SCOPE_USER, err);
 	convo_cursor *cursor;
+	int rc = cv_check_given(out, "where the cursor goes", err);
 
+	if (rc < 0)
+		return rc;
+	rc = cv_prepare_key(&key, CONVO_SCOPE_USER, err);
 	if (rc < 0)
 		return rc;
 	if (what != CONVO_LIST_LIVE && what != CONVO_LIST_TRASH)
@@ -66,8 +70,7 @@ int convo_cursor_new(convo_cursor **out, const char *app, const char *user,
 		return cv_fail_nomem(err);
 	}
 	cursor->trash = what == CONVO_LIST_TRASH;
-	cursor->place = (struct store_place){INT64_MAX, INT64_MAX};
-	cursor->floor = INT64_MIN;
+	cursor->place = front_of_list;
 	*out = cursor;
 	return 0;
 }
@@ -131,44 +134,29 @@ static bool seen_reserve(convo_cursor *cursor, size_t extra)
 	return true;
 }
 
-/* ---- passes ----------------------------------------------------------------------------- */
-
-/*
- * Pages of the second look and later ones. More may have moved lately than a page holds, and move
- * on: larger and larger pages come to hold all of it at one moment, or the walk would never end.
- */
-static size_t pass_page(int pass)
-{
-	return (size_t)MAX_PAGE << (pass <= 10 ? pass - 1 : 10);
-}
+/* ---- pages ------------------------------------------------------------------------------ */
 
 static int cursor_fetch(convo_cursor *cursor, struct convo_store *store,
 			const struct store_call *call, size_t n, struct convo_err *err)
 {
+	bool back = cursor->at == CURSOR_LOOKS_BACK;
+	const struct store_place *from = back ? &front_of_list : &cursor->place;
 	int rc;
 
-	if (cursor->pass)
-		n = pass_page(cursor->pass);
-	cursor->next = cursor->page.count;
-	rc = store->be->list(store, call, cursor->app, cursor->user, cursor->trash, &cursor->place,
-			     n, &cursor->page, err);
+	rc = store->be->list(store, call, cursor->app, cursor->user, cursor->trash, from,
+			     back ? STORE_LIST_ALL : n, &cursor->page, err);
+	cursor->next = 0;
 	if (rc < 0) {
-		cursor->page.count = cursor->next = 0;
+		cursor->page.count = 0;
 		return rc;
 	}
-	cursor->next = 0;
-	if (!cursor->fetches++)
-		cursor->began_us = call->now_us;
+	cursor->fetched++;
 	if (cursor->page.count)
 		cursor->place = cursor->page.entry[cursor->page.count - 1].place;
-	if (cursor->page.count < n || cursor->place.position < cursor->floor) {
-		/* The end of a pass. One that took a single page saw everything at one moment. */
-		cursor->over = cursor->fetches == 1 || cursor->trash;
-		cursor->floor = cursor->began_us - MARGIN_US;
-		cursor->place = (struct store_place){INT64_MAX, INT64_MAX};
-		cursor->fetches = 0;
-		cursor->pass++;
-	}
+	if (back || (cursor->page.count < n && (cursor->fetched == 1 || cursor->trash)))
+		cursor->at = CURSOR_IS_OVER;
+	else if (cursor->page.count < n)
+		cursor->at = CURSOR_LOOKS_BACK;
 	return 0;
 }
 
@@ -204,7 +192,7 @@ int cv_cursor_next(convo_cursor *cursor, struct convo_store *store, const struct
 		int rc;
 
 		found = cursor_gather(cursor, n, store->opts.event_limit);
-		if (found || cursor->over)
+		if (found || cursor->at == CURSOR_IS_OVER)
 			break;
 		rc = cursor_fetch(cursor, store, call, n, err);
 		if (rc < 0)

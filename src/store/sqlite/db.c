@@ -8,7 +8,6 @@
 #include <store/sqlite/db.h>
 
 #include <errno.h>
-#include <pthread.h>
 #include <stdlib.h>
 #include <time.h>
 #include <unistd.h>
@@ -158,6 +157,25 @@ int cv_sqlite_damaged(struct sqlite_db *db, struct convo_err *err)
 
 /* ---- waiting ---------------------------------------------------------------------------- */
 
+void cv_sqlite_until(struct sqlite_db *db, int64_t deadline_us, sqlite_canceled canceled, void *ctx)
+{
+	db->deadline_us = deadline_us;
+	db->canceled = canceled;
+	db->ctx = ctx;
+	db->stopped = 0;
+}
+
+static bool call_canceled(void *cancel)
+{
+	return convo_cancel_requested(cancel);
+}
+
+void cv_sqlite_for(struct sqlite_db *db, const struct store_call *call)
+{
+	cv_sqlite_until(db, call->deadline_us, call->cancel ? call_canceled : NULL,
+			(void *)call->cancel);
+}
+
 /* Whether it has to stop. */
 static int sqlite_look(void *ctx)
 {
@@ -180,83 +198,6 @@ static int sqlite_wait(void *ctx, int tries)
 		return 0;
 	nanosleep(&ts, NULL);
 	return 1;
-}
-
-/*
- * Where the index of the log looks torn, SQLite sleeps and tries again for ten seconds, without
- * asking anybody. It sleeps by its view of the system (VFS): ours is the system's, but it wakes when
- * the connection that its thread works on has to stop.
- */
-static _Thread_local struct sqlite_db *at_work;
-static sqlite3_vfs vfs_ours;
-
-void cv_sqlite_until(struct sqlite_db *db, int64_t deadline_us, sqlite_canceled canceled, void *ctx)
-{
-	db->deadline_us = deadline_us;
-	db->canceled = canceled;
-	db->ctx = ctx;
-	db->stopped = 0;
-	at_work = db;
-}
-
-static bool call_canceled(void *cancel)
-{
-	return convo_cancel_requested(cancel);
-}
-
-void cv_sqlite_for(struct sqlite_db *db, const struct store_call *call)
-{
-	cv_sqlite_until(db, call->deadline_us, call->cancel ? call_canceled : NULL,
-			(void *)call->cancel);
-}
-
-static int vfs_sleep(sqlite3_vfs *vfs, int us)
-{
-	struct timespec ts = {.tv_nsec = WAIT_MAX_US * 1000L};
-	int left_us = us;
-
-	(void)vfs;
-	while (left_us > 0 && !(at_work && sqlite_look(at_work))) {
-		if (left_us < WAIT_MAX_US)
-			ts.tv_nsec = left_us * 1000L;
-		nanosleep(&ts, NULL);
-		left_us -= WAIT_MAX_US;
-	}
-	return us;
-}
-
-static pthread_mutex_t vfs_lock = PTHREAD_MUTEX_INITIALIZER; /* guards vfs_ours and vfs_users */
-static int vfs_users;
-
-/* Make it known to SQLite while there are connections; a library can be unloaded. */
-static int vfs_take(void)
-{
-	const sqlite3_vfs *system;
-	int rc = SQLITE_OK;
-
-	pthread_mutex_lock(&vfs_lock);
-	if (vfs_users)
-		goto out;
-	rc = SQLITE_NOMEM;
-	system = sqlite3_vfs_find(NULL);
-	if (!system)
-		goto out;
-	vfs_ours = *system;
-	vfs_ours.zName = "convo";
-	vfs_ours.xSleep = vfs_sleep;
-	rc = sqlite3_vfs_register(&vfs_ours, 0);
-out:
-	vfs_users += rc == SQLITE_OK;
-	pthread_mutex_unlock(&vfs_lock);
-	return rc;
-}
-
-static void vfs_give(void)
-{
-	pthread_mutex_lock(&vfs_lock);
-	if (--vfs_users == 0)
-		sqlite3_vfs_unregister(&vfs_ours);
-	pthread_mutex_unlock(&vfs_lock);
 }
 
 /* Write the log back and have it begin anew, if the readers that are in the way leave in time. */
@@ -389,10 +330,6 @@ int cv_sqlite_open(struct sqlite_db **out, const struct sqlite_plan *plan, enum 
 
 	if (!db)
 		return cv_fail_nomem(err);
-	if (vfs_take() != SQLITE_OK) {
-		free(db);
-		return cv_fail_nomem(err);
-	}
 	db->plan = plan;
 	db->restart_pages = RESTART_PAGES;
 	cv_sqlite_for(db, call);
@@ -403,8 +340,7 @@ int cv_sqlite_open(struct sqlite_db **out, const struct sqlite_plan *plan, enum 
 	}
 	if (mode == DB_FROZEN)
 		flags |= SQLITE_OPEN_URI;
-	rc = sqlite3_open_v2(cv_buf_str(&name), &db->handle, flags | SQLITE_OPEN_NOMUTEX,
-			     vfs_ours.zName);
+	rc = sqlite3_open_v2(cv_buf_str(&name), &db->handle, flags | SQLITE_OPEN_NOMUTEX, NULL);
 	rc = rc == SQLITE_OK ? sqlite_configure(db, mode, err) : sqlite_fail(db, rc, err);
 	if (rc < 0)
 		goto out;
@@ -422,13 +358,11 @@ void cv_sqlite_close(struct sqlite_db *db)
 
 	if (!db)
 		return;
-	at_work = NULL;
 	for (i = 0; i < OWN_COUNT; i++)
 		sqlite3_finalize(db->own[i]);
 	for (i = 0; db->stmt && i < db->plan->text_count; i++)
 		sqlite3_finalize(db->stmt[i]);
 	sqlite3_close(db->handle);
-	vfs_give();
 	free(db->stmt);
 	free(db);
 }
