@@ -1,6 +1,7 @@
 /*
  * Random operations against a store and against a plain model of one; after each, both must say the
- * same. CONVO_TEST_SEED repeats or varies a run, CONVO_TEST_OPS makes it longer.
+ * same. With `skewed`, the operations come from two handles of which one has a clock that is five
+ * minutes fast. CONVO_TEST_SEED repeats or varies a run, CONVO_TEST_OPS makes it longer.
  */
 #include "contract.h"
 
@@ -14,7 +15,9 @@
 #define EVENTS 400
 #define IDS 60000
 #define VALUES 6
-#define STEP_US (10 * 60 * SECOND_US) /* the clock moves in steps of ten minutes */
+#define WRITES 100000
+#define STEP_US \
+	(5 * 60 * SECOND_US) /* the clock moves in two of these; the fast one is one ahead */
 
 /* State names the model uses, by scope: session, user, app. */
 static const char *const value_names[3][VALUES] = {
@@ -43,16 +46,22 @@ struct model_life {
 	int64_t expires; /* in steps; 0: never */
 	int64_t purge;   /* in steps: when the trash forgets it */
 	int64_t order;   /* of the last write, or of the deletion */
+	int64_t clock;   /* of that write by its writer's clock: larger where that is later */
+	int64_t latest;  /* the largest of those there were */
+	int64_t updated_ms;
 	enum { LIFE_UNUSED, LIFE_LIVE, LIFE_TRASH, LIFE_GONE } where;
 };
 
 struct model {
 	struct fx *fx;
-	convo_store *store;
+	convo_store *store;      /* of this operation */
+	convo_store *handles[2]; /* with the right clock, with the fast one */
+	bool skewed;
 	struct test_rng rng;
 	int limit;          /* 0: none */
 	int64_t ttl, trash; /* in steps; 0: no ttl */
-	int64_t now;        /* in steps */
+	int64_t now;        /* in steps, by the clock of this operation */
+	int64_t right;      /* in steps, by the right clock */
 	int64_t writes;
 	struct model_life *life; /* all there ever were */
 	int lives;
@@ -96,9 +105,17 @@ static struct model_life *model_find(struct model *m, int user, int name)
 	return NULL;
 }
 
-static void model_written(struct model *m, struct model_life *life)
+static void model_moved(struct model *m, struct model_life *life)
 {
 	life->order = ++m->writes;
+	life->clock = m->now * WRITES + life->order;
+	if (life->latest < life->clock)
+		life->latest = life->clock;
+}
+
+static void model_written(struct model *m, struct model_life *life)
+{
+	model_moved(m, life);
 	if (m->ttl)
 		life->expires = m->now + m->ttl;
 }
@@ -141,9 +158,11 @@ static void compare_state(const struct model_state *want, const char *const name
 	}
 }
 
-static void compare_meta(const struct model *m, const struct model_life *life,
+static void compare_meta(const struct model *m, struct model_life *life,
 			 const struct convo_meta *meta)
 {
+	must(meta->updated_ms >= life->updated_ms);
+	life->updated_ms = meta->updated_ms;
 	must_equal_str(model_names[life->name], meta->session);
 	must_equal_str(life->title ? test_text("title %d", life->title) : "", meta->title);
 	must_equal_str(life->generation, meta->generation);
@@ -186,6 +205,7 @@ static void compare_window(struct model *m, int user, int name, const struct con
 	must_equal(to < from ? 0 : to - from + 1, count);
 	for (size_t i = 0; i < count; i++) {
 		must_equal(from + (int64_t)i, events[i].seq);
+		must(!i || events[i].time_ms >= events[i - 1].time_ms);
 		compare_event(m, life, &events[i]);
 	}
 	compare_state(&life->state, value_names[0], session, &seen);
@@ -209,43 +229,48 @@ static bool model_listed(const struct model *m, const struct model_life *life, i
 	return life->user == user && (trash ? model_in_trash(m, life) : model_lives(m, life));
 }
 
-/* The one that comes after `order` in the list, or NULL. */
-static const struct model_life *model_next(const struct model *m, int user, bool trash,
-					   int64_t order)
+static struct model_life *model_of(struct model *m, const char *generation)
 {
-	const struct model_life *next = NULL;
-
 	for (int i = 0; i < m->lives; i++) {
-		const struct model_life *life = &m->life[i];
-
-		if (model_listed(m, life, user, trash) && life->order < order &&
-		    (!next || life->order > next->order))
-			next = life;
+		if (strcmp(m->life[i].generation, generation) == 0)
+			return &m->life[i];
 	}
-	return next;
+	must_not_reach("a session that never was: %s", generation);
 }
 
+/* In front, whether the order of the writes counts or what the clocks of their writers said. */
+static bool model_precedes(const struct model_life *life, const struct model_life *other)
+{
+	return life->order > other->order && life->clock > other->clock &&
+	       life->latest > other->latest;
+}
+
+/* Exactly those there are; no two the wrong way round. */
 static void compare_list(struct model *m, int user, bool trash)
 {
-	const struct model_life *want = NULL;
-	const struct convo_meta *metas;
+	static struct model_life *got[LIVES];
 	convo_cursor *cursor = NULL;
-	int64_t order = INT64_MAX;
 	struct convo_err err;
-	size_t count, n = 1 + model_pick(m, 5);
+	size_t count, total = 0, want = 0, n = 1 + model_pick(m, 5);
 
 	must_pass(convo_cursor_new(&cursor, m->fx->app, model_users[user],
 				   trash ? CONVO_LIST_TRASH : CONVO_LIST_LIVE, &err));
 	do {
-		must_pass(test_list(m->store, cursor, n, &metas, &count, &err));
+		must_pass(convo_store_list(m->store, cursor, n, &count, NULL, &err));
 		for (size_t i = 0; i < count; i++) {
-			want = model_next(m, user, trash, order);
-			must(want != NULL);
-			compare_meta(m, want, &metas[i]);
-			order = want->order;
+			const struct convo_meta *meta = convo_cursor_meta(cursor, i);
+			struct model_life *life = model_of(m, meta->generation);
+
+			must(model_listed(m, life, user, trash));
+			compare_meta(m, life, meta);
+			for (size_t k = 0; k < total; k++)
+				must(got[k] != life && !model_precedes(life, got[k]));
+			got[total++] = life;
 		}
 	} while (count);
-	must(model_next(m, user, trash, order) == NULL);
+	for (int i = 0; i < m->lives; i++)
+		want += model_listed(m, &m->life[i], user, trash);
+	must_equal(want, total);
 	convo_cursor_free(cursor);
 }
 
@@ -300,6 +325,11 @@ static void op_create(struct model *m, int user, int name)
 	}
 	must_pass(convo_store_create(m->store, &key, &create, &made, NULL, &err));
 	must(m->lives < LIVES);
+	for (int i = 0; i < m->lives; i++) { /* a life of the name that is over goes for good */
+		if (m->life[i].user == user && m->life[i].name == name &&
+		    m->life[i].where == LIFE_LIVE)
+			m->life[i].where = LIFE_GONE;
+	}
 	life = &m->life[m->lives++];
 	*life = (struct model_life){.user = user, .name = name, .title = title};
 	memcpy(life->generation, made.generation, sizeof(life->generation));
@@ -509,7 +539,7 @@ static void op_delete(struct model *m, int user, int name)
 		return;
 	life->where = LIFE_TRASH;
 	life->purge = m->now + m->trash;
-	life->order = ++m->writes;
+	model_moved(m, life);
 }
 
 /* A random life of the name in the trash, or NULL. */
@@ -528,25 +558,32 @@ static struct model_life *model_pick_trash(struct model *m, int user, int name)
 	return found;
 }
 
-static struct model_life *model_last_trash(struct model *m, int user, int name)
+/* Which life came back where "the one deleted last" was asked for: none is plainly later. */
+static struct model_life *op_restored(struct model *m, const struct convo_key *key, int user,
+				      int name)
 {
-	struct model_life *found = NULL;
+	const struct convo_window none = {.kind = CONVO_WINDOW_NONE};
+	convo_session *session = NULL;
+	struct model_life *life;
+	struct convo_err err;
 
+	must_pass(convo_store_load(&session, m->store, key, &none, NULL, &err));
+	life = model_of(m, convo_session_meta(session)->generation);
+	must(life->user == user && life->name == name && model_in_trash(m, life));
 	for (int i = 0; i < m->lives; i++) {
-		struct model_life *life = &m->life[i];
+		const struct model_life *other = &m->life[i];
 
-		if (life->user == user && life->name == name && model_in_trash(m, life) &&
-		    (!found || life->order > found->order))
-			found = life;
+		if (other->user == user && other->name == name && model_in_trash(m, other))
+			must(!model_precedes(other, life));
 	}
-	return found;
+	convo_session_free(session);
+	return life;
 }
 
 static void op_restore(struct model *m, int user, int name)
 {
 	bool any = model_pick(m, 2);
-	struct model_life *life =
-		any ? model_last_trash(m, user, name) : model_pick_trash(m, user, name);
+	struct model_life *life = model_pick_trash(m, user, name);
 	const char *generation = any ? NULL : life ? life->generation : fx_uuid();
 	struct convo_key key = model_key(m, user, name);
 	struct convo_err err;
@@ -560,6 +597,8 @@ static void op_restore(struct model *m, int user, int name)
 			       convo_store_restore(m->store, &key, generation, NULL, &err));
 	} else {
 		must_pass(convo_store_restore(m->store, &key, generation, NULL, &err));
+		if (any)
+			life = op_restored(m, &key, user, name);
 		life->where = LIFE_LIVE;
 		model_written(m, life);
 	}
@@ -620,8 +659,44 @@ static void op_window(struct model *m, int user, int name)
 
 static void op_time(struct model *m)
 {
-	m->now += 1 + (int64_t)model_pick(m, 4);
+	m->right += 2 + 2 * (int64_t)model_pick(m, 4);
+}
+
+/* Something is over by the fast clock and not by the right one: what the latter shows is not said. */
+static bool model_disputed(const struct model *m)
+{
+	for (int i = 0; i < m->lives; i++) {
+		const struct model_life *life = &m->life[i];
+
+		if ((life->where == LIFE_LIVE && life->expires && life->expires > m->right &&
+		     life->expires <= m->right + 1) ||
+		    (life->where == LIFE_TRASH && life->purge > m->right &&
+		     life->purge <= m->right + 1))
+			return true;
+	}
+	return false;
+}
+
+/* Which handle the next operation has, and what its clock says. */
+static void model_turn(struct model *m)
+{
+	bool fast = m->skewed && (model_pick(m, 2) || model_disputed(m));
+
+	m->store = m->handles[fast];
+	m->now = m->right + fast;
 	cv_clock_shift_us(m->now * STEP_US);
+}
+
+/* What is over by the clock of this operation is gone for good. */
+static void model_forget(struct model *m)
+{
+	for (int i = 0; i < m->lives; i++) {
+		struct model_life *life = &m->life[i];
+
+		if ((life->where == LIFE_LIVE && !model_lives(m, life)) ||
+		    (life->where == LIFE_TRASH && !model_in_trash(m, life)))
+			life->where = LIFE_GONE;
+	}
 }
 
 static void op_clean(struct model *m)
@@ -629,6 +704,7 @@ static void op_clean(struct model *m)
 	struct convo_err err;
 
 	must_pass(convo_store_clean(m->store, NULL, NULL, &err));
+	model_forget(m);
 }
 
 static void op_any(struct model *m)
@@ -636,6 +712,7 @@ static void op_any(struct model *m)
 	int user = (int)model_pick(m, 2), name = (int)model_pick(m, NAMES);
 	size_t op = model_pick(m, 100);
 
+	model_turn(m);
 	if (op < 35)
 		op_append(m, user, name);
 	else if (op < 47)
@@ -654,14 +731,14 @@ static void op_any(struct model *m)
 		op_window(m, user, name);
 	else if (op < 94)
 		op_clean(m);
-	else if (op < 96)
-		op_time(m);
-	else
+	else if (op >= 96)
 		compare_list(m, user, op < 98);
 	compare_session(m, user, name);
+	if (op == 94 || op == 95)
+		op_time(m);
 }
 
-static void model_run(struct fx *fx, int limit, int64_t ttl, int64_t trash)
+static void model_run(struct fx *fx, bool skewed, int limit, int64_t ttl, int64_t trash)
 {
 	/* Odd halves of a step, so that no moment the test visits is near an end of time. */
 	const struct convo_store_options opts = {
@@ -678,7 +755,10 @@ static void model_run(struct fx *fx, int limit, int64_t ttl, int64_t trash)
 	m->life = calloc(LIVES, sizeof(*m->life));
 	must(m->life != NULL);
 	m->fx = fx;
-	m->store = fx_open(fx, &opts);
+	m->handles[0] = m->handles[1] = fx_open(fx, &opts);
+	if (skewed && fx->contract->shared)
+		m->handles[1] = fx_open(fx, &opts);
+	m->skewed = skewed;
 	m->limit = limit;
 	m->ttl = ttl;
 	m->trash = trash;
@@ -686,6 +766,7 @@ static void model_run(struct fx *fx, int limit, int64_t ttl, int64_t trash)
 	m->rng.state += (uint64_t)limit * 1000 + (uint64_t)ttl;
 	for (long i = ops ? strtol(ops, NULL, 10) : OPS; i > 0; i--)
 		op_any(m);
+	model_turn(m);
 	for (int user = 0; user < 2; user++) {
 		for (int name = 0; name < NAMES; name++)
 			compare_session(m, user, name);
@@ -698,22 +779,34 @@ static void model_run(struct fx *fx, int limit, int64_t ttl, int64_t trash)
 
 static void all_rules_hold_in_random_order(struct fx *fx)
 {
-	model_run(fx, 0, 0, 1000);
+	model_run(fx, false, 0, 0, 2000);
 }
 
 static void all_rules_hold_in_random_order_with_limit_and_ttl(struct fx *fx)
 {
-	model_run(fx, 5, 7, 20);
+	model_run(fx, false, 5, 14, 40);
 }
 
 static void all_rules_hold_in_random_order_with_a_limit_of_one(struct fx *fx)
 {
-	model_run(fx, 1, 0, 3);
+	model_run(fx, false, 1, 0, 6);
+}
+
+static void all_rules_hold_when_clocks_differ_by_minutes(struct fx *fx)
+{
+	model_run(fx, true, 0, 0, 2000);
+}
+
+static void all_rules_hold_when_clocks_differ_by_minutes_with_limit_and_ttl(struct fx *fx)
+{
+	model_run(fx, true, 5, 14, 40);
 }
 
 const struct contract_test contract_model[] = {
 	CONTRACT_TEST(all_rules_hold_in_random_order),
 	CONTRACT_TEST(all_rules_hold_in_random_order_with_limit_and_ttl),
 	CONTRACT_TEST(all_rules_hold_in_random_order_with_a_limit_of_one),
+	CONTRACT_TEST(all_rules_hold_when_clocks_differ_by_minutes),
+	CONTRACT_TEST(all_rules_hold_when_clocks_differ_by_minutes_with_limit_and_ttl),
 	{0},
 };
