@@ -1,45 +1,17 @@
 /*
  * A connection to a MySQL or MariaDB server: connecting, prepared statements with bound
  * parameters, migrations, and errors in our words, all of it by a deadline. Knows nothing of
- * sessions. db.c is the only file that includes mysql.h.
+ * sessions. db.c and plan.c are the only files that include mysql.h.
  */
 #ifndef STORE_MYSQL_DB_H
 #define STORE_MYSQL_DB_H
 
+#include <store/mysql/plan.h>
 #include <store/shared/pool.h>
 #include <store/shared/sql/sql.h>
 
 /** One connection. One thread at a time. */
 struct my_db;
-
-/** How to connect, from a URL; strings are owned, NULL for the library's default. */
-/** The options of a URL that are ours; NULL after the last. */
-extern const char *const cv_my_params[];
-
-struct my_plan {
-	const char *where;        /* for messages; borrowed */
-	const char *const *texts; /* statements by number; borrowed */
-	size_t text_count;        /* at most MY_TEXTS */
-	bool create_database;     /* if it is missing and the user may */
-	int64_t lock_wait_s;      /* longest wait of the server for a row */
-	unsigned port;            /* 0: the default */
-	bool tls, verify;
-	char *host, *user, *password, *database, *socket, *ca, *cert, *key;
-};
-
-#define MY_TEXTS 16
-
-/**
- * Read a URL.
- *
- * @param where receives what to call the place: "localhost:3306/chat"
- * @return 0, CONVO_E_INVALID, CONVO_E_NOMEM
- */
-int cv_my_plan_init(struct my_plan *plan, const struct cv_url *url, char *where, size_t size,
-		    struct convo_err *err);
-
-/** Forget it, wiping the password. */
-void cv_my_plan_clear(struct my_plan *plan);
 
 /** Connect, or NULL with `err` filled. */
 struct my_db *cv_my_open(const struct my_plan *plan, int64_t deadline_us, struct convo_err *err);

@@ -13,11 +13,9 @@
 #include <base/clock.h>
 #include <base/fail.h>
 #include <store/mysql/db.h>
+#include <store/mysql/pack.h>
 
 #define MY_CLEAN_ROWS 2000
-
-/* The largest batch with its ids and small fields. */
-#define MY_PACK_MAX (64u << 20)
 
 /* ---- statements ----------------------------------------------------------------------- */
 
@@ -124,58 +122,6 @@ static const struct pool_driver my_driver = {
 	.disconnect = my_disconnect,
 	.usable = my_usable,
 };
-
-/* ---- packing -------------------------------------------------------------------------- */
-
-/* Texts one after the other, and an index of where each is; see 0001.sql. */
-struct my_pack {
-	struct cv_buf events, changes, data;
-	unsigned scopes; /* of the changes, or-ed */
-	int rc;
-};
-
-static void my_pack_text(struct my_pack *pack, struct cv_buf *index, struct cv_text text)
-{
-	if (pack->rc == 0)
-		pack->rc = cv_buf_addf(index, "%09zu%09zu", text.data ? pack->data.len + 1 : 0,
-				       text.len);
-	if (pack->rc == 0 && text.data)
-		pack->rc = cv_buf_add(&pack->data, text.data, text.len);
-}
-
-static void my_pack_changes(struct my_pack *pack, const struct store_change *changes, size_t count)
-{
-	size_t i;
-
-	for (i = 0; i < count && pack->rc == 0; i++) {
-		pack->scopes |= changes[i].scope;
-		pack->rc = cv_buf_addf(&pack->changes, "%d%09zu", (int)changes[i].scope,
-				       changes[i].event);
-		my_pack_text(pack, &pack->changes, changes[i].name);
-		my_pack_text(pack, &pack->changes, changes[i].value);
-	}
-}
-
-static void my_pack_events(struct my_pack *pack, const struct store_event *events, size_t count)
-{
-	size_t i;
-	int field;
-
-	for (i = 0; i < count && pack->rc == 0; i++) {
-		pack->rc = cv_buf_add(&pack->events, events[i].id, UUID_BYTES);
-		if (pack->rc == 0)
-			pack->rc = cv_buf_addf(&pack->events, "%d", events[i].status);
-		for (field = 0; field < FIELD_COUNT; field++)
-			my_pack_text(pack, &pack->events, events[i].field[field]);
-	}
-}
-
-static void my_pack_clear(struct my_pack *pack)
-{
-	cv_buf_clear(&pack->events);
-	cv_buf_clear(&pack->changes);
-	cv_buf_clear(&pack->data);
-}
 
 /* ---- running -------------------------------------------------------------------------- */
 
@@ -326,7 +272,7 @@ static int my_create(struct convo_store *store, const struct store_call *call,
 	struct my_args args = {0};
 	int rc;
 
-	my_pack_changes(&pack, create->changes, create->change_count);
+	cv_my_pack_changes(&pack, create->changes, create->change_count);
 	my_key(&args, key);
 	my_int(&args, call->now_us);
 	my_int(&args, call->ttl_us);
@@ -338,7 +284,7 @@ static int my_create(struct convo_store *store, const struct store_call *call,
 	my_buf(&args, &pack.data);
 	/* Its generation tells a repeat from another creator. */
 	rc = pack.rc < 0 ? cv_buf_fail(err, pack.rc) : my_run(my, call, true, &query, &args, err);
-	my_pack_clear(&pack);
+	cv_my_pack_clear(&pack);
 	if (rc == CONVO_E_EXISTS || (rc == 0 && code < 0))
 		return cv_refuse_exists(err, key);
 	return rc;
@@ -466,8 +412,8 @@ static int my_append(struct convo_store *store, const struct store_call *call,
 	struct my_args args = {0};
 	int rc;
 
-	my_pack_events(&pack, append->events, append->count);
-	my_pack_changes(&pack, append->changes, append->change_count);
+	cv_my_pack_events(&pack, append->events, append->count);
+	cv_my_pack_changes(&pack, append->changes, append->change_count);
 	my_key(&args, key);
 	my_int(&args, call->now_us);
 	my_int(&args, call->ttl_us);
@@ -480,7 +426,7 @@ static int my_append(struct convo_store *store, const struct store_call *call,
 	my_buf(&args, &pack.changes);
 	my_buf(&args, &pack.data);
 	rc = pack.rc < 0 ? cv_buf_fail(err, pack.rc) : my_run(my, call, true, &query, &args, err);
-	my_pack_clear(&pack);
+	cv_my_pack_clear(&pack);
 	if (rc < 0 || self.code == 0)
 		return rc;
 	if (self.code == CONVO_E_NOTFOUND)
@@ -649,7 +595,7 @@ static int my_state_set(struct convo_store *store, const struct store_call *call
 	struct my_args args = {0};
 	int rc;
 
-	my_pack_changes(&pack, changes, count);
+	cv_my_pack_changes(&pack, changes, count);
 	my_key(&args, key);
 	my_int(&args, call->now_us);
 	my_int(&args, call->ttl_us);
@@ -658,7 +604,7 @@ static int my_state_set(struct convo_store *store, const struct store_call *call
 	my_buf(&args, &pack.changes);
 	my_buf(&args, &pack.data);
 	rc = pack.rc < 0 ? cv_buf_fail(err, pack.rc) : my_run(my, call, false, &query, &args, err);
-	my_pack_clear(&pack);
+	cv_my_pack_clear(&pack);
 	return rc == 0 && code < 0 ? cv_refuse_notfound(err, key) : rc;
 }
 
