@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include <base/alloc.h>
+#include <base/utf8.h>
 
 #undef cv_buf_fail
 
@@ -45,6 +46,30 @@ int cv_buf_adds(struct cv_buf *buf, const char *s)
 int cv_buf_addc(struct cv_buf *buf, char c)
 {
 	return cv_buf_add(buf, &c, 1);
+}
+
+int cv_buf_repair(struct cv_buf *buf, const char *data, size_t len)
+{
+	const char *end = data + len, *p = data;
+	int rc;
+
+	while (p < end) {
+		size_t n = cv_utf8_next(p, (size_t)(end - p), NULL);
+
+		if (n && *p) {
+			p += n;
+			continue;
+		}
+		rc = cv_buf_add(buf, data, (size_t)(p - data));
+		if (rc < 0)
+			return rc;
+		rc = cv_buf_adds(buf, "\xef\xbf\xbd");
+		if (rc < 0)
+			return rc;
+		p += n ? n : cv_utf8_broken(p, (size_t)(end - p));
+		data = p;
+	}
+	return cv_buf_add(buf, data, (size_t)(p - data));
 }
 
 int cv_buf_addf(struct cv_buf *buf, const char *fmt, ...)

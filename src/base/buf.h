@@ -25,6 +25,12 @@ int cv_buf_adds(struct cv_buf *buf, const char *s);
 /** Append one byte. */
 int cv_buf_addc(struct cv_buf *buf, char c);
 
+/**
+ * Append text with every invalid sequence (by the maximal-subpart practice of Unicode 3.9) and
+ * every U+0000 replaced by U+FFFD.
+ */
+int cv_buf_repair(struct cv_buf *buf, const char *data, size_t len);
+
 /** Append formatted text. */
 int cv_buf_addf(struct cv_buf *buf, const char *fmt, ...) CV_PRINTF(2, 3);
 

@@ -42,24 +42,30 @@ static bool scan_is(const struct scan *s, char c)
 /* ---- strings -------------------------------------------------------------------------- */
 
 /*
- * Skip bytes that need no look: printable ASCII but for quote and backslash, eight at a time. The
- * masks have the high bit of every byte set that is below 0x20, a quote, a backslash or not ASCII.
+ * Skip printable ASCII but for quote and backslash, eight bytes at a time. The masks have the high
+ * bit of every byte set that is below 0x20, a quote, a backslash or not ASCII. Where one is, the
+ * bytes up to it are few: they are not worth a second look at the whole word.
  */
 static void scan_plain(struct scan *s)
 {
 	const uint64_t ones = UINT64_C(0x0101010101010101), high = ones << 7;
+	const char *p = s->pos;
 
-	while (s->end - s->pos >= 8) {
+	while (s->end - p >= 8) {
 		uint64_t word, quote, slash, stop;
 
-		memcpy(&word, s->pos, 8);
+		memcpy(&word, p, 8);
 		quote = word ^ ones * '"';
 		slash = word ^ ones * '\\';
 		stop = word | (word - ones * 0x20) | (quote - ones) | (slash - ones);
 		if (stop & high)
-			return;
-		s->pos += 8;
+			break;
+		p += 8;
 	}
+	while (p < s->end && (unsigned char)*p >= 0x20 && (unsigned char)*p < 0x80 && *p != '"' &&
+	       *p != '\\')
+		p++;
+	s->pos = p;
 }
 
 static int scan_hex4(const char *p, const char *end)
@@ -129,7 +135,7 @@ static bool scan_string(struct scan *s)
 			return scan_fail(s, "unterminated string");
 		c = (unsigned char)*s->pos;
 		if (c >= 0x80) {
-			n = cv_utf8_next(s->pos, (size_t)(s->end - s->pos), NULL);
+			n = cv_utf8_wide(s->pos, (size_t)(s->end - s->pos));
 			if (!n)
 				return scan_fail(s, "invalid UTF-8");
 			s->pos += n;
@@ -156,15 +162,26 @@ static size_t scan_digits(struct scan *s)
 	return (size_t)(s->pos - start);
 }
 
+/* Compare digits, with one point perhaps among them, with plain ones; a shorter one has zeros. */
+static int digits_order(const char *p, const char *end, const char *plain)
+{
+	for (; p < end && *plain; p++) {
+		if (*p == '.')
+			continue;
+		if (*p != *plain)
+			return *p < *plain ? -1 : 1;
+		plain++;
+	}
+	return *plain ? -1 : 0; /* the plain ones do not end in a zero */
+}
+
 /*
- * Whether the digits (with one point perhaps among them) times 10^exponent fit a double: its
- * largest is 1.7976931348623157e308, its smallest normal one 2.2250738585072014e-308.
+ * Whether the digits (with one point perhaps among them) times 10^exponent fit a normal double: the
+ * largest is 1.7976931348623157e308, the smallest 2.2250738585072014e-308.
  */
 static bool number_fits(const char *digits, const char *end, long exponent)
 {
-	static const char largest[] = "17976931348623157";
 	const char *p, *point = memchr(digits, '.', (size_t)(end - digits));
-	size_t i = 0;
 
 	for (p = digits; p < end && (*p == '0' || *p == '.'); p++)
 		;
@@ -177,16 +194,11 @@ static bool number_fits(const char *digits, const char *end, long exponent)
 		exponent += point - p - 1;
 	else
 		exponent -= p - point;
-	if (exponent != 308)
-		return exponent < 308 && exponent > -308;
-	for (; p < end && largest[i]; p++) {
-		if (*p == '.')
-			continue;
-		if (*p != largest[i])
-			return *p < largest[i];
-		i++;
-	}
-	return true;
+	if (exponent == 308)
+		return digits_order(p, end, "17976931348623157") <= 0;
+	if (exponent == -308)
+		return digits_order(p, end, "22250738585072014") >= 0;
+	return exponent < 308 && exponent > -308;
 }
 
 static bool scan_number(struct scan *s)
@@ -607,7 +619,7 @@ int cv_json_quote_to(struct cv_buf *out, const char *data, size_t len)
 		return cv_buf_adds(out, "\"\"");
 	if (cv_utf8_valid(data, len) && !memchr(data, 0, len))
 		return quote_valid(out, data, len);
-	rc = cv_utf8_repair(&clean, data, len);
+	rc = cv_buf_repair(&clean, data, len);
 	if (rc >= 0)
 		rc = quote_valid(out, cv_buf_str(&clean), clean.len);
 	cv_buf_clear(&clean);

@@ -25,7 +25,7 @@ enum json_kind {
 
 /**
  * Check that `text` is one JSON value that every backend can keep: strict syntax, valid UTF-8, no
- * U+0000, no lone surrogate, numbers within a double, nesting at most CONVO_JSON_DEPTH.
+ * U+0000, no lone surrogate, numbers within a normal double, nesting at most CONVO_JSON_DEPTH.
  *
  * @param what names the text in the error: "message"
  * @return its kind, or CONVO_E_INVALID

@@ -69,6 +69,53 @@ size_t cv_utf8_next(const char *data, size_t len, uint32_t *cp)
 	return wanted;
 }
 
+/* Four bytes in the order of the text, whatever the machine's: compilers make one load of it. */
+static uint32_t utf8_load(const unsigned char *p)
+{
+	return p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 | (uint32_t)p[3] << 24;
+}
+
+/*
+ * A character by masks over the four bytes at its start: lead and trail bytes have their marks, and
+ * the bits in which overlong forms, surrogates and values past the end differ are looked at apart.
+ */
+static size_t utf8_by_mask(uint32_t word)
+{
+	if ((word & 0x00c0c0f0) == 0x008080e0) {
+		uint32_t odd = word & 0x0000200f;
+
+		return odd != 0 && odd != 0x0000200d ? 3 : 0;
+	}
+	if ((word & 0x0000c0e0) == 0x000080c0)
+		return word & 0x0000001e ? 2 : 0;
+	if ((word & 0xc0c0c0f8) == 0x808080f0) {
+		uint32_t odd = word & 0x00003007;
+
+		return odd && ((odd & 4) == 0 || (odd & 0x00003003) == 0) ? 4 : 0;
+	}
+	return 0;
+}
+
+size_t cv_utf8_wide(const char *data, size_t len)
+{
+	const unsigned char *start = (const unsigned char *)data, *p = start, *end = p + len;
+	size_t n;
+
+	while (end - p >= 4) {
+		n = utf8_by_mask(utf8_load(p));
+		if (!n)
+			return (size_t)(p - start);
+		p += n;
+	}
+	while (p < end && *p >= 0x80) {
+		n = cv_utf8_next((const char *)p, (size_t)(end - p), NULL);
+		if (!n)
+			break;
+		p += n;
+	}
+	return (size_t)(p - start);
+}
+
 /* Whether the next eight bytes are all ASCII. */
 static bool utf8_ascii8(const char *data)
 {
@@ -78,31 +125,25 @@ static bool utf8_ascii8(const char *data)
 	return !(word & UINT64_C(0x8080808080808080));
 }
 
-/* Whether a character of three bytes begins here whose lead sets no bounds to the second. */
-static bool utf8_plain3(const char *data, size_t len)
-{
-	unsigned char lead = (unsigned char)data[0];
-
-	return len >= 3 && lead > 0xe0 && lead < 0xf0 && lead != 0xed &&
-	       ((unsigned char)data[1] & 0xc0) == 0x80 && ((unsigned char)data[2] & 0xc0) == 0x80;
-}
-
 bool cv_utf8_valid(const char *data, size_t len)
 {
-	while (len) {
+	const char *end = data + len;
+
+	while (data < end) {
 		size_t n;
 
-		/* What most text is made of. */
-		if (len >= 8 && utf8_ascii8(data))
-			n = 8;
-		else if (utf8_plain3(data, len))
-			n = 3;
-		else
-			n = cv_utf8_next(data, len, NULL);
+		if (end - data >= 8 && utf8_ascii8(data)) {
+			data += 8;
+			continue;
+		}
+		if ((unsigned char)*data < 0x80) {
+			data++;
+			continue;
+		}
+		n = cv_utf8_wide(data, (size_t)(end - data));
 		if (!n)
 			return false;
 		data += n;
-		len -= n;
 	}
 	return true;
 }
@@ -121,27 +162,9 @@ size_t cv_utf8_tail(const char *data, size_t len)
 	return 0;
 }
 
-int cv_utf8_repair(struct cv_buf *out, const char *data, size_t len)
+size_t cv_utf8_broken(const char *data, size_t len)
 {
-	size_t good = 0, wanted;
-	int rc;
+	size_t wanted, got = utf8_match(data, len, &wanted);
 
-	while (good < len) {
-		size_t got = utf8_match(data + good, len - good, &wanted);
-
-		if (wanted && got == wanted && data[good]) {
-			good += got;
-			continue;
-		}
-		rc = cv_buf_add(out, data, good);
-		if (rc >= 0)
-			rc = cv_buf_adds(out, "\xef\xbf\xbd");
-		if (rc < 0)
-			return rc;
-		good += got ? got : 1;
-		data += good;
-		len -= good;
-		good = 0;
-	}
-	return cv_buf_add(out, data, good);
+	return got ? got : 1;
 }

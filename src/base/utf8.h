@@ -1,5 +1,5 @@
 /*
- * UTF-8 (RFC 3629): strict checking and lenient repair.
+ * UTF-8 (RFC 3629): strict checking. Repairing text is cv_buf_repair()'s.
  */
 #ifndef BASE_UTF8_H
 #define BASE_UTF8_H
@@ -7,8 +7,6 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-
-#include <base/buf.h>
 
 /**
  * Length of the valid character at the start of `len` bytes, 0 if there is none. Overlong forms,
@@ -18,6 +16,9 @@
  */
 size_t cv_utf8_next(const char *data, size_t len, uint32_t *cp);
 
+/** How many bytes from the start are whole valid characters that are not ASCII. Quick. */
+size_t cv_utf8_wide(const char *data, size_t len);
+
 /** Whether all bytes are valid UTF-8. U+0000 counts as valid. */
 bool cv_utf8_valid(const char *data, size_t len);
 
@@ -25,11 +26,9 @@ bool cv_utf8_valid(const char *data, size_t len);
 size_t cv_utf8_tail(const char *data, size_t len);
 
 /**
- * Append text to `out` with every invalid sequence (by the maximal-subpart practice of Unicode
- * 3.9) and every U+0000 replaced by U+FFFD.
- *
- * @return 0, or a code of cv_buf_add()
+ * How many bytes a broken sequence at the start takes: the maximal subpart of Unicode 3.9, which
+ * one U+FFFD stands for. 1 at the least.
  */
-int cv_utf8_repair(struct cv_buf *out, const char *data, size_t len);
+size_t cv_utf8_broken(const char *data, size_t len);
 
 #endif

@@ -178,7 +178,7 @@ static int answer_flush(struct answer *answer, enum convo_delta_kind kind, size_
 {
 	struct answer_part *part = &answer->part[kind];
 	size_t from = part->text.len;
-	int rc = cv_utf8_repair(&part->text, part->waiting.data, n), told, full;
+	int rc = cv_buf_repair(&part->text, part->waiting.data, n), told, full;
 
 	if (rc == CONVO_E_NOMEM)
 		return cv_fail_nomem(err);

@@ -331,7 +331,7 @@ static int wire_call_text(const struct wire_scope *scope, struct cv_buf *out, co
 		text = (struct cv_text){raw.data, raw.len};
 	}
 	if (rc == 0 && text.len)
-		rc = cv_utf8_repair(out, text.data, text.len);
+		rc = cv_buf_repair(out, text.data, text.len);
 	cv_buf_clear(&dump);
 	cv_buf_clear(&raw);
 	return rc;

@@ -182,7 +182,7 @@ static int run_read(struct run *run, const char *said, size_t len, struct convo_
 {
 	struct cv_buf text = {.max = CONVO_MAX_EVENT};
 	char *json = NULL;
-	int rc = cv_utf8_repair(&text, said, len);
+	int rc = cv_buf_repair(&text, said, len);
 
 	if (rc < 0) {
 		rc = cv_buf_fail(err, rc);

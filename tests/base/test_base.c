@@ -268,7 +268,7 @@ static void test_utf8__repair_replaces_maximal_subparts(void **state)
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		struct cv_buf out = {0};
 
-		must_equal(0, cv_utf8_repair(&out, cases[i].from, cases[i].len));
+		must_equal(0, cv_buf_repair(&out, cases[i].from, cases[i].len));
 		must_equal_str(cases[i].to, cv_buf_str(&out));
 		cv_buf_clear(&out);
 	}
@@ -291,7 +291,7 @@ static void test_utf8__repair_of_anything_is_valid(void **state)
 
 		for (size_t k = 0; k < len; k++)
 			text[k] = (char)favourites[test_rng_below(&rng, sizeof(favourites))];
-		must_equal(0, cv_utf8_repair(&out, text, len));
+		must_equal(0, cv_buf_repair(&out, text, len));
 		must(cv_utf8_valid(cv_buf_str(&out), out.len));
 		must(!memchr(cv_buf_str(&out), 0, out.len));
 		if (cv_utf8_valid(text, len) && !memchr(text, 0, len))

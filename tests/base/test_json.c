@@ -10,6 +10,7 @@
 #include <convo/text.h>
 
 #include <base/json.h>
+#include <base/utf8.h>
 
 static int check(const char *text, struct convo_err *err)
 {
@@ -73,6 +74,11 @@ static void test_json__numbers_are_within_a_double(void **state)
 		"1e308",
 		"9.99e307",
 		"2.3e-307",
+		"2.3e-308",
+		"2.2250738585072014e-308",
+		"-22250738585072014e-324",
+		"0.000022250738585072014e-303",
+		"3e-308",
 		"0e9999",
 		"0.0e-99",
 		"0.000000000000000000000000000000000000000000001e300",
@@ -89,6 +95,11 @@ static void test_json__numbers_are_within_a_double(void **state)
 		"100000e304",
 		"0.1e310",
 		"1e-400",
+		"2.2250738585072013e-308",
+		"2.2e-308",
+		"2e-308",
+		"0.1e-307",
+		"1e-323",
 	};
 	struct convo_err err;
 
@@ -97,6 +108,50 @@ static void test_json__numbers_are_within_a_double(void **state)
 		must_pass(check(good[i], &err));
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
 		must_fail_with(CONVO_E_INVALID, check(bad[i], &err));
+}
+
+/*
+ * Every character, whole and with any one of its bytes changed or cut, at every distance from the
+ * end: the quick ways through a string take what cv_utf8_next() takes.
+ */
+static void test_json__characters_are_checked_wherever_they_stand(void **state)
+{
+	static const char *const characters[] = {"\xc2\x80",         "\xdf\xbf",
+						 "\xe0\xa0\x80",     "\xe4\xb8\xad",
+						 "\xed\x9f\xbf",     "\xee\x80\x80",
+						 "\xef\xbf\xbf",     "\xf0\x90\x80\x80",
+						 "\xf3\xa0\x80\x80", "\xf4\x8f\xbf\xbf"};
+	char text[64];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(characters) / sizeof(characters[0]); i++) {
+		size_t n = strlen(characters[i]);
+
+		for (size_t at = 0; at < n; at++) {
+			for (int byte = 1; byte < 256; byte++) {
+				for (size_t after = 0; after < 9; after++) {
+					size_t len = (size_t)snprintf(text, sizeof(text),
+								      "\"%s%.*s\"", characters[i],
+								      (int)after, "plain text");
+					bool right;
+
+					text[1 + at] = (char)byte;
+					if (byte == '"' || byte == '\\' || byte < 0x20)
+						continue;
+					right = true;
+					for (size_t k = 0; k < len && right;) {
+						size_t step = cv_utf8_next(text + k, len - k, NULL);
+
+						right = step > 0;
+						k += step;
+					}
+					must_equal(right, cv_utf8_valid(text, len));
+					must_equal(right, cv_json_check((struct cv_text){text, len},
+									"x", NULL) > 0);
+				}
+			}
+		}
+	}
 }
 
 /* ---- against jansson -------------------------------------------------------------------- */
@@ -351,6 +406,7 @@ int main(void)
 		cmocka_unit_test(test_json__errors_name_the_text_and_the_place),
 		cmocka_unit_test(test_json__keeps_to_the_length),
 		cmocka_unit_test(test_json__numbers_are_within_a_double),
+		cmocka_unit_test(test_json__characters_are_checked_wherever_they_stand),
 		cmocka_unit_test(test_json__agrees_with_jansson_on_random_texts),
 		cmocka_unit_test(test_json__members_are_walked_in_order),
 		cmocka_unit_test(test_json__find_gives_the_last_of_a_name),
