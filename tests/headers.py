@@ -1,8 +1,9 @@
 """
-The public headers: each compiles alone and twice, as strict C and as C++, and the shared library
-exports what they declare and nothing else.
+The public headers: each compiles alone and twice, as strict C and as C++; a program that uses all
+that one of them declares links, as C and as C++; the shared library exports what they declare and
+nothing else; and NULLTEST gives NULL to every function.
 
-    headers.py CC CXX INCLUDE LIBRARY        CXX may be empty
+    headers.py CC CXX INCLUDE LIBRARY NULLTEST       CXX may be empty
 """
 
 import pathlib
@@ -11,7 +12,7 @@ import subprocess
 import sys
 import tempfile
 
-cc, cxx, include, library = sys.argv[1:5]
+cc, cxx, include, library, null = sys.argv[1:6]
 STRICT = ["-Wall", "-Wextra", "-Wpedantic", "-Werror", "-fsyntax-only", "-I", include]
 WAYS = [
     ([cc, "-std=c99", "-pedantic-errors", "-xc"] + STRICT, "C99"),
@@ -35,6 +36,46 @@ with tempfile.TemporaryDirectory() as tmp:
                 failed += 1
                 print("%s as %s:\n%s" % (header, name, done.stderr))
 
+# A program on each header alone, in C and in C++: it names every enumerator and has the address of
+# every function, from the shared library.
+ENUM = re.compile(r"\benum (convo_\w+) \{(.*?)\}", re.S)
+FUNCTION = re.compile(r"CONVO_API[^;(]*?\b(convo_\w+)\(")
+
+
+def program(header, text):
+    text = re.sub(r"/\*.*?\*/", "", text, flags=re.S)
+    lines = ["#include <convo/%s>" % header, "#include <stdio.h>", "int main(void)", "{",
+             "\tint n = 0;"]
+    for name, body in ENUM.findall(text):
+        for value in re.findall(r"\b(CONVO_\w+)\s*(?:=[^,]*)?(?:,|$)", body.strip()):
+            lines += ["\t{", "\t\tenum %s one = %s;" % (name, value),
+                      "\t\tn += (int)one == (int)%s;" % value, "\t}"]
+    functions = FUNCTION.findall(text)
+    for name in functions:
+        lines += ["\tn += (void (*)(void))%s != 0;" % name]
+    lines += ['\treturn printf("%d\\n", n) < 0;', "}"]
+    return "\n".join(lines) + "\n", len(functions), len(lines)
+
+
+LINK = [([cc, "-std=c99", "-xc"], "C99")] + ([([cxx, "-std=c++11", "-xc++"], "C++11")] if cxx else [])
+LINK_FLAGS = ["-Wall", "-Wextra", "-Werror", "-Wno-address", "-Wno-cast-function-type", "-I", include]
+with tempfile.TemporaryDirectory() as tmp:
+    source = pathlib.Path(tmp, "one.c")
+    for header in headers:
+        text, _, lines = program(header, pathlib.Path(include, "convo", header).read_text())
+        if lines == 7:
+            continue
+        source.write_text(text)
+        for command, name in LINK:
+            done = subprocess.run(
+                command + LINK_FLAGS + [str(source), "-xnone", library,
+                                        "-Wl,--unresolved-symbols=ignore-in-shared-libs",
+                                        "-o", str(pathlib.Path(tmp, "one"))],
+                capture_output=True, text=True)
+            if done.returncode:
+                failed += 1
+                print("a program on %s as %s:\n%s" % (header, name, done.stderr))
+
 declared = set()
 for header in headers:
     text = pathlib.Path(include, "convo", header).read_text()
@@ -44,6 +85,11 @@ listing = subprocess.run(["nm", "-D", "--defined-only", library], capture_output
 exported = {line.split()[-1].split("@")[0] for line in listing.splitlines()
             if " A " not in line}  # the versions themselves
 exported = {name for name in exported if not name.startswith("_")}  # a sanitizer's
+# NULL is tried on every function, here or where the test needs more than a header.
+tried = set(re.findall(r"\bconvo_\w+", pathlib.Path(null).read_text()))
+for name in sorted(n for n in declared - tried if not n.startswith("convo_model_")):
+    failed += 1
+    print("not given NULL by %s: %s" % (null, name))
 for name in sorted(declared - exported):
     failed += 1
     print("declared, but not in the library: " + name)

@@ -13,7 +13,11 @@ extern "C" {
 /** Stops calls that run, from another thread or a signal handler. */
 typedef struct convo_cancel convo_cancel;
 
-/** Make one. @return 0, CONVO_E_NOMEM, CONVO_E_IO when no descriptor is left. */
+/**
+ * Make one.
+ *
+ * @return 0, CONVO_E_NOMEM, CONVO_E_IO when no descriptor is left, CONVO_E_INVALID for an out of NULL
+ */
 CONVO_API int convo_cancel_new(convo_cancel **out, struct convo_err *err);
 
 /** Free it; nothing may be using it. NULL is fine. */

@@ -76,7 +76,7 @@ struct convo_event {
  *                message has no text
  * @param message the JSON text of a chat message
  * @param len     its length in bytes
- * @return 0, CONVO_E_INVALID when it is not a JSON object, CONVO_E_NOMEM
+ * @return 0, CONVO_E_INVALID when it is not a JSON object or a pointer is NULL, CONVO_E_NOMEM
  *
  * Thread-safe. Does not block.
  */
@@ -93,7 +93,7 @@ CONVO_API int convo_message_text(char **out, const char *message, size_t len,
  * @param role "system", "user", "assistant" ...
  * @param text any bytes
  * @param len  their number
- * @return 0, CONVO_E_INVALID when role or text is missing, CONVO_E_NOMEM
+ * @return 0, CONVO_E_INVALID when out, role or text (with a len) is NULL, CONVO_E_NOMEM
  *
  * Thread-safe. Does not block.
  */
@@ -107,7 +107,7 @@ CONVO_API int convo_message_make(char **out, const char *role, const char *text,
  * Make a fresh event id: a version 7 UUID (RFC 9562), so that ids made one after the other sort
  * that way and indexes stay compact.
  *
- * @param out receives 36 characters and a NUL
+ * @param out receives 36 characters and a NUL; NULL: nothing is made
  *
  * Thread-safe. Does not block.
  */

@@ -4,7 +4,7 @@
  * The letter and number in parentheses after a promise is its rule in that page. Wherever `call` is
  * a parameter it bounds this one call, NULL leaving it to the store's own timeout; "the timeout" is
  * the one that counts. A handle, key or out pointer of NULL is CONVO_E_INVALID unless the function
- * says something else of it.
+ * says something else of it. Every failure sets the whole of `err` (err.h).
  */
 #ifndef CONVO_STORE_H
 #define CONVO_STORE_H
@@ -80,7 +80,10 @@ CONVO_API int convo_store_open(convo_store **out, const char *url,
  */
 CONVO_API void convo_store_close(convo_store *store);
 
-/** Where the store is, for a person: "PostgreSQL (localhost:5432/chat)". Lives as long as it. */
+/**
+ * Where the store is, for a person: "PostgreSQL (localhost:5432/chat)". Lives as long as it. NULL:
+ * "no store".
+ */
 CONVO_API const char *convo_store_describe(const convo_store *store);
 
 /**
@@ -210,8 +213,8 @@ CONVO_API void convo_cursor_free(convo_cursor *cursor);
  *
  * @param cursor where the walk is; moved on by success alone
  * @param n      most sessions of this page, 1 to 1000
- * @param count  set to how many it has; 0 only when the walk is over. convo_cursor_meta() gives
- *               them
+ * @param count  set to how many it has, untouched on failure; 0 only when the walk is over.
+ *               convo_cursor_meta() gives them. NULL: ask that for them
  * @return 0, CONVO_E_INVALID, CONVO_E_IO, CONVO_E_TIMEOUT, CONVO_E_NOMEM
  *
  * The store is thread-safe, the cursor is not. Blocks for at most the timeout.

@@ -27,7 +27,7 @@ CONVO_API void convo_free(void *string);
  * once and from large to small; a number without a unit is an error, but for 0.
  *
  * @param out_ms set to milliseconds, 0 to CONVO_MAX_DURATION; untouched on failure
- * @return 0, CONVO_E_INVALID. Thread-safe. Does not block.
+ * @return 0, CONVO_E_INVALID, also for a pointer of NULL. Thread-safe. Does not block.
  */
 CONVO_API int convo_duration_parse(int64_t *out_ms, const char *text, struct convo_err *err);
 
@@ -35,7 +35,8 @@ CONVO_API int convo_duration_parse(int64_t *out_ms, const char *text, struct con
  * Quote text as a JSON string, with the quotes. Invalid UTF-8 and U+0000 become U+FFFD.
  *
  * @param out  set to a new NUL-terminated string, the caller's to convo_free()
- * @return 0, CONVO_E_NOMEM. Thread-safe. Does not block.
+ * @param text may be NULL when len is 0
+ * @return 0, CONVO_E_NOMEM, CONVO_E_INVALID for a pointer of NULL. Thread-safe. Does not block.
  */
 CONVO_API int convo_json_quote(char **out, const char *text, size_t len, struct convo_err *err);
 

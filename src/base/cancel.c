@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include <base/alloc.h>
+#include <base/check.h>
 #include <base/fail.h>
 
 struct convo_cancel {
@@ -29,9 +30,13 @@ static bool cancel_prepare(int fd)
 
 int convo_cancel_new(convo_cancel **out, struct convo_err *err)
 {
-	convo_cancel *cancel = cv_alloc(1, sizeof(*cancel));
+	convo_cancel *cancel;
 	int ends[2];
+	int rc = cv_check_given(out, "where the cancel goes", err);
 
+	if (rc < 0)
+		return rc;
+	cancel = cv_alloc(1, sizeof(*cancel));
 	if (!cancel)
 		return cv_fail_nomem(err);
 	if (pipe(ends) < 0) {
@@ -62,6 +67,8 @@ void convo_cancel_request(convo_cancel *cancel)
 {
 	int saved = errno;
 
+	if (!cancel)
+		return;
 	/* A full pipe refuses the byte, and is readable all the same. */
 	if (!atomic_exchange(&cancel->requested, true) && write(cancel->writer, "x", 1) < 0)
 		errno = 0;
@@ -77,6 +84,8 @@ void convo_cancel_reset(convo_cancel *cancel)
 {
 	char bytes[16];
 
+	if (!cancel)
+		return;
 	while (read(cancel->reader, bytes, sizeof(bytes)) > 0)
 		continue;
 	atomic_store(&cancel->requested, false);
@@ -84,5 +93,5 @@ void convo_cancel_reset(convo_cancel *cancel)
 
 int convo_cancel_fd(const convo_cancel *cancel)
 {
-	return cancel->reader;
+	return cancel ? cancel->reader : -1;
 }

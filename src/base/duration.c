@@ -5,6 +5,7 @@
 
 #include <string.h>
 
+#include <base/check.h>
 #include <base/fail.h>
 
 static const struct {
@@ -38,9 +39,13 @@ int convo_duration_parse(int64_t *out_ms, const char *text, struct convo_err *er
 	const char *p = text;
 	size_t unit = 0, len;
 	int64_t total = 0;
+	int rc = cv_check_given(out_ms, "where the duration goes", err);
 
-	if (!text)
-		return cv_fail(err, CONVO_E_INVALID, "the duration is missing");
+	if (rc < 0)
+		return rc;
+	rc = cv_check_given(text, "the duration", err);
+	if (rc < 0)
+		return rc;
 	if (strcmp(text, "0") == 0) {
 		*out_ms = 0;
 		return 0;

@@ -2,6 +2,7 @@
  * The checking JSON scanner; see json.h. It is our own because every append passes through it:
  * building a tree to throw it away would cost more than storing the event.
  */
+#include <base/check.h>
 #include <base/json.h>
 
 #include <stdint.h>
@@ -629,9 +630,16 @@ int cv_json_quote_to(struct cv_buf *out, const char *data, size_t len)
 int convo_json_quote(char **out, const char *text, size_t len, struct convo_err *err)
 {
 	struct cv_buf buf = {0};
-	int rc = cv_json_quote_to(&buf, text, len);
-	char *taken = rc < 0 ? NULL : cv_buf_take(&buf);
+	char *taken;
+	int rc = cv_check_given(out, "where the string goes", err);
 
+	if (rc < 0)
+		return rc;
+	rc = cv_check_given(text || !len ? "" : NULL, "the text", err);
+	if (rc < 0)
+		return rc;
+	rc = cv_json_quote_to(&buf, text, len);
+	taken = rc < 0 ? NULL : cv_buf_take(&buf);
 	cv_buf_clear(&buf);
 	if (!taken)
 		return cv_buf_fail(err, rc < 0 ? rc : CONVO_E_NOMEM);

@@ -132,6 +132,8 @@ void convo_uuid_make(char out[CONVO_UUID_SIZE])
 {
 	unsigned char uuid[UUID_BYTES];
 
+	if (!out)
+		return;
 	cv_uuid_new(uuid);
 	cv_uuid_format(out, uuid);
 }

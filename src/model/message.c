@@ -5,6 +5,7 @@
 
 #include <string.h>
 
+#include <base/check.h>
 #include <base/json.h>
 
 int convo_message_make(char **out, const char *role, const char *text, size_t len,
@@ -12,8 +13,10 @@ int convo_message_make(char **out, const char *role, const char *text, size_t le
 {
 	struct cv_buf buf = {0};
 	char *made = NULL;
-	int rc;
+	int rc = cv_check_given(out, "where the message goes", err);
 
+	if (rc < 0)
+		return rc;
 	if (!role || (!text && len))
 		return cv_fail(err, CONVO_E_INVALID, "the message's role or text is missing");
 	rc = cv_buf_adds(&buf, "{\"role\":");
@@ -61,10 +64,13 @@ int convo_message_text(char **out, const char *message, size_t len, struct convo
 	struct cv_text json = {message, len}, content;
 	struct cv_buf text = {0};
 	char *taken = NULL;
-	int rc;
+	int rc = cv_check_given(out, "where the text goes", err);
 
-	if (!message)
-		return cv_fail(err, CONVO_E_INVALID, "the message is missing");
+	if (rc < 0)
+		return rc;
+	rc = cv_check_given(message, "the message", err);
+	if (rc < 0)
+		return rc;
 	rc = cv_json_check(json, "message", err);
 	if (rc < 0)
 		return rc;

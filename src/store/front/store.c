@@ -108,7 +108,10 @@ int convo_store_schema(char **out, const char *scheme, const char *prefix, struc
 
 	if (rc < 0)
 		return rc;
-	be = cv_backend_find(scheme ? scheme : "", err);
+	rc = cv_check_given(scheme, "the scheme", err);
+	if (rc < 0)
+		return rc;
+	be = cv_backend_find(scheme, err);
 	if (!be)
 		return CONVO_E_UNSUPPORTED;
 	if (!be->schema)
