@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """The program in a real terminal, through tmux: editing, pasting, Ctrl-C, signals, kill -9."""
 
+import itertools
 import os
 import shutil
 import signal
@@ -24,11 +25,14 @@ def is_alive(pid):
 class Terminal:
     """A tmux server of its own with a shell in it, gone at the end of the `with`."""
 
+    numbers = itertools.count()
+
     def __init__(self, home, width=80, height=40, **env):
         if not shutil.which('tmux'):
             raise Skip('tmux is missing')
         self.home = home
-        self.socket = str(home.path / 'tmux')
+        # One of its own: the server before it may not be gone yet.
+        self.socket = str(home.path / f'tmux{next(Terminal.numbers)}')
         self.env = {**home.env, 'OPENAI_BASE_URL': home.url, 'OPENAI_API_KEY': KEY,
                     'TMUX_TMPDIR': str(home.path), **env}
         self.tmux('-f', '/dev/null', 'new-session', '-d', '-x', str(width), '-y', str(height),
