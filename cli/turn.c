@@ -137,9 +137,10 @@ static void turn_notes(const struct app *app)
 	turn_figures(app, line, sizeof(line));
 	if (line[0])
 		term_note("%s", line);
-	term_note("session %s: question %lld, answer %lld; %zu messages sent, %zu left out",
+	term_note("session %s: question %lld, answer %lld; %zu messages sent, %zu joined, %zu left "
+		  "out",
 		  app->session, (long long)turn->question_seq, (long long)turn->answer_seq,
-		  turn->sent, turn->left_out);
+		  turn->sent, turn->joined, turn->left_out);
 }
 
 /* Says what failed. @return its exit code. */

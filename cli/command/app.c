@@ -97,6 +97,13 @@ int cmd_info(struct app *app, char *arg)
 	turn_figures(app, line, sizeof(line));
 	if (line[0])
 		info_line("answer", line);
+	if (app->last && app->last->joined) {
+		snprintf(line, sizeof(line),
+			 "%zu message%s, %zu question%s sent as one with the one before",
+			 app->last->sent, app->last->sent == 1 ? "" : "s", app->last->joined,
+			 app->last->joined == 1 ? "" : "s");
+		info_line("sent", line);
+	}
 	return 0;
 }
 

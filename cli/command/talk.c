@@ -27,21 +27,33 @@ static const char *log_name(const char *role)
 	return role;
 }
 
-static void log_event(const struct convo_event *event, bool counts)
+/* What there is to say of an event beside itself. */
+struct log_mark {
+	bool counts;  /* it takes part in the conversation */
+	int64_t with; /* seq of the question that it is sent as one with; 0: none */
+};
+
+static void log_event(const struct convo_event *event, const struct log_mark *mark)
 {
 	static const char *const endings[] = {"", " (interrupted)", " (failed)"};
+	struct convo_err err = {0};
 	char *text = NULL;
 
-	if (convo_message_text(&text, event->message, event->message_len, NULL) < 0)
+	if (convo_message_text(&text, event->message, event->message_len, &err) < 0) {
+		term_error("#%lld cannot be shown: %s", (long long)event->seq, err.text);
 		return;
+	}
 	/* What takes turns back shows in what it took back. */
-	if ((*text || counts) && strcmp(event->role, "control") != 0) {
+	if ((*text || mark->counts) && strcmp(event->role, "control") != 0) {
 		term_style(STYLE_DIM);
 		term_say("#%lld ", (long long)event->seq);
-		if (counts)
+		if (mark->counts)
 			term_style(STYLE_PLAIN);
-		term_say("%s%s%s: ", log_name(event->role), endings[event->status],
-			 counts ? "" : " (taken back)");
+		term_say("%s%s%s", log_name(event->role), endings[event->status],
+			 mark->counts ? "" : " (taken back)");
+		if (mark->with)
+			term_say(" (sent as one with #%lld)", (long long)mark->with);
+		term_say(": ");
 		term_show(text, strlen(text));
 		term_style(STYLE_PLAIN);
 		term_say("\n");
@@ -49,30 +61,69 @@ static void log_event(const struct convo_event *event, bool counts)
 	convo_free(text);
 }
 
-static void log_print(const convo_session *session, const struct convo_event **talk, int64_t total)
+/* Where an event of the session stands in it: seqs ascend. */
+static size_t log_place(const convo_session *session, int64_t seq)
+{
+	size_t from = 0, to = convo_session_count(session);
+
+	while (to - from > 1) {
+		size_t middle = from + (to - from) / 2;
+
+		if (convo_session_event(session, middle)->seq <= seq)
+			from = middle;
+		else
+			to = middle;
+	}
+	return from;
+}
+
+/* Marks what takes part; questions that follow each other there are sent as one. */
+static void log_mark(struct log_mark *marks, const convo_session *session,
+		     const struct convo_event *const *talk, size_t total)
+{
+	size_t i;
+
+	for (i = 0; i < total; i++) {
+		struct log_mark *mark = &marks[log_place(session, talk[i]->seq)];
+
+		mark->counts = true;
+		if (i && !strcmp(talk[i]->role, "user") && !strcmp(talk[i - 1]->role, "user"))
+			mark->with = talk[i - 1]->seq;
+	}
+}
+
+/* @return 0 or a convo_code */
+static int log_print(const convo_session *session)
 {
 	size_t count = convo_session_count(session), i;
-	int64_t earlier = convo_session_meta(session)->count - (int64_t)count, j;
+	int64_t all = convo_session_meta(session)->count, total = CONVO_E_NOMEM;
+	const struct convo_event **talk = calloc(count + 1, sizeof(*talk));
+	struct log_mark *marks = calloc(count + 1, sizeof(*marks));
 
-	if (earlier > 0)
-		term_say("… %lld earlier: /log %lld shows all\n", (long long)earlier,
-			 (long long)convo_session_meta(session)->count);
-	for (i = 0; i < count; i++) {
-		const struct convo_event *event = convo_session_event(session, i);
-
-		for (j = 0; j < total && talk[j] != event; j++)
-			;
-		log_event(event, j < total);
-	}
+	if (!talk || !marks)
+		goto out;
+	total = convo_session_conversation(session, talk);
+	if (total < 0)
+		goto out;
+	log_mark(marks, session, talk, (size_t)total);
+	if (all > (int64_t)count)
+		term_say("… %lld earlier: /log %lld shows all\n", (long long)all - (long long)count,
+			 (long long)all);
+	for (i = 0; i < count; i++)
+		log_event(convo_session_event(session, i), &marks[i]);
+out:
+	free(talk);
+	free(marks);
+	return total < 0 ? (int)total : 0;
 }
 
 int cmd_log(struct app *app, char *arg)
 {
 	struct convo_key key = app_key(app, app->session);
 	struct convo_window window = {.kind = CONVO_WINDOW_LAST, .n = 20};
-	const struct convo_event **talk;
 	convo_session *session = NULL;
 	struct convo_err err = {0};
+	int rc;
 
 	if (*arg >= '0' && *arg <= '9')
 		window.n = strtoul(arg, &arg, 10);
@@ -86,14 +137,12 @@ int cmd_log(struct app *app, char *arg)
 		term_say("   (no message is stored in this session yet)\n");
 		return 0;
 	}
-	talk = calloc(convo_session_count(session) + 1, sizeof(*talk));
-	if (talk)
-		log_print(session, talk, convo_session_conversation(session, talk));
-	else
-		term_error("out of memory");
-	free(talk);
+	rc = log_print(session);
 	convo_session_free(session);
-	return talk ? 0 : EXIT_FAILED;
+	if (rc == 0)
+		return 0;
+	term_error("/log: %s", convo_code_name(rc));
+	return EXIT_FAILED;
 }
 
 /* Takes the last turn back. @return 0 with its text, or an exit code, said. */

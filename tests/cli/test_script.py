@@ -636,6 +636,19 @@ def a_failed_question_is_stored_and_the_session_goes_on(home):
 
 
 @case
+def questions_in_a_row_are_sent_as_one_and_that_is_said(home):
+    done = home.model('gone', text='one\n/log\n/model count\ntwo\n/log\n/info\nthree\n/info\n')
+    first, _, rest = done.out.partition('/model count')
+    assert 'as one' not in first
+    contains('2 messages, 8 characters', rest)
+    contains('👤 You: /log\n#1 👤 You: one\n#3 👤 You (sent as one with #1): two\n', rest)
+    info, _, last = rest.partition('👤 You: three\n')
+    contains('sent      2 messages, 1 question sent as one with the one before\n', info)
+    contains('4 messages, 5 characters', last)
+    contains('1 question sent as one', last)
+
+
+@case
 def a_wait_is_announced(home):
     done = home.model('busy-once', '-p', 'x')
     contains('asking again in 3.0 s (attempt 2)', done.err)
