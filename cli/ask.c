@@ -13,7 +13,7 @@
 #include "term/input.h"
 #include "term/signals.h"
 #include "term/term.h"
-#include "turn.h"
+#include "app/turn.h"
 
 struct asked {
 	bool silent; /* -json prints at the end */

@@ -4,7 +4,7 @@
 #ifndef CLI_ASK_H
 #define CLI_ASK_H
 
-#include "app.h"
+#include "app/app.h"
 
 /** Ask, print the answer on stdout. @return the program's exit code. */
 int ask_run(struct app *app);

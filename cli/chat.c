@@ -7,11 +7,11 @@
 
 #include "command/command.h"
 #include "command/complete.h"
-#include "roster.h"
+#include "app/roster.h"
 #include "term/input.h"
 #include "term/signals.h"
 #include "term/term.h"
-#include "turn.h"
+#include "app/turn.h"
 
 static const char chat_commands[] = "\n"
 				    "💡 Session commands:\n"

@@ -4,7 +4,7 @@
 #ifndef CLI_CHAT_H
 #define CLI_CHAT_H
 
-#include "app.h"
+#include "app/app.h"
 
 /** Talk until the user leaves or the script ends. @return the program's exit code. */
 int chat_run(struct app *app);

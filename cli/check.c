@@ -5,7 +5,7 @@
 
 #include <string.h>
 
-#include "advice.h"
+#include "app/advice.h"
 #include "term/signals.h"
 #include "term/term.h"
 

@@ -6,9 +6,9 @@
 
 #include <string.h>
 
-#include "exit.h"
-#include "flags.h"
-#include "stores.h"
+#include "app/exit.h"
+#include "app/flags.h"
+#include "app/stores.h"
 #include "term/term.h"
 
 static const char help_usage[] =

@@ -11,12 +11,12 @@
 
 #include <convo/version.h>
 
-#include "app.h"
+#include "app/app.h"
 #include "ask.h"
 #include "chat.h"
 #include "check.h"
 #include "help.h"
-#include "stores.h"
+#include "app/stores.h"
 #include "term/signals.h"
 #include "term/term.h"
 

@@ -3,9 +3,9 @@
  */
 #include "command/command.h"
 
-#include "roster.h"
+#include "app/roster.h"
 #include "term/term.h"
-#include "turn.h"
+#include "app/turn.h"
 
 int cmd_model(struct app *app, char *arg)
 {

@@ -4,7 +4,7 @@
 #ifndef CLI_COMMAND_COMMAND_H
 #define CLI_COMMAND_COMMAND_H
 
-#include "app.h"
+#include "app/app.h"
 
 /** One command. */
 struct command {
@@ -21,7 +21,7 @@ extern const struct command command_table[];
 /** Run a line that begins with a slash; an unknown name is refused, and said. */
 int command_run(struct app *app, char *line);
 
-/* cmd_session.c */
+/* session.c */
 int cmd_new(struct app *app, char *arg);
 int cmd_sessions(struct app *app, char *arg);
 int cmd_use(struct app *app, char *arg);
@@ -29,13 +29,13 @@ int cmd_rename(struct app *app, char *arg);
 int cmd_delete(struct app *app, char *arg);
 int cmd_restore(struct app *app, char *arg);
 
-/* cmd_talk.c */
+/* talk.c */
 int cmd_history(struct app *app, char *arg);
 int cmd_log(struct app *app, char *arg);
 int cmd_retry(struct app *app, char *arg);
 int cmd_undo(struct app *app, char *arg);
 
-/* cmd_app.c */
+/* app.c */
 int cmd_model(struct app *app, char *arg);
 int cmd_system(struct app *app, char *arg);
 int cmd_info(struct app *app, char *arg);

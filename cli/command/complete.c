@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "command/command.h"
-#include "roster.h"
+#include "app/roster.h"
 
 static void complete_commands(struct words *out, const char *line)
 {

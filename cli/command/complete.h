@@ -4,7 +4,7 @@
 #ifndef CLI_COMMAND_COMPLETE_H
 #define CLI_COMMAND_COMPLETE_H
 
-#include "app.h"
+#include "app/app.h"
 #include "term/words.h"
 
 /** Find them for the beginning of a line: names of commands, then ids where a command wants one. */

@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "term/input.h"
-#include "roster.h"
+#include "app/roster.h"
 #include "term/term.h"
 #include "term/text.h"
 

@@ -8,7 +8,7 @@
 
 #include "term/term.h"
 #include "term/text.h"
-#include "turn.h"
+#include "app/turn.h"
 
 int cmd_history(struct app *app, char *arg)
 {

@@ -3,8 +3,8 @@
  */
 #include <support/test.h>
 
-#include "advice.h"
-#include "exit.h"
+#include "app/advice.h"
+#include "app/exit.h"
 
 /* Calls `each` with the advice for every code of the library. */
 static void walk(enum advice_side side, const struct settings *settings,

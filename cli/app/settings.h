@@ -1,14 +1,14 @@
 /*
  * Settings: what flags and environment together say about store and model.
  */
-#ifndef CLI_SETTINGS_H
-#define CLI_SETTINGS_H
+#ifndef CLI_APP_SETTINGS_H
+#define CLI_APP_SETTINGS_H
 
 #include <convo/backend.h>
 #include <convo/model.h>
 #include <convo/store.h>
 
-#include "flags.h"
+#include "app/flags.h"
 #include "term/text.h"
 
 /** What to open. Strings are the environment's or the flags', but for `url`. */

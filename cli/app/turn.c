@@ -1,13 +1,13 @@
 /*
  * One turn as a person sees it; see turn.h.
  */
-#include "turn.h"
+#include "app/turn.h"
 
 #include <stdio.h>
 #include <string.h>
 
 #include "term/markdown.h"
-#include "roster.h"
+#include "app/roster.h"
 #include "term/signals.h"
 #include "term/spin.h"
 #include "term/term.h"

@@ -1,10 +1,10 @@
 /*
  * The sessions there are: finding one by the beginning of its id, listing them, making new ids.
  */
-#ifndef CLI_ROSTER_H
-#define CLI_ROSTER_H
+#ifndef CLI_APP_ROSTER_H
+#define CLI_APP_ROSTER_H
 
-#include "app.h"
+#include "app/app.h"
 
 /** Sees one session of a walk. @return false to stop. */
 typedef bool (*roster_visit)(void *ctx, const struct convo_meta *meta);

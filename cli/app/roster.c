@@ -1,7 +1,7 @@
 /*
  * The sessions there are; see roster.h.
  */
-#include "roster.h"
+#include "app/roster.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -1,11 +1,11 @@
 /*
  * Advice; see advice.h.
  */
-#include "advice.h"
+#include "app/advice.h"
 
 #include <string.h>
 
-#include "exit.h"
+#include "app/exit.h"
 
 enum {
 	MEMORY = 1 << ADVICE_MEMORY,

@@ -2,8 +2,8 @@
  * The stores there are to choose from, by the library's table of backends, and where the
  * environment says they are.
  */
-#ifndef CLI_STORES_H
-#define CLI_STORES_H
+#ifndef CLI_APP_STORES_H
+#define CLI_APP_STORES_H
 
 #include <convo/backend.h>
 

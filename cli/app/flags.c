@@ -1,7 +1,7 @@
 /*
  * The flags of the command line: one table that -help prints too.
  */
-#include "flags.h"
+#include "app/flags.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -10,7 +10,7 @@
 
 #include <convo/text.h>
 
-#include "exit.h"
+#include "app/exit.h"
 #include "term/text.h"
 
 enum flag_kind {

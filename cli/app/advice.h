@@ -1,12 +1,12 @@
 /*
  * What to do about a failure: an advice belongs to a cause.
  */
-#ifndef CLI_ADVICE_H
-#define CLI_ADVICE_H
+#ifndef CLI_APP_ADVICE_H
+#define CLI_APP_ADVICE_H
 
 #include <convo/err.h>
 
-#include "settings.h"
+#include "app/settings.h"
 
 /** On which side something failed. */
 enum advice_side { ADVICE_MEMORY, ADVICE_FILE, ADVICE_SERVER, ADVICE_MODEL, ADVICE_SIDES };

@@ -1,12 +1,12 @@
 /*
  * The program's state; see app.h.
  */
-#include "app.h"
+#include "app/app.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-#include "advice.h"
+#include "app/advice.h"
 #include "term/signals.h"
 #include "term/term.h"
 

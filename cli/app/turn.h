@@ -1,10 +1,10 @@
 /*
  * One turn as a person sees it: the question asked, the answer streaming, what went wrong.
  */
-#ifndef CLI_TURN_H
-#define CLI_TURN_H
+#ifndef CLI_APP_TURN_H
+#define CLI_APP_TURN_H
 
-#include "app.h"
+#include "app/app.h"
 
 /** Ask, show the answer, remember the turn in app->last. @return 0 or the exit code of what failed. */
 int turn_run(struct app *app, const char *text, size_t len);

@@ -1,8 +1,8 @@
 /*
  * The exit codes of the program.
  */
-#ifndef CLI_EXIT_H
-#define CLI_EXIT_H
+#ifndef CLI_APP_EXIT_H
+#define CLI_APP_EXIT_H
 
 enum exit_code {
 	EXIT_DONE = 0,

@@ -1,13 +1,13 @@
 /*
  * Settings; see settings.h.
  */
-#include "settings.h"
+#include "app/settings.h"
 
 #include <string.h>
 #include <strings.h>
 
-#include "exit.h"
-#include "stores.h"
+#include "app/exit.h"
+#include "app/stores.h"
 #include "term/term.h"
 
 static const char default_instruction[] = "You are a helpful assistant.";

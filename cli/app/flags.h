@@ -1,8 +1,8 @@
 /*
  * The flags of the command line.
  */
-#ifndef CLI_FLAGS_H
-#define CLI_FLAGS_H
+#ifndef CLI_APP_FLAGS_H
+#define CLI_APP_FLAGS_H
 
 #include <stdbool.h>
 #include <stddef.h>

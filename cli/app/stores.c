@@ -1,14 +1,14 @@
 /*
  * The stores to choose from; see stores.h.
  */
-#include "stores.h"
+#include "app/stores.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 
-#include "exit.h"
+#include "app/exit.h"
 #include "term/term.h"
 
 /* ---- where the environment says they are ---------------------------------------------- */

@@ -1,14 +1,14 @@
 /*
  * The program's state: an open store, a model, a runner, and the session that is talked in.
  */
-#ifndef CLI_APP_H
-#define CLI_APP_H
+#ifndef CLI_APP_APP_H
+#define CLI_APP_APP_H
 
 #include <convo/runner.h>
 
-#include "exit.h"
-#include "flags.h"
-#include "settings.h"
+#include "app/exit.h"
+#include "app/flags.h"
+#include "app/settings.h"
 
 struct app {
 	const struct flags *flags;
