@@ -1,260 +1,21 @@
 /*
- * A connection to PostgreSQL; see postgres_db.h. libpq is only used in its non-blocking ways: every
- * wait is a poll() here, with the caller's deadline.
+ * Statements on a connection to PostgreSQL; see db.h.
  */
-#include <store/postgres/db.h>
+#include <store/postgres/pq.h>
 
 #include <errno.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 
-#include <libpq-fe.h>
-
-#include <base/alloc.h>
 #include <base/clock.h>
-#include <base/dl.h>
 #include <base/fail.h>
 
-#define PG_OLDEST 120000 /* of the servers that we know */
 #define PG_COLUMNS 24
-#define PG_NONE SIZE_MAX
-
-struct pg_db {
-	PGconn *pg;
-	const char *where;
-	bool stale; /* not to be used again, though the server still answers */
-};
-
-/* ---- libpq, loaded with the first connection ------------------------------------------ */
-
-/* clang-format off */
-#define PQ_CALLS(X) \
-	X(clear) \
-	X(cmdTuples) \
-	X(connectPoll) \
-	X(connectStartParams) \
-	X(connectionNeedsPassword) \
-	X(consumeInput) \
-	X(enterPipelineMode) \
-	X(errorMessage) \
-	X(escapeIdentifier) \
-	X(finish) \
-	X(flush) \
-	X(freemem) \
-	X(getResult) \
-	X(getisnull) \
-	X(getlength) \
-	X(getvalue) \
-	X(isBusy) \
-	X(nfields) \
-	X(ntuples) \
-	X(parameterStatus) \
-	X(pipelineSync) \
-	X(resultErrorField) \
-	X(resultStatus) \
-	X(sendQuery) \
-	X(sendQueryParams) \
-	X(serverVersion) \
-	X(setErrorVerbosity) \
-	X(setNoticeReceiver) \
-	X(setSingleRowMode) \
-	X(setnonblocking) \
-	X(socket) \
-	X(status)
-
-#define PQ_POINTER(name) __typeof__(PQ##name) *(name);
-#define PQ_SYMBOL(name) {"PQ" #name, (void **)&pq.name},
-
-static struct {
-	PQ_CALLS(PQ_POINTER)
-} pq;
-/* clang-format on */
-
-static const struct cv_symbol pq_symbols[] = {PQ_CALLS(PQ_SYMBOL)};
-static struct cv_library pq_library = CONVO_LIBRARY("libpq.so.5", pq_symbols);
-
-/* ---- the plan ------------------------------------------------------------------------- */
-
-/* What a URL may say besides the options of every store; libpq's names. */
-const char *const cv_pg_params[] = {"host",
-				    "application_name",
-				    "channel_binding",
-				    "gssencmode",
-				    "keepalives",
-				    "keepalives_idle",
-				    "keepalives_interval",
-				    "keepalives_count",
-				    "krbsrvname",
-				    "options",
-				    "passfile",
-				    "sslcert",
-				    "sslcrl",
-				    "sslkey",
-				    "sslmode",
-				    "sslpassword",
-				    "sslrootcert",
-				    "sslsni",
-				    "ssl_min_protocol_version",
-				    "tcp_user_timeout",
-				    "target_session_attrs",
-				    NULL};
-
-/* Keep a string; its offset, or a negative code in *rc. */
-static size_t pg_keep(struct pg_plan *plan, const char *text, size_t len, int *rc)
-{
-	size_t at = plan->text.len;
-
-	if (*rc == 0)
-		*rc = cv_buf_add(&plan->text, text, len);
-	if (*rc == 0)
-		*rc = cv_buf_addc(&plan->text, '\0');
-	return at;
-}
-
-static int pg_plan_option(struct pg_plan *plan, const char *name, const char *value)
-{
-	struct pg_option *option = &plan->option[plan->option_count];
-	int rc = 0;
-
-	if (!value)
-		return 0;
-	if (plan->option_count == PG_PLAN_OPTIONS)
-		return CONVO_E_TOOBIG;
-	option->name = pg_keep(plan, name, strlen(name), &rc);
-	option->value = pg_keep(plan, value, strlen(value), &rc);
-	plan->option_count++;
-	return rc;
-}
-
-/* Where ":port" begins in "host:port", "[v6]:port" or "/directory:port"; NULL without one. */
-static const char *pg_port_of(const char *text, size_t len)
-{
-	size_t at = len;
-
-	while (at > 0 && text[at - 1] >= '0' && text[at - 1] <= '9')
-		at--;
-	if (at < 2 || at == len || text[at - 1] != ':')
-		return NULL;
-	/* An address without brackets has colons of its own. */
-	if (text[at - 2] == ']' || *text == '/' || !memchr(text, ':', at - 1))
-		return text + at - 1;
-	return NULL;
-}
-
-static int pg_plan_host(struct pg_plan *plan, const char *text, size_t len, int port)
-{
-	struct pg_host *host = &plan->host[plan->host_count];
-	const char *colon = pg_port_of(text, len);
-	size_t name = colon ? (size_t)(colon - text) : len;
-	char number[16];
-	int rc = 0;
-
-	if (plan->host_count == PG_PLAN_HOSTS)
-		return CONVO_E_TOOBIG;
-	host->port = PG_NONE;
-	if (colon) {
-		host->port = pg_keep(plan, colon + 1, len - name - 1, &rc);
-	} else if (port) {
-		snprintf(number, sizeof(number), "%d", port);
-		host->port = pg_keep(plan, number, strlen(number), &rc);
-	}
-	if (name > 1 && *text == '[' && text[name - 1] == ']') {
-		text++;
-		name -= 2;
-	}
-	host->host = pg_keep(plan, text, name, &rc);
-	plan->host_count++;
-	return rc;
-}
-
-static int pg_plan_hosts(struct pg_plan *plan, const struct cv_url *url)
-{
-	const char *list = cv_url_param(url, "host");
-	int rc = 0;
-
-	if (!list)
-		list = url->host ? url->host : "";
-	for (;;) {
-		size_t len = strcspn(list, ",");
-
-		rc = pg_plan_host(plan, list, len, url->port);
-		if (rc < 0 || !list[len])
-			return rc;
-		list += len + 1;
-	}
-}
-
-static void pg_plan_where(const struct pg_plan *plan, char *where, size_t size)
-{
-	const char *text = plan->text.data;
-	size_t i, len = 0;
-
-	for (i = 0; i < plan->host_count && len < size; i++) {
-		const struct pg_host *host = &plan->host[i];
-
-		len += (size_t)snprintf(where + len, size - len, "%s%s%s%s", i ? "," : "",
-					text[host->host] ? text + host->host : "local",
-					host->port == PG_NONE ? "" : ":",
-					host->port == PG_NONE ? "" : text + host->port);
-	}
-	if (len < size && plan->database != PG_NONE)
-		snprintf(where + len, size - len, "/%s", text + plan->database);
-}
-
-static int pg_plan_fill(struct pg_plan *plan, const struct cv_url *url, struct convo_err *err)
-{
-	const char *database = url->path && *url->path == '/' ? url->path + 1 : url->path;
-	size_t i;
-	int rc = 0;
-
-	plan->database = PG_NONE;
-	if (database && *database)
-		plan->database = pg_keep(plan, database, strlen(database), &rc);
-	if (rc == 0)
-		rc = pg_plan_hosts(plan, url);
-	if (rc == 0)
-		rc = pg_plan_option(plan, "user", url->user);
-	if (rc == 0)
-		rc = pg_plan_option(plan, "password", url->password);
-	for (i = 0; rc == 0 && i < url->count; i++) {
-		const char *name = url->param[i].name;
-		const char *const *list;
-
-		/* The front lets through its own and ours; "host" is read by pg_plan_hosts(). */
-		for (list = cv_pg_params + 1; *list && strcmp(*list, name) != 0; list++)
-			;
-		if (*list)
-			rc = pg_plan_option(plan, name, url->param[i].value);
-	}
-	return rc < 0 ? cv_buf_fail(err, rc) : 0;
-}
-
-int cv_pg_plan_init(struct pg_plan *plan, const struct cv_url *url, char *where, size_t size,
-		    struct convo_err *err)
-{
-	int rc = pg_plan_fill(plan, url, err);
-
-	if (rc == 0)
-		pg_plan_where(plan, where, size);
-	return rc;
-}
-
-void cv_pg_plan_clear(struct pg_plan *plan)
-{
-	volatile char *wipe = plan->text.data;
-	size_t i;
-
-	for (i = 0; i < plan->text.len; i++)
-		wipe[i] = 0;
-	cv_buf_clear(&plan->text);
-	memset(plan, 0, sizeof(*plan));
-}
 
 /* ---- waiting -------------------------------------------------------------------------- */
 
-/* Wait for the socket. @return 1 when it is ready, 0 at the deadline */
-static int pg_poll(const PGconn *pg, short events, int64_t deadline_us)
+int cv_pg_poll(const PGconn *pg, short events, int64_t deadline_us)
 {
 	struct pollfd fd = {.fd = pq.socket(pg), .events = events};
 	int n;
@@ -271,12 +32,7 @@ static int pg_poll(const PGconn *pg, short events, int64_t deadline_us)
 
 /* ---- errors --------------------------------------------------------------------------- */
 
-/* What the caller can do about a refusal, by the longest beginning of its SQLSTATE. */
-static const struct pg_refusal {
-	const char *state;
-	int code;
-	bool lost; /* the connection is gone, or soon will be */
-} pg_refusals[] = {
+static const struct pg_refusal pg_refusals[] = {
 	{"CV003", CONVO_E_TOOBIG, false},  /* our own */
 	{"40001", PG_AGAIN, false},        /* serialization failure */
 	{"40P01", PG_AGAIN, false},        /* deadlock */
@@ -293,7 +49,7 @@ static const struct pg_refusal {
 	{"08", CONVO_E_IO, true},          {"", CONVO_E_IO, false},
 };
 
-static const struct pg_refusal *pg_refusal_of(const char *state)
+const struct pg_refusal *cv_pg_refusal_of(const char *state)
 {
 	const struct pg_refusal *refusal = pg_refusals;
 
@@ -319,7 +75,7 @@ static int pg_refused(struct pg_db *db, const PGresult *res, int64_t *detail, en
 
 	if (!state)
 		state = "08000"; /* from libpq itself */
-	refusal = pg_refusal_of(state);
+	refusal = cv_pg_refusal_of(state);
 	if (strncmp(state, "22", 2) == 0 || !text)
 		text = "the server refused the data";
 	if (refusal->lost)
@@ -349,7 +105,7 @@ static int pg_next(struct pg_db *db, int64_t deadline_us, PGresult **res, enum p
 
 		if (unsent < 0)
 			return pg_lost(db, fate, err);
-		if (!pg_poll(db->pg, unsent ? POLLIN | POLLOUT : POLLIN, deadline_us)) {
+		if (!cv_pg_poll(db->pg, unsent ? POLLIN | POLLOUT : POLLIN, deadline_us)) {
 			*fate = POOL_LOST;
 			return pg_timeout(db, err);
 		}
@@ -471,150 +227,10 @@ int cv_pg_run(struct pg_db *db, struct pg_query *queries, size_t count, int64_t 
 	return rc;
 }
 
-/* ---- connecting ----------------------------------------------------------------------- */
-
-static void pg_quiet(void *ctx, const PGresult *res)
-{
-	(void)ctx;
-	(void)res;
-}
-
-/* Find the SQLSTATE and the cause in what libpq says of a connection that failed:
- * 'connection to server at "h", port 1 failed: FATAL:  28P01: password ...\nLOCATION: ...' */
-static int pg_connect_failed(const struct pg_plan *plan, const PGconn *pg, char state[6],
-			     struct convo_err *err)
-{
-	const char *text = pq.errorMessage(pg), *cause = strstr(text, " failed: ");
-	const char *fatal;
-
-	cause = cause ? cause + strlen(" failed: ") : text;
-	fatal = strstr(cause, ":  ");
-	state[0] = '\0';
-	if (fatal && strspn(fatal + 3, "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ") == 5 &&
-	    fatal[8] == ':') {
-		memcpy(state, fatal + 3, 5);
-		state[5] = '\0';
-		cause = fatal + 10;
-	}
-	if (pq.connectionNeedsPassword(pg))
-		return cv_fail(err, CONVO_E_DENIED, "%s: it wants a password", plan->where);
-	return cv_fail(err, *state ? pg_refusal_of(state)->code : CONVO_E_IO, "%s: %.*s",
-		       plan->where, (int)strcspn(cause, "\n"), cause);
-}
-
-/* Whether a connection is to a server that we can work with. */
-static int pg_connect_check(const struct pg_plan *plan, PGconn *pg, struct convo_err *err)
-{
-	const char *encoding = pq.parameterStatus(pg, "server_encoding");
-
-	if (pq.serverVersion(pg) < PG_OLDEST)
-		return cv_fail(err, CONVO_E_UNSUPPORTED, "%s: PostgreSQL 12 or later is needed",
-			       plan->where);
-	if (encoding && strcmp(encoding, "UTF8") != 0)
-		return cv_fail(err, CONVO_E_UNSUPPORTED,
-			       "%s: the database has the encoding %s, and convo needs UTF8",
-			       plan->where, encoding);
-	if (pq.setnonblocking(pg, 1) != 0)
-		return cv_fail_nomem(err);
-	return 0;
-}
-
-static int pg_connect_wait(const struct pg_plan *plan, PGconn *pg, int64_t deadline_us,
-			   char state[6], struct convo_err *err)
-{
-	PostgresPollingStatusType next = PGRES_POLLING_WRITING;
-
-	while (next != PGRES_POLLING_OK) {
-		if (pq.status(pg) == CONNECTION_BAD || next == PGRES_POLLING_FAILED)
-			return pg_connect_failed(plan, pg, state, err);
-		if (!pg_poll(pg, next == PGRES_POLLING_READING ? POLLIN : POLLOUT, deadline_us))
-			return cv_fail(err, CONVO_E_TIMEOUT, "%s: cannot connect in time",
-				       plan->where);
-		next = pq.connectPoll(pg);
-	}
-	return pg_connect_check(plan, pg, err);
-}
-
-/* Connect to one host. */
-static int pg_connect_host(const struct pg_plan *plan, const struct pg_host *host,
-			   const char *database, int64_t deadline_us, PGconn **out, char state[6],
-			   struct convo_err *err)
-{
-	const char *name[PG_PLAN_OPTIONS + 8], *value[PG_PLAN_OPTIONS + 8];
-	const char *text = plan->text.data;
-	size_t n = 0, i;
-	PGconn *pg;
-	int rc;
-
-#define PG_SET(key, what) (name[n] = (key), value[n++] = (what))
-	/* What stands first gives way to what the URL says. */
-	PG_SET("application_name", "convo");
-	PG_SET("gssencmode", "disable"); /* it would block in the Kerberos library */
-	PG_SET("host", text + host->host);
-	if (host->port != PG_NONE)
-		PG_SET("port", text + host->port);
-	if (database)
-		PG_SET("dbname", database);
-	for (i = 0; i < plan->option_count; i++)
-		PG_SET(text + plan->option[i].name, text + plan->option[i].value);
-	PG_SET("client_encoding", "UTF8");
-	PG_SET(NULL, NULL);
-#undef PG_SET
-	pg = pq.connectStartParams(name, value, 0);
-	if (!pg)
-		return cv_fail_nomem(err);
-	pq.setErrorVerbosity(pg, PQERRORS_VERBOSE); /* with the SQLSTATE */
-	pq.setNoticeReceiver(pg, pg_quiet, NULL);
-	rc = pg_connect_wait(plan, pg, deadline_us, state, err);
-	if (rc < 0)
-		pq.finish(pg);
-	else
-		*out = pg;
-	return rc;
-}
-
-/* Connect to the first host that takes us; one that does not answer leaves time for the rest. */
-static int pg_connect(const struct pg_plan *plan, const char *database, int64_t deadline_us,
-		      PGconn **out, char state[6], struct convo_err *err)
-{
-	int rc = cv_dl_need(&pq_library, NULL, err);
-	size_t i;
-
-	if (rc < 0)
-		return rc;
-	for (i = 0; i < plan->host_count; i++) {
-		int64_t now_us = cv_clock_mono_us();
-		int64_t share_us = (deadline_us - now_us) / (int64_t)(plan->host_count - i);
-
-		state[0] = '\0';
-		rc = pg_connect_host(plan, &plan->host[i], database, now_us + share_us, out, state,
-				     err);
-		if (rc >= 0)
-			break;
-	}
-	return rc;
-}
-
-static struct pg_db *pg_wrap(const struct pg_plan *plan, PGconn *pg, struct convo_err *err)
-{
-	struct pg_db *db = cv_alloc(1, sizeof(*db));
-
-	if (!db) {
-		pq.finish(pg);
-		cv_fail_nomem(err);
-		return NULL;
-	}
-	db->pg = pg;
-	db->where = plan->where;
-	return db;
-}
-
 /* ---- plain statements ----------------------------------------------------------------- */
 
-/* Run one statement without parameters outside a pipeline; for migrations. Its first column comes
- * as text. */
-static int pg_plain(struct pg_db *db, const char *sql, int64_t deadline_us, int64_t *value,
-		    bool *found, char state[6], enum pool_fate *fate, struct convo_err *err)
+int cv_pg_plain(struct pg_db *db, const char *sql, int64_t deadline_us, int64_t *value, bool *found,
+		char state[6], enum pool_fate *fate, struct convo_err *err)
 {
 	int64_t detail;
 	PGresult *res;
@@ -640,78 +256,6 @@ static int pg_plain(struct pg_db *db, const char *sql, int64_t deadline_us, int6
 	}
 }
 
-/* ---- a missing database --------------------------------------------------------------- */
-
-/* Create it, by way of the database that every server has. Somebody else may do so at the same
- * moment. */
-static int pg_create_database(const struct pg_plan *plan, int64_t deadline_us,
-			      struct convo_err *err)
-{
-	enum pool_fate fate = POOL_KEEP;
-	struct cv_buf sql = {0};
-	struct pg_db *db = NULL;
-	PGconn *pg = NULL;
-	char state[6], *name = NULL;
-	int rc = pg_connect(plan, "postgres", deadline_us, &pg, state, err);
-
-	if (rc >= 0) {
-		db = pg_wrap(plan, pg, err);
-		rc = db ? 0 : CONVO_E_NOMEM;
-	}
-	if (rc < 0)
-		goto out;
-	name = pq.escapeIdentifier(pg, plan->text.data + plan->database,
-				   strlen(plan->text.data + plan->database));
-	rc = name ? cv_buf_addf(&sql,
-				"CREATE DATABASE %s ENCODING 'UTF8' LC_COLLATE 'C' LC_CTYPE 'C' "
-				"TEMPLATE template0",
-				name)
-		  : CONVO_E_NOMEM;
-	if (rc < 0) {
-		cv_buf_fail(err, rc);
-		goto out;
-	}
-	rc = pg_plain(db, sql.data, deadline_us, NULL, NULL, state, &fate, err);
-	if (rc < 0 && (strcmp(state, "42P04") == 0 || strcmp(state, "23505") == 0))
-		rc = 0;
-out:
-	pq.freemem(name);
-	cv_buf_clear(&sql);
-	cv_pg_close(db);
-	return rc;
-}
-
-struct pg_db *cv_pg_open(const struct pg_plan *plan, int64_t deadline_us, struct convo_err *err)
-{
-	const char *database = plan->database == PG_NONE ? NULL : plan->text.data + plan->database;
-	char state[6];
-	PGconn *pg = NULL;
-	int rc = pg_connect(plan, database, deadline_us, &pg, state, err);
-
-	if (rc < 0 && strcmp(state, "3D000") == 0 && plan->create_database && database) {
-		rc = pg_create_database(plan, deadline_us, err);
-		if (rc >= 0)
-			rc = pg_connect(plan, database, deadline_us, &pg, state, err);
-	}
-	return rc < 0 ? NULL : pg_wrap(plan, pg, err);
-}
-
-void cv_pg_close(struct pg_db *db)
-{
-	if (!db)
-		return;
-	pq.finish(db->pg);
-	free(db);
-}
-
-bool cv_pg_usable(const struct pg_db *db)
-{
-	struct pollfd fd = {.fd = pq.socket(db->pg), .events = POLLIN};
-
-	/* An idle server says nothing; what there is to read is its farewell. */
-	return !db->stale && pq.status(db->pg) == CONNECTION_OK && poll(&fd, 1, 0) == 0;
-}
-
 /* ---- migrations ----------------------------------------------------------------------- */
 
 struct pg_migration {
@@ -728,7 +272,7 @@ static int pg_migration_get(void *ctx, const char *sql, int64_t *value, bool *fo
 	char state[6];
 
 	*found = false;
-	return pg_plain(m->db, sql, m->deadline_us, value, found, state, m->fate, err);
+	return cv_pg_plain(m->db, sql, m->deadline_us, value, found, state, m->fate, err);
 }
 
 static int pg_migration_exec(void *ctx, const char *sql, struct convo_err *err)
@@ -736,7 +280,7 @@ static int pg_migration_exec(void *ctx, const char *sql, struct convo_err *err)
 	struct pg_migration *m = ctx;
 	char state[6];
 
-	return pg_plain(m->db, sql, m->deadline_us, NULL, NULL, state, m->fate, err);
+	return cv_pg_plain(m->db, sql, m->deadline_us, NULL, NULL, state, m->fate, err);
 }
 
 static int pg_migration_begin(void *ctx, struct convo_err *err)

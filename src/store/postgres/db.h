@@ -1,50 +1,18 @@
 /*
  * A connection to a PostgreSQL server: connecting, statements with binary parameters, pipelines,
  * migrations, and errors in our words, all of it by a deadline. Knows nothing of sessions.
- * db.c is the only file that includes libpq-fe.h.
+ * libpq is behind it (pq.h).
  */
 #ifndef STORE_POSTGRES_DB_H
 #define STORE_POSTGRES_DB_H
 
 #include <store/postgres/args.h>
+#include <store/postgres/plan.h>
 #include <store/shared/pool.h>
 #include <store/shared/sql/sql.h>
 
 /** One connection. One thread at a time. */
 struct pg_db;
-
-#define PG_PLAN_OPTIONS 32
-#define PG_PLAN_HOSTS 8
-
-/** How to connect. All-zero is valid; outlives its connections. */
-/** What a URL may say to libpq, and "host"; NULL after the last. */
-extern const char *const cv_pg_params[];
-
-struct pg_plan {
-	const char *where;    /* for messages; borrowed */
-	bool create_database; /* if it is missing and the user may */
-	struct cv_buf text;   /* holds the strings below */
-	size_t option_count, host_count;
-	struct pg_option {
-		size_t name, value; /* offsets in `text` */
-	} option[PG_PLAN_OPTIONS];
-	struct pg_host {
-		size_t host, port; /* offsets; SIZE_MAX: libpq's default */
-	} host[PG_PLAN_HOSTS];
-	size_t database; /* offset; SIZE_MAX: libpq's default */
-};
-
-/**
- * Read a URL.
- *
- * @param where receives what to call the place: "localhost:5432/chat"
- * @return 0, CONVO_E_INVALID, CONVO_E_NOMEM
- */
-int cv_pg_plan_init(struct pg_plan *plan, const struct cv_url *url, char *where, size_t size,
-		    struct convo_err *err);
-
-/** Forget it, wiping the password. */
-void cv_pg_plan_clear(struct pg_plan *plan);
 
 /** Connect, to the first of the hosts that takes us, or NULL with `err` filled. */
 struct pg_db *cv_pg_open(const struct pg_plan *plan, int64_t deadline_us, struct convo_err *err);

@@ -5,7 +5,7 @@
  * travel together, as one pipeline that is one transaction. Statements are unnamed and nothing is
  * set on a connection, so that PgBouncer may stand between.
  */
-#include <store/backend.h>
+#include <store/postgres/store.h>
 
 #include <assert.h>
 #include <stdio.h>
@@ -14,18 +14,13 @@
 #include <base/alloc.h>
 #include <base/clock.h>
 #include <base/fail.h>
-#include <store/shared/group.h>
-#include <store/postgres/db.h>
 
 #define PG_CLEAN_ROWS 5000
 
 /* A window of more events is taken from the connection row by row. */
 #define PG_LARGE 1000
 
-/* Appends that travel together: rounds at a time, and how much in one. */
-#define PG_ROUNDS 4
-#define PG_ROUND_JOBS 64
-#define PG_ROUND_BYTES ((size_t)1 << 20)
+#define PG_ROUNDS 4 /* of appends, at a time */
 
 /* ---- statements ----------------------------------------------------------------------- */
 
@@ -35,23 +30,6 @@
 #define META                                                                                 \
 	"session, title, generation, ARRAY[created_us, updated_us, expires_us, deleted_us, " \
 	"first_seq, last_seq, position, no]"
-
-enum {
-	PG_CREATE,
-	PG_LOAD,
-	PG_APPEND,
-	PG_RENAME,
-	PG_LIST,
-	PG_LIST_TRASH,
-	PG_DELETE,
-	PG_RESTORE,
-	PG_PURGE,
-	PG_STATE_SET,
-	PG_STATE_LIST,
-	PG_CLEAN,
-	PG_LOCK, /* shuts out other migrations */
-	PG_TEXTS
-};
 
 static const char *const pg_texts[PG_TEXTS] = {
 	[PG_CREATE] = "SELECT {p}create($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
@@ -97,15 +75,7 @@ static const struct sql_dialect pg_dialect = {
 
 /* ---- the store ------------------------------------------------------------------------ */
 
-struct pg_store {
-	struct convo_store base;
-	struct pg_plan plan;
-	struct store_pool *pool;
-	struct store_group *appends;
-	char *sql[PG_TEXTS];
-};
-
-static struct pg_store *pg_of(struct convo_store *store)
+struct pg_store *cv_pg_of(struct convo_store *store)
 {
 	assert(store->be == &cv_backend_postgres);
 	return (struct pg_store *)store;
@@ -113,7 +83,7 @@ static struct pg_store *pg_of(struct convo_store *store)
 
 static void *pg_connect(struct convo_store *store, int64_t deadline_us, struct convo_err *err)
 {
-	return cv_pg_open(&pg_of(store)->plan, deadline_us, err);
+	return cv_pg_open(&cv_pg_of(store)->plan, deadline_us, err);
 }
 
 static void pg_disconnect(void *conn)
@@ -134,15 +104,8 @@ static const struct pool_driver pg_driver = {
 
 /* ---- running -------------------------------------------------------------------------- */
 
-/* One or more statements that are run as one transaction. */
-struct pg_work {
-	struct pg_query *query;
-	size_t count;
-	bool refused; /* by the server, which still answers */
-};
-
-static int pg_work_op(struct convo_store *store, void *conn, const struct store_call *call,
-		      void *ctx, enum pool_fate *fate, struct convo_err *err)
+int cv_pg_work_op(struct convo_store *store, void *conn, const struct store_call *call, void *ctx,
+		  enum pool_fate *fate, struct convo_err *err)
 {
 	struct pg_work *work = ctx;
 	int rc;
@@ -166,12 +129,12 @@ static int pg_run(struct pg_store *pg, const struct store_call *call, bool repea
 
 	query->args = args;
 	if (rc == 0)
-		rc = cv_pool_run(pg->pool, call, repeat, pg_work_op, &work, err);
+		rc = cv_pool_run(pg->pool, call, repeat, cv_pg_work_op, &work, err);
 	cv_pg_args_clear(args);
 	return rc;
 }
 
-static void pg_args_key(struct pg_args *args, const struct convo_key *key)
+void cv_pg_args_key(struct pg_args *args, const struct convo_key *key)
 {
 	cv_pg_args_text(args, cv_text_of(key->app));
 	cv_pg_args_text(args, cv_text_of(key->user ? key->user : ""));
@@ -179,7 +142,7 @@ static void pg_args_key(struct pg_args *args, const struct convo_key *key)
 }
 
 /* The scopes, names and values of changes. */
-static void pg_args_changes(struct pg_args *args, const struct store_change *changes, size_t count)
+void cv_pg_args_changes(struct pg_args *args, const struct store_change *changes, size_t count)
 {
 	size_t i;
 
@@ -195,7 +158,7 @@ static void pg_args_changes(struct pg_args *args, const struct store_change *cha
 }
 
 /* Say which scope is full; other codes have said it all. */
-static int pg_tell(int rc, const struct pg_query *query, struct convo_err *err)
+int cv_pg_tell(int rc, const struct pg_query *query, struct convo_err *err)
 {
 	if (rc == CONVO_E_TOOBIG && query->detail)
 		return cv_refuse_state(err, (enum convo_scope)query->detail);
@@ -218,7 +181,7 @@ static int pg_migrate_op(struct convo_store *store, void *conn, const struct sto
 			 void *ctx, enum pool_fate *fate, struct convo_err *err)
 {
 	(void)ctx;
-	return cv_pg_migrate(conn, &pg_dialect, pg_of(store)->sql[PG_LOCK], store->prefix,
+	return cv_pg_migrate(conn, &pg_dialect, cv_pg_of(store)->sql[PG_LOCK], store->prefix,
 			     store->opts.check_schema, call->deadline_us, fate, err);
 }
 
@@ -237,12 +200,10 @@ static int pg_expand(struct pg_store *pg, struct convo_err *err)
 	return rc;
 }
 
-static void pg_append_round(void *ctx, struct group_job **jobs, size_t count);
-
 static int pg_open(struct convo_store *store, const struct store_call *call,
 		   const struct cv_url *url, struct convo_err *err)
 {
-	struct pg_store *pg = pg_of(store);
+	struct pg_store *pg = cv_pg_of(store);
 	char place[sizeof(store->where) - sizeof("PostgreSQL ()")] = "";
 	/* Half of the connections are left to others. */
 	int rounds = (store->opts.max_connections + 1) / 2;
@@ -256,7 +217,7 @@ static int pg_open(struct convo_store *store, const struct store_call *call,
 	if (rc == 0)
 		rc = cv_pool_new(&pg->pool, store, &pg_driver, err);
 	if (rc == 0)
-		rc = cv_group_new(&pg->appends, pg_append_round, pg,
+		rc = cv_group_new(&pg->appends, cv_pg_append_round, pg,
 				  rounds < PG_ROUNDS ? rounds : PG_ROUNDS, PG_ROUND_JOBS,
 				  PG_ROUND_BYTES, err);
 	if (rc == 0)
@@ -268,7 +229,7 @@ static int pg_open(struct convo_store *store, const struct store_call *call,
 
 static void pg_close(struct convo_store *store)
 {
-	struct pg_store *pg = pg_of(store);
+	struct pg_store *pg = cv_pg_of(store);
 	int i;
 
 	cv_group_free(pg->appends);
@@ -289,24 +250,24 @@ static int pg_create(struct convo_store *store, const struct store_call *call,
 		     const struct convo_key *key, const struct store_create *create,
 		     struct convo_err *err)
 {
-	struct pg_store *pg = pg_of(store);
+	struct pg_store *pg = cv_pg_of(store);
 	struct pg_args args = {0};
 	int64_t code = 0;
 	struct pg_query query = {.sql = pg->sql[PG_CREATE], .row = pg_row_int, .ctx = &code};
 	int rc;
 
-	pg_args_key(&args, key);
+	cv_pg_args_key(&args, key);
 	cv_pg_args_int(&args, call->now_us);
 	cv_pg_args_int(&args, call->ttl_us);
 	cv_pg_args_int(&args, CONVO_MAX_STATE);
 	cv_pg_args_uuid(&args, create->generation);
 	cv_pg_args_text(&args, create->title);
-	pg_args_changes(&args, create->changes, create->change_count);
+	cv_pg_args_changes(&args, create->changes, create->change_count);
 	/* Its generation tells a repeat from another creator. */
 	rc = pg_run(pg, call, true, &query, &args, err);
 	if (rc == 0 && code < 0)
 		return cv_refuse_exists(err, key);
-	return pg_tell(rc, &query, err);
+	return cv_pg_tell(rc, &query, err);
 }
 
 static void pg_row_meta(struct store_meta *meta, struct cv_text generation, struct cv_text numbers)
@@ -390,7 +351,7 @@ static int pg_load(struct convo_store *store, const struct store_call *call,
 		   const struct convo_key *key, const struct store_window *window,
 		   struct convo_session *into, struct convo_err *err)
 {
-	struct pg_store *pg = pg_of(store);
+	struct pg_store *pg = cv_pg_of(store);
 	struct pg_load load = {into, key, false};
 	struct pg_query query = {
 		.sql = pg->sql[PG_LOAD],
@@ -402,7 +363,7 @@ static int pg_load(struct convo_store *store, const struct store_call *call,
 	struct pg_args args = {0};
 	int rc;
 
-	pg_args_key(&args, key);
+	cv_pg_args_key(&args, key);
 	cv_pg_args_int(&args, call->now_us);
 	cv_pg_args_int(&args, call->event_limit);
 	cv_pg_args_int(&args, window->kind);
@@ -413,230 +374,17 @@ static int pg_load(struct convo_store *store, const struct store_call *call,
 	return rc == 0 && !load.found ? cv_refuse_notfound(err, key) : rc;
 }
 
-/* ---- appending ------------------------------------------------------------------------ */
-
-/* One caller's append. */
-struct pg_append {
-	struct group_job job;
-	const struct convo_key *key;
-	int64_t now_us;
-	struct store_append *append;
-	struct pg_args args;
-	/* What came back, believed only once the transaction took effect. */
-	int64_t code, last_seq;
-};
-
-static void pg_append_events(struct pg_args *args, const struct store_append *append)
-{
-	size_t i;
-	int field;
-
-	cv_pg_args_array(args, PG_UUID, append->count);
-	for (i = 0; i < append->count; i++)
-		cv_pg_item_bytes(args, PG_UUID,
-				 (struct cv_text){(const char *)append->events[i].id, UUID_BYTES});
-	cv_pg_args_array(args, PG_INT2, append->count);
-	for (i = 0; i < append->count; i++)
-		cv_pg_item_int(args, PG_INT2, append->events[i].status);
-	for (field = 0; field < FIELD_COUNT; field++) {
-		enum pg_type type =
-			event_field_is_json((enum event_field)field) ? PG_JSONB : PG_TEXT;
-
-		cv_pg_args_array(args, type, append->count);
-		for (i = 0; i < append->count; i++)
-			cv_pg_item_bytes(args, type, append->events[i].field[field]);
-	}
-}
-
-static int pg_append_args(struct pg_append *self, const struct store_call *call,
-			  struct convo_err *err)
-{
-	const struct store_append *append = self->append;
-	struct pg_args *args = &self->args;
-	size_t i;
-
-	pg_args_key(args, self->key);
-	cv_pg_args_int(args, self->now_us);
-	cv_pg_args_int(args, call->ttl_us);
-	cv_pg_args_int(args, CONVO_MAX_STATE);
-	cv_pg_args_int(args, call->event_limit);
-	cv_pg_args_uuid(args, append->generation);
-	cv_pg_args_int(args, append->check_seq ? append->after_seq : -1);
-	pg_append_events(args, append);
-	cv_pg_args_array(args, PG_INT4, append->change_count);
-	for (i = 0; i < append->change_count; i++)
-		cv_pg_item_int(args, PG_INT4, (int64_t)append->changes[i].event);
-	pg_args_changes(args, append->changes, append->change_count);
-	self->job.weight = args->bytes.len;
-	return cv_pg_args_finish(args, err);
-}
-
-static int pg_append_row(void *ctx, const struct cv_text *column, struct convo_err *err)
-{
-	struct pg_append *self = ctx;
-	size_t i, count = self->append->count;
-
-	(void)err;
-	self->code = cv_pg_int(column[0]);
-	self->last_seq = cv_pg_int(column[1]);
-	for (i = 0; self->code == 0 && i < count; i++)
-		self->append->events[i].seq = column[2].data
-						      ? cv_pg_int_at(column[2], i)
-						      : self->last_seq - (int64_t)(count - 1 - i);
-	return 0;
-}
-
-/* What became of an append whose transaction took effect. */
-static int pg_append_result(const struct pg_append *self, struct convo_err *err)
-{
-	switch (self->code) {
-	case 0:
-		return 0;
-	case CONVO_E_NOTFOUND:
-		return cv_refuse_notfound(err, self->key);
-	case CONVO_E_CONFLICT:
-		return cv_refuse_conflict(err, self->key, self->last_seq);
-	default:
-		return cv_refuse_generation(err, self->key, self->last_seq);
-	}
-}
-
-static int pg_append_together(struct pg_store *pg, struct group_job **jobs, size_t count,
-			      int64_t deadline_us, bool *refused, struct convo_err *err)
-{
-	struct store_call call = {.deadline_us = deadline_us};
-	struct pg_query query[PG_ROUND_JOBS];
-	struct pg_work work = {query, count, false};
-	size_t i;
-	int rc;
-
-	assert(count <= PG_ROUND_JOBS);
-	for (i = 0; i < count; i++) {
-		struct pg_append *one = (struct pg_append *)jobs[i];
-
-		query[i] = (struct pg_query){.sql = pg->sql[PG_APPEND],
-					     .args = &one->args,
-					     .row = pg_append_row,
-					     .ctx = one};
-	}
-	rc = cv_pool_run(pg->pool, &call, true, pg_work_op, &work, err);
-	*refused = work.refused;
-	if (count == 1)
-		rc = pg_tell(rc, &query[0], err);
-	return rc;
-}
-
-static void pg_append_fail(struct group_job *job, const struct convo_err *why)
-{
-	/* An earlier try may have been carried out. */
-	bool maybe = job->err.maybe || why->maybe;
-
-	job->rc = why->code;
-	job->err = *why;
-	job->err.maybe = maybe;
-}
-
-/* Fail all, but let those go on who still have time when others had none. @return how many those
- * are, now at the front of `jobs` */
-static size_t pg_append_left(struct group_job **jobs, size_t count, const struct convo_err *why)
-{
-	int64_t now_us = cv_clock_mono_us();
-	size_t i, left = 0;
-
-	for (i = 0; i < count; i++) {
-		struct group_job *job = jobs[i];
-
-		pg_append_fail(job, why);
-		if (why->code == CONVO_E_TIMEOUT && job->deadline_us > now_us) {
-			jobs[i] = jobs[left];
-			jobs[left++] = job;
-		}
-	}
-	return left;
-}
-
-/* Rounds lock their sessions in one order, so that two of them do not wait for each other. */
-static int pg_append_order(const void *a, const void *b)
-{
-	const struct convo_key *one = (*(struct pg_append *const *)a)->key;
-	const struct convo_key *two = (*(struct pg_append *const *)b)->key;
-	int order = strcmp(one->app, two->app);
-
-	if (!order)
-		order = strcmp(one->user, two->user);
-	return order ? order : strcmp(one->session, two->session);
-}
-
-static void pg_append_round(void *ctx, struct group_job **jobs, size_t count)
-{
-	struct convo_err why;
-	bool refused;
-	size_t i;
-
-	qsort(jobs, count, sizeof(struct group_job *), pg_append_order);
-	while (count) {
-		int64_t deadline_us = INT64_MAX;
-
-		for (i = 0; i < count; i++) {
-			if (jobs[i]->deadline_us < deadline_us)
-				deadline_us = jobs[i]->deadline_us;
-		}
-		memset(&why, 0, sizeof(why));
-		if (pg_append_together(ctx, jobs, count, deadline_us, &refused, &why) == 0)
-			break;
-		if (refused && count > 1) {
-			/* One of them failed all; each by itself gets what is its own. */
-			for (i = 0; i < count; i++)
-				pg_append_round(ctx, &jobs[i], 1);
-			return;
-		}
-		count = pg_append_left(jobs, count, &why);
-	}
-	for (i = 0; i < count; i++)
-		jobs[i]->rc = pg_append_result((struct pg_append *)jobs[i], &jobs[i]->err);
-}
-
-static int pg_append(struct convo_store *store, const struct store_call *call,
-		     const struct convo_key *key, struct store_append *append,
-		     struct convo_err *err)
-{
-	struct pg_store *pg = pg_of(store);
-	struct pg_append self = {.job.deadline_us = call->deadline_us,
-				 .key = key,
-				 .now_us = call->now_us,
-				 .append = append};
-	struct group_job *job = &self.job;
-	bool shares = false;
-	size_t i;
-	int rc;
-
-	for (i = 0; i < append->change_count; i++)
-		shares = shares || append->changes[i].scope != CONVO_SCOPE_SESSION;
-	rc = pg_append_args(&self, call, err);
-	if (rc == 0 && shares) {
-		/* It locks what sessions share, which must not wait for other sessions. */
-		pg_append_round(pg, &job, 1);
-		rc = job->rc;
-		if (rc < 0 && err)
-			*err = job->err;
-	} else if (rc == 0) {
-		rc = cv_group_run(pg->appends, job, err);
-	}
-	cv_pg_args_clear(&self.args);
-	return rc;
-}
-
 /* ---- other writes --------------------------------------------------------------------- */
 
 static int pg_rename(struct convo_store *store, const struct store_call *call,
 		     const struct convo_key *key, struct cv_text title, struct convo_err *err)
 {
-	struct pg_store *pg = pg_of(store);
+	struct pg_store *pg = cv_pg_of(store);
 	struct pg_query query = {.sql = pg->sql[PG_RENAME]};
 	struct pg_args args = {0};
 	int rc;
 
-	pg_args_key(&args, key);
+	cv_pg_args_key(&args, key);
 	cv_pg_args_int(&args, call->now_us);
 	cv_pg_args_int(&args, call->ttl_us);
 	cv_pg_args_text(&args, title);
@@ -662,7 +410,7 @@ static int pg_clean_row(void *ctx, const struct cv_text *column, struct convo_er
 static int pg_clean(struct convo_store *store, const struct store_call *call, int64_t *removed,
 		    bool *more, struct convo_err *err)
 {
-	struct pg_store *pg = pg_of(store);
+	struct pg_store *pg = cv_pg_of(store);
 	struct pg_clean clean = {0, false};
 	struct pg_query query = {.sql = pg->sql[PG_CLEAN], .row = pg_clean_row, .ctx = &clean};
 	struct pg_args args = {0};
@@ -681,12 +429,12 @@ static int pg_clean(struct convo_store *store, const struct store_call *call, in
 static int pg_delete(struct convo_store *store, const struct store_call *call,
 		     const struct convo_key *key, struct convo_err *err)
 {
-	struct pg_store *pg = pg_of(store);
+	struct pg_store *pg = cv_pg_of(store);
 	struct pg_query query = {.sql = pg->sql[PG_DELETE]};
 	struct pg_args args = {0};
 	int rc;
 
-	pg_args_key(&args, key);
+	cv_pg_args_key(&args, key);
 	cv_pg_args_int(&args, call->now_us);
 	cv_pg_args_int(&args, call->trash_us);
 	rc = pg_run(pg, call, false, &query, &args, err);
@@ -697,13 +445,13 @@ static int pg_restore(struct convo_store *store, const struct store_call *call,
 		      const struct convo_key *key, const unsigned char *generation,
 		      struct convo_err *err)
 {
-	struct pg_store *pg = pg_of(store);
+	struct pg_store *pg = cv_pg_of(store);
 	int64_t code = 0;
 	struct pg_query query = {.sql = pg->sql[PG_RESTORE], .row = pg_row_int, .ctx = &code};
 	struct pg_args args = {0};
 	int rc;
 
-	pg_args_key(&args, key);
+	cv_pg_args_key(&args, key);
 	cv_pg_args_int(&args, call->now_us);
 	cv_pg_args_int(&args, call->ttl_us);
 	cv_pg_args_uuid(&args, generation);
@@ -719,12 +467,12 @@ static int pg_purge(struct convo_store *store, const struct store_call *call,
 		    const struct convo_key *key, const unsigned char *generation,
 		    struct convo_err *err)
 {
-	struct pg_store *pg = pg_of(store);
+	struct pg_store *pg = cv_pg_of(store);
 	struct pg_query query = {.sql = pg->sql[PG_PURGE]};
 	struct pg_args args = {0};
 	int rc;
 
-	pg_args_key(&args, key);
+	cv_pg_args_key(&args, key);
 	cv_pg_args_uuid(&args, generation);
 	rc = pg_run(pg, call, false, &query, &args, err);
 	return rc;
@@ -749,7 +497,7 @@ static int pg_list(struct convo_store *store, const struct store_call *call, con
 		   const char *user, bool trash, const struct store_place *place, size_t n,
 		   struct store_page *into, struct convo_err *err)
 {
-	struct pg_store *pg = pg_of(store);
+	struct pg_store *pg = cv_pg_of(store);
 	struct pg_query query = {
 		.sql = pg->sql[trash ? PG_LIST_TRASH : PG_LIST],
 		.begin = pg_list_begin,
@@ -771,21 +519,21 @@ static int pg_state_set(struct convo_store *store, const struct store_call *call
 			const struct convo_key *key, const struct store_change *changes,
 			size_t count, struct convo_err *err)
 {
-	struct pg_store *pg = pg_of(store);
+	struct pg_store *pg = cv_pg_of(store);
 	int64_t code = 0;
 	struct pg_query query = {.sql = pg->sql[PG_STATE_SET], .row = pg_row_int, .ctx = &code};
 	struct pg_args args = {0};
 	int rc;
 
-	pg_args_key(&args, key);
+	cv_pg_args_key(&args, key);
 	cv_pg_args_int(&args, call->now_us);
 	cv_pg_args_int(&args, call->ttl_us);
 	cv_pg_args_int(&args, CONVO_MAX_STATE);
-	pg_args_changes(&args, changes, count);
+	cv_pg_args_changes(&args, changes, count);
 	rc = pg_run(pg, call, false, &query, &args, err);
 	if (rc == 0 && code < 0)
 		return cv_refuse_notfound(err, key);
-	return pg_tell(rc, &query, err);
+	return cv_pg_tell(rc, &query, err);
 }
 
 struct pg_state {
@@ -817,7 +565,7 @@ static int pg_state_list(struct convo_store *store, const struct store_call *cal
 			 const struct convo_key *key, unsigned scopes, const struct cv_text *name,
 			 struct convo_state *into, struct convo_err *err)
 {
-	struct pg_store *pg = pg_of(store);
+	struct pg_store *pg = cv_pg_of(store);
 	struct pg_state state = {into, false};
 	struct pg_query query = {.sql = pg->sql[PG_STATE_LIST],
 				 .begin = pg_state_begin,
@@ -826,7 +574,7 @@ static int pg_state_list(struct convo_store *store, const struct store_call *cal
 	struct pg_args args = {0};
 	int rc;
 
-	pg_args_key(&args, key);
+	cv_pg_args_key(&args, key);
 	cv_pg_args_int(&args, call->now_us);
 	cv_pg_args_int(&args, scopes);
 	cv_pg_args_text(&args, name ? *name : (struct cv_text){0});
@@ -844,7 +592,7 @@ const struct cv_backend cv_backend_postgres = {
 	.close = pg_close,
 	.create = pg_create,
 	.load = pg_load,
-	.append = pg_append,
+	.append = cv_pg_append,
 	.rename = pg_rename,
 	.list = pg_list,
 	.delete = pg_delete,

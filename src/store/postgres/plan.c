@@ -1,0 +1,183 @@
+/*
+ * Reading a URL; see plan.h.
+ */
+#include <store/postgres/plan.h>
+
+#include <stdio.h>
+
+#define PG_NONE SIZE_MAX
+
+/* What a URL may say besides the options of every store; libpq's names. */
+const char *const cv_pg_params[] = {"host",
+				    "application_name",
+				    "channel_binding",
+				    "gssencmode",
+				    "keepalives",
+				    "keepalives_idle",
+				    "keepalives_interval",
+				    "keepalives_count",
+				    "krbsrvname",
+				    "options",
+				    "passfile",
+				    "sslcert",
+				    "sslcrl",
+				    "sslkey",
+				    "sslmode",
+				    "sslpassword",
+				    "sslrootcert",
+				    "sslsni",
+				    "ssl_min_protocol_version",
+				    "tcp_user_timeout",
+				    "target_session_attrs",
+				    NULL};
+
+/* Keep a string; its offset, or a negative code in *rc. */
+static size_t pg_keep(struct pg_plan *plan, const char *text, size_t len, int *rc)
+{
+	size_t at = plan->text.len;
+
+	if (*rc == 0)
+		*rc = cv_buf_add(&plan->text, text, len);
+	if (*rc == 0)
+		*rc = cv_buf_addc(&plan->text, '\0');
+	return at;
+}
+
+static int pg_plan_option(struct pg_plan *plan, const char *name, const char *value)
+{
+	struct pg_option *option = &plan->option[plan->option_count];
+	int rc = 0;
+
+	if (!value)
+		return 0;
+	if (plan->option_count == PG_PLAN_OPTIONS)
+		return CONVO_E_TOOBIG;
+	option->name = pg_keep(plan, name, strlen(name), &rc);
+	option->value = pg_keep(plan, value, strlen(value), &rc);
+	plan->option_count++;
+	return rc;
+}
+
+/* Where ":port" begins in "host:port", "[v6]:port" or "/directory:port"; NULL without one. */
+static const char *pg_port_of(const char *text, size_t len)
+{
+	size_t at = len;
+
+	while (at > 0 && text[at - 1] >= '0' && text[at - 1] <= '9')
+		at--;
+	if (at < 2 || at == len || text[at - 1] != ':')
+		return NULL;
+	/* An address without brackets has colons of its own. */
+	if (text[at - 2] == ']' || *text == '/' || !memchr(text, ':', at - 1))
+		return text + at - 1;
+	return NULL;
+}
+
+static int pg_plan_host(struct pg_plan *plan, const char *text, size_t len, int port)
+{
+	struct pg_host *host = &plan->host[plan->host_count];
+	const char *colon = pg_port_of(text, len);
+	size_t name = colon ? (size_t)(colon - text) : len;
+	char number[16];
+	int rc = 0;
+
+	if (plan->host_count == PG_PLAN_HOSTS)
+		return CONVO_E_TOOBIG;
+	host->port = PG_NONE;
+	if (colon) {
+		host->port = pg_keep(plan, colon + 1, len - name - 1, &rc);
+	} else if (port) {
+		snprintf(number, sizeof(number), "%d", port);
+		host->port = pg_keep(plan, number, strlen(number), &rc);
+	}
+	if (name > 1 && *text == '[' && text[name - 1] == ']') {
+		text++;
+		name -= 2;
+	}
+	host->host = pg_keep(plan, text, name, &rc);
+	plan->host_count++;
+	return rc;
+}
+
+static int pg_plan_hosts(struct pg_plan *plan, const struct cv_url *url)
+{
+	const char *list = cv_url_param(url, "host");
+	int rc = 0;
+
+	if (!list)
+		list = url->host ? url->host : "";
+	for (;;) {
+		size_t len = strcspn(list, ",");
+
+		rc = pg_plan_host(plan, list, len, url->port);
+		if (rc < 0 || !list[len])
+			return rc;
+		list += len + 1;
+	}
+}
+
+static void pg_plan_where(const struct pg_plan *plan, char *where, size_t size)
+{
+	const char *text = plan->text.data;
+	size_t i, len = 0;
+
+	for (i = 0; i < plan->host_count && len < size; i++) {
+		const struct pg_host *host = &plan->host[i];
+
+		len += (size_t)snprintf(where + len, size - len, "%s%s%s%s", i ? "," : "",
+					text[host->host] ? text + host->host : "local",
+					host->port == PG_NONE ? "" : ":",
+					host->port == PG_NONE ? "" : text + host->port);
+	}
+	if (len < size && plan->database != PG_NONE)
+		snprintf(where + len, size - len, "/%s", text + plan->database);
+}
+
+static int pg_plan_fill(struct pg_plan *plan, const struct cv_url *url, struct convo_err *err)
+{
+	const char *database = url->path && *url->path == '/' ? url->path + 1 : url->path;
+	size_t i;
+	int rc = 0;
+
+	plan->database = PG_NONE;
+	if (database && *database)
+		plan->database = pg_keep(plan, database, strlen(database), &rc);
+	if (rc == 0)
+		rc = pg_plan_hosts(plan, url);
+	if (rc == 0)
+		rc = pg_plan_option(plan, "user", url->user);
+	if (rc == 0)
+		rc = pg_plan_option(plan, "password", url->password);
+	for (i = 0; rc == 0 && i < url->count; i++) {
+		const char *name = url->param[i].name;
+		const char *const *list;
+
+		/* The front lets through its own and ours; "host" is read by pg_plan_hosts(). */
+		for (list = cv_pg_params + 1; *list && strcmp(*list, name) != 0; list++)
+			;
+		if (*list)
+			rc = pg_plan_option(plan, name, url->param[i].value);
+	}
+	return rc < 0 ? cv_buf_fail(err, rc) : 0;
+}
+
+int cv_pg_plan_init(struct pg_plan *plan, const struct cv_url *url, char *where, size_t size,
+		    struct convo_err *err)
+{
+	int rc = pg_plan_fill(plan, url, err);
+
+	if (rc == 0)
+		pg_plan_where(plan, where, size);
+	return rc;
+}
+
+void cv_pg_plan_clear(struct pg_plan *plan)
+{
+	volatile char *wipe = plan->text.data;
+	size_t i;
+
+	for (i = 0; i < plan->text.len; i++)
+		wipe[i] = 0;
+	cv_buf_clear(&plan->text);
+	memset(plan, 0, sizeof(*plan));
+}
