@@ -40,25 +40,26 @@ static int rare_one(struct sql_conversation *with, struct sql_step *step, struct
 
 /* ---- one statement each ----------------------------------------------------------------- */
 
-int cv_sql_rename(struct sql_conversation *with, const struct convo_key *key, struct cv_text title,
+int cv_sql_rename(struct sql_conversation *with, const struct sql_request *request,
 		  struct convo_err *err)
 {
 	struct sql_step step = {.text = SQL_RENAME};
 	int64_t now_us = with->call->now_us, expires_us = store_call_expires(with->call, 0);
 	int i, rc;
 
-	cv_sql_bind_text(&step, SQL_TEXT, title.data ? title : cv_text_of(""));
+	cv_sql_bind_text(&step, SQL_TEXT, request->title.data ? request->title : cv_text_of(""));
 	cv_sql_bind_int(&step, now_us);
 	cv_sql_bind_int(&step, now_us);
 	for (i = 0; i < 5; i++)
 		cv_sql_bind_int(&step, expires_us);
-	cv_sql_bind_key(&step, key);
+	cv_sql_bind_key(&step, request->key);
 	cv_sql_bind_int(&step, now_us);
 	rc = rare_one(with, &step, err);
-	return rc == 0 && !step.changed ? cv_refuse_notfound(err, key) : rc;
+	return rc == 0 && !step.changed ? cv_refuse_notfound(err, request->key) : rc;
 }
 
-int cv_sql_delete(struct sql_conversation *with, const struct convo_key *key, struct convo_err *err)
+int cv_sql_delete(struct sql_conversation *with, const struct sql_request *request,
+		  struct convo_err *err)
 {
 	int64_t now_us = with->call->now_us, trash_us = with->call->trash_us;
 	struct sql_step step = {.text = SQL_DELETE};
@@ -68,19 +69,19 @@ int cv_sql_delete(struct sql_conversation *with, const struct convo_key *key, st
 	cv_sql_bind_int(&step, now_us);
 	cv_sql_bind_int(&step, now_us + trash_us);
 	cv_sql_bind_int(&step, trash_us ? now_us + trash_us : 1);
-	cv_sql_bind_key(&step, key);
+	cv_sql_bind_key(&step, request->key);
 	cv_sql_bind_int(&step, now_us);
 	return rare_one(with, &step, err);
 }
 
-int cv_sql_purge(struct sql_conversation *with, const struct convo_key *key,
-		 const unsigned char *generation, struct convo_err *err)
+int cv_sql_purge(struct sql_conversation *with, const struct sql_request *request,
+		 struct convo_err *err)
 {
-	struct sql_step step = {.text = generation ? SQL_PURGE_LIFE : SQL_PURGE};
+	struct sql_step step = {.text = request->generation ? SQL_PURGE_LIFE : SQL_PURGE};
 
-	cv_sql_bind_key(&step, key);
-	if (generation)
-		rare_bind_uuid(&step, generation);
+	cv_sql_bind_key(&step, request->key);
+	if (request->generation)
+		rare_bind_uuid(&step, request->generation);
 	return rare_one(with, &step, err);
 }
 
@@ -104,22 +105,22 @@ static int rare_list_row(void *ctx, const struct sql_value *column, struct convo
 	return cv_page_add(list->into, &meta, err);
 }
 
-int cv_sql_list(struct sql_conversation *with, const char *app, const char *user, bool trash,
-		const struct store_place *place, size_t n, struct store_page *into,
+int cv_sql_list(struct sql_conversation *with, const struct sql_request *request,
 		struct convo_err *err)
 {
-	struct rare_list list = {with->store->where, into};
-	struct sql_step step = {
-		.text = trash ? SQL_LIST_TRASH : SQL_LIST, .row = rare_list_row, .ctx = &list};
+	struct rare_list list = {with->store->where, request->page};
+	struct sql_step step = {.text = request->trash ? SQL_LIST_TRASH : SQL_LIST,
+				.row = rare_list_row,
+				.ctx = &list};
 
-	cv_page_reset(into);
-	cv_sql_bind_text(&step, SQL_TEXT, cv_text_of(app));
-	cv_sql_bind_text(&step, SQL_TEXT, cv_text_of(user));
-	cv_sql_bind_int(&step, place->position);
-	cv_sql_bind_int(&step, place->position);
-	cv_sql_bind_int(&step, place->number);
+	cv_page_reset(request->page);
+	cv_sql_bind_text(&step, SQL_TEXT, cv_text_of(request->key->app));
+	cv_sql_bind_text(&step, SQL_TEXT, cv_text_of(request->key->user));
+	cv_sql_bind_int(&step, request->place->position);
+	cv_sql_bind_int(&step, request->place->position);
+	cv_sql_bind_int(&step, request->place->number);
 	cv_sql_bind_int(&step, with->call->now_us);
-	cv_sql_bind_int(&step, (int64_t)n);
+	cv_sql_bind_int(&step, (int64_t)request->n);
 	return rare_one(with, &step, err);
 }
 
@@ -182,9 +183,11 @@ static void restore_revive(const struct sql_conversation *with, struct sql_row *
 	row->due_us = row->kept_seq < row->first_seq ? 1 : row->expires_us;
 }
 
-int cv_sql_restore(struct sql_conversation *with, const struct convo_key *key,
-		   const unsigned char *generation, struct convo_err *err)
+int cv_sql_restore(struct sql_conversation *with, const struct sql_request *request,
+		   struct convo_err *err)
 {
+	const unsigned char *generation = request->generation;
+	const struct convo_key *key = request->key;
 	struct sql_locked live, trash;
 	struct sql_step step[2];
 	size_t count = 0;

@@ -35,6 +35,9 @@ typedef int (*sql_row_fn)(void *ctx, const struct sql_value *column, struct conv
 int cv_sql_check_columns(const char *promised, const struct sql_value *column, size_t count,
 			 const char *where, struct convo_err *err);
 
+/** "the database is damaged", CONVO_E_IO. */
+int cv_sql_damaged(struct convo_err *err, const char *where);
+
 #define SQL_VALUES 16
 
 /** A statement to be run. */
@@ -82,12 +85,19 @@ struct sql_row {
 
 enum { SQL_LIFE_LIVE, SQL_LIFE_TRASH, SQL_LIFE_DEAD };
 
+/** Its columns: so many numbers, then the generation, the session's id, and the title. */
+#define SQL_ROW_NUMBERS 14
+#define SQL_ROW_COLUMNS (SQL_ROW_NUMBERS + 3)
+
 /** Read the columns; a row that cannot be is CONVO_E_IO: the database is damaged. */
 int cv_sql_row_read(struct sql_row *row, const struct sql_value *column, const char *where,
 		    struct convo_err *err);
 
 /** The same checks for a row that was read in another way. */
 int cv_sql_row_check(const struct sql_row *row, const char *where, struct convo_err *err);
+
+/** Whether an event that was read can be one; CONVO_E_IO. */
+int cv_sql_event_check(const struct store_event *event, const char *where, struct convo_err *err);
 
 struct store_meta cv_sql_row_meta(const struct sql_row *row);
 
@@ -114,26 +124,40 @@ bool cv_sql_locked_lives(const struct sql_conversation *with, const struct sql_l
 
 /* ---- the operations, as in backend.h ---------------------------------------------------- */
 
-int cv_sql_rename(struct sql_conversation *with, const struct convo_key *key, struct cv_text title,
-		  struct convo_err *err);
+/**
+ * An operation and what it is about: `run` is one of the functions below, and reads the members
+ * that it names. A backend hands both through its pool.
+ */
+struct sql_request {
+	int (*run)(struct sql_conversation *with, const struct sql_request *request,
+		   struct convo_err *err);
+	const struct convo_key *key; /* all of them; a list needs no session, an app no user */
+	struct cv_text title;
+	const unsigned char *generation; /* NULL: the newest, or all */
+	bool trash;
+	const struct store_place *place;
+	size_t n;
+	struct store_page *page;
+	const struct store_change *changes;
+	size_t change_count;
+	unsigned scopes;
+	const struct cv_text *name;
+	struct convo_state *state;
+};
 
-int cv_sql_delete(struct sql_conversation *with, const struct convo_key *key,
-		  struct convo_err *err);
-
-int cv_sql_purge(struct sql_conversation *with, const struct convo_key *key,
-		 const unsigned char *generation, struct convo_err *err);
-
-int cv_sql_restore(struct sql_conversation *with, const struct convo_key *key,
-		   const unsigned char *generation, struct convo_err *err);
-
-int cv_sql_list(struct sql_conversation *with, const char *app, const char *user, bool trash,
-		const struct store_place *place, size_t n, struct store_page *into,
-		struct convo_err *err);
-
-int cv_sql_state_set(struct sql_conversation *with, const struct convo_key *key,
-		     const struct store_change *changes, size_t count, struct convo_err *err);
-
-int cv_sql_state_list(struct sql_conversation *with, const struct convo_key *key, unsigned scopes,
-		      const struct cv_text *name, struct convo_state *into, struct convo_err *err);
+int cv_sql_rename(struct sql_conversation *with, const struct sql_request *request,
+		  struct convo_err *err); /* key, title */
+int cv_sql_delete(struct sql_conversation *with, const struct sql_request *request,
+		  struct convo_err *err); /* key */
+int cv_sql_restore(struct sql_conversation *with, const struct sql_request *request,
+		   struct convo_err *err); /* key, generation */
+int cv_sql_purge(struct sql_conversation *with, const struct sql_request *request,
+		 struct convo_err *err); /* key, generation */
+int cv_sql_list(struct sql_conversation *with, const struct sql_request *request,
+		struct convo_err *err); /* key, trash, place, n, page */
+int cv_sql_state_set(struct sql_conversation *with, const struct sql_request *request,
+		     struct convo_err *err); /* key, changes, change_count */
+int cv_sql_state_list(struct sql_conversation *with, const struct sql_request *request,
+		      struct convo_err *err); /* key, scopes, name, state */
 
 #endif

@@ -94,8 +94,7 @@ static int state_lock(struct state_set *set, struct convo_err *err)
 	own->bytes = set->session.row.state_bytes;
 	for (scope = 0; scope < SCOPES; scope++) {
 		if (set->scope[scope].used && !set->scope[scope].found)
-			return cv_fail(err, CONVO_E_IO, "%s: the database is damaged",
-				       set->with->store->where);
+			return cv_sql_damaged(err, set->with->store->where);
 	}
 	return 0;
 }
@@ -207,9 +206,11 @@ static int state_write(struct state_set *set, const struct store_change *changes
 	return state_send(set, false, err);
 }
 
-int cv_sql_state_set(struct sql_conversation *with, const struct convo_key *key,
-		     const struct store_change *changes, size_t count, struct convo_err *err)
+int cv_sql_state_set(struct sql_conversation *with, const struct sql_request *request,
+		     struct convo_err *err)
 {
+	const struct store_change *changes = request->changes;
+	size_t count = request->change_count;
 	struct state_set *set = cv_alloc(1, sizeof(*set));
 	size_t i;
 	int rc;
@@ -217,7 +218,7 @@ int cv_sql_state_set(struct sql_conversation *with, const struct convo_key *key,
 	if (!set)
 		return cv_fail_nomem(err);
 	set->with = with;
-	set->key = key;
+	set->key = request->key;
 	for (i = 0; i < count; i++)
 		set->scope[changes[i].scope].used = true;
 	rc = state_lock(set, err);
@@ -253,16 +254,18 @@ static int state_list_row(void *ctx, const struct sql_value *column, struct conv
 			    err);
 }
 
-int cv_sql_state_list(struct sql_conversation *with, const struct convo_key *key, unsigned scopes,
-		      const struct cv_text *name, struct convo_state *into, struct convo_err *err)
+int cv_sql_state_list(struct sql_conversation *with, const struct sql_request *request,
+		      struct convo_err *err)
 {
+	const struct convo_key *key = request->key;
+	const struct cv_text *name = request->name;
 	const struct cv_text any = {0}, app = cv_text_of(key->app),
 			     user = cv_text_of(key->user ? key->user : "");
-	struct state_list list = {into, false};
+	struct state_list list = {request->state, false};
 	struct sql_step step = {.text = SQL_STATE_LIST, .row = state_list_row, .ctx = &list};
 	int rc;
 
-	cv_state_reset(into);
+	cv_state_reset(request->state);
 	cv_sql_bind_key(&step, key);
 	cv_sql_bind_int(&step, with->call->now_us);
 	cv_sql_bind_text(&step, SQL_TEXT, app);
@@ -270,9 +273,9 @@ int cv_sql_state_list(struct sql_conversation *with, const struct convo_key *key
 	cv_sql_bind_text(&step, SQL_TEXT, app);
 	cv_sql_bind_text(&step, SQL_TEXT, name ? *name : any);
 	cv_sql_bind_text(&step, SQL_TEXT, name ? *name : any);
-	cv_sql_bind_int(&step, scopes);
+	cv_sql_bind_int(&step, request->scopes);
 	rc = with->run(with->ctx, &step, 1, false, err);
-	if (rc == 0 && scopes & CONVO_SCOPE_SESSION && !list.session)
+	if (rc == 0 && request->scopes & CONVO_SCOPE_SESSION && !list.session)
 		return cv_refuse_notfound(err, key);
 	return rc;
 }

@@ -110,6 +110,11 @@ int cv_sql_text(struct cv_buf *out, const struct sql_dialect *dialect, const cha
 
 /* ---- what is read ----------------------------------------------------------------------- */
 
+int cv_sql_damaged(struct convo_err *err, const char *where)
+{
+	return cv_fail(err, CONVO_E_IO, "%s: the database is damaged", where);
+}
+
 static bool column_is(char promised, const struct sql_value *column)
 {
 	bool optional = promised >= 'A' && promised <= 'Z';
@@ -138,7 +143,7 @@ int cv_sql_check_columns(const char *promised, const struct sql_value *column, s
 	while (promised[i] && i < count && column_is(promised[i], &column[i]))
 		i++;
 	if (promised[i] || i < count)
-		return cv_fail(err, CONVO_E_IO, "%s: the database is damaged", where);
+		return cv_sql_damaged(err, where);
 	return 0;
 }
 
@@ -163,28 +168,36 @@ int cv_sql_row_check(const struct sql_row *row, const char *where, struct convo_
 {
 	if (row->no > 0 && row->life >= SQL_LIFE_LIVE && row->life <= SQL_LIFE_DEAD &&
 	    row_times(row) && row->kept_seq > 0 && row->kept_seq <= row->first_seq &&
-	    row->last_seq <= ROW_MAX && row->first_seq <= row->last_seq + 1 &&
+	    row->last_seq <= STORE_SEQ_MAX && row->first_seq <= row->last_seq + 1 &&
 	    row->state_bytes >= 0 && row->state_bytes <= ROW_MAX)
 		return 0;
-	return cv_fail(err, CONVO_E_IO, "%s: the database is damaged", where);
+	return cv_sql_damaged(err, where);
+}
+
+int cv_sql_event_check(const struct store_event *event, const char *where, struct convo_err *err)
+{
+	if (event->seq > 0 && event->seq <= STORE_SEQ_MAX && event->time_ms >= 0 &&
+	    event->time_ms <= ROW_MAX && event->status >= CONVO_COMPLETE &&
+	    event->status <= CONVO_FAILED)
+		return 0;
+	return cv_sql_damaged(err, where);
 }
 
 int cv_sql_row_read(struct sql_row *row, const struct sql_value *column, const char *where,
 		    struct convo_err *err)
 {
-	int64_t *const number[] = {&row->no,           &row->life,       &row->position,
-				   &row->created_us,   &row->updated_us, &row->expires_us,
-				   &row->deleted_us,   &row->purge_us,   &row->due_us,
-				   &row->kept_seq,     &row->first_seq,  &row->last_seq,
-				   &row->last_time_ms, &row->state_bytes};
-	const size_t count = sizeof(number) / sizeof(number[0]);
+	int64_t *const number[SQL_ROW_NUMBERS] = {
+		&row->no,           &row->life,       &row->position,   &row->created_us,
+		&row->updated_us,   &row->expires_us, &row->deleted_us, &row->purge_us,
+		&row->due_us,       &row->kept_seq,   &row->first_seq,  &row->last_seq,
+		&row->last_time_ms, &row->state_bytes};
 	size_t i;
 
-	for (i = 0; i < count; i++)
+	for (i = 0; i < SQL_ROW_NUMBERS; i++)
 		*number[i] = column[i].number;
-	row->generation = (const unsigned char *)column[count].text.data;
-	row->session = column[count + 1].text;
-	row->title = column[count + 2].text;
+	row->generation = (const unsigned char *)column[SQL_ROW_NUMBERS].text.data;
+	row->session = column[SQL_ROW_NUMBERS + 1].text;
+	row->title = column[SQL_ROW_NUMBERS + 2].text;
 	return cv_sql_row_check(row, where, err);
 }
 
