@@ -102,9 +102,10 @@ static struct my_store *my_of(struct convo_store *store)
 	return (struct my_store *)store;
 }
 
-static void *my_connect(struct convo_store *store, int64_t deadline_us, struct convo_err *err)
+static void *my_connect(struct convo_store *store, const struct store_call *call,
+			struct convo_err *err)
 {
-	return cv_my_open(&my_of(store)->plan, deadline_us, err);
+	return cv_my_open(&my_of(store)->plan, call->deadline_us, err);
 }
 
 static void my_disconnect(void *conn)

@@ -13,18 +13,29 @@
 struct pg_append {
 	struct group_job job;
 	const struct convo_key *key;
-	int64_t now_us;
+	const struct store_call *call;
 	struct store_append *append;
+	const char *where;
 	struct pg_args args;
 	/* What came back, believed only once the transaction took effect. */
+	bool answered;
 	int64_t code, last_seq;
 };
 
-static void pg_append_events(struct pg_args *args, const struct store_append *append)
+static int append_args(struct pg_append *self, struct convo_err *err)
 {
+	const struct store_append *append = self->append;
+	struct pg_args *args = &self->args;
 	size_t i;
 	int field;
 
+	cv_pg_args_key(args, self->key);
+	cv_pg_args_int(args, self->call->now_us);
+	cv_pg_args_int(args, self->call->ttl_us);
+	cv_pg_args_int(args, CONVO_MAX_STATE);
+	cv_pg_args_int(args, self->call->event_limit);
+	cv_pg_args_uuid(args, append->generation);
+	cv_pg_args_int(args, append->check_seq ? append->after_seq : -1);
 	cv_pg_args_array(args, PG_UUID, append->count);
 	for (i = 0; i < append->count; i++)
 		cv_pg_item_bytes(args, PG_UUID,
@@ -40,23 +51,6 @@ static void pg_append_events(struct pg_args *args, const struct store_append *ap
 		for (i = 0; i < append->count; i++)
 			cv_pg_item_bytes(args, type, append->events[i].field[field]);
 	}
-}
-
-static int pg_append_args(struct pg_append *self, const struct store_call *call,
-			  struct convo_err *err)
-{
-	const struct store_append *append = self->append;
-	struct pg_args *args = &self->args;
-	size_t i;
-
-	cv_pg_args_key(args, self->key);
-	cv_pg_args_int(args, self->now_us);
-	cv_pg_args_int(args, call->ttl_us);
-	cv_pg_args_int(args, CONVO_MAX_STATE);
-	cv_pg_args_int(args, call->event_limit);
-	cv_pg_args_uuid(args, append->generation);
-	cv_pg_args_int(args, append->check_seq ? append->after_seq : -1);
-	pg_append_events(args, append);
 	cv_pg_args_array(args, PG_INT4, append->change_count);
 	for (i = 0; i < append->change_count; i++)
 		cv_pg_item_int(args, PG_INT4, (int64_t)append->changes[i].event);
@@ -65,24 +59,57 @@ static int pg_append_args(struct pg_append *self, const struct store_call *call,
 	return cv_pg_args_finish(args, err);
 }
 
-static int pg_append_row(void *ctx, const struct cv_text *column, struct convo_err *err)
+/* ---- what comes back -------------------------------------------------------------------- */
+
+static void append_begin(void *ctx)
+{
+	((struct pg_append *)ctx)->answered = false;
+}
+
+/* Read the seqs of all events, with a blank between them, as there are where some were stored
+ * already. */
+static bool append_seqs(const struct pg_append *self, struct cv_text text)
+{
+	const char *at = text.data, *stop = text.data + text.len;
+	size_t i, count = self->append->count;
+
+	for (i = 0; i < count; i++) {
+		int64_t seq = 0;
+
+		for (; at < stop && *at >= '0' && *at <= '9' && seq <= STORE_SEQ_MAX; at++)
+			seq = seq * 10 + (*at - '0');
+		if (seq < 1 || seq > STORE_SEQ_MAX ||
+		    (i + 1 < count && (at == stop || *at++ != ' ')))
+			return false;
+		self->append->events[i].seq = seq;
+	}
+	return at == stop;
+}
+
+static int append_row(void *ctx, const struct sql_value *column, struct convo_err *err)
 {
 	struct pg_append *self = ctx;
 	size_t i, count = self->append->count;
 
-	(void)err;
-	self->code = cv_pg_int(column[0]);
-	self->last_seq = cv_pg_int(column[1]);
-	for (i = 0; self->code == 0 && i < count; i++)
-		self->append->events[i].seq = column[2].data
-						      ? cv_pg_int_at(column[2], i)
-						      : self->last_seq - (int64_t)(count - 1 - i);
+	self->code = column[0].number;
+	self->last_seq = column[1].number;
+	self->answered = true;
+	if (self->code != 0)
+		return 0;
+	if (column[2].kind == SQL_TEXT)
+		return append_seqs(self, column[2].text) ? 0 : cv_sql_damaged(err, self->where);
+	if (self->last_seq < (int64_t)count || self->last_seq > STORE_SEQ_MAX)
+		return cv_sql_damaged(err, self->where);
+	for (i = 0; i < count; i++)
+		self->append->events[i].seq = self->last_seq - (int64_t)(count - 1 - i);
 	return 0;
 }
 
 /* What became of an append whose transaction took effect. */
-static int pg_append_result(const struct pg_append *self, struct convo_err *err)
+static int append_result(const struct pg_append *self, struct convo_err *err)
 {
+	if (!self->answered)
+		return cv_sql_damaged(err, self->where);
 	switch (self->code) {
 	case 0:
 		return 0;
@@ -95,12 +122,16 @@ static int pg_append_result(const struct pg_append *self, struct convo_err *err)
 	}
 }
 
-static int pg_append_together(struct pg_store *pg, struct group_job **jobs, size_t count,
-			      int64_t deadline_us, bool *refused, struct convo_err *err)
+/* ---- rounds ----------------------------------------------------------------------------- */
+
+/* Run the jobs as one pipeline, until the first of their deadlines and cancels. */
+static int append_together(struct pg_store *pg, struct group_job **jobs, size_t count,
+			   bool *refused, struct convo_err *err)
 {
-	struct store_call call = {.deadline_us = deadline_us};
+	struct store_call call = *((struct pg_append *)jobs[0])->call;
+	const convo_cancel *cancel[PG_ROUND_JOBS];
 	struct pg_query query[PG_ROUND_JOBS];
-	struct pg_work work = {query, count, false};
+	struct pg_work work = {.query = query, .count = count, .stops = {cancel, 0}};
 	size_t i;
 	int rc;
 
@@ -108,40 +139,46 @@ static int pg_append_together(struct pg_store *pg, struct group_job **jobs, size
 	for (i = 0; i < count; i++) {
 		struct pg_append *one = (struct pg_append *)jobs[i];
 
-		query[i] = (struct pg_query){.sql = pg->sql[PG_APPEND],
+		query[i] = (struct pg_query){.statement = &pg->statement[PG_APPEND],
 					     .args = &one->args,
-					     .row = pg_append_row,
+					     .begin = append_begin,
+					     .row = append_row,
 					     .ctx = one};
+		if (one->call->deadline_us < call.deadline_us)
+			call.deadline_us = one->call->deadline_us;
+		if (one->call->cancel)
+			cancel[work.stops.count++] = one->call->cancel;
 	}
-	rc = cv_pool_run(pg->pool, &call, true, cv_pg_work_op, &work, err);
+	rc = cv_pg_work(pg, &call, &work, err);
 	*refused = work.refused;
-	if (count == 1)
-		rc = cv_pg_tell(rc, &query[0], err);
-	return rc;
+	return count == 1 ? cv_pg_tell(rc, &query[0], err) : rc;
 }
 
-static void pg_append_fail(struct group_job *job, const struct convo_err *why)
+/* Whether a job may try again although its round failed: another had no time left, or was
+ * canceled. */
+static bool append_goes_on(const struct group_job *job, int code)
 {
-	/* An earlier try may have been carried out. */
-	bool maybe = job->err.maybe || why->maybe;
+	const struct store_call *call = ((const struct pg_append *)job)->call;
 
-	job->rc = why->code;
-	job->err = *why;
-	job->err.maybe = maybe;
+	if (code != CONVO_E_TIMEOUT && code != CONVO_E_CANCELED)
+		return false;
+	return call->deadline_us > cv_clock_mono_us() && !convo_cancel_requested(call->cancel);
 }
 
-/* Fail all, but let those go on who still have time when others had none. @return how many those
- * are, now at the front of `jobs` */
-static size_t pg_append_left(struct group_job **jobs, size_t count, const struct convo_err *why)
+/* Fail all but those that go on. @return how many those are, now at the front of `jobs` */
+static size_t append_left(struct group_job **jobs, size_t count, const struct convo_err *why)
 {
-	int64_t now_us = cv_clock_mono_us();
 	size_t i, left = 0;
 
 	for (i = 0; i < count; i++) {
 		struct group_job *job = jobs[i];
+		/* An earlier try may have been carried out. */
+		bool maybe = job->err.maybe || why->maybe;
 
-		pg_append_fail(job, why);
-		if (why->code == CONVO_E_TIMEOUT && job->deadline_us > now_us) {
+		job->rc = why->code;
+		job->err = *why;
+		job->err.maybe = maybe;
+		if (append_goes_on(job, why->code)) {
 			jobs[i] = jobs[left];
 			jobs[left++] = job;
 		}
@@ -149,8 +186,15 @@ static size_t pg_append_left(struct group_job **jobs, size_t count, const struct
 	return left;
 }
 
+/* Whether a refusal is about what one of the jobs holds, not about the server. */
+static bool append_is_own(int code)
+{
+	return code == CONVO_E_TOOBIG || code == CONVO_E_INVALID || code == CONVO_E_EXISTS ||
+	       code == CONVO_E_IO;
+}
+
 /* Rounds lock their sessions in one order, so that two of them do not wait for each other. */
-static int pg_append_order(const void *a, const void *b)
+static int append_order(const void *a, const void *b)
 {
 	const struct convo_key *one = (*(struct pg_append *const *)a)->key;
 	const struct convo_key *two = (*(struct pg_append *const *)b)->key;
@@ -167,27 +211,21 @@ void cv_pg_append_round(void *ctx, struct group_job **jobs, size_t count)
 	bool refused;
 	size_t i;
 
-	qsort(jobs, count, sizeof(struct group_job *), pg_append_order);
+	qsort(jobs, count, sizeof(struct group_job *), append_order);
 	while (count) {
-		int64_t deadline_us = INT64_MAX;
-
-		for (i = 0; i < count; i++) {
-			if (jobs[i]->deadline_us < deadline_us)
-				deadline_us = jobs[i]->deadline_us;
-		}
 		memset(&why, 0, sizeof(why));
-		if (pg_append_together(ctx, jobs, count, deadline_us, &refused, &why) == 0)
+		if (append_together(ctx, jobs, count, &refused, &why) == 0)
 			break;
-		if (refused && count > 1) {
+		if (refused && count > 1 && append_is_own(why.code)) {
 			/* One of them failed all; each by itself gets what is its own. */
 			for (i = 0; i < count; i++)
 				cv_pg_append_round(ctx, &jobs[i], 1);
 			return;
 		}
-		count = pg_append_left(jobs, count, &why);
+		count = append_left(jobs, count, &why);
 	}
 	for (i = 0; i < count; i++)
-		jobs[i]->rc = pg_append_result((struct pg_append *)jobs[i], &jobs[i]->err);
+		jobs[i]->rc = append_result((struct pg_append *)jobs[i], &jobs[i]->err);
 }
 
 int cv_pg_append(struct convo_store *store, const struct store_call *call,
@@ -196,25 +234,28 @@ int cv_pg_append(struct convo_store *store, const struct store_call *call,
 	struct pg_store *pg = cv_pg_of(store);
 	struct pg_append self = {.job.deadline_us = call->deadline_us,
 				 .key = key,
-				 .now_us = call->now_us,
-				 .append = append};
+				 .call = call,
+				 .append = append,
+				 .where = store->where};
 	struct group_job *job = &self.job;
 	bool shares = false;
 	size_t i;
-	int rc;
+	int rc = append_args(&self, err);
 
+	if (rc < 0)
+		goto out;
 	for (i = 0; i < append->change_count; i++)
 		shares = shares || append->changes[i].scope != CONVO_SCOPE_SESSION;
-	rc = pg_append_args(&self, call, err);
-	if (rc == 0 && shares) {
-		/* It locks what sessions share, which must not wait for other sessions. */
-		cv_pg_append_round(pg, &job, 1);
-		rc = job->rc;
-		if (rc < 0 && err)
-			*err = job->err;
-	} else if (rc == 0) {
+	if (!shares) {
 		rc = cv_group_run(pg->appends, job, err);
+		goto out;
 	}
+	/* It locks what sessions share, which must not wait for other sessions. */
+	cv_pg_append_round(pg, &job, 1);
+	rc = job->rc;
+	if (rc < 0 && err)
+		*err = job->err;
+out:
 	cv_pg_args_clear(&self.args);
 	return rc;
 }

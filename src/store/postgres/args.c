@@ -1,5 +1,5 @@
 /*
- * Parameters in PostgreSQL's binary format; see pgargs.h. An array is the number of dimensions,
+ * Parameters in PostgreSQL's binary format; see args.h. An array is the number of dimensions,
  * whether it has NULLs, the element type, then for its one dimension length and lower bound, and
  * each element after its length, all of them big-endian.
  */
@@ -63,6 +63,13 @@ void cv_pg_args_uuid(struct pg_args *args, const unsigned char *uuid)
 		pg_put(args, uuid, UUID_BYTES);
 	else
 		pg_null(args);
+}
+
+void cv_pg_args_json(struct pg_args *args, struct cv_text json)
+{
+	pg_begin(args, PG_JSONB);
+	pg_put_int(args, 1, 1); /* the version of the format */
+	pg_put(args, json.data, json.len);
 }
 
 static enum pg_type pg_array_of(enum pg_type element)

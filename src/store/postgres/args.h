@@ -9,6 +9,7 @@
 
 /** Types by their number in the server's catalogue, which never changes. */
 enum pg_type {
+	PG_BOOL = 16,
 	PG_INT8 = 20,
 	PG_INT2 = 21,
 	PG_INT4 = 23,
@@ -42,6 +43,9 @@ void cv_pg_args_int(struct pg_args *args, int64_t value);
 /** Absent text and a NULL uuid are NULL. */
 void cv_pg_args_text(struct pg_args *args, struct cv_text text);
 void cv_pg_args_uuid(struct pg_args *args, const unsigned char *uuid);
+
+/** JSON as text. */
+void cv_pg_args_json(struct pg_args *args, struct cv_text json);
 
 /** Begin an array of `count` elements, which follow by the functions below. */
 void cv_pg_args_array(struct pg_args *args, enum pg_type element, size_t count);

@@ -1,258 +1,315 @@
 /*
- * Statements on a connection to PostgreSQL; see db.h.
+ * Statements on a connection to PostgreSQL; see db.h. What the server sends is checked here, once,
+ * before anybody uses it: it may be damaged, and it may lie.
  */
-#include <store/postgres/pq.h>
+#include <store/postgres/db.h>
 
+#include <assert.h>
 #include <errno.h>
-#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 
-#include <base/clock.h>
 #include <base/fail.h>
+#include <store/postgres/pq.h>
 
 #define PG_COLUMNS 24
+#define PG_QUERIES 128
+#define PG_MOST ((size_t)1 << 20)
 
-/* ---- waiting -------------------------------------------------------------------------- */
-
-int cv_pg_poll(const PGconn *pg, short events, int64_t deadline_us)
+void cv_pg_statement_name(struct pg_statement *statement, unsigned number)
 {
-	struct pollfd fd = {.fd = pq.socket(pg), .events = events};
-	int n;
+	uint64_t hash = UINT64_C(14695981039346656037); /* FNV-1a */
+	const char *at;
 
-	do {
-		int64_t left_ms = (deadline_us - cv_clock_mono_us() + 999) / 1000;
-
-		if (left_ms <= 0)
-			return 0;
-		n = poll(&fd, 1, left_ms > 60000 ? 60000 : (int)left_ms);
-	} while (n == 0 || (n < 0 && errno == EINTR));
-	return 1;
+	assert(number < 64);
+	for (at = statement->sql; *at; at++)
+		hash = (hash ^ (unsigned char)*at) * UINT64_C(1099511628211);
+	snprintf(statement->name, sizeof(statement->name), "convo_%016llx",
+		 (unsigned long long)hash);
+	statement->number = number;
 }
 
-/* ---- errors --------------------------------------------------------------------------- */
+/* ---- rows ----------------------------------------------------------------------------- */
 
-static const struct pg_refusal pg_refusals[] = {
-	{"CV003", CONVO_E_TOOBIG, false},  /* our own */
-	{"40001", PG_AGAIN, false},        /* serialization failure */
-	{"40P01", PG_AGAIN, false},        /* deadlock */
-	{"42501", CONVO_E_DENIED, false},  /* insufficient privilege */
-	{"42P01", CONVO_E_VERSION, false}, /* undefined table, function, column: not our schema */
-	{"42883", CONVO_E_VERSION, false}, {"42703", CONVO_E_VERSION, false},
-	{"23505", CONVO_E_EXISTS, false},  /* unique violation */
-	{"28", CONVO_E_DENIED, false},     /* authentication */
-	{"22", CONVO_E_INVALID, false},    /* data */
-	{"54", CONVO_E_TOOBIG, false},     /* beyond a limit of the server */
-	{"57014", CONVO_E_TIMEOUT, false}, /* a statement_timeout of the administrator's */
-	{"55P03", CONVO_E_TIMEOUT, false}, /* or a lock_timeout */
-	{"57", CONVO_E_IO, true},          /* shutting down, starting up, crashed */
-	{"08", CONVO_E_IO, true},          {"", CONVO_E_IO, false},
-};
-
-const struct pg_refusal *cv_pg_refusal_of(const char *state)
+static int64_t pg_big_endian(const char *data, size_t len)
 {
-	const struct pg_refusal *refusal = pg_refusals;
+	/* Sign-extends, whatever the width. */
+	uint64_t value = len && (unsigned char)data[0] & 0x80 ? UINT64_MAX : 0;
+	size_t i;
 
-	while (strncmp(state, refusal->state, strlen(refusal->state)) != 0)
-		refusal++;
-	return refusal;
+	for (i = 0; i < len; i++)
+		value = value << 8 | (unsigned char)data[i];
+	return (int64_t)value;
 }
 
-static int pg_timeout(const struct pg_db *db, struct convo_err *err)
+/* Read a column in its type's binary format; false when it does not hold one. */
+static bool pg_value(struct sql_value *value, unsigned type, struct cv_text bytes)
 {
-	return cv_fail_maybe(err, CONVO_E_TIMEOUT, "%s: no answer in time", db->where);
+	size_t size = 0;
+
+	*value = (struct sql_value){.kind = SQL_TEXT, .text = bytes};
+	switch (type) {
+	case PG_BOOL:
+		size = 1;
+		break;
+	case PG_INT2:
+		size = 2;
+		break;
+	case PG_INT4:
+		size = 4;
+		break;
+	case PG_INT8:
+		size = 8;
+		break;
+	case PG_UUID:
+		value->kind = SQL_UUID;
+		return bytes.len == UUID_BYTES;
+	case PG_JSONB:
+		if (!bytes.len || bytes.data[0] != 1) /* the version of the format */
+			return false;
+		value->kind = SQL_JSON;
+		value->text = (struct cv_text){bytes.data + 1, bytes.len - 1};
+		break;
+	case PG_TEXT:
+		break;
+	default:
+		return false;
+	}
+	if (size) {
+		value->kind = SQL_INT;
+		value->number = pg_big_endian(bytes.data, size);
+		return bytes.len == size;
+	}
+	return !memchr(bytes.data, '\0', bytes.len);
 }
 
-/* Fill `err` from an error result. Class 22 repeats the data it does not like, so its text stays
- * out. */
-static int pg_refused(struct pg_db *db, const PGresult *res, int64_t *detail, enum pool_fate *fate,
-		      struct convo_err *err)
+static int pg_row(const struct pg_db *db, const struct pg_query *query, const PGresult *res,
+		  int row, struct convo_err *err)
 {
-	const char *state = pq.resultErrorField(res, PG_DIAG_SQLSTATE);
-	const char *text = pq.resultErrorField(res, PG_DIAG_MESSAGE_PRIMARY);
-	const char *more = pq.resultErrorField(res, PG_DIAG_MESSAGE_DETAIL);
-	const struct pg_refusal *refusal;
+	struct sql_value column[PG_COLUMNS];
+	int count = pq.nfields(res), i, rc;
 
-	if (!state)
-		state = "08000"; /* from libpq itself */
-	refusal = cv_pg_refusal_of(state);
-	if (strncmp(state, "22", 2) == 0 || !text)
-		text = "the server refused the data";
-	if (refusal->lost)
+	if (count > PG_COLUMNS)
+		return cv_sql_damaged(err, db->where);
+	for (i = 0; i < count; i++) {
+		struct cv_text bytes = {pq.getvalue(res, row, i),
+					(size_t)pq.getlength(res, row, i)};
+
+		if (pq.getisnull(res, row, i) || !bytes.data)
+			column[i] = (struct sql_value){.kind = SQL_NULL};
+		else if (pq.fformat(res, i) != 1 || !pg_value(&column[i], pq.ftype(res, i), bytes))
+			return cv_sql_damaged(err, db->where);
+	}
+	rc = cv_sql_check_columns(query->statement->columns, column, (size_t)count, db->where, err);
+	return rc < 0 ? rc : query->row(query->ctx, column, err);
+}
+
+/* Take one result of a statement. */
+static int pg_result(struct pg_db *db, struct pg_query *query, const PGresult *res,
+		     enum pool_fate *fate, struct convo_err *err)
+{
+	int row, rc = 0;
+
+	switch (pq.resultStatus(res)) {
+	case PGRES_COMMAND_OK:
+		query->count = strtoll(pq.cmdTuples((PGresult *)res), NULL, 10);
+		return query->row ? cv_sql_damaged(err, db->where) : 0;
+	case PGRES_TUPLES_OK:
+	case PGRES_SINGLE_TUPLE:
+		for (row = 0; rc == 0 && row < pq.ntuples(res); row++) {
+			query->count++;
+			if (query->row)
+				rc = pg_row(db, query, res, row, err);
+		}
+		return rc;
+	case PGRES_FATAL_ERROR:
+	case PGRES_NONFATAL_ERROR:
+		return cv_pq_refused(db, res, &query->detail, fate, err);
+	case PGRES_PIPELINE_ABORTED: /* one before was refused, and that is told */
+		return cv_fail(err, CONVO_E_IO, "%s: it did not try", db->where);
+	default:
 		*fate = POOL_LOST;
-	/* A standby, or a primary that has become one: the next connection may find another. */
-	if (strcmp(state, "25006") == 0)
-		db->stale = true;
-	*detail = more ? strtoll(more, NULL, 10) : 0;
-	cv_fail(err, refusal->code, "%s: %s", db->where, text);
-	return refusal->code;
-}
-
-static int pg_lost(struct pg_db *db, enum pool_fate *fate, struct convo_err *err)
-{
-	*fate = POOL_LOST;
-	return cv_fail_maybe(err, CONVO_E_IO, "%s: connection lost", db->where);
-}
-
-/* ---- results -------------------------------------------------------------------------- */
-
-/* The next result, or NULL after the last of a statement. */
-static int pg_next(struct pg_db *db, int64_t deadline_us, PGresult **res, enum pool_fate *fate,
-		   struct convo_err *err)
-{
-	while (pq.isBusy(db->pg)) {
-		int unsent = pq.flush(db->pg);
-
-		if (unsent < 0)
-			return pg_lost(db, fate, err);
-		if (!cv_pg_poll(db->pg, unsent ? POLLIN | POLLOUT : POLLIN, deadline_us)) {
-			*fate = POOL_LOST;
-			return pg_timeout(db, err);
-		}
-		if (!pq.consumeInput(db->pg))
-			return pg_lost(db, fate, err);
+		return cv_fail_maybe(err, CONVO_E_IO, "%s: it answers what was not asked",
+				     db->where);
 	}
-	*res = pq.getResult(db->pg);
-	if (pq.status(db->pg) == CONNECTION_BAD) {
-		pq.clear(*res);
-		return pg_lost(db, fate, err);
-	}
-	return 0;
 }
 
-static int pg_rows(struct pg_query *query, const PGresult *res, struct convo_err *err)
-{
-	struct cv_text column[PG_COLUMNS];
-	int columns = pq.nfields(res), row, i, rc = 0;
-
-	for (row = 0; rc == 0 && row < pq.ntuples(res); row++) {
-		query->count++;
-		if (!query->row)
-			continue;
-		for (i = 0; i < columns && i < PG_COLUMNS; i++) {
-			column[i].data =
-				pq.getisnull(res, row, i) ? NULL : pq.getvalue(res, row, i);
-			column[i].len = (size_t)pq.getlength(res, row, i);
-		}
-		rc = query->row(query->ctx, column, err);
-	}
-	return rc;
-}
+/* ---- pipelines ------------------------------------------------------------------------ */
 
 /* Take all results of one statement. `rc` is that of the statements before it: the first failure is
  * the one that is told. */
-static int pg_take(struct pg_db *db, struct pg_query *query, int64_t deadline_us, int rc,
+static int pg_take(struct pg_db *db, struct pg_query *query, const struct pg_until *until, int rc,
 		   enum pool_fate *fate, struct convo_err *err)
 {
 	PGresult *res;
-	int lost;
+	int one;
 
 	for (;;) {
-		lost = pg_next(db, deadline_us, &res, fate, rc ? NULL : err);
-		if (lost < 0)
-			return rc ? rc : lost;
+		one = cv_pq_next(db, until, query->most ? query->most : PG_MOST, &res, fate,
+				 rc ? NULL : err);
+		if (one < 0)
+			return rc ? rc : one;
 		if (!res)
 			return rc;
-		switch (pq.resultStatus(res)) {
-		case PGRES_COMMAND_OK:
-			query->count = strtoll(pq.cmdTuples(res), NULL, 10);
-			break;
-		case PGRES_TUPLES_OK:
-		case PGRES_SINGLE_TUPLE:
-			if (!rc)
-				rc = pg_rows(query, res, err);
-			break;
-		default: /* refused, or skipped because one before was */
-			if (!rc)
-				rc = pg_refused(db, res, &query->detail, fate, err);
-			break;
-		}
+		one = pg_result(db, query, res, fate, rc ? NULL : err);
 		pq.clear(res);
+		if (!rc)
+			rc = one;
+		if (*fate != POOL_KEEP)
+			return rc;
 	}
 }
 
 /* Take the end of the pipeline, where the transaction takes effect or does not. */
-static int pg_take_end(struct pg_db *db, int64_t deadline_us, int rc, enum pool_fate *fate,
+static int pg_take_end(struct pg_db *db, const struct pg_until *until, int rc, enum pool_fate *fate,
 		       struct convo_err *err)
 {
-	ExecStatusType status = PGRES_COMMAND_OK;
+	struct pg_query none = {0};
 	PGresult *res;
-	int64_t detail;
-	int lost;
+	int one;
 
-	while (status != PGRES_PIPELINE_SYNC) {
-		lost = pg_next(db, deadline_us, &res, fate, rc ? NULL : err);
-		if (lost < 0)
-			return rc ? rc : lost;
-		status = pq.resultStatus(res);
-		if (res && status != PGRES_PIPELINE_SYNC && !rc)
-			rc = pg_refused(db, res, &detail, fate, err);
+	one = cv_pq_next(db, until, PG_MOST, &res, fate, rc ? NULL : err);
+	if (one < 0)
+		return rc ? rc : one;
+	if (pq.resultStatus(res) == PGRES_PIPELINE_SYNC) {
 		pq.clear(res);
+		return rc;
 	}
-	return rc;
+	one = res ? pg_result(db, &none, res, fate, rc ? NULL : err)
+		  : cv_pq_lost(db, fate, rc ? NULL : err);
+	pq.clear(res);
+	*fate = POOL_LOST; /* out of step */
+	return rc ? rc : one;
 }
 
-static int pg_send(struct pg_db *db, const struct pg_query *query)
+/* Whether a statement is to be prepared on this connection before it is run. */
+static bool pg_prepares(const struct pg_db *db, const struct pg_statement *statement)
+{
+	return *statement->name && !(db->prepared >> statement->number & 1) &&
+	       !atomic_load(db->unprepared);
+}
+
+static int pg_send(struct pg_db *db, const struct pg_query *query, bool *prepares)
 {
 	static const struct pg_args none;
 	const struct pg_args *args = query->args ? query->args : &none;
+	const struct pg_statement *statement = query->statement;
 
-	return pq.sendQueryParams(db->pg, query->sql, args->count, args->type, args->value,
+	*prepares = pg_prepares(db, statement);
+	if (*prepares &&
+	    !pq.sendPrepare(db->pg, statement->name, statement->sql, args->count, args->type))
+		return 0;
+	if (*statement->name && !atomic_load(db->unprepared))
+		return pq.sendQueryPrepared(db->pg, statement->name, args->count, args->value,
+					    args->length, args->format, 1);
+	return pq.sendQueryParams(db->pg, statement->sql, args->count, args->type, args->value,
 				  args->length, args->format, 1);
 }
 
-int cv_pg_run(struct pg_db *db, struct pg_query *queries, size_t count, int64_t deadline_us,
-	      enum pool_fate *fate, struct convo_err *err)
+/* Take what a statement has to say, and before it that it is prepared. */
+static int pg_take_query(struct pg_db *db, struct pg_query *query, bool prepares,
+			 const struct pg_until *until, int rc, enum pool_fate *fate,
+			 struct convo_err *err)
 {
+	struct pg_query preparing = {0};
+
+	if (prepares) {
+		rc = pg_take(db, &preparing, until, rc, fate, err);
+		if (*fate != POOL_KEEP)
+			return rc;
+		if (rc == 0)
+			db->prepared |= UINT64_C(1) << query->statement->number;
+	}
+	if (query->large)
+		pq.setSingleRowMode(db->pg);
+	return pg_take(db, query, until, rc, fate, err);
+}
+
+int cv_pg_run(struct pg_db *db, struct pg_query *queries, size_t count,
+	      const struct pg_until *until, enum pool_fate *fate, struct convo_err *err)
+{
+	bool prepares[PG_QUERIES];
 	int ok = pq.enterPipelineMode(db->pg), rc = 0;
 	size_t i;
 
+	assert(count <= PG_QUERIES);
 	for (i = 0; ok && i < count; i++) {
 		queries[i].count = queries[i].detail = 0;
 		if (queries[i].begin)
 			queries[i].begin(queries[i].ctx);
-		ok = pg_send(db, &queries[i]);
+		ok = pg_send(db, &queries[i], &prepares[i]);
 	}
 	/* Before its end has been sent, nothing of a pipeline can take effect. */
 	if (!ok || !pq.pipelineSync(db->pg)) {
 		*fate = POOL_UNSENT;
-		return cv_fail(err, CONVO_E_IO, "%s: cannot send", db->where);
+		return cv_fail(err, CONVO_E_GONE, "%s: cannot send", db->where);
 	}
-	if (count == 1 && queries->large)
-		pq.setSingleRowMode(db->pg);
 	for (i = 0; *fate == POOL_KEEP && i < count; i++)
-		rc = pg_take(db, &queries[i], deadline_us, rc, fate, err);
+		rc = pg_take_query(db, &queries[i], prepares[i], until, rc, fate, err);
 	if (*fate == POOL_KEEP)
-		rc = pg_take_end(db, deadline_us, rc, fate, err);
+		rc = pg_take_end(db, until, rc, fate, err);
 	return rc;
 }
 
 /* ---- plain statements ----------------------------------------------------------------- */
 
-int cv_pg_plain(struct pg_db *db, const char *sql, int64_t deadline_us, int64_t *value, bool *found,
-		char state[6], enum pool_fate *fate, struct convo_err *err)
+/* A number as text, and nothing else. */
+static bool pg_number(int64_t *value, const PGresult *res)
 {
+	char *end;
+
+	if (pq.nfields(res) < 1 || pq.getisnull(res, 0, 0) || !pq.getvalue(res, 0, 0))
+		return false;
+	errno = 0;
+	*value = strtoll(pq.getvalue(res, 0, 0), &end, 10);
+	return errno == 0 && end != pq.getvalue(res, 0, 0) && !*end;
+}
+
+static int pg_plain_result(struct pg_db *db, const PGresult *res, int64_t *value, bool *found,
+			   char state[6], enum pool_fate *fate, struct convo_err *err)
+{
+	const char *s;
 	int64_t detail;
+
+	switch (pq.resultStatus(res)) {
+	case PGRES_EMPTY_QUERY: /* a comment between two statements of a migration */
+	case PGRES_COMMAND_OK:
+		return 0;
+	case PGRES_TUPLES_OK:
+		if (!value || pq.ntuples(res) == 0)
+			return 0;
+		*found = pg_number(value, res);
+		return *found ? 0 : cv_sql_damaged(err, db->where);
+	case PGRES_FATAL_ERROR:
+	case PGRES_NONFATAL_ERROR:
+		s = pq.resultErrorField(res, PG_DIAG_SQLSTATE);
+		snprintf(state, 6, "%s", s ? s : "");
+		return cv_pq_refused(db, res, &detail, fate, err);
+	default:
+		*fate = POOL_LOST;
+		return cv_fail(err, CONVO_E_IO, "%s: it answers what was not asked", db->where);
+	}
+}
+
+int cv_pg_plain(struct pg_db *db, const char *sql, const struct pg_until *until, int64_t *value,
+		bool *found, char state[6], enum pool_fate *fate, struct convo_err *err)
+{
 	PGresult *res;
-	int rc = 0, lost;
+	int rc = 0, one;
 
 	state[0] = '\0';
 	if (!pq.sendQuery(db->pg, sql))
-		return pg_lost(db, fate, err);
+		return cv_pq_lost(db, fate, err);
 	for (;;) {
-		lost = pg_next(db, deadline_us, &res, fate, rc ? NULL : err);
-		if (lost < 0 || !res)
-			return rc ? rc : lost;
-		if (pq.resultStatus(res) == PGRES_FATAL_ERROR && !rc) {
-			const char *s = pq.resultErrorField(res, PG_DIAG_SQLSTATE);
-
-			snprintf(state, 6, "%s", s ? s : "");
-			rc = pg_refused(db, res, &detail, fate, err);
-		} else if (value && pq.ntuples(res) > 0) {
-			*found = true;
-			*value = strtoll(pq.getvalue(res, 0, 0), NULL, 10);
-		}
+		one = cv_pq_next(db, until, PG_MOST, &res, fate, rc ? NULL : err);
+		if (one < 0 || !res)
+			return rc ? rc : one;
+		one = pg_plain_result(db, res, value, found, state, fate, rc ? NULL : err);
 		pq.clear(res);
+		if (!rc)
+			rc = one;
+		if (*fate != POOL_KEEP)
+			return rc;
 	}
 }
 
@@ -261,7 +318,7 @@ int cv_pg_plain(struct pg_db *db, const char *sql, int64_t deadline_us, int64_t 
 struct pg_migration {
 	struct pg_db *db;
 	const char *lock;
-	int64_t deadline_us;
+	const struct pg_until *until;
 	enum pool_fate *fate;
 };
 
@@ -272,7 +329,7 @@ static int pg_migration_get(void *ctx, const char *sql, int64_t *value, bool *fo
 	char state[6];
 
 	*found = false;
-	return cv_pg_plain(m->db, sql, m->deadline_us, value, found, state, m->fate, err);
+	return cv_pg_plain(m->db, sql, m->until, value, found, state, m->fate, err);
 }
 
 static int pg_migration_exec(void *ctx, const char *sql, struct convo_err *err)
@@ -280,7 +337,7 @@ static int pg_migration_exec(void *ctx, const char *sql, struct convo_err *err)
 	struct pg_migration *m = ctx;
 	char state[6];
 
-	return cv_pg_plain(m->db, sql, m->deadline_us, NULL, NULL, state, m->fate, err);
+	return cv_pg_plain(m->db, sql, m->until, NULL, NULL, state, m->fate, err);
 }
 
 static int pg_migration_begin(void *ctx, struct convo_err *err)
@@ -305,10 +362,10 @@ static int pg_migration_end(void *ctx, int rc, struct convo_err *err)
 }
 
 int cv_pg_migrate(struct pg_db *db, const struct sql_dialect *dialect, const char *lock,
-		  const char *prefix, bool check, int64_t deadline_us, enum pool_fate *fate,
-		  struct convo_err *err)
+		  const char *prefix, bool check, const struct pg_until *until,
+		  enum pool_fate *fate, struct convo_err *err)
 {
-	struct pg_migration m = {db, lock, deadline_us, fate};
+	struct pg_migration m = {db, lock, until, fate};
 	struct sql_conn conn = {
 		.ctx = &m,
 		.where = db->where,
@@ -319,38 +376,4 @@ int cv_pg_migrate(struct pg_db *db, const struct sql_dialect *dialect, const cha
 	};
 
 	return cv_sql_migrate(dialect, &conn, prefix, check, err);
-}
-
-/* ---- columns -------------------------------------------------------------------------- */
-
-static int64_t pg_big_endian(const char *data, size_t len)
-{
-	/* Sign-extends, whatever the width. */
-	uint64_t value = len && (unsigned char)data[0] & 0x80 ? UINT64_MAX : 0;
-	size_t i;
-
-	for (i = 0; i < len; i++)
-		value = value << 8 | (unsigned char)data[i];
-	return (int64_t)value;
-}
-
-int64_t cv_pg_int(struct cv_text column)
-{
-	return column.data ? pg_big_endian(column.data, column.len) : 0;
-}
-
-int64_t cv_pg_int_at(struct cv_text column, size_t n)
-{
-	size_t at = 20 + n * 12 + 4; /* after the header, and the length of each element */
-
-	return column.data && at + 8 <= column.len ? pg_big_endian(column.data + at, 8) : 0;
-}
-
-struct cv_text cv_pg_json(struct cv_text column)
-{
-	if (column.data) {
-		column.data++; /* the version of the format */
-		column.len--;
-	}
-	return column;
 }

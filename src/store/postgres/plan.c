@@ -4,6 +4,7 @@
 #include <store/postgres/plan.h>
 
 #include <stdio.h>
+#include <stdlib.h>
 
 #define PG_NONE SIZE_MAX
 
@@ -104,6 +105,9 @@ static int pg_plan_hosts(struct pg_plan *plan, const struct cv_url *url)
 	const char *list = cv_url_param(url, "host");
 	int rc = 0;
 
+	/* What libpq would take, but it would also look the name up. */
+	if (!list && !url->host && !getenv("PGHOSTADDR") && !getenv("PGSERVICE"))
+		list = getenv("PGHOST");
 	if (!list)
 		list = url->host ? url->host : "";
 	for (;;) {

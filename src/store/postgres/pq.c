@@ -1,9 +1,16 @@
 /*
- * Loading libpq; see pq.h.
+ * Loading libpq, waiting for it, and its errors; see pq.h.
  */
 #include <store/postgres/pq.h>
 
+#include <errno.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <sys/ioctl.h>
+
+#include <base/clock.h>
 #include <base/dl.h>
+#include <base/fail.h>
 
 struct pq_calls cv_pq;
 
@@ -16,4 +23,184 @@ static struct cv_library pq_library = CONVO_LIBRARY("libpq.so.5", pq_symbols);
 int cv_pq_need(struct convo_err *err)
 {
 	return cv_dl_need(&pq_library, NULL, err);
+}
+
+/* ---- waiting -------------------------------------------------------------------------- */
+
+int cv_pq_wait(const PGconn *pg, short events, const struct pg_until *until)
+{
+	struct pollfd fd[1 + PG_CANCELS] = {{.fd = pq.socket(pg), .events = events}};
+	size_t i;
+	int n;
+
+	for (i = 0; i < until->cancels; i++)
+		fd[1 + i] =
+			(struct pollfd){.fd = convo_cancel_fd(until->cancel[i]), .events = POLLIN};
+	do {
+		int64_t left_ms = (until->deadline_us - cv_clock_mono_us() + 999) / 1000;
+
+		if (left_ms <= 0)
+			return CONVO_E_TIMEOUT;
+		n = poll(fd, 1 + (nfds_t)until->cancels, left_ms > 60000 ? 60000 : (int)left_ms);
+	} while (n == 0 || (n < 0 && errno == EINTR));
+	for (i = 0; i < until->cancels; i++) {
+		if (fd[1 + i].revents)
+			return CONVO_E_CANCELED;
+	}
+	return 0;
+}
+
+/* ---- errors --------------------------------------------------------------------------- */
+
+static const struct pq_refusal pq_refusals[] = {
+	{"CV003", CONVO_E_TOOBIG, false},  /* our own */
+	{"40001", PG_AGAIN, false},        /* serialization failure */
+	{"40P01", PG_AGAIN, false},        /* deadlock */
+	{"26000", PG_AGAIN, false},        /* a prepared statement is not there, */
+	{"42P05", PG_AGAIN, false},        /* or is already: see pq_refused_by_pooler() */
+	{"42501", CONVO_E_DENIED, false},  /* insufficient privilege */
+	{"42P01", CONVO_E_VERSION, false}, /* undefined table, function, column: not our schema */
+	{"42883", CONVO_E_VERSION, false},  {"42703", CONVO_E_VERSION, false},
+	{"0A000", CONVO_E_VERSION, false},  /* a function now answers in another way */
+	{"23505", CONVO_E_EXISTS, false},   /* unique violation */
+	{"25006", CONVO_E_READONLY, false}, /* a standby, or told to be read-only */
+	{"53100", CONVO_E_FULL, false},     /* the disk */
+	{"53200", CONVO_E_FULL, false},     /* the server's memory */
+	{"53300", CONVO_E_GONE, false},     /* its connections */
+	{"28", CONVO_E_DENIED, false},      /* authentication */
+	{"22", CONVO_E_INVALID, false},     /* data */
+	{"54", CONVO_E_TOOBIG, false},      /* beyond a limit of the server */
+	{"57014", CONVO_E_TIMEOUT, false},  /* a statement_timeout of the administrator's */
+	{"55P03", CONVO_E_TIMEOUT, false},  /* or a lock_timeout */
+	{"25P03", CONVO_E_TIMEOUT, true},   /* our own: the transaction stood still for too long */
+	{"57", CONVO_E_GONE, true},         /* shutting down, starting up, crashed */
+	{"08", CONVO_E_GONE, true},         {"", CONVO_E_IO, false},
+};
+
+const struct pq_refusal *cv_pq_refusal_of(const char *state)
+{
+	const struct pq_refusal *refusal = pq_refusals;
+
+	while (strncmp(state, refusal->state, strlen(refusal->state)) != 0)
+		refusal++;
+	return refusal;
+}
+
+/* Lines of libpq's and the server's that tell a person nothing about the cause. */
+static bool pq_line_is_noise(const char *line, size_t len)
+{
+	static const char *const noise[] = {"LOCATION:", "\tIs the server running"};
+	size_t i;
+
+	for (i = 0; i < sizeof(noise) / sizeof(noise[0]); i++) {
+		if (strncmp(line, noise[i], strlen(noise[i])) == 0)
+			return true;
+	}
+	return len == 0;
+}
+
+void cv_pq_one_line(char *out, size_t size, const char *text)
+{
+	size_t used = 0;
+
+	out[0] = '\0';
+	while (*text) {
+		size_t len = strcspn(text, "\r\n"), skip, copy;
+
+		skip = pq_line_is_noise(text, len) ? len : strspn(text, " \t");
+		if (skip > len)
+			skip = len;
+		copy = len - skip;
+		if (copy && used + 1 < size) {
+			if (used)
+				out[used++] = ' ';
+			if (copy > size - 1 - used)
+				copy = size - 1 - used;
+			memcpy(out + used, text + skip, copy);
+			used += copy;
+			out[used] = '\0';
+		}
+		text += len + strspn(text + len, "\r\n");
+	}
+}
+
+int cv_pq_lost(struct pg_db *db, enum pool_fate *fate, struct convo_err *err)
+{
+	*fate = POOL_LOST;
+	return cv_fail_maybe(err, CONVO_E_GONE, "%s: connection lost", db->where);
+}
+
+/* A pooler that gives each transaction another connection of its own does not have on it what was
+ * prepared on the last. From now on nothing is prepared. */
+static void pq_refused_by_pooler(struct pg_db *db, const char *state)
+{
+	if (strcmp(state, "26000") == 0 || strcmp(state, "42P05") == 0)
+		atomic_store(db->unprepared, true);
+}
+
+int cv_pq_refused(struct pg_db *db, const PGresult *res, int64_t *detail, enum pool_fate *fate,
+		  struct convo_err *err)
+{
+	const char *state = pq.resultErrorField(res, PG_DIAG_SQLSTATE);
+	const char *text = pq.resultErrorField(res, PG_DIAG_MESSAGE_PRIMARY);
+	const char *more = pq.resultErrorField(res, PG_DIAG_MESSAGE_DETAIL);
+	const struct pq_refusal *refusal;
+	char line[sizeof(err->text)];
+
+	if (!state)
+		state = "08000"; /* from libpq itself */
+	refusal = cv_pq_refusal_of(state);
+	pq_refused_by_pooler(db, state);
+	/* Class 22 repeats the data it does not like. */
+	if (strncmp(state, "22", 2) == 0 || !text)
+		text = "the server refused the data";
+	if (refusal->lost)
+		*fate = POOL_LOST;
+	/* The next connection may find another server, or the one that took over. */
+	if (refusal->code == CONVO_E_READONLY)
+		db->stale = true;
+	*detail = more ? strtoll(more, NULL, 10) : 0;
+	cv_pq_one_line(line, sizeof(line), text);
+	cv_fail(err, refusal->code, "%s: %s", db->where, line);
+	return refusal->code;
+}
+
+/* ---- results -------------------------------------------------------------------------- */
+
+static int pq_ended(struct pg_db *db, int rc, enum pool_fate *fate, struct convo_err *err)
+{
+	*fate = POOL_LOST;
+	return cv_fail_maybe(err, rc, "%s: %s", db->where,
+			     rc == CONVO_E_CANCELED ? "canceled" : "no answer in time");
+}
+
+int cv_pq_next(struct pg_db *db, const struct pg_until *until, size_t most, PGresult **res,
+	       enum pool_fate *fate, struct convo_err *err)
+{
+	size_t got = 0;
+
+	while (pq.isBusy(db->pg)) {
+		int unsent = pq.flush(db->pg), waiting = 0, rc;
+
+		if (unsent < 0)
+			return cv_pq_lost(db, fate, err);
+		rc = cv_pq_wait(db->pg, unsent ? POLLIN | POLLOUT : POLLIN, until);
+		if (rc < 0)
+			return pq_ended(db, rc, fate, err);
+		if (ioctl(pq.socket(db->pg), FIONREAD, &waiting) == 0 && waiting > 0)
+			got += (size_t)waiting;
+		if (!pq.consumeInput(db->pg))
+			return cv_pq_lost(db, fate, err);
+		if (got > most) {
+			*fate = POOL_LOST;
+			return cv_fail_maybe(err, CONVO_E_IO, "%s: it answers without end",
+					     db->where);
+		}
+	}
+	*res = pq.getResult(db->pg);
+	if (pq.status(db->pg) == CONNECTION_BAD) {
+		pq.clear(*res);
+		return cv_pq_lost(db, fate, err);
+	}
+	return 0;
 }

@@ -1,13 +1,17 @@
 /*
- * libpq, loaded with the first connection, and what the files that use it share. It is only used in
- * its non-blocking ways: every wait is a poll() here, with the caller's deadline.
+ * libpq, loaded with the first connection: waiting for it, the results of a connection one by one,
+ * and its errors in our words. It is only used in its non-blocking ways: every wait is a poll()
+ * here, until the caller's deadline or cancel.
  */
 #ifndef STORE_POSTGRES_PQ_H
 #define STORE_POSTGRES_PQ_H
 
+#include <stdatomic.h>
+
 #include <libpq-fe.h>
 
-#include <store/postgres/db.h>
+#include <store/postgres/until.h>
+#include <store/shared/pool.h>
 
 /* clang-format off */
 #define PQ_CALLS(X) \
@@ -20,9 +24,11 @@
 	X(enterPipelineMode) \
 	X(errorMessage) \
 	X(escapeIdentifier) \
+	X(fformat) \
 	X(finish) \
 	X(flush) \
 	X(freemem) \
+	X(ftype) \
 	X(getResult) \
 	X(getisnull) \
 	X(getlength) \
@@ -34,15 +40,18 @@
 	X(pipelineSync) \
 	X(resultErrorField) \
 	X(resultStatus) \
+	X(sendPrepare) \
 	X(sendQuery) \
 	X(sendQueryParams) \
+	X(sendQueryPrepared) \
 	X(serverVersion) \
 	X(setErrorVerbosity) \
 	X(setNoticeReceiver) \
 	X(setSingleRowMode) \
 	X(setnonblocking) \
 	X(socket) \
-	X(status)
+	X(status) \
+	X(user)
 
 #define PQ_POINTER(name) __typeof__(PQ##name) *(name);
 
@@ -55,29 +64,50 @@ struct pq_calls {
 extern struct pq_calls cv_pq;
 #define pq cv_pq
 
-/** Load it. */
+/** Load it. @return 0, CONVO_E_UNSUPPORTED */
 int cv_pq_need(struct convo_err *err);
 
+/** A connection. */
 struct pg_db {
 	PGconn *pg;
 	const char *where;
-	bool stale; /* not to be used again, though the server still answers */
+	atomic_bool *unprepared; /* a pooler stands between that keeps no prepared statements */
+	uint64_t prepared;       /* the statements that the server has, a bit each */
+	bool stale;              /* not to be used again, though the server still answers */
 };
 
-/** Wait for the socket. @return 1 when it is ready, 0 at the deadline */
-int cv_pg_poll(const PGconn *pg, short events, int64_t deadline_us);
+/**
+ * Wait for the socket.
+ *
+ * @return 0 when it is ready, CONVO_E_TIMEOUT, CONVO_E_CANCELED; `err` is not filled
+ */
+int cv_pq_wait(const PGconn *pg, short events, const struct pg_until *until);
 
-/** What the caller can do about a refusal, by the longest beginning of its SQLSTATE. */
-struct pg_refusal {
-	const char *state;
+/** What the caller can do about an error of the server, by its SQLSTATE. */
+struct pq_refusal {
+	const char *state; /* or the beginning of some */
 	int code;
 	bool lost; /* the connection is gone, or soon will be */
 };
 
-const struct pg_refusal *cv_pg_refusal_of(const char *state);
+const struct pq_refusal *cv_pq_refusal_of(const char *state);
 
-/** Run one statement without parameters outside a pipeline. Its first column comes as text. */
-int cv_pg_plain(struct pg_db *db, const char *sql, int64_t deadline_us, int64_t *value, bool *found,
-		char state[6], enum pool_fate *fate, struct convo_err *err);
+/** The lines of a text as one, without libpq's guesses and the server's line numbers. */
+void cv_pq_one_line(char *out, size_t size, const char *text);
+
+/** Tell that the connection was lost. */
+int cv_pq_lost(struct pg_db *db, enum pool_fate *fate, struct convo_err *err);
+
+/** Fill `err` from an error result. `detail` receives the number in it, if there is one. */
+int cv_pq_refused(struct pg_db *db, const PGresult *res, int64_t *detail, enum pool_fate *fate,
+		  struct convo_err *err);
+
+/**
+ * The next result, or NULL after the last of a statement.
+ *
+ * @param most bytes that may come for it; a server that sends more is not listened to
+ */
+int cv_pq_next(struct pg_db *db, const struct pg_until *until, size_t most, PGresult **res,
+	       enum pool_fate *fate, struct convo_err *err);
 
 #endif

@@ -1,9 +1,8 @@
 /*
- * The PostgreSQL store. An operation is one statement, mostly the call of a function that the
- * migration has made: 0001.sql keeps the rules of the contract, db.c talks
- * to the server, and this file carries parameters there and rows back. Appends of many threads
- * travel together, as one pipeline that is one transaction. Statements are unnamed and nothing is
- * set on a connection, so that PgBouncer may stand between.
+ * The PostgreSQL store. What takes one round trip is the call of a function that the migrations have
+ * made (append.c, load.c, and creating, here); the rest is shared with the other SQL stores
+ * (rare.c). Appends of many threads travel together. Nothing is set on a connection but prepared
+ * statements, which are given up where a pooler stands between that loses them.
  */
 #include <store/postgres/store.h>
 
@@ -16,53 +15,37 @@
 #include <base/fail.h>
 
 #define PG_CLEAN_ROWS 5000
-
-/* A window of more events is taken from the connection row by row. */
-#define PG_LARGE 1000
-
 #define PG_ROUNDS 4 /* of appends, at a time */
 
 /* ---- statements ----------------------------------------------------------------------- */
 
-#define THE_LIVE_ONE                                                    \
-	"app = $1 AND \"user\" = $2 AND session = $3 AND life = 0 AND " \
-	"(expires_us = 0 OR expires_us > $4)"
-#define META                                                                                 \
-	"session, title, generation, ARRAY[created_us, updated_us, expires_us, deleted_us, " \
-	"first_seq, last_seq, position, no]"
-
-static const char *const pg_texts[PG_TEXTS] = {
-	[PG_CREATE] = "SELECT {p}create($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
-	[PG_LOAD] = "SELECT * FROM {p}load($1, $2, $3, $4, $5, $6::integer, $7, $8, $9)",
-	[PG_APPEND] = "SELECT * FROM {p}append($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, "
-		      "$13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $25)",
-	[PG_RENAME] = "UPDATE {p}sessions SET title = $6, position = greatest(position, $4), "
-		      "updated_us = greatest(updated_us, $4), "
-		      "expires_us = CASE WHEN $5 > 0 THEN $4 + $5 ELSE expires_us END, "
-		      "due_us = CASE WHEN $5 > 0 AND (due_us = 0 OR due_us > $4 + $5) "
-		      "THEN $4 + $5 ELSE due_us END WHERE " THE_LIVE_ONE,
-	[PG_LIST] = "SELECT " META " FROM {p}sessions WHERE app = $1 AND \"user\" = $2 "
-		    "AND life = 0 AND (position, no) < ($4, $5) "
-		    "AND (expires_us = 0 OR expires_us > $3) "
-		    "ORDER BY position DESC, no DESC LIMIT $6",
-	[PG_LIST_TRASH] = "SELECT " META " FROM {p}sessions WHERE app = $1 AND \"user\" = $2 "
-			  "AND life = 1 AND (position, no) < ($4, $5) AND purge_us > $3 "
-			  "ORDER BY position DESC, no DESC LIMIT $6",
-	[PG_DELETE] = "UPDATE {p}sessions SET life = CASE WHEN $5 > 0 THEN 1 ELSE 2 END, "
-		      "position = $4, deleted_us = $4, purge_us = $4 + $5, "
-		      "due_us = CASE WHEN $5 > 0 THEN $4 + $5 ELSE 1 END WHERE " THE_LIVE_ONE,
-	[PG_RESTORE] = "SELECT {p}restore($1, $2, $3, $4, $5, $6)",
-	[PG_PURGE] = "UPDATE {p}sessions SET life = 2, due_us = 1 WHERE app = $1 AND \"user\" = $2 "
-		     "AND session = $3 AND life = 1 AND ($4 IS NULL OR generation = $4)",
-	[PG_STATE_SET] = "SELECT {p}state_set($1, $2, $3, $4, $5, $6, $7, $8, $9)",
-	[PG_STATE_LIST] = "SELECT * FROM {p}state_list($1, $2, $3, $4, $5::integer, $6)",
-	[PG_CLEAN] = "SELECT * FROM {p}clean($1, $2)",
-	[PG_LOCK] = "SELECT pg_advisory_xact_lock(1668183663, hashtext(lower('{p}')))",
+static const struct pg_text {
+	const char *sql, *columns;
+	bool simple; /* not worth preparing */
+} pg_texts[PG_RARE] = {
+	[PG_CREATE] = {"SELECT {p}create($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)", "i"},
+	[PG_LOAD] = {"SELECT * FROM {p}load($1, $2, $3, $4, $5, $6::integer, $7, $8, $9)",
+		     "iIIUITTTTTTJJJJ"},
+	[PG_APPEND] = {"SELECT * FROM {p}append($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, "
+		       "$13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $25)",
+		       "iIT"},
+	[PG_CLEAN] = {"SELECT * FROM {p}clean($1, $2)", "ii"},
+	[PG_BEGIN] = {"BEGIN ISOLATION LEVEL READ COMMITTED", NULL, true},
+	[PG_HASTE] = {"SELECT set_config('idle_in_transaction_session_timeout', $1, true)", "T",
+		      true},
+	[PG_COMMIT] = {"COMMIT", NULL, true},
+	[PG_ROLLBACK] = {"ROLLBACK", NULL, true},
 };
+
+#define PG_LOCK "SELECT pg_advisory_xact_lock(1668183663, hashtext(lower('{p}')))"
 
 static const struct sql_dialect pg_dialect = {
 	.scheme = "postgres",
 	.quote = '"',
+	.numbered = true,
+	.live = "life = 0",
+	.lock = " FOR UPDATE",
+	.greatest = "greatest",
 	.migrations = cv_sql_postgres,
 	/* Opening a catalog is what makes a session hear of tables that others made while it waited
 	 * for the lock; to_regclass() alone would answer from its cache. */
@@ -81,9 +64,13 @@ struct pg_store *cv_pg_of(struct convo_store *store)
 	return (struct pg_store *)store;
 }
 
-static void *pg_connect(struct convo_store *store, int64_t deadline_us, struct convo_err *err)
+static void *pg_connect(struct convo_store *store, const struct store_call *call,
+			struct convo_err *err)
 {
-	return cv_pg_open(&cv_pg_of(store)->plan, deadline_us, err);
+	struct pg_store *pg = cv_pg_of(store);
+	const struct pg_until until = pg_until_of(call);
+
+	return cv_pg_open(&pg->plan, &until, &pg->unprepared, err);
 }
 
 static void pg_disconnect(void *conn)
@@ -104,14 +91,15 @@ static const struct pool_driver pg_driver = {
 
 /* ---- running -------------------------------------------------------------------------- */
 
-int cv_pg_work_op(struct convo_store *store, void *conn, const struct store_call *call, void *ctx,
-		  enum pool_fate *fate, struct convo_err *err)
+static int pg_work_op(struct convo_store *store, void *conn, const struct store_call *call,
+		      void *ctx, enum pool_fate *fate, struct convo_err *err)
 {
 	struct pg_work *work = ctx;
+	const struct pg_until until = {call->deadline_us, work->stops.cancel, work->stops.count};
 	int rc;
 
 	do
-		rc = cv_pg_run(conn, work->query, work->count, call->deadline_us, fate, err);
+		rc = cv_pg_run(conn, work->query, work->count, &until, fate, err);
 	while (rc == PG_AGAIN && *fate == POOL_KEEP && cv_clock_mono_us() < call->deadline_us);
 	if (rc == PG_AGAIN)
 		rc = cv_fail(err, CONVO_E_TIMEOUT, "%s: other transactions were in the way",
@@ -120,16 +108,24 @@ int cv_pg_work_op(struct convo_store *store, void *conn, const struct store_call
 	return rc;
 }
 
-/* Run one statement. `repeat` as for cv_pool_run(). */
-static int pg_run(struct pg_store *pg, const struct store_call *call, bool repeat,
-		  struct pg_query *query, struct pg_args *args, struct convo_err *err)
+int cv_pg_work(struct pg_store *pg, const struct store_call *call, struct pg_work *work,
+	       struct convo_err *err)
 {
-	struct pg_work work = {query, 1, false};
+	return cv_pool_run_for(pg->pool, call, &work->stops, true, pg_work_op, work, err);
+}
+
+int cv_pg_one(struct pg_store *pg, const struct store_call *call, struct pg_query *query,
+	      struct pg_args *args, struct convo_err *err)
+{
+	struct pg_work work = {
+		.query = query, .count = 1, .stops = {&call->cancel, call->cancel ? 1 : 0}};
 	int rc = cv_pg_args_finish(args, err);
 
 	query->args = args;
-	if (rc == 0)
-		rc = cv_pool_run(pg->pool, call, repeat, cv_pg_work_op, &work, err);
+	if (rc < 0)
+		goto out;
+	rc = cv_pg_work(pg, call, &work, err);
+out:
 	cv_pg_args_clear(args);
 	return rc;
 }
@@ -166,12 +162,12 @@ int cv_pg_tell(int rc, const struct pg_query *query, struct convo_err *err)
 }
 
 /* A row of one number, the code that a function of ours returns. */
-static int pg_row_int(void *ctx, const struct cv_text *column, struct convo_err *err)
+static int pg_row_code(void *ctx, const struct sql_value *column, struct convo_err *err)
 {
-	int64_t *value = ctx;
+	int64_t *code = ctx;
 
 	(void)err;
-	*value = cv_pg_int(column[0]);
+	*code = column[0].number;
 	return 0;
 }
 
@@ -180,22 +176,45 @@ static int pg_row_int(void *ctx, const struct cv_text *column, struct convo_err 
 static int pg_migrate_op(struct convo_store *store, void *conn, const struct store_call *call,
 			 void *ctx, enum pool_fate *fate, struct convo_err *err)
 {
+	const struct pg_until until = pg_until_of(call);
+
 	(void)ctx;
-	return cv_pg_migrate(conn, &pg_dialect, cv_pg_of(store)->sql[PG_LOCK], store->prefix,
-			     store->opts.check_schema, call->deadline_us, fate, err);
+	return cv_pg_migrate(conn, &pg_dialect, cv_pg_of(store)->lock, store->prefix,
+			     store->opts.check_schema, &until, fate, err);
 }
 
-static int pg_expand(struct pg_store *pg, struct convo_err *err)
+static int pg_take_sql(char **out, struct cv_buf *sql, int rc, struct convo_err *err)
 {
-	int i, rc = 0;
+	if (rc < 0)
+		cv_buf_clear(sql);
+	else if (!(*out = cv_buf_take(sql)))
+		rc = cv_fail_nomem(err);
+	return rc;
+}
 
-	for (i = 0; rc == 0 && i < PG_TEXTS; i++) {
-		struct cv_buf sql = {0};
+static int pg_statements(struct pg_store *pg, struct convo_err *err)
+{
+	const char *prefix = pg->base.prefix;
+	struct cv_buf sql = {0};
+	unsigned i;
+	int rc;
 
-		rc = cv_sql_expand(&sql, &pg_dialect, pg->base.prefix, pg_texts[i], err);
-		if (rc == 0 && !(pg->sql[i] = cv_buf_take(&sql)))
-			rc = cv_fail_nomem(err);
-		cv_buf_clear(&sql);
+	rc = cv_sql_expand(&sql, &pg_dialect, prefix, PG_LOCK, err);
+	rc = pg_take_sql(&pg->lock, &sql, rc, err);
+	for (i = 0; rc == 0 && i < PG_STATEMENTS; i++) {
+		struct pg_statement *statement = &pg->statement[i];
+		unsigned rare = i - PG_RARE;
+
+		if (i < PG_RARE) {
+			statement->columns = pg_texts[i].columns;
+			rc = cv_sql_expand(&sql, &pg_dialect, prefix, pg_texts[i].sql, err);
+		} else {
+			statement->columns = cv_sql_columns[rare];
+			rc = cv_sql_text(&sql, &pg_dialect, prefix, (enum sql_text)rare, err);
+		}
+		rc = pg_take_sql(&statement->sql, &sql, rc, err);
+		if (rc == 0 && (i >= PG_RARE || !pg_texts[i].simple))
+			cv_pg_statement_name(statement, i);
 	}
 	return rc;
 }
@@ -212,16 +231,20 @@ static int pg_open(struct convo_store *store, const struct store_call *call,
 	snprintf(store->where, sizeof(store->where), "PostgreSQL (%s)", place);
 	pg->plan.where = store->where;
 	pg->plan.create_database = !store->opts.check_schema;
-	if (rc == 0)
-		rc = pg_expand(pg, err);
-	if (rc == 0)
-		rc = cv_pool_new(&pg->pool, store, &pg_driver, err);
-	if (rc == 0)
-		rc = cv_group_new(&pg->appends, cv_pg_append_round, pg,
-				  rounds < PG_ROUNDS ? rounds : PG_ROUNDS, PG_ROUND_JOBS,
-				  PG_ROUND_BYTES, err);
-	if (rc == 0)
-		rc = cv_pool_run(pg->pool, call, true, pg_migrate_op, NULL, err);
+	if (rc < 0)
+		return rc;
+	rc = pg_statements(pg, err);
+	if (rc < 0)
+		return rc;
+	rc = cv_pool_new(&pg->pool, store, &pg_driver, err);
+	if (rc < 0)
+		return rc;
+	rc = cv_group_new(&pg->appends, cv_pg_append_round, pg,
+			  rounds < PG_ROUNDS ? rounds : PG_ROUNDS, PG_ROUND_JOBS, PG_ROUND_BYTES,
+			  err);
+	if (rc < 0)
+		return rc;
+	rc = cv_pool_run(pg->pool, call, true, pg_migrate_op, NULL, err);
 	/* A database that disappears later was not meant to be made again. */
 	pg->plan.create_database = false;
 	return rc;
@@ -230,13 +253,14 @@ static int pg_open(struct convo_store *store, const struct store_call *call,
 static void pg_close(struct convo_store *store)
 {
 	struct pg_store *pg = cv_pg_of(store);
-	int i;
+	unsigned i;
 
 	cv_group_free(pg->appends);
 	cv_pool_free(pg->pool);
 	cv_pg_plan_clear(&pg->plan);
-	for (i = 0; i < PG_TEXTS; i++)
-		free(pg->sql[i]);
+	free(pg->lock);
+	for (i = 0; i < PG_STATEMENTS; i++)
+		free(pg->statement[i].sql);
 }
 
 static int pg_schema(struct cv_buf *out, const char *prefix, struct convo_err *err)
@@ -244,16 +268,19 @@ static int pg_schema(struct cv_buf *out, const char *prefix, struct convo_err *e
 	return cv_sql_schema(out, &pg_dialect, prefix, err);
 }
 
-/* ---- creating and loading ------------------------------------------------------------- */
+/* ---- creating and cleaning ------------------------------------------------------------- */
+
+#define PG_NO_CODE INT64_MIN /* the server has not said it */
 
 static int pg_create(struct convo_store *store, const struct store_call *call,
 		     const struct convo_key *key, const struct store_create *create,
 		     struct convo_err *err)
 {
 	struct pg_store *pg = cv_pg_of(store);
+	int64_t code = PG_NO_CODE;
 	struct pg_args args = {0};
-	int64_t code = 0;
-	struct pg_query query = {.sql = pg->sql[PG_CREATE], .row = pg_row_int, .ctx = &code};
+	struct pg_query query = {
+		.statement = &pg->statement[PG_CREATE], .row = pg_row_code, .ctx = &code};
 	int rc;
 
 	cv_pg_args_key(&args, key);
@@ -264,132 +291,12 @@ static int pg_create(struct convo_store *store, const struct store_call *call,
 	cv_pg_args_text(&args, create->title);
 	cv_pg_args_changes(&args, create->changes, create->change_count);
 	/* Its generation tells a repeat from another creator. */
-	rc = pg_run(pg, call, true, &query, &args, err);
-	if (rc == 0 && code < 0)
-		return cv_refuse_exists(err, key);
-	return cv_pg_tell(rc, &query, err);
-}
-
-static void pg_row_meta(struct store_meta *meta, struct cv_text generation, struct cv_text numbers)
-{
-	if (generation.len == UUID_BYTES)
-		memcpy(meta->generation, generation.data, UUID_BYTES);
-	meta->created_us = cv_pg_int_at(numbers, 0);
-	meta->updated_us = cv_pg_int_at(numbers, 1);
-	meta->expires_us = cv_pg_int_at(numbers, 2);
-	meta->deleted_us = cv_pg_int_at(numbers, 3);
-	meta->first_seq = cv_pg_int_at(numbers, 4);
-	meta->last_seq = cv_pg_int_at(numbers, 5);
-	meta->position = cv_pg_int_at(numbers, 6);
-	meta->number = cv_pg_int_at(numbers, 7);
-}
-
-/* The columns of {p}load(). */
-enum { LOAD_PART, LOAD_NUMBERS, LOAD_SEQ, LOAD_TIME, LOAD_ID, LOAD_STATUS, LOAD_FIELDS };
-
-struct pg_load {
-	struct convo_session *into;
-	const struct convo_key *key;
-	bool found;
-};
-
-static void pg_load_begin(void *ctx)
-{
-	struct pg_load *load = ctx;
-
-	load->found = false;
-	cv_session_reset(load->into);
-}
-
-static int pg_load_meta(struct pg_load *load, const struct cv_text *column, struct convo_err *err)
-{
-	struct store_meta meta = {.session = cv_text_of(load->key->session),
-				  .title = column[LOAD_FIELDS + FIELD_AUTHOR]};
-
-	pg_row_meta(&meta, column[LOAD_ID], column[LOAD_NUMBERS]);
-	load->found = true;
-	return cv_session_set_meta(load->into, &meta, err);
-}
-
-static int pg_load_event(struct pg_load *load, const struct cv_text *column, struct convo_err *err)
-{
-	struct store_event event = {
-		.seq = cv_pg_int(column[LOAD_SEQ]),
-		.time_ms = cv_pg_int(column[LOAD_TIME]),
-		.status = (int)cv_pg_int(column[LOAD_STATUS]),
-	};
-	int i;
-
-	if (column[LOAD_ID].len == UUID_BYTES)
-		memcpy(event.id, column[LOAD_ID].data, UUID_BYTES);
-	for (i = 0; i < FIELD_COUNT; i++) {
-		event.field[i] = column[LOAD_FIELDS + i];
-		if (event_field_is_json((enum event_field)i))
-			event.field[i] = cv_pg_json(event.field[i]);
-	}
-	return cv_session_add_event(load->into, &event, err);
-}
-
-static int pg_load_row(void *ctx, const struct cv_text *column, struct convo_err *err)
-{
-	struct pg_load *load = ctx;
-
-	switch (cv_pg_int(column[LOAD_PART])) {
-	case 0:
-		return pg_load_meta(load, column, err);
-	case 1:
-		return cv_session_add_state(load->into,
-					    (enum convo_scope)cv_pg_int(column[LOAD_STATUS]),
-					    column[LOAD_FIELDS + FIELD_AUTHOR],
-					    cv_pg_json(column[LOAD_FIELDS + FIELD_MESSAGE]), err);
-	default:
-		return pg_load_event(load, column, err);
-	}
-}
-
-static int pg_load(struct convo_store *store, const struct store_call *call,
-		   const struct convo_key *key, const struct store_window *window,
-		   struct convo_session *into, struct convo_err *err)
-{
-	struct pg_store *pg = cv_pg_of(store);
-	struct pg_load load = {into, key, false};
-	struct pg_query query = {
-		.sql = pg->sql[PG_LOAD],
-		.begin = pg_load_begin,
-		.row = pg_load_row,
-		.ctx = &load,
-		.large = window->n > PG_LARGE,
-	};
-	struct pg_args args = {0};
-	int rc;
-
-	cv_pg_args_key(&args, key);
-	cv_pg_args_int(&args, call->now_us);
-	cv_pg_args_int(&args, call->event_limit);
-	cv_pg_args_int(&args, window->kind);
-	cv_pg_args_int(&args, window->n);
-	cv_pg_args_int(&args, window->seq);
-	cv_pg_args_uuid(&args, window->kind == CONVO_WINDOW_AROUND ? window->around : NULL);
-	rc = pg_run(pg, call, true, &query, &args, err);
-	return rc == 0 && !load.found ? cv_refuse_notfound(err, key) : rc;
-}
-
-/* ---- other writes --------------------------------------------------------------------- */
-
-static int pg_rename(struct convo_store *store, const struct store_call *call,
-		     const struct convo_key *key, struct cv_text title, struct convo_err *err)
-{
-	struct pg_store *pg = cv_pg_of(store);
-	struct pg_query query = {.sql = pg->sql[PG_RENAME]};
-	struct pg_args args = {0};
-	int rc;
-
-	cv_pg_args_key(&args, key);
-	cv_pg_args_int(&args, call->now_us);
-	cv_pg_args_int(&args, call->ttl_us);
-	cv_pg_args_text(&args, title);
-	rc = pg_run(pg, call, false, &query, &args, err);
-	return rc == 0 && query.count == 0 ? cv_refuse_notfound(err, key) : rc;
+	rc = cv_pg_one(pg, call, &query, &args, err);
+	if (rc < 0)
+		return cv_pg_tell(rc, &query, err);
+	if (code == PG_NO_CODE)
+		return cv_sql_damaged(err, store->where);
+	return code < 0 ? cv_refuse_exists(err, key) : 0;
 }
 
 struct pg_clean {
@@ -397,13 +304,13 @@ struct pg_clean {
 	bool more;
 };
 
-static int pg_clean_row(void *ctx, const struct cv_text *column, struct convo_err *err)
+static int pg_clean_row(void *ctx, const struct sql_value *column, struct convo_err *err)
 {
 	struct pg_clean *clean = ctx;
 
 	(void)err;
-	clean->removed = cv_pg_int(column[0]);
-	clean->more = column[1].len && column[1].data[0];
+	clean->removed = column[0].number;
+	clean->more = column[1].number != 0;
 	return 0;
 }
 
@@ -412,174 +319,21 @@ static int pg_clean(struct convo_store *store, const struct store_call *call, in
 {
 	struct pg_store *pg = cv_pg_of(store);
 	struct pg_clean clean = {0, false};
-	struct pg_query query = {.sql = pg->sql[PG_CLEAN], .row = pg_clean_row, .ctx = &clean};
 	struct pg_args args = {0};
+	struct pg_query query = {
+		.statement = &pg->statement[PG_CLEAN], .row = pg_clean_row, .ctx = &clean};
 	int rc;
 
 	cv_pg_args_int(&args, call->now_us);
 	cv_pg_args_int(&args, PG_CLEAN_ROWS);
-	rc = pg_run(pg, call, true, &query, &args, err);
-	if (rc == 0) {
-		*removed += clean.removed;
-		*more = clean.more;
-	}
-	return rc;
-}
-
-static int pg_delete(struct convo_store *store, const struct store_call *call,
-		     const struct convo_key *key, struct convo_err *err)
-{
-	struct pg_store *pg = cv_pg_of(store);
-	struct pg_query query = {.sql = pg->sql[PG_DELETE]};
-	struct pg_args args = {0};
-	int rc;
-
-	cv_pg_args_key(&args, key);
-	cv_pg_args_int(&args, call->now_us);
-	cv_pg_args_int(&args, call->trash_us);
-	rc = pg_run(pg, call, false, &query, &args, err);
-	return rc;
-}
-
-static int pg_restore(struct convo_store *store, const struct store_call *call,
-		      const struct convo_key *key, const unsigned char *generation,
-		      struct convo_err *err)
-{
-	struct pg_store *pg = cv_pg_of(store);
-	int64_t code = 0;
-	struct pg_query query = {.sql = pg->sql[PG_RESTORE], .row = pg_row_int, .ctx = &code};
-	struct pg_args args = {0};
-	int rc;
-
-	cv_pg_args_key(&args, key);
-	cv_pg_args_int(&args, call->now_us);
-	cv_pg_args_int(&args, call->ttl_us);
-	cv_pg_args_uuid(&args, generation);
-	rc = pg_run(pg, call, false, &query, &args, err);
-	if (rc == 0 && code == CONVO_E_EXISTS)
-		return cv_refuse_exists(err, key);
-	if (rc == 0 && code < 0)
-		return cv_refuse_trash(err, key);
-	return rc;
-}
-
-static int pg_purge(struct convo_store *store, const struct store_call *call,
-		    const struct convo_key *key, const unsigned char *generation,
-		    struct convo_err *err)
-{
-	struct pg_store *pg = cv_pg_of(store);
-	struct pg_query query = {.sql = pg->sql[PG_PURGE]};
-	struct pg_args args = {0};
-	int rc;
-
-	cv_pg_args_key(&args, key);
-	cv_pg_args_uuid(&args, generation);
-	rc = pg_run(pg, call, false, &query, &args, err);
-	return rc;
-}
-
-/* ---- lists and state ------------------------------------------------------------------ */
-
-static int pg_list_row(void *ctx, const struct cv_text *column, struct convo_err *err)
-{
-	struct store_meta meta = {.session = column[0], .title = column[1]};
-
-	pg_row_meta(&meta, column[2], column[3]);
-	return cv_page_add(ctx, &meta, err);
-}
-
-static void pg_list_begin(void *ctx)
-{
-	cv_page_reset(ctx);
-}
-
-static int pg_list(struct convo_store *store, const struct store_call *call, const char *app,
-		   const char *user, bool trash, const struct store_place *place, size_t n,
-		   struct store_page *into, struct convo_err *err)
-{
-	struct pg_store *pg = cv_pg_of(store);
-	struct pg_query query = {
-		.sql = pg->sql[trash ? PG_LIST_TRASH : PG_LIST],
-		.begin = pg_list_begin,
-		.row = pg_list_row,
-		.ctx = into,
-	};
-	struct pg_args args = {0};
-
-	cv_pg_args_text(&args, cv_text_of(app));
-	cv_pg_args_text(&args, cv_text_of(user));
-	cv_pg_args_int(&args, call->now_us);
-	cv_pg_args_int(&args, place->position);
-	cv_pg_args_int(&args, place->number);
-	cv_pg_args_int(&args, (int64_t)n);
-	return pg_run(pg, call, true, &query, &args, err);
-}
-
-static int pg_state_set(struct convo_store *store, const struct store_call *call,
-			const struct convo_key *key, const struct store_change *changes,
-			size_t count, struct convo_err *err)
-{
-	struct pg_store *pg = cv_pg_of(store);
-	int64_t code = 0;
-	struct pg_query query = {.sql = pg->sql[PG_STATE_SET], .row = pg_row_int, .ctx = &code};
-	struct pg_args args = {0};
-	int rc;
-
-	cv_pg_args_key(&args, key);
-	cv_pg_args_int(&args, call->now_us);
-	cv_pg_args_int(&args, call->ttl_us);
-	cv_pg_args_int(&args, CONVO_MAX_STATE);
-	cv_pg_args_changes(&args, changes, count);
-	rc = pg_run(pg, call, false, &query, &args, err);
-	if (rc == 0 && code < 0)
-		return cv_refuse_notfound(err, key);
-	return cv_pg_tell(rc, &query, err);
-}
-
-struct pg_state {
-	struct convo_state *into;
-	bool found;
-};
-
-static void pg_state_begin(void *ctx)
-{
-	struct pg_state *state = ctx;
-
-	state->found = false;
-	cv_state_reset(state->into);
-}
-
-static int pg_state_row(void *ctx, const struct cv_text *column, struct convo_err *err)
-{
-	struct pg_state *state = ctx;
-	int64_t scope = cv_pg_int(column[0]);
-
-	if (scope)
-		return cv_state_add(state->into, (enum convo_scope)scope, column[1],
-				    cv_pg_json(column[2]), err);
-	state->found = true;
+	rc = cv_pg_one(pg, call, &query, &args, err);
+	if (rc < 0)
+		return rc;
+	if (clean.removed < 0 || clean.removed > PG_CLEAN_ROWS)
+		return cv_sql_damaged(err, store->where);
+	*removed += clean.removed;
+	*more = clean.more;
 	return 0;
-}
-
-static int pg_state_list(struct convo_store *store, const struct store_call *call,
-			 const struct convo_key *key, unsigned scopes, const struct cv_text *name,
-			 struct convo_state *into, struct convo_err *err)
-{
-	struct pg_store *pg = cv_pg_of(store);
-	struct pg_state state = {into, false};
-	struct pg_query query = {.sql = pg->sql[PG_STATE_LIST],
-				 .begin = pg_state_begin,
-				 .row = pg_state_row,
-				 .ctx = &state};
-	struct pg_args args = {0};
-	int rc;
-
-	cv_pg_args_key(&args, key);
-	cv_pg_args_int(&args, call->now_us);
-	cv_pg_args_int(&args, scopes);
-	cv_pg_args_text(&args, name ? *name : (struct cv_text){0});
-	rc = pg_run(pg, call, true, &query, &args, err);
-	return rc == 0 && !state.found ? cv_refuse_notfound(err, key) : rc;
 }
 
 const struct cv_backend cv_backend_postgres = {
@@ -591,15 +345,15 @@ const struct cv_backend cv_backend_postgres = {
 	.open = pg_open,
 	.close = pg_close,
 	.create = pg_create,
-	.load = pg_load,
+	.load = cv_pg_load,
 	.append = cv_pg_append,
-	.rename = pg_rename,
-	.list = pg_list,
-	.delete = pg_delete,
-	.restore = pg_restore,
-	.purge = pg_purge,
-	.state_set = pg_state_set,
-	.state_list = pg_state_list,
+	.rename = cv_pg_rename,
+	.list = cv_pg_list,
+	.delete = cv_pg_delete,
+	.restore = cv_pg_restore,
+	.purge = cv_pg_purge,
+	.state_set = cv_pg_state_set,
+	.state_list = cv_pg_state_list,
 	.clean = pg_clean,
 	.schema = pg_schema,
 };

@@ -7,47 +7,52 @@
 #include <store/postgres/db.h>
 #include <store/shared/group.h>
 
-/* How much travels together in a round of appends. */
-#define PG_ROUND_JOBS 64
-#define PG_ROUND_BYTES ((size_t)1 << 20)
-
-enum {
+/* The statements that are PostgreSQL's own; those of rare.h follow them. */
+enum pg_own {
 	PG_CREATE,
 	PG_LOAD,
 	PG_APPEND,
-	PG_RENAME,
-	PG_LIST,
-	PG_LIST_TRASH,
-	PG_DELETE,
-	PG_RESTORE,
-	PG_PURGE,
-	PG_STATE_SET,
-	PG_STATE_LIST,
 	PG_CLEAN,
-	PG_LOCK, /* shuts out other migrations */
-	PG_TEXTS
+	PG_BEGIN,
+	PG_HASTE,
+	PG_COMMIT,
+	PG_ROLLBACK,
+	PG_RARE
 };
+
+#define PG_STATEMENTS ((unsigned)PG_RARE + (unsigned)SQL_TEXT_COUNT)
 
 struct pg_store {
 	struct convo_store base;
 	struct pg_plan plan;
 	struct store_pool *pool;
 	struct store_group *appends;
-	char *sql[PG_TEXTS];
+	atomic_bool unprepared; /* see struct pg_db */
+	char *lock;             /* the statement that shuts out other migrations */
+	struct pg_statement statement[PG_STATEMENTS];
 };
 
 struct pg_store *cv_pg_of(struct convo_store *store);
 
 /** One or more statements that are run as one transaction. */
 struct pg_work {
-	struct pg_query *query;
+	struct pg_query *query; /* their arguments finished */
 	size_t count;
-	bool refused; /* by the server, which still answers */
+	struct pool_stops stops; /* what ends it early */
+	bool refused;            /* set: by the server, which still answers */
 };
 
-/** Run them; a pool_op whose ctx is a struct pg_work. */
-int cv_pg_work_op(struct convo_store *store, void *conn, const struct store_call *call, void *ctx,
-		  enum pool_fate *fate, struct convo_err *err);
+/**
+ * Run them, again where a connection was lost: doing so twice must do no harm.
+ *
+ * @return as cv_pg_run(), but for PG_AGAIN: others may be in the way until the deadline
+ */
+int cv_pg_work(struct pg_store *pg, const struct store_call *call, struct pg_work *work,
+	       struct convo_err *err);
+
+/** The same for one statement and its arguments, which are cleared. */
+int cv_pg_one(struct pg_store *pg, const struct store_call *call, struct pg_query *query,
+	      struct pg_args *args, struct convo_err *err);
 
 void cv_pg_args_key(struct pg_args *args, const struct convo_key *key);
 
@@ -57,9 +62,38 @@ void cv_pg_args_changes(struct pg_args *args, const struct store_change *changes
 /** Say which scope is full; other codes have said it all. */
 int cv_pg_tell(int rc, const struct pg_query *query, struct convo_err *err);
 
-/** The `append` of the backend, and the round of its group. */
+/* ---- the members of the backend that have a file of their own --------------------------- */
+
+/** How much travels together in a round of appends. */
+#define PG_ROUND_JOBS 64
+#define PG_ROUND_BYTES ((size_t)1 << 20)
+
 int cv_pg_append(struct convo_store *store, const struct store_call *call,
 		 const struct convo_key *key, struct store_append *append, struct convo_err *err);
 void cv_pg_append_round(void *ctx, struct group_job **jobs, size_t count);
+
+int cv_pg_load(struct convo_store *store, const struct store_call *call,
+	       const struct convo_key *key, const struct store_window *window,
+	       struct convo_session *into, struct convo_err *err);
+
+int cv_pg_rename(struct convo_store *store, const struct store_call *call,
+		 const struct convo_key *key, struct cv_text title, struct convo_err *err);
+int cv_pg_list(struct convo_store *store, const struct store_call *call, const char *app,
+	       const char *user, bool trash, const struct store_place *place, size_t n,
+	       struct store_page *into, struct convo_err *err);
+int cv_pg_delete(struct convo_store *store, const struct store_call *call,
+		 const struct convo_key *key, struct convo_err *err);
+int cv_pg_restore(struct convo_store *store, const struct store_call *call,
+		  const struct convo_key *key, const unsigned char *generation,
+		  struct convo_err *err);
+int cv_pg_purge(struct convo_store *store, const struct store_call *call,
+		const struct convo_key *key, const unsigned char *generation,
+		struct convo_err *err);
+int cv_pg_state_set(struct convo_store *store, const struct store_call *call,
+		    const struct convo_key *key, const struct store_change *changes, size_t count,
+		    struct convo_err *err);
+int cv_pg_state_list(struct convo_store *store, const struct store_call *call,
+		     const struct convo_key *key, unsigned scopes, const struct cv_text *name,
+		     struct convo_state *into, struct convo_err *err);
 
 #endif

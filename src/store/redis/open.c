@@ -64,10 +64,13 @@ out:
 	return rc;
 }
 
-static void *link_connect(struct convo_store *store, int64_t deadline_us, struct convo_err *err)
+static void *link_connect(struct convo_store *store, const struct store_call *call,
+			  struct convo_err *err)
 {
 	struct redis_store *redis = (struct redis_store *)store;
-	const struct redis_until until = {.deadline_us = deadline_us};
+	const struct redis_until until = {.deadline_us = call->deadline_us,
+					  .cancel = &call->cancel,
+					  .cancels = call->cancel ? 1 : 0};
 	struct redis_conn *conn = NULL;
 
 	if (cv_redis_connect(&conn, &redis->place, &until, err) < 0)

@@ -7,7 +7,6 @@
 #include <store/shared/pool.h>
 
 #include <assert.h>
-#include <errno.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <time.h>
@@ -16,7 +15,8 @@
 #include <base/clock.h>
 
 #define POOL_PAUSE_US 1000
-#define POOL_PAUSE_MAX_US 100000
+#define POOL_PAUSE_MAX_US 50000
+#define POOL_LOOK_US 50000 /* between two looks at the cancels of one who waits */
 
 /* A caller without a permit, on its own stack. */
 struct pool_waiter {
@@ -93,18 +93,34 @@ static void pool_unqueue(struct store_pool *pool, const struct pool_waiter *wait
 		pool->end = at;
 }
 
-/* Wait with the lock held until the permit is granted; false when the deadline came first. */
-static bool pool_wait(struct store_pool *pool, int64_t deadline_us, void **conn)
+static bool pool_stopped(const struct pool_stops *stops)
+{
+	size_t i = 0;
+
+	while (i < stops->count && !convo_cancel_requested(stops->cancel[i]))
+		i++;
+	return i < stops->count;
+}
+
+/* Wait with the lock held until the permit is granted; false when the deadline or a stop came
+ * first. */
+static bool pool_wait(struct store_pool *pool, int64_t deadline_us, const struct pool_stops *stops,
+		      void **conn)
 {
 	struct pool_waiter self = {0};
-	struct timespec until = {(time_t)(deadline_us / 1000000), deadline_us % 1000000 * 1000};
+	int64_t now_us = cv_clock_mono_us();
 
 	pthread_cond_init(&self.woken, &pool->clock);
 	*pool->end = &self;
 	pool->end = &self.next;
-	while (!self.granted &&
-	       pthread_cond_timedwait(&self.woken, &pool->lock, &until) != ETIMEDOUT)
-		;
+	while (!self.granted && now_us < deadline_us && !pool_stopped(stops)) {
+		int64_t look_us = now_us + POOL_LOOK_US;
+		int64_t until_us = stops->count && look_us < deadline_us ? look_us : deadline_us;
+		struct timespec until = {(time_t)(until_us / 1000000), until_us % 1000000 * 1000};
+
+		pthread_cond_timedwait(&self.woken, &pool->lock, &until);
+		now_us = cv_clock_mono_us();
+	}
 	if (!self.granted)
 		pool_unqueue(pool, &self);
 	pthread_cond_destroy(&self.woken);
@@ -132,8 +148,8 @@ static void pool_release(struct store_pool *pool, void *conn)
 	pthread_mutex_unlock(&pool->lock);
 }
 
-static int pool_acquire(struct store_pool *pool, int64_t deadline_us, void **conn,
-			struct convo_err *err)
+static int pool_acquire(struct store_pool *pool, int64_t deadline_us,
+			const struct pool_stops *stops, void **conn, struct convo_err *err)
 {
 	bool granted = true;
 
@@ -142,13 +158,15 @@ static int pool_acquire(struct store_pool *pool, int64_t deadline_us, void **con
 		pool->permits--;
 		*conn = pool_pop(pool);
 	} else {
-		granted = pool_wait(pool, deadline_us, conn);
+		granted = pool_wait(pool, deadline_us, stops, conn);
 	}
 	pthread_mutex_unlock(&pool->lock);
-	if (granted && cv_clock_mono_us() < deadline_us)
+	if (granted && cv_clock_mono_us() < deadline_us && !pool_stopped(stops))
 		return 0;
 	if (granted)
 		pool_release(pool, *conn);
+	if (pool_stopped(stops))
+		return cv_fail(err, CONVO_E_CANCELED, "%s: canceled", pool->store->where);
 	return cv_fail(err, CONVO_E_TIMEOUT, "%s: no free connection in time (of %zu)",
 		       pool->store->where, pool->limit);
 }
@@ -158,19 +176,20 @@ static int pool_acquire(struct store_pool *pool, int64_t deadline_us, void **con
 /* One operation on its way through tries. */
 struct pool_run {
 	struct store_pool *pool;
-	int64_t deadline_us;
+	const struct store_call *call;
+	const struct pool_stops *stops;
 	int64_t pause_us;
 	void *conn;
 	bool unknown; /* a try was lost after it may have been carried out */
 };
 
-/* Sleep longer each time; false when the deadline leaves no time for that. */
+/* Sleep longer each time; false when the deadline leaves no time for that, or somebody stops it. */
 static bool pool_pause(struct pool_run *run)
 {
-	int64_t left_us = run->deadline_us - cv_clock_mono_us();
+	int64_t left_us = run->call->deadline_us - cv_clock_mono_us();
 	struct timespec ts = {0, (long)run->pause_us * 1000};
 
-	if (left_us <= run->pause_us)
+	if (left_us <= run->pause_us || pool_stopped(run->stops))
 		return false;
 	nanosleep(&ts, NULL);
 	run->pause_us = run->pause_us ? run->pause_us * 2 : POOL_PAUSE_US;
@@ -200,7 +219,7 @@ static int pool_connect(struct pool_run *run, struct convo_err *err)
 		pthread_mutex_unlock(&pool->lock);
 	}
 	while (!run->conn) {
-		run->conn = pool->driver->connect(pool->store, run->deadline_us, &why);
+		run->conn = pool->driver->connect(pool->store, run->call, &why);
 		pthread_mutex_lock(&pool->lock);
 		reached = pool->reached;
 		pool->reached = reached || run->conn;
@@ -235,8 +254,8 @@ static void pool_suspect(struct store_pool *pool)
 static bool pool_undecided(int rc)
 {
 	return pool_broken(rc) || rc == CONVO_E_TIMEOUT || rc == CONVO_E_NOMEM ||
-	       rc == CONVO_E_DENIED || rc == CONVO_E_VERSION || rc == CONVO_E_FULL ||
-	       rc == CONVO_E_READONLY;
+	       rc == CONVO_E_CANCELED || rc == CONVO_E_DENIED || rc == CONVO_E_VERSION ||
+	       rc == CONVO_E_FULL || rc == CONVO_E_READONLY;
 }
 
 /* Tell a failure. After a try of unknown outcome it is IO or TIMEOUT, and maybe. */
@@ -244,7 +263,8 @@ static int pool_fail(const struct pool_run *run, struct convo_err *why, struct c
 {
 	if (run->unknown && pool_undecided(why->code)) {
 		why->maybe = true;
-		if (why->code != CONVO_E_TIMEOUT && why->code != CONVO_E_GONE)
+		if (why->code != CONVO_E_TIMEOUT && why->code != CONVO_E_GONE &&
+		    why->code != CONVO_E_CANCELED)
 			why->code = CONVO_E_IO;
 	}
 	if (err)
@@ -255,10 +275,19 @@ static int pool_fail(const struct pool_run *run, struct convo_err *why, struct c
 int cv_pool_run(struct store_pool *pool, const struct store_call *call, bool repeat, pool_op op,
 		void *ctx, struct convo_err *err)
 {
-	struct pool_run run = {.pool = pool, .deadline_us = call->deadline_us};
+	const struct pool_stops own = {&call->cancel, call->cancel ? 1 : 0};
+
+	return cv_pool_run_for(pool, call, &own, repeat, op, ctx, err);
+}
+
+int cv_pool_run_for(struct store_pool *pool, const struct store_call *call,
+		    const struct pool_stops *stops, bool repeat, pool_op op, void *ctx,
+		    struct convo_err *err)
+{
+	struct pool_run run = {.pool = pool, .call = call, .stops = stops};
 	struct convo_err why = {0}; /* a try that failed must not show when the next succeeds */
 	enum pool_fate fate;
-	int rc = pool_acquire(pool, call->deadline_us, &run.conn, err);
+	int rc = pool_acquire(pool, call->deadline_us, stops, &run.conn, err);
 
 	if (rc < 0)
 		return rc;
@@ -273,7 +302,7 @@ int cv_pool_run(struct store_pool *pool, const struct store_call *call, bool rep
 		pool->driver->disconnect(run.conn);
 		run.conn = NULL;
 		run.unknown = run.unknown || fate == POOL_LOST;
-		if (rc < 0)
+		if (rc < 0 && rc != CONVO_E_CANCELED)
 			pool_suspect(pool);
 	} while (pool_broken(rc) && (repeat || fate == POOL_UNSENT) && pool_pause(&run));
 	pool_release(pool, run.conn);

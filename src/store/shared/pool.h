@@ -17,9 +17,10 @@ enum pool_fate {
 
 /** How a backend makes and breaks a connection. */
 struct pool_driver {
-	/* A ready connection (connected, authenticated, set up) by the deadline, or NULL with `err`
-	 * filled. */
-	void *(*connect)(struct convo_store *store, int64_t deadline_us, struct convo_err *err);
+	/* A ready connection (connected, authenticated, set up) by the call's deadline and unless it
+	 * is canceled, or NULL with `err` filled. */
+	void *(*connect)(struct convo_store *store, const struct store_call *call,
+			 struct convo_err *err);
 
 	/* Free a connection in any state. Must not block. */
 	void (*disconnect)(void *conn);
@@ -59,9 +60,20 @@ typedef int (*pool_op)(struct convo_store *store, void *conn, const struct store
  *
  * A failure whose outcome is unknown is returned with err->maybe set (A8), also when a repeat
  * failed later because the server could not be reached. No free connection by the deadline is
- * CONVO_E_TIMEOUT without it.
+ * CONVO_E_TIMEOUT without it; the call's cancel ends the waiting with CONVO_E_CANCELED.
  */
 int cv_pool_run(struct store_pool *pool, const struct store_call *call, bool repeat, pool_op op,
 		void *ctx, struct convo_err *err);
+
+/** What else ends the waiting, of an operation that serves several calls. */
+struct pool_stops {
+	const convo_cancel *const *cancel;
+	size_t count;
+};
+
+/** The same, where any of the stops ends the waiting for a connection. */
+int cv_pool_run_for(struct store_pool *pool, const struct store_call *call,
+		    const struct pool_stops *stops, bool repeat, pool_op op, void *ctx,
+		    struct convo_err *err);
 
 #endif

@@ -50,9 +50,9 @@ static void reader_disconnect(void *conn)
 	free(reader);
 }
 
-static void *reader_connect(struct convo_store *base, int64_t deadline_us, struct convo_err *err)
+static void *reader_connect(struct convo_store *base, const struct store_call *call,
+			    struct convo_err *err)
 {
-	const struct store_call call = {.deadline_us = deadline_us};
 	struct sqlite_store *store = (struct sqlite_store *)base;
 	struct sqlite_reader *reader = cv_alloc(1, sizeof(*reader));
 	enum sqlite_mode mode = DB_READER;
@@ -69,7 +69,7 @@ static void *reader_connect(struct convo_store *base, int64_t deadline_us, struc
 		mode = reader->frozen ? DB_FROZEN : DB_READER_ONLY;
 	}
 	cv_sqlite_hold(&hold);
-	rc = cv_sqlite_open(&reader->db, &store->plan, mode, &call, err);
+	rc = cv_sqlite_open(&reader->db, &store->plan, mode, call, err);
 	cv_sqlite_let_go(&hold);
 	if (rc < 0) {
 		reader_disconnect(reader);

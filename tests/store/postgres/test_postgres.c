@@ -156,7 +156,7 @@ static void test_a_read_only_server_refuses_writes_alone(void **state)
 		   "ALTER DATABASE convo_readonly SET default_transaction_read_only = on");
 	store = sql_open(sql_url("convo_readonly", NULL));
 	sql_must_have(store, "s", 1);
-	must_fail_with(CONVO_E_IO, sql_say(store, "s", &err));
+	must_fail_with(CONVO_E_READONLY, sql_say(store, "s", &err));
 	must(!err.maybe);
 	server_ask(sql_server,
 		   "ALTER DATABASE convo_readonly SET default_transaction_read_only = off");

@@ -26,13 +26,14 @@ struct fake_conn {
 	int number;
 };
 
-static void *fake_connect(struct convo_store *store, int64_t deadline_us, struct convo_err *err)
+static void *fake_connect(struct convo_store *store, const struct store_call *call,
+			  struct convo_err *err)
 {
 	struct fake *fake = (struct fake *)store;
 	struct fake_conn *conn;
 	int open, most;
 
-	(void)deadline_us;
+	(void)call;
 	if (fake->refuse) {
 		fake->refuse--;
 		cv_fail(err, fake->refuse_code, "fake: refused");

@@ -1,0 +1,27 @@
+/*
+ * How long the PostgreSQL store waits, and what it is told instead of an answer.
+ */
+#ifndef STORE_POSTGRES_UNTIL_H
+#define STORE_POSTGRES_UNTIL_H
+
+#include <store/backend.h>
+
+struct pg_until {
+	int64_t deadline_us;               /* by cv_clock_mono_us() */
+	const convo_cancel *const *cancel; /* each ends it early; none of them NULL */
+	size_t cancels;
+};
+
+/** Most cancels that one wait looks at. */
+#define PG_CANCELS 64
+
+/** The bounds of one call. */
+static inline struct pg_until pg_until_of(const struct store_call *call)
+{
+	return (struct pg_until){call->deadline_us, &call->cancel, call->cancel ? 1 : 0};
+}
+
+/** What an operation returns when others were in the way: nothing was done, try again. */
+#define PG_AGAIN 1
+
+#endif
