@@ -6,10 +6,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include <mysql.h>
-
 #include <base/alloc.h>
 #include <base/fail.h>
+
+#define MY_PORT 3306
 
 const char *const cv_my_params[] = {"socket", "tls", "ca", "cert", "key", NULL};
 
@@ -55,7 +55,7 @@ int cv_my_plan_init(struct my_plan *plan, const struct cv_url *url, char *where,
 		return rc;
 	if (!database || !*database)
 		return cv_fail(err, CONVO_E_INVALID, "the mysql URL names no database");
-	plan->port = (unsigned)url->port;
+	plan->port = url->port ? (unsigned)url->port : MY_PORT;
 	if (!my_plan_dup(&plan->host, url->host ? url->host : "localhost") ||
 	    !my_plan_dup(&plan->user, url->user) || !my_plan_dup(&plan->password, url->password) ||
 	    !my_plan_dup(&plan->database, database) ||
@@ -67,8 +67,7 @@ int cv_my_plan_init(struct my_plan *plan, const struct cv_url *url, char *where,
 	if (plan->socket)
 		snprintf(where, size, "%s/%s", plan->socket, plan->database);
 	else
-		snprintf(where, size, "%s:%u/%s", plan->host, plan->port ? plan->port : MYSQL_PORT,
-			 plan->database);
+		snprintf(where, size, "%s:%u/%s", plan->host, plan->port, plan->database);
 	return 0;
 }
 

@@ -16,7 +16,7 @@ struct my_plan {
 	size_t text_count;        /* at most MY_TEXTS */
 	bool create_database;     /* if it is missing and the user may */
 	int64_t lock_wait_s;      /* longest wait of the server for a row */
-	unsigned port;            /* 0: the default */
+	unsigned port;
 	bool tls, verify;
 	char *host, *user, *password, *database, *socket, *ca, *cert, *key;
 };
