@@ -106,6 +106,9 @@ static inline size_t store_change_bytes(const struct store_change *change)
 	return change->value.data ? change->name.len + change->value.len : 0;
 }
 
+/** Order of two changes by scope and name; 0 when both are the same. */
+int cv_change_compare(const struct store_change *left, const struct store_change *right);
+
 struct store_create {
 	unsigned char generation[UUID_BYTES];
 	struct cv_text title; /* "" for none */

@@ -22,51 +22,43 @@ struct store_cleaner {
 	bool stop;
 };
 
-/* Longest single cleaning by the thread: it must not keep close() waiting. */
-#define SLICE_US 1000000
+/* First pause after a step that failed; it doubles up to the interval. */
+#define PAUSE_US 100000
 
-static bool cleaner_stopping(struct convo_store *store)
+static int clean_step(struct convo_store *store, const struct convo_call *how, int64_t deadline_us,
+		      int64_t *removed, bool *more, struct convo_err *err)
 {
-	struct store_cleaner *cleaner = store->cleaner;
-	bool stop;
+	struct store_call call;
+	int rc = cv_call_begin(&call, store, how, err);
 
-	if (!cleaner)
-		return false;
-	pthread_mutex_lock(&cleaner->lock);
-	stop = cleaner->stop;
-	pthread_mutex_unlock(&cleaner->lock);
-	return stop;
+	if (rc < 0)
+		return rc;
+	if (deadline_us < call.deadline_us)
+		call.deadline_us = deadline_us;
+	return store->be->clean(store, &call, removed, more, err);
 }
 
 int cv_clean_all(struct convo_store *store, const struct convo_call *how, int64_t deadline_us,
-		 int64_t *removed, struct convo_err *err)
+		 int64_t *removed, bool *more, struct convo_err *err)
 {
-	bool more = true;
+	int rc;
 
 	*removed = 0;
-	if (!store->be->clean)
-		return 0;
-	while (more && !cleaner_stopping(store)) {
-		struct store_call call;
-		int rc = cv_call_begin(&call, store, how, err);
-
+	*more = store->be->clean != NULL;
+	while (*more) {
+		rc = clean_step(store, how, deadline_us, removed, more, err);
 		if (rc < 0)
 			return rc;
-		call.deadline_us = deadline_us;
-		rc = store->be->clean(store, &call, removed, &more, err);
-		if (rc < 0)
-			return rc;
-		if (more && cv_clock_mono_us() >= deadline_us)
-			return cv_fail(err, CONVO_E_TIMEOUT,
-				       "%s: cleaning is not done yet; call again", store->where);
+		if (cv_clock_mono_us() >= deadline_us)
+			break;
 	}
 	return 0;
 }
 
-/* Sleep for one interval. @return false to stop */
-static bool cleaner_sleep(struct store_cleaner *cleaner)
+/* Sleep for so long. @return false to stop */
+static bool cleaner_sleep(struct store_cleaner *cleaner, int64_t us)
 {
-	int64_t until = cv_clock_mono_us() + cleaner->store->opts.clean_interval_ms * 1000;
+	int64_t until = cv_clock_mono_us() + us;
 	struct timespec ts = {.tv_sec = until / 1000000, .tv_nsec = until % 1000000 * 1000};
 	bool go;
 
@@ -78,17 +70,30 @@ static bool cleaner_sleep(struct store_cleaner *cleaner)
 	return go;
 }
 
+/*
+ * A step after the other as long as there is work, then a pause of one interval. After a failure,
+ * which is reported to nobody, the rest of the work waits for a shorter pause, so that a server
+ * which is not there is asked now and then.
+ */
 static void *cleaner_main(void *ctx)
 {
 	struct store_cleaner *cleaner = ctx;
-	int64_t removed;
+	struct convo_store *store = cleaner->store;
+	int64_t pause_us = store->opts.clean_interval_ms * 1000, retry_us = PAUSE_US;
 
-	/* Failures are not reported: the next interval tries again. */
-	while (cleaner_sleep(cleaner)) {
-		while (cv_clean_all(cleaner->store, NULL, cv_clock_mono_us() + SLICE_US, &removed,
-				    NULL) == CONVO_E_TIMEOUT &&
-		       removed)
-			;
+	while (cleaner_sleep(cleaner, pause_us)) {
+		int64_t interval_us, removed = 0;
+		bool more = false;
+		int rc = clean_step(store, NULL, INT64_MAX, &removed, &more, NULL);
+
+		interval_us = store->opts.clean_interval_ms * 1000;
+		if (rc < 0) {
+			pause_us = retry_us < interval_us ? retry_us : interval_us;
+			retry_us = 2 * pause_us;
+		} else {
+			pause_us = more ? 0 : interval_us;
+			retry_us = PAUSE_US;
+		}
 	}
 	return NULL;
 }

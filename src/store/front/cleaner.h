@@ -6,9 +6,9 @@
 
 #include <store/backend.h>
 
-/** Take steps until nothing is left or the deadline is reached (CONVO_E_TIMEOUT). */
+/** Take steps until nothing is left, or until the deadline: *more tells. */
 int cv_clean_all(struct convo_store *store, const struct convo_call *how, int64_t deadline_us,
-		 int64_t *removed, struct convo_err *err);
+		 int64_t *removed, bool *more, struct convo_err *err);
 
 /** Start the thread, if there is anything for it to do. */
 int cv_cleaner_start(struct convo_store *store, struct convo_err *err);

@@ -41,9 +41,6 @@ struct change_list {
 int cv_prepare_items(struct change_list *list, const struct convo_item *items, size_t count,
 		     struct convo_err *err);
 
-/** Order of two changes by scope and name; 0 when both are the same. */
-int cv_change_compare(const struct store_change *left, const struct store_change *right);
-
 /** The scopes that the changes touch, or-ed. */
 unsigned cv_prepare_scopes(const struct change_list *list);
 

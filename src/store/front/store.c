@@ -273,9 +273,10 @@ int convo_store_list(convo_store *store, convo_cursor *cursor, size_t n, size_t 
 static void store_sweep(convo_store *store, const struct store_call *call)
 {
 	int64_t until = cv_clock_mono_us() + SWEEP_US, removed;
+	bool more;
 
 	cv_clean_all(store, NULL, until < call->deadline_us ? until : call->deadline_us, &removed,
-		     NULL);
+		     &more, NULL);
 }
 
 int convo_store_delete(convo_store *store, const struct convo_key *key,
@@ -510,13 +511,17 @@ int convo_store_clean(convo_store *store, int64_t *removed, const struct convo_c
 		      struct convo_err *err)
 {
 	struct store_call call;
-	int64_t gone = 0;
+	int64_t gone;
+	bool more;
 	int rc = cv_call_begin(&call, store, how, err);
 
 	if (rc < 0)
 		return rc;
-	rc = cv_clean_all(store, how, call.deadline_us, &gone, err);
+	rc = cv_clean_all(store, how, call.deadline_us, &gone, &more, err);
 	if (removed)
 		*removed = gone;
+	if (rc >= 0 && more)
+		return cv_fail(err, CONVO_E_TIMEOUT, "%s: cleaning is not done yet; call again",
+			       store->where);
 	return rc;
 }

@@ -8,7 +8,6 @@
 
 #include <base/alloc.h>
 #include <base/fail.h>
-#include <store/front/prepare.h>
 
 /* One name and its value, in one block. */
 struct state_node {

@@ -41,7 +41,10 @@ struct fake {
 
 	_Atomic int more; /* steps that clean() says are left */
 	int slow_clean_us;
-	int rc; /* what the others return */
+	bool removes_nothing; /* clean() works, but no session is gone by it */
+	_Atomic int failing;  /* steps of clean() that fail, then none does */
+	bool then_rarely;     /* from the first step on the interval is an hour */
+	int rc;               /* what the others return */
 };
 
 static struct fake *fake_of(struct convo_store *store, const struct store_call *call)
@@ -210,9 +213,13 @@ static int fake_clean(struct convo_store *store, const struct store_call *call, 
 
 	(void)call;
 	atomic_fetch_add(&fake->cleans, 1);
+	if (fake->then_rarely)
+		store->opts.clean_interval_ms = 3600000;
+	if (atomic_load(&fake->failing) > 0 && atomic_fetch_sub(&fake->failing, 1) > 0)
+		return cv_fail(err, CONVO_E_GONE, "the fake is away");
 	if (fake->slow_clean_us)
 		nanosleep(&ts, NULL);
-	*removed += 1;
+	*removed += !fake->removes_nothing;
 	*more = atomic_fetch_sub(&fake->more, 1) > 1;
 	return fake_end(fake, err);
 }
@@ -682,6 +689,61 @@ static void test_clean__the_thread_cleans_at_its_interval(void **state)
 	convo_store_close(&fake->base); /* ends the thread */
 }
 
+static void clean_wait(struct fake *fake, int cleans)
+{
+	struct timespec wait = {0, 1000000};
+
+	for (int ms = 0; ms < 30000 && atomic_load(&fake->cleans) < cleans; ms++)
+		nanosleep(&wait, NULL);
+	must(atomic_load(&fake->cleans) >= cleans);
+}
+
+/* Old rows of a long session go in many steps before the session itself is gone. */
+static void test_T4_the_thread_goes_on_while_work_is_left(void **state)
+{
+	struct fake *fake = fake_open("fake:?clean=5ms", NULL);
+	struct convo_err err;
+
+	(void)state;
+	fake->then_rarely = true;
+	fake->removes_nothing = true;
+	fake->slow_clean_us = 25000;
+	atomic_store(&fake->more, 60);
+	must_pass(cv_cleaner_start(&fake->base, &err));
+	clean_wait(fake, 60);
+	convo_store_close(&fake->base);
+}
+
+static void test_T4_the_thread_goes_on_after_a_failure(void **state)
+{
+	struct fake *fake = fake_open("fake:?clean=5ms", NULL);
+	struct convo_err err;
+
+	(void)state;
+	fake->then_rarely = true;
+	atomic_store(&fake->failing, 2);
+	atomic_store(&fake->more, 20);
+	must_pass(cv_cleaner_start(&fake->base, &err));
+	clean_wait(fake, 22);
+	convo_store_close(&fake->base);
+}
+
+/* A store that cannot be reached is tried after 0.1 s, 0.2 s, 0.4 s ... */
+static void test_P3_the_thread_does_not_hurry_where_nothing_answers(void **state)
+{
+	struct fake *fake = fake_open("fake:?clean=5ms", NULL);
+	int64_t began_us = cv_clock_mono_us();
+	struct convo_err err;
+
+	(void)state;
+	fake->then_rarely = true;
+	atomic_store(&fake->failing, 1000000);
+	must_pass(cv_cleaner_start(&fake->base, &err));
+	clean_wait(fake, 4);
+	must(cv_clock_mono_us() - began_us >= 700000);
+	convo_store_close(&fake->base); /* at once, in the middle of a pause */
+}
+
 static void test_clean__no_thread_where_there_is_nothing_to_clean(void **state)
 {
 	static const char *const urls[] = {"fake:?clean=0&ttl=1h", "fake:?trash=0"};
@@ -718,6 +780,9 @@ int main(void)
 		cmocka_unit_test(test_clean__ends_with_the_timeout),
 		cmocka_unit_test(test_clean__a_failure_is_told),
 		cmocka_unit_test(test_clean__the_thread_cleans_at_its_interval),
+		cmocka_unit_test(test_T4_the_thread_goes_on_while_work_is_left),
+		cmocka_unit_test(test_T4_the_thread_goes_on_after_a_failure),
+		cmocka_unit_test(test_P3_the_thread_does_not_hurry_where_nothing_answers),
 		cmocka_unit_test(test_clean__no_thread_where_there_is_nothing_to_clean),
 	};
 
