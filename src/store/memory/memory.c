@@ -101,7 +101,7 @@ static int memory_open(struct convo_store *store, const struct store_call *call,
 	(void)call;
 	cv_mem_init(memory_of(store));
 	memcpy(store->where, "in-memory", sizeof("in-memory"));
-	if (url->host || url->path)
+	if (url->host || url->path || url->user || url->password || url->port)
 		return cv_fail(err, CONVO_E_INVALID, "memory: has no place; write just memory:");
 	return 0;
 }

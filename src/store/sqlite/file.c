@@ -171,7 +171,7 @@ int cv_sqlite_file_find(struct sqlite_file *file, const struct cv_url *url, bool
 	char *path;
 	int rc;
 
-	if (url->host && *url->host)
+	if ((url->host && *url->host) || url->user || url->password || url->port)
 		return cv_fail(err, CONVO_E_INVALID,
 			       "write sqlite:relative/path or sqlite:///absolute/path");
 	if (!url->path || !*url->path)
