@@ -1,6 +1,6 @@
 /*
  * A connection to an SQLite file: opening, cached statements, transactions, and errors in our
- * words. Knows nothing of sessions. db.c is the only file that includes sqlite3.h.
+ * words. Knows nothing of sessions. open.c, query.c, wait.c and words.c talk to SQLite, by driver.h.
  */
 #ifndef STORE_SQLITE_DB_H
 #define STORE_SQLITE_DB_H

@@ -1,6 +1,6 @@
 /*
  * The SQLite store: opening and closing. What reads is in read.c, what writes in write.c and the files
- * it names; db.c talks to SQLite, file.c looks at the file.
+ * it names; db.h talks to SQLite, file.c looks at the file.
  */
 #include <store/sqlite/write.h>
 
