@@ -178,7 +178,13 @@ void cv_sqlite_round(void *ctx, struct group_job **jobs, size_t count)
 
 	round_set_until(&round, 0);
 	cv_sqlite_hold(&hold);
-	if (round_try(&round, true, &begun, &err) == 0)
+	/* What is written to a file that nobody finds any more is lost (A7). */
+	begun = false;
+	if (cv_sqlite_moved(round.store->writer))
+		cv_fail(&err, CONVO_E_GONE,
+			"%s: the file was removed or replaced; put it back, or open it again",
+			round.store->file.where);
+	else if (round_try(&round, true, &begun, &err) == 0)
 		goto out;
 	/* What may be there all the same after a crash must not be followed by something else. */
 	retry = begun && !err.maybe && round.count > 1;

@@ -348,6 +348,29 @@ static void test_url__that_makes_no_sense_is_refused(void **state)
 	store_must_refuse(CONVO_E_GONE, "/dev/null/x.db", NULL, "is no directory");
 }
 
+/* A write that nobody would find again is refused (A7); reads look at what is there now. */
+static void test_file__that_was_moved_away_takes_no_writes(void **state)
+{
+	const char *path = test_path(test_dir(), "here.db"),
+		   *away = test_path(test_dir(), "away.db");
+	convo_store *store = store_open(path, NULL);
+	convo_session *session = NULL;
+	struct convo_err err;
+
+	(void)state;
+	must_pass(convo_store_create(store, &key, NULL, NULL, NULL, &err));
+	store_say_n(store, 1);
+	must_equal(1, store_count(store, &key));
+	must(rename(path, away) == 0);
+	must_fail_with(CONVO_E_GONE, store_say(store, &key, HELLO, &err));
+	must(!err.maybe);
+	must_fail_with(CONVO_E_GONE, convo_store_load(&session, store, &key, NULL, NULL, &err));
+	must(rename(away, path) == 0);
+	store_say_n(store, 1);
+	must_equal(2, store_count(store, &key));
+	convo_store_close(store);
+}
+
 static void test_file__that_is_a_device_is_left_alone(void **state)
 {
 	const char *path = test_path(test_dir(), "device");
@@ -721,6 +744,7 @@ int main(void)
 		cmocka_unit_test(test_file__belongs_to_its_owner_alone),
 		cmocka_unit_test(test_file__that_a_link_leads_to_belongs_to_its_owner_alone),
 		cmocka_unit_test(test_file__that_is_a_device_is_left_alone),
+		cmocka_unit_test(test_file__that_was_moved_away_takes_no_writes),
 		cmocka_unit_test(test_file__is_found_again_after_chdir),
 		cmocka_unit_test(test_file__that_is_no_database_is_refused),
 		cmocka_unit_test(test_file__of_another_program_is_refused),
