@@ -96,15 +96,15 @@ static bool line_down(struct edit *edit)
 
 /* ---- searching ------------------------------------------------------------------------ */
 
-/* Where the pattern ends in a text for the last time, or NULL. */
-static const char *search_in(const struct text *text)
+/* Finds the pattern in a text for the last time. *end is where it ends. */
+static bool search_in(const struct text *text, size_t *end)
 {
-	size_t len = line.pattern.len, i;
+	size_t len = line.pattern.len;
 
-	for (i = text->len + 1; i-- > 0;)
-		if (text->len - i >= len && !memcmp(text->data + i, line.pattern.data, len))
-			return text->data + i + len;
-	return NULL;
+	for (*end = text->len; *end >= len; --*end)
+		if (!memcmp(text->data + *end - len, line.pattern.data, len))
+			return true;
+	return false;
 }
 
 /* Shows the newest entry with the pattern, at least `back` steps back. */
@@ -114,11 +114,11 @@ static void search_from(size_t back)
 
 	for (; line.pattern.len && back <= count; back++) {
 		const struct text *entry = back ? history_at(count - back) : &line.draft;
-		const char *end = entry->len ? search_in(entry) : NULL;
+		size_t end;
 
-		if (!end || !line_recall(back))
+		if (!search_in(entry, &end) || !line_recall(back))
 			continue;
-		line.edit.at = (size_t)(end - entry->data);
+		line.edit.at = end;
 		line.missing = false;
 		return;
 	}

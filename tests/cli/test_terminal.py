@@ -1,11 +1,17 @@
 #!/usr/bin/env python3
 """The program in a real terminal, through tmux: editing, pasting, Ctrl-C, signals, kill -9."""
 
+import fcntl
 import itertools
 import os
+import pty
+import random
+import select
 import shutil
 import signal
+import struct
 import subprocess
+import termios
 import time
 from pathlib import Path
 
@@ -271,6 +277,50 @@ def thinking_is_shown_to_who_watches(home):
         term.start('think')
         contains('🤖 Assistant: 💭 let me see\n\nHello from think.', term.ask('x'))
     contains('#2 🤖 Assistant: Hello from think.\n', log(home))
+
+
+KEYS = ['a', 'b ', 'é', '你', '👩\u200d👩\u200d👧', 'e\u0301', '\u0301', '\u200d', '\ufe0f', '🇯', 'x' * 50,
+        *map(chr, [1, 2, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 16, 18, 20, 21, 23, 25, 127]),
+        '\x16\x1b', '\x16\t', '/use ', '/se', '\x1bb', '\x1bd', '\x1bf', '\x1b[A', '\x1b[B', '\x1b[C',
+        '\x1b[D', '\x1b[H', '\x1b[F', '\x1b[3~', '\x1b[1;5C', '\x1b[1;5D', '\x1b[15~', '\x1b\x1b',
+        '\x1bO', '\x1b[', '\x1b[99;', '\udcff', '\udce4\udcbd', '\x1b[200~pasted\rtext\x1b[201~',
+        '\x1b[200~' + 'long\r' * 30 + '\x1b[201~']
+
+
+def read_for(fd, seconds):
+    """What comes within this time; None at the end."""
+    got, until = b'', time.monotonic() + seconds
+    while select.select([fd], [], [], max(0, until - time.monotonic()))[0]:
+        try:
+            got += os.read(fd, 65536)
+        except OSError:
+            return None
+    return got
+
+
+@case
+def no_keys_break_the_line(home):
+    """Random ones, in windows of random size; Ctrl-C and Ctrl-D, which leave, are not among them."""
+    for seed in range(4):
+        rng = random.Random(seed)
+        pid, fd = pty.fork()
+        if not pid:
+            os.execve(CONVO, [CONVO, '-model', 'echo'], home.env)
+        read_for(fd, 0.3)
+        for _ in range(300):
+            if rng.random() < 0.03:
+                fcntl.ioctl(fd, termios.TIOCSWINSZ, struct.pack(
+                    'HHHH', rng.randrange(1, 30), rng.randrange(1, 100), 0, 0))
+            keys = ''.join(rng.choice(KEYS) for _ in range(rng.randrange(1, 4)))
+            os.write(fd, keys.encode('utf-8', 'surrogateescape'))
+            assert read_for(fd, 0.002) is not None, f'seed {seed}: it ended after {keys!r}'
+        os.write(fd, b'\x1b[201~\x07\x07\r\r\r')
+        read_for(fd, 0.5)
+        os.write(fd, b'/exit\r')
+        while read_for(fd, 5):
+            pass
+        os.close(fd)
+        equal((seed, 0), (seed, os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])))
 
 
 @case
