@@ -233,7 +233,7 @@ static void test_A1_an_append_to_a_damaged_session_stores_nothing(void **state)
 	static const char *const damages[] = {"HSET " BASE ":s:s' armed x",
 					      "HSET " BASE ":s:s' time x",
 					      "HSET " BASE ":s:s' first 9",
-					      "ZADD " BASE ":live' inf s"};
+					      "HSET " BASE ":s:s' updated x"};
 
 	(void)state;
 	for (size_t i = 0; i < COUNT(damages); i++) {
