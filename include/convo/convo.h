@@ -13,6 +13,7 @@
 #include <convo/session.h>
 #include <convo/store.h>
 #include <convo/text.h>
+#include <convo/trace.h>
 #include <convo/version.h>
 
 #endif

@@ -12,6 +12,7 @@
 #include <convo/call.h>
 #include <convo/session.h>
 #include <convo/text.h>
+#include <convo/trace.h>
 
 #ifdef __cplusplus
 extern "C" {
@@ -41,8 +42,10 @@ struct convo_store_options {
 	const char *prefix; /**< of tables ("convo_") or keys ("convo"), 1 to 32 of [A-Za-z0-9_];
 	                         NULL: that default. Borrowed for the call */
 	bool check_schema;  /**< never run DDL: a schema that is missing or old is an error (L1) */
-	convo_cancel *cancel;    /**< stops the opening; NULL: nothing does */
-	const void *reserved[8]; /**< NULL; see version.h */
+	convo_cancel *cancel; /**< stops the opening; NULL: nothing does */
+	/** Hears each call as it ends (trace.h); copied. NULL: nobody does, which costs nothing. */
+	const struct convo_trace *trace;
+	const void *reserved[7]; /**< NULL; see version.h */
 };
 
 /**

@@ -1,6 +1,6 @@
 /*
  * What a storage backend promises. See docs/adding-a-backend.md for the way from here to a green
- * contract, and sqlite/ for the reference.
+ * contract, and memory/memory.c for the reference.
  *
  * The front (store.c) has already checked every argument, applied the defaults, read the clocks
  * and made fresh ids; a backend only stores and fetches. Except for open() and close(), any
@@ -21,6 +21,8 @@
  * A call: its moment and its bounds, resolved by the front, so that no backend clamps, multiplies or
  * knows of a default.
  */
+struct store_work;
+
 struct store_call {
 	int64_t now_us;             /* Unix time; larger in every later call of this process */
 	int64_t now_ms;             /* the same moment */
@@ -30,7 +32,34 @@ struct store_call {
 	int64_t ttl_us;      /* what a write adds to now for the expiry; 0: leave that alone (T3) */
 	int64_t trash_us;    /* how long a delete keeps; 0: not at all (S4) */
 	int64_t event_limit; /* how many of the newest events stay and show (A5); 0: all */
+	struct store_work *work; /* to count in, by the functions below; NULL: nobody asks */
 };
+
+/** What a call has cost, as far as a backend can tell: for tracing, and for tests of P1 and P2. */
+struct store_work {
+	int tries;           /* how often it went to the server */
+	int64_t round_trips; /* how often it waited for an answer */
+	int64_t steps;       /* of the engine, in a unit of its own */
+};
+
+/** Count one try; one round trip; work of the engine. */
+static inline void store_work_try(const struct store_call *call)
+{
+	if (call->work)
+		call->work->tries++;
+}
+
+static inline void store_work_trip(const struct store_call *call)
+{
+	if (call->work)
+		call->work->round_trips++;
+}
+
+static inline void store_work_steps(const struct store_call *call, int64_t steps)
+{
+	if (call->work)
+		call->work->steps += steps;
+}
 
 /** When a session expires that is written to by this call and expired at `before_us` until now. */
 static inline int64_t store_call_expires(const struct store_call *call, int64_t before_us)
@@ -173,6 +202,7 @@ int cv_state_add(struct convo_state *into, enum convo_scope scope, struct cv_tex
 struct store_page;
 void cv_page_reset(struct store_page *into);
 int cv_page_add(struct store_page *into, const struct store_meta *meta, struct convo_err *err);
+size_t cv_page_count(const struct store_page *page);
 
 /**
  * The seqs that a window shows of a session which shows first to last (nothing when first > last):

@@ -301,6 +301,11 @@ int cv_page_add(struct store_page *into, const struct store_meta *meta, struct c
 	return 0;
 }
 
+size_t cv_page_count(const struct store_page *page)
+{
+	return page->count;
+}
+
 void cv_page_clear(struct store_page *page)
 {
 	cv_arena_clear(&page->arena);

@@ -18,6 +18,7 @@
 #include <store/front/options.h>
 #include <store/front/prepare.h>
 #include <store/front/session.h>
+#include <store/trace/trace.h>
 
 #define MAX_PAGE 1000
 
@@ -31,12 +32,30 @@ const char *convo_version(void)
 
 /* ---- opening ---------------------------------------------------------------------------- */
 
-static int store_open_url(convo_store **out, const struct cv_url *url,
-			  const struct convo_store_options *opts, struct convo_err *err)
+/* Put the listener of the options around a store. */
+static int store_trace(convo_store **store, const struct convo_trace *trace, struct convo_err *err)
+{
+	convo_store *outer;
+	int rc = CHECK_RESERVED(trace, err);
+
+	if (rc < 0)
+		return rc;
+	rc = cv_check_given(trace->on_call ? trace : NULL, "the function of the trace", err);
+	if (rc < 0)
+		return rc;
+	(*store)->opts.trace = NULL; /* the caller's, and copied */
+	outer = cv_trace_wrap(*store, trace);
+	if (!outer)
+		return cv_fail_nomem(err);
+	*store = outer;
+	return 0;
+}
+
+/* A store that is not open yet, with its options. */
+static int store_make(convo_store **out, const struct cv_url *url,
+		      const struct convo_store_options *opts, struct convo_err *err)
 {
 	const struct cv_backend *be = cv_backend_find(url->scheme, err);
-	struct convo_call how = {.cancel = opts ? opts->cancel : NULL};
-	struct store_call call;
 	convo_store *store;
 	int rc;
 
@@ -47,21 +66,42 @@ static int store_open_url(convo_store **out, const struct cv_url *url,
 		return cv_fail_nomem(err);
 	store->be = be;
 	rc = cv_options_apply(store, opts, url, err);
-	if (rc >= 0)
-		rc = cv_call_begin(&call, store, &how, err);
-	if (rc < 0) {
-		free(store);
-		return rc;
+	if (rc < 0)
+		goto out;
+	if (store->opts.trace) {
+		rc = store_trace(&store, store->opts.trace, err);
+		if (rc < 0)
+			goto out;
 	}
-	rc = be->open(store, &call, url, err);
-	if (rc < 0)
-		goto fail;
-	rc = cv_cleaner_start(store, err);
-	if (rc < 0)
-		goto fail;
 	*out = store;
 	return 0;
-fail:
+out:
+	free(store);
+	return rc;
+}
+
+static int store_open_url(convo_store **out, const struct cv_url *url,
+			  const struct convo_store_options *opts, struct convo_err *err)
+{
+	struct convo_call how = {.cancel = opts ? opts->cancel : NULL};
+	struct store_call call;
+	convo_store *store = NULL;
+	int rc = store_make(&store, url, opts, err);
+
+	if (rc < 0)
+		return rc;
+	rc = cv_call_begin(&call, store, &how, err);
+	if (rc < 0)
+		goto out;
+	rc = store->be->open(store, &call, url, err);
+	if (rc < 0)
+		goto out;
+	rc = cv_cleaner_start(store, err);
+	if (rc < 0)
+		goto out;
+	*out = store;
+	return 0;
+out:
 	convo_store_close(store);
 	return rc;
 }

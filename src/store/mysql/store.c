@@ -162,9 +162,10 @@ static int my_run_op(struct convo_store *store, void *conn, const struct store_c
 {
 	int rc;
 
-	do
+	do {
+		store_work_trip(call);
 		rc = cv_my_run(conn, ctx, call->deadline_us, fate, err);
-	while (rc == MY_AGAIN && *fate == POOL_KEEP && cv_clock_mono_us() < call->deadline_us);
+	} while (rc == MY_AGAIN && *fate == POOL_KEEP && cv_clock_mono_us() < call->deadline_us);
 	if (rc == MY_AGAIN)
 		rc = cv_fail(err, CONVO_E_TIMEOUT, "%s: other transactions were in the way",
 			     store->where);

@@ -105,6 +105,7 @@ static int talk_run(void *ctx, struct sql_step *steps, size_t count, bool more,
 	if (rc < 0)
 		goto out;
 	talk->open = talk->open || more;
+	store_work_trip(talk->base.call);
 	rc = cv_pg_run(talk->db, run->query, run->count, &talk->until, talk->fate, err);
 	if (rc == 0 && !more)
 		talk->open = false;

@@ -98,9 +98,10 @@ static int pg_work_op(struct convo_store *store, void *conn, const struct store_
 	const struct pg_until until = {call->deadline_us, work->stops.cancel, work->stops.count};
 	int rc;
 
-	do
+	do {
+		store_work_trip(call);
 		rc = cv_pg_run(conn, work->query, work->count, &until, fate, err);
-	while (rc == PG_AGAIN && *fate == POOL_KEEP && cv_clock_mono_us() < call->deadline_us);
+	} while (rc == PG_AGAIN && *fate == POOL_KEEP && cv_clock_mono_us() < call->deadline_us);
 	if (rc == PG_AGAIN)
 		rc = cv_fail(err, CONVO_E_TIMEOUT, "%s: other transactions were in the way",
 			     store->where);

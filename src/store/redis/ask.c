@@ -391,8 +391,8 @@ static int batch_op(struct convo_store *store, void *ctx_conn, const struct stor
 	int rc;
 
 	(void)store;
-	(void)call;
 	do {
+		store_work_trip(call);
 		rc = batch_send(batch, conn, err);
 		if (rc < 0)
 			return batch_lost(batch, rc, fate, err);
@@ -423,7 +423,8 @@ static int batch_op(struct convo_store *store, void *ctx_conn, const struct stor
 /* Run a batch. What is not done when it ends has failed, for now. */
 static int batch_run(struct redis_batch *batch)
 {
-	const struct store_call call = {.deadline_us = batch->until.deadline_us};
+	const struct store_call call = {.deadline_us = batch->until.deadline_us,
+					.work = batch->ask[0]->work};
 	struct convo_err why = {0};
 	int rc = cv_pool_run(batch->redis->pool, &call, true, batch_op, batch, &why);
 	size_t i;
@@ -449,6 +450,7 @@ static int ask_prepare(struct redis_store *redis, struct redis_ask *ask,
 	ask->job.deadline_us = call->deadline_us;
 	ask->job.weight = ask->bytes.len;
 	ask->cancel = call->cancel;
+	ask->work = call->work;
 	ask_close(redis, ask);
 	return 0;
 }

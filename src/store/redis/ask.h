@@ -64,6 +64,7 @@ struct redis_ask {
 	bool again;                 /* the round ended early for this one */
 	const char *waits;          /* why the server would not do it yet */
 	const convo_cancel *cancel; /* NULL: nothing ends it early */
+	struct store_work *work;    /* NULL: nobody counts */
 };
 
 /** Begin the call of a script; or for REDIS_SCRIPTS a command, whose name is its first argument. */

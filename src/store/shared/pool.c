@@ -296,6 +296,7 @@ int cv_pool_run_for(struct store_pool *pool, const struct store_call *call,
 		if (rc < 0)
 			break;
 		fate = POOL_KEEP;
+		store_work_try(call);
 		rc = op(pool->store, run.conn, call, ctx, &fate, &why);
 		if (fate == POOL_KEEP)
 			break;

@@ -105,6 +105,9 @@ int cv_sqlite_run(struct sqlite_query *query, struct convo_err *err);
 /** End it before its last row. Harmless after the end. */
 void cv_sqlite_end(struct sqlite_query *query);
 
+/** Work until now: steps of the statements that have ended, and pages looked at. */
+int64_t cv_sqlite_steps(struct sqlite_db *db);
+
 /**
  * Read the next column of the row. What is of another type or out of bounds comes back as the
  * least that is allowed, and shows in cv_sqlite_row(). Texts are UTF-8 without U+0000 and live until

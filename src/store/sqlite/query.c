@@ -59,6 +59,17 @@ void cv_sqlite_bind_uuid(struct sqlite_query *query, const unsigned char *uuid)
 void cv_sqlite_end(struct sqlite_query *query)
 {
 	sqlite3_reset(query->stmt);
+	if (query->stmt)
+		query->db->steps += sqlite3_stmt_status(query->stmt, SQLITE_STMTSTATUS_VM_STEP, 1);
+}
+
+int64_t cv_sqlite_steps(struct sqlite_db *db)
+{
+	int hits = 0, misses = 0, most;
+
+	sqlite3_db_status(db->handle, SQLITE_DBSTATUS_CACHE_HIT, &hits, &most, 0);
+	sqlite3_db_status(db->handle, SQLITE_DBSTATUS_CACHE_MISS, &misses, &most, 0);
+	return db->steps + hits + misses;
 }
 
 int cv_sqlite_step(struct sqlite_query *query, struct convo_err *err)

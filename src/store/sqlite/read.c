@@ -94,6 +94,7 @@ static int read_op(struct convo_store *base, void *conn, const struct store_call
 {
 	struct sqlite_reader *reader = conn;
 	struct sqlite_read *read = ctx;
+	int64_t before = call->work ? cv_sqlite_steps(reader->db) : 0;
 	struct sqlite_hold hold;
 	int rc;
 
@@ -105,6 +106,8 @@ static int read_op(struct convo_store *base, void *conn, const struct store_call
 	/* Nothing was written; this ends the transaction, and cannot fail. */
 	cv_sqlite_rollback(reader->db);
 	cv_sqlite_let_go(&hold);
+	if (call->work)
+		store_work_steps(call, cv_sqlite_steps(reader->db) - before);
 	if (reader->frozen && !reader_usable(reader)) {
 		*fate = POOL_UNSENT;
 		return cv_fail(err, CONVO_E_IO, "%s: it changes while it is read", base->where);

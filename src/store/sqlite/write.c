@@ -64,6 +64,7 @@ static void round_job(struct sqlite_store *store, struct sqlite_job *job)
 {
 	struct sqlite_db *db = store->writer;
 	struct convo_err *err = &job->base.err;
+	int64_t before = job->call->work ? cv_sqlite_steps(db) : 0;
 	int rc = 0;
 
 	cv_sqlite_for(db, job->call);
@@ -79,6 +80,8 @@ static void round_job(struct sqlite_store *store, struct sqlite_job *job)
 	if (round_simple(db, TEXT_RELEASE, rc < 0 ? NULL : err) < 0 && rc == 0)
 		rc = err->code;
 out:
+	if (job->call->work)
+		store_work_steps(job->call, cv_sqlite_steps(db) - before);
 	job->base.rc = rc;
 }
 

@@ -186,7 +186,7 @@ static const struct {
 	{{.prefix = ""}, "prefix"},
 	{{.prefix = "a'b"}, "prefix"},
 	{{.reserved = {"x"}}, "reserved"},
-	{{.reserved = {[7] = "x"}}, "reserved"},
+	{{.reserved = {[6] = "x"}}, "reserved"},
 };
 
 static void test_L1_bad_options_in_a_struct_open_nothing(void **state)
