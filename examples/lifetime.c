@@ -38,9 +38,9 @@ static int show_trash(convo_store *store, const struct convo_key *key, struct co
 int main(void)
 {
 	struct convo_store_options opts = {
-		.ttl_ms = 1000,          /* after the last write */
-		.trash_ms = 60 * 1000,   /* a deleted session can be restored this long */
-		.clean_interval_ms = -1, /* only when convo_store_clean() is called */
+		.ttl_ms = 1000,                 /* after the last write */
+		.trash_ms = 60 * 1000,          /* a deleted session can be restored this long */
+		.clean_interval_ms = CONVO_OFF, /* only when convo_store_clean() is called */
 	};
 	struct convo_key key = {.app = "lifetime", .user = "ann", .session = "short"};
 	struct timespec nap = {.tv_sec = 1, .tv_nsec = 100 * 1000 * 1000};

@@ -1,7 +1,7 @@
 """
 The public headers: each compiles alone and twice, as strict C and as C++; a program that uses all
 that one of them declares links, as C and as C++; the shared library exports what they declare and
-nothing else; and NULLTEST gives NULL to every function.
+nothing else; NULLTEST gives NULL to every function; and the examples compile as C++.
 
     headers.py CC CXX INCLUDE LIBRARY NULLTEST       CXX may be empty
 """
@@ -75,6 +75,15 @@ with tempfile.TemporaryDirectory() as tmp:
             if done.returncode:
                 failed += 1
                 print("a program on %s as %s:\n%s" % (header, name, done.stderr))
+
+# The examples are C++ as they stand.
+for example in sorted(pathlib.Path(include, "..", "examples").glob("*.c")) if cxx else []:
+    done = subprocess.run([cxx, "-xc++", "-Wall", "-Wextra", "-Wno-missing-field-initializers",
+                           "-Werror", "-fsyntax-only", "-I", include, str(example)],
+                          capture_output=True, text=True)
+    if done.returncode:
+        failed += 1
+        print("%s as C++:\n%s" % (example.name, done.stderr))
 
 declared = set()
 for header in headers:

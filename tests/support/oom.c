@@ -39,8 +39,16 @@ bool test_oom_end(void)
 	return oom_hit;
 }
 
-static bool oom_fails(void)
+static _Thread_local size_t oom_bytes;
+
+size_t test_alloc_bytes(void)
 {
+	return oom_bytes;
+}
+
+static bool oom_fails(size_t size)
+{
+	oom_bytes += size;
 	if (!oom_left || --oom_left)
 		return false;
 	oom_hit = true;
@@ -50,15 +58,15 @@ static bool oom_fails(void)
 
 void *__wrap_malloc(size_t size)
 {
-	return oom_fails() ? NULL : __real_malloc(size);
+	return oom_fails(size) ? NULL : __real_malloc(size);
 }
 
 void *__wrap_calloc(size_t count, size_t size)
 {
-	return oom_fails() ? NULL : __real_calloc(count, size);
+	return oom_fails(count * size) ? NULL : __real_calloc(count, size);
 }
 
 void *__wrap_realloc(void *old, size_t size)
 {
-	return oom_fails() ? NULL : __real_realloc(old, size);
+	return oom_fails(size) ? NULL : __real_realloc(old, size);
 }

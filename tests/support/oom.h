@@ -22,4 +22,7 @@ bool test_oom_at(size_t n);
 /** Let allocations pass again. Gives whether the one asked for was reached, and failed. */
 bool test_oom_end(void);
 
+/** All bytes that this thread ever asked for, freed or not. */
+size_t test_alloc_bytes(void);
+
 #endif
