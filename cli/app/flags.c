@@ -132,7 +132,7 @@ static bool flag_count(int64_t *out, const char *value, const char **end)
 /* Where something can be turned off: 0 does it, too. */
 static bool flag_off(int64_t *out, const char *value, bool fine)
 {
-	if (!strcmp(value, "off"))
+	if (value && !strcmp(value, "off"))
 		*out = 0;
 	else if (!fine)
 		return false;
