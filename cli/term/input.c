@@ -42,8 +42,13 @@ static bool input_read(void)
 	ssize_t n;
 
 	do {
-		if (!signals_wait(STDIN_FILENO))
-			return false;
+		bool elsewhere;
+
+		/* There is no line to draw anew. */
+		while (!signals_wait(STDIN_FILENO)) {
+			if (!signals_redraw(&elsewhere))
+				return false;
+		}
 		n = read(STDIN_FILENO, input.data + input.to, sizeof(input.data) - input.to);
 	} while (n < 0 && errno == EINTR);
 	input.over = n <= 0;

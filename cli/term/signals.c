@@ -5,10 +5,10 @@
 #include "term/signals.h"
 
 #include <errno.h>
-#include <poll.h>
 #include <signal.h>
 #include <stddef.h>
 #include <string.h>
+#include <sys/select.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -149,17 +149,31 @@ void signals_clear(void)
 
 bool signals_wait(int fd)
 {
-	struct pollfd fds[2] = {{.fd = fd, .events = POLLIN},
-				{.fd = convo_cancel_fd(signal_cancel), .events = POLLIN}};
+	int stop = convo_cancel_fd(signal_cancel), most = fd > stop ? fd : stop;
+	sigset_t drawing, before;
+	bool ready = false;
 
-	for (;;) {
-		int n = poll(fds, 2, -1);
+	/* What asks for drawing must come before the flag is looked at, or during the wait. */
+	sigemptyset(&drawing);
+	sigaddset(&drawing, SIGWINCH);
+	sigaddset(&drawing, SIGTSTP);
+	sigprocmask(SIG_BLOCK, &drawing, &before);
+	while (!redraw && !interrupted && !leaving) {
+		fd_set fds;
 
-		if (n < 0 && errno == EINTR && !redraw && !interrupted && !leaving)
-			continue;
-		if (n < 0 || fds[1].revents)
-			return false;
-		if (fds[0].revents)
-			return true;
+		FD_ZERO(&fds);
+		FD_SET(fd, &fds);
+		if (stop >= 0)
+			FD_SET(stop, &fds);
+		if (pselect(most + 1, &fds, NULL, NULL, NULL, &before) < 0) {
+			if (errno == EINTR)
+				continue;
+			ready = true; /* reading it will tell what is wrong */
+			break;
+		}
+		ready = FD_ISSET(fd, &fds) && !(stop >= 0 && FD_ISSET(stop, &fds));
+		break;
 	}
+	sigprocmask(SIG_SETMASK, &before, NULL);
+	return ready;
 }

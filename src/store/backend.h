@@ -1,6 +1,6 @@
 /*
  * What a storage backend promises. See docs/adding-a-backend.md for the way from here to a green
- * contract, and memory/memory.c for the reference.
+ * contract, and sqlite/ for the reference.
  *
  * The front (store.c) has already checked every argument, applied the defaults, read the clocks
  * and made fresh ids; a backend only stores and fetches. Except for open() and close(), any

@@ -3,6 +3,7 @@
 
 import json
 import os
+import shutil
 import signal
 import sqlite3
 import subprocess
@@ -436,6 +437,32 @@ def a_file_that_reaches_its_limit_is_a_full_disk(home):
     code, err = shell(home, 'ulimit -f 1; exec "$0" -help >out; echo $?')
     equal(1, code)
     contains('convo: cannot write the output: File too large\n', err)
+
+
+@case
+def a_file_that_can_only_be_read_is_read(home):
+    talk(home, 'hi', store='sqlite')
+    folder = home.path / '.local/share/convo'
+    (folder / 'sessions.db').chmod(0o444)
+    shutil.copy(CONVO, home.path / 'convo')  # where it is may be closed to others
+    for path in (folder, *folder.parents):
+        if path == home.path.parent:
+            break
+        path.chmod(0o555)
+    program = [str(home.path / 'convo'), '-c', '-model', 'echo', '-session', 'sqlite']
+    if os.geteuid() == 0:  # whom rights do not bind
+        program = ['setpriv', '--reuid=65534', '--regid=65534', '--clear-groups', *program]
+    done = subprocess.run(program, env={**home.env, 'XDG_STATE_HOME': '/nowhere'}, timeout=20,
+                          capture_output=True, check=False, cwd='/',
+                          input=b'/sessions\n/log\nmore\n/rename x\n/log\n/exit\n')
+    for path in (home.path, *home.path.rglob('*')):
+        path.chmod(0o755)
+    out, err = done.stdout.decode(), done.stderr.decode()
+    contains('👤 You: /log\n#1 👤 You: hi\n', out)
+    equal(2, out.count('#1 👤 You: hi\n'))
+    assert '#3' not in out
+    equal((3, 2), (done.returncode, err.count('\n')))
+    equal(2, err.count('; /log and /sessions can be used; to write, check the rights of the file'))
 
 
 @case

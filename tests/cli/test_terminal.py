@@ -626,6 +626,19 @@ def deleting_asks(home):
 
 
 @case
+def a_window_that_changes_answers_no_question(home):
+    with Terminal(home) as term:
+        term.start()
+        term.ask('hi')
+        term.enter('/delete')
+        term.wait('[y/N]')
+        term.tmux('resize-window', '-x', '60', '-y', '30')
+        time.sleep(0.2)
+        term.enter('y')
+        contains('🗑 Deleted session', term.wait_prompt())
+
+
+@case
 def odd_text_cannot_steer_the_terminal(home):
     with Terminal(home) as term:
         term.start('odd')

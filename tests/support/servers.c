@@ -534,14 +534,23 @@ static struct server *server_launch(struct server_inside *in)
 	return &in->server;
 }
 
-struct server *server_start(enum server_kind kind, enum server_care care)
+struct server *server_start_with(enum server_kind kind, enum server_care care,
+				 const char *const *args)
 {
 	struct server_inside *in = server_new(kind, recipe_of[kind].program);
 
 	if (!in)
 		return NULL;
 	recipe_of[kind].prepare(in, care);
+	server_args(in, args);
 	return server_launch(in);
+}
+
+struct server *server_start(enum server_kind kind, enum server_care care)
+{
+	const char *const none[] = {NULL};
+
+	return server_start_with(kind, care, none);
 }
 
 struct server *server_start_pgbouncer(const struct server *postgres)

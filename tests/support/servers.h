@@ -47,6 +47,10 @@ enum server_care {
  */
 struct server *server_start(enum server_kind kind, enum server_care care);
 
+/** The same with more arguments for the program, NULL after the last; they must live on. */
+struct server *server_start_with(enum server_kind kind, enum server_care care,
+				 const char *const *args);
+
 /** Start PgBouncer in transaction mode in front of a SERVER_POSTGRES. NULL as above. */
 struct server *server_start_pgbouncer(const struct server *postgres);
 

@@ -182,7 +182,7 @@ bool cv_redis_usable(const struct redis_conn *conn)
 	struct pollfd poller = {.fd = conn->sock.fd, .events = POLLIN};
 
 	/* Nobody speaks unasked here: what can be read is the end, or a reply nobody waits for. */
-	return poll(&poller, 1, 0) == 0;
+	return conn->reader->pos == conn->reader->len && poll(&poller, 1, 0) == 0;
 }
 
 /* Bytes sent now, 0 when it had to wait, or a negative code. */

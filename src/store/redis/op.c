@@ -105,17 +105,21 @@ bool cv_op_uuid(const struct redis_value *item, unsigned char *out)
 	       cv_uuid_parse(out, item->data);
 }
 
-enum convo_scope cv_op_scope(const struct redis_value *letter)
+bool cv_op_scope(const struct redis_value *item, enum convo_scope *out)
 {
-	return *letter->data == 'a'   ? CONVO_SCOPE_APP
-	       : *letter->data == 'u' ? CONVO_SCOPE_USER
-				      : CONVO_SCOPE_SESSION;
+	if (item->kind != REDIS_VALUE_STRING || item->len != 1 || !strchr("sua", *item->data))
+		return false;
+	*out = *item->data == 'a'   ? CONVO_SCOPE_APP
+	       : *item->data == 'u' ? CONVO_SCOPE_USER
+				    : CONVO_SCOPE_SESSION;
+	return true;
 }
 
 int cv_op_refusal(const struct redis_op *op, const struct redis_value *answer,
 		  struct convo_err *err)
 {
 	const struct redis_value *item = answer->item;
+	enum convo_scope scope;
 	int64_t last;
 
 	switch (item[0].integer) {
@@ -132,8 +136,8 @@ int cv_op_refusal(const struct redis_op *op, const struct redis_value *answer,
 		return answer->len > 2 ? cv_refuse_generation(err, op->key, last)
 				       : cv_refuse_conflict(err, op->key, last);
 	case CONVO_E_TOOBIG:
-		if (answer->len > 1 && item[1].kind == REDIS_VALUE_STRING)
-			return cv_refuse_state(err, cv_op_scope(&item[1]));
+		if (answer->len > 1 && cv_op_scope(&item[1], &scope))
+			return cv_refuse_state(err, scope);
 	}
 	return cv_op_damaged(op, err);
 }

@@ -40,7 +40,8 @@ bool cv_op_text(const struct redis_value *item, struct cv_text *out);
 /** A generation. */
 bool cv_op_uuid(const struct redis_value *item, unsigned char *out);
 
-enum convo_scope cv_op_scope(const struct redis_value *letter);
+/** A scope by its letter. */
+bool cv_op_scope(const struct redis_value *item, enum convo_scope *out);
 
 static inline bool op_is_list(const struct redis_value *value, size_t len)
 {

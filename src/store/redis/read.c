@@ -259,16 +259,17 @@ static int list_answer(struct redis_ask *ask, const struct redis_value *answer,
 	const struct redis_op *op = ask->ctx;
 	const struct redis_value *item = answer->item;
 	struct redis_list *list = op->into;
-	int64_t last = 0;
+	int64_t last = 0, complete;
 	size_t i;
 	int rc;
 
 	cv_page_reset(list->into);
-	if (item[0].integer != 0 || answer->len < 3 || item[1].kind != REDIS_VALUE_INTEGER)
+	if (item[0].integer != 0 || answer->len < 3 || !cv_op_number(&item[1], &complete) ||
+	    complete > 1)
 		return cv_op_damaged(op, err);
 	if (answer->len > 3 && !cv_op_number(&item[2], &last))
 		return cv_op_damaged(op, err);
-	list->complete = item[1].integer;
+	list->complete = complete;
 	for (i = 3; i < answer->len; i++) {
 		rc = list_add(op, &item[i], i + 1 == answer->len ? &last : NULL, err);
 		if (rc < 0)
@@ -317,6 +318,7 @@ static int state_list_answer(struct redis_ask *ask, const struct redis_value *an
 {
 	const struct redis_op *op = ask->ctx;
 	const struct redis_value *item = answer->item;
+	enum convo_scope scope;
 	struct cv_text name, json;
 	int rc = cv_op_refusal(op, answer, err);
 	size_t i, j;
@@ -329,7 +331,7 @@ static int state_list_answer(struct redis_ask *ask, const struct redis_value *an
 	for (i = 1; i < answer->len; i += 2) {
 		const struct redis_value *list = &item[i + 1];
 
-		if (item[i].kind != REDIS_VALUE_STRING || !op_is_list(list, 0) || list->len % 2)
+		if (!cv_op_scope(&item[i], &scope) || !op_is_list(list, 0) || list->len % 2)
 			return cv_op_damaged(op, err);
 		for (j = 0; j < list->len; j += 2) {
 			if (!cv_op_text(&list->item[j], &name) ||
@@ -337,7 +339,7 @@ static int state_list_answer(struct redis_ask *ask, const struct redis_value *an
 				return cv_op_damaged(op, err);
 			if (!name.len)
 				continue;
-			rc = cv_state_add(op->into, cv_op_scope(&item[i]), name, json, err);
+			rc = cv_state_add(op->into, scope, name, json, err);
 			if (rc < 0)
 				return rc;
 		}

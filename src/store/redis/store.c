@@ -190,9 +190,14 @@ static int purge_answer(struct redis_ask *ask, const struct redis_value *answer,
 {
 	const struct redis_op *op = ask->ctx;
 	bool *more = op->into;
+	int64_t left;
 
-	*more = answer->len > 1 && answer->item[1].integer;
-	return cv_op_refusal(op, answer, err);
+	if (answer->item[0].integer)
+		return cv_op_refusal(op, answer, err);
+	if (answer->len < 2 || !cv_op_number(&answer->item[1], &left) || left > 1)
+		return cv_op_damaged(op, err);
+	*more = left;
+	return 0;
 }
 
 static int redis_purge(struct convo_store *store, const struct store_call *call,

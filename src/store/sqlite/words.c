@@ -9,12 +9,6 @@
 
 #include <base/fail.h>
 
-/* errno after the engine failed, 0 before it, still tells why. */
-static bool errno_is_room(void)
-{
-	return errno == ENOSPC || errno == EDQUOT || errno == EFBIG;
-}
-
 static int sqlite_fail_stopped(struct sqlite_db *db, const char *late, struct convo_err *err)
 {
 	if (db->stopped == CONVO_E_CANCELED)
@@ -70,9 +64,10 @@ int cv_sqlite_fail(struct sqlite_db *db, int rc, struct convo_err *err)
 	const char *where = db->plan->where;
 
 	db->broken = true;
-	/* SQLite does not hand on that there is no room, except in one case. What a flush could not
-	 * write may be there all the same: that is trouble of another kind. */
-	if ((rc & 0xff) == SQLITE_IOERR && errno_is_room() && rc != SQLITE_IOERR_FSYNC)
+	/* SQLite does not hand on that there is no room, except in one case; errno does. What a flush
+	 * could not write may be there all the same: that is trouble of another kind. */
+	if ((rc & 0xff) == SQLITE_IOERR && rc != SQLITE_IOERR_FSYNC &&
+	    (errno == ENOSPC || errno == EDQUOT || errno == EFBIG))
 		rc = SQLITE_FULL;
 	switch (rc & 0xff) {
 	case SQLITE_NOMEM:

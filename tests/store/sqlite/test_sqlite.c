@@ -647,6 +647,77 @@ static void test_round__one_that_fails_does_not_hurt_the_others(void **state)
 	convo_store_close(crowd.store);
 }
 
+static void crowd_break(void *ctx, int index)
+{
+	struct crowd *crowd = ctx;
+	const struct convo_key damaged = {"app", "user", "damaged"};
+	struct convo_err err;
+
+	if (index == WRITERS)
+		crowd_leave(crowd);
+	else if (index % 2 == 0)
+		must_fail_with(CONVO_E_IO, store_say(crowd->store, &damaged, HELLO, &err));
+	else
+		must_pass(store_say(crowd->store, &key, HELLO, &err));
+}
+
+/* Where nothing of a round can be kept, each of it is tried alone. */
+static void test_round__one_that_breaks_it_does_not_hurt_the_others(void **state)
+{
+	const char *path = test_path(test_dir(), "break.db");
+	struct crowd crowd = {store_open(path, NULL), db_open(path), NULL};
+	const struct convo_key damaged = {"app", "user", "damaged"};
+	struct convo_err err;
+
+	(void)state;
+	must_pass(convo_store_create(crowd.store, &key, NULL, NULL, NULL, &err));
+	must_pass(convo_store_create(crowd.store, &damaged, NULL, NULL, NULL, &err));
+	db_exec(crowd.other, "UPDATE convo_sessions SET last_seq = -1 WHERE session = 'damaged'; "
+			     "BEGIN IMMEDIATE");
+	test_threads(WRITERS + 1, crowd_break, &crowd);
+	must_equal(WRITERS / 2, store_count(crowd.store, &key));
+	sqlite3_close(crowd.other);
+	convo_store_close(crowd.store);
+}
+
+/* ---- descriptors ------------------------------------------------------------------------ */
+
+static void limit_descriptors(rlim_t most)
+{
+	struct rlimit limit;
+
+	must(getrlimit(RLIMIT_NOFILE, &limit) == 0);
+	limit.rlim_cur = most;
+	must(setrlimit(RLIMIT_NOFILE, &limit) == 0);
+}
+
+static void descriptors_child(void *ctx, int index)
+{
+	convo_store *store = store_open(ctx, NULL);
+	convo_session *session = NULL;
+	struct convo_err err;
+	int next = dup(0);
+
+	(void)index;
+	must(next >= 0 && close(next) == 0);
+	must_pass(convo_store_create(store, &key, NULL, NULL, NULL, &err));
+	limit_descriptors((rlim_t)next);
+	must_fail_with(CONVO_E_IO, convo_store_load(&session, store, &key, NULL, NULL, &err));
+	if (!strstr(err.text, "too many open files"))
+		must_not_reach("'%s' does not say why", err.text);
+	limit_descriptors((rlim_t)next + 10);
+	must_equal(0, store_count(store, &key));
+	convo_store_close(store);
+}
+
+static void test_descriptors__that_are_used_up_are_named(void **state)
+{
+	const char *path = test_path(test_dir(), "many.db");
+
+	(void)state;
+	test_processes(1, descriptors_child, (void *)path);
+}
+
 /* ---- what is left behind ---------------------------------------------------------------- */
 
 static void test_limit__in_a_long_session_is_reached_in_bounded_steps(void **state)
@@ -759,6 +830,8 @@ int main(void)
 		cmocka_unit_test(test_lock__of_another_process_is_waited_for),
 		cmocka_unit_test(test_round__many_appends_share_a_flush),
 		cmocka_unit_test(test_round__one_that_fails_does_not_hurt_the_others),
+		cmocka_unit_test(test_round__one_that_breaks_it_does_not_hurt_the_others),
+		cmocka_unit_test(test_descriptors__that_are_used_up_are_named),
 		cmocka_unit_test(test_limit__in_a_long_session_is_reached_in_bounded_steps),
 		cmocka_unit_test(test_clean__leaves_nothing_of_a_session),
 		cmocka_unit_test(test_open__of_an_empty_file_by_16_processes_at_once),

@@ -248,38 +248,6 @@ static void test_L2__a_file_that_another_has_to_itself_is_waited_for_no_longer(v
 	convo_store_close(store);
 }
 
-/*
- * A process that stops while it writes the header of the log's index leaves it torn, and the lock
- * taken. SQLite tries again by itself then, for ten seconds, and asks nobody.
- */
-static void test_L2__an_index_that_is_being_written_is_waited_for_no_longer(void **state)
-{
-	const char *path = test_path(test_dir(), "torn.db");
-	convo_store *store = store_make(path);
-	sqlite3 *other = db_open(path);
-	unsigned char *index, saved;
-	int fd = open(test_text("%s-shm", path), O_RDWR);
-
-	(void)state;
-	must(fd >= 0);
-	index = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-	must(index != MAP_FAILED);
-	db_exec(other, "BEGIN IMMEDIATE");
-	/* Two copies, with a counter that every change raises: they differ, halfway. */
-	saved = index[8];
-	index[8] ^= 0xff;
-	for (int i = 0; i < OPS; i++)
-		op_must_time_out(store, &ops[i]);
-	index[8] = saved;
-	db_exec(other, "COMMIT");
-	must_equal(0, store_last_seq(store));
-	munmap(index, 4096);
-	/* Closing it drops the locks that this process has on it: last of all. */
-	sqlite3_close(other);
-	convo_store_close(store);
-	close(fd);
-}
-
 /* ---- readers in the way of the log ------------------------------------------------------- */
 
 #define LOG_APPENDS 11
@@ -357,29 +325,66 @@ static void cancel_run(void *ctx, int index)
 	must(cv_clock_mono_us() - canceling->asked_us < 2000000);
 }
 
+static void op_must_be_canceled(convo_store *store, const struct op *op)
+{
+	struct canceling canceling = {.store = store, .op = op};
+	struct convo_err err;
+
+	must_pass(convo_cancel_new(&canceling.cancel, &err));
+	test_threads(2, cancel_run, &canceling);
+	convo_cancel_free(canceling.cancel);
+}
+
 static void test_L2__a_cancel_ends_the_wait_for_a_lock(void **state)
 {
 	const char *path = test_path(test_dir(), "cancel.db");
-	struct canceling canceling = {.store = store_make(path)};
+	convo_store *store = store_make(path);
 	sqlite3 *other = db_open(path);
-	struct convo_err err;
 
 	(void)state;
-	must_pass(convo_cancel_new(&canceling.cancel, &err));
 	db_exec(other, "BEGIN IMMEDIATE");
 	for (int i = 0; i < OPS; i++) {
-		if (!ops[i].writes)
-			continue;
-		canceling.op = &ops[i];
-		canceling.waiting = 0;
-		convo_cancel_reset(canceling.cancel);
-		test_threads(2, cancel_run, &canceling);
+		if (ops[i].writes)
+			op_must_be_canceled(store, &ops[i]);
 	}
 	db_exec(other, "COMMIT");
-	must_equal(0, store_last_seq(canceling.store));
-	convo_cancel_free(canceling.cancel);
+	must_equal(0, store_last_seq(store));
 	sqlite3_close(other);
-	convo_store_close(canceling.store);
+	convo_store_close(store);
+}
+
+/*
+ * A process that stops while it writes the header of the log's index leaves it torn, and the lock
+ * taken. SQLite tries again by itself then, for ten seconds, and asks nobody.
+ */
+static void test_L2__an_index_that_is_being_written_is_waited_for_no_longer(void **state)
+{
+	const char *path = test_path(test_dir(), "torn.db");
+	convo_store *store = store_make(path);
+	sqlite3 *other = db_open(path);
+	unsigned char *index, saved;
+	int fd = open(test_text("%s-shm", path), O_RDWR);
+
+	(void)state;
+	must(fd >= 0);
+	index = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	must(index != MAP_FAILED);
+	db_exec(other, "BEGIN IMMEDIATE");
+	/* Two copies, with a counter that every change raises: they differ, halfway. */
+	saved = index[8];
+	index[8] ^= 0xff;
+	for (int i = 0; i < OPS; i++) {
+		op_must_time_out(store, &ops[i]);
+		op_must_be_canceled(store, &ops[i]);
+	}
+	index[8] = saved;
+	db_exec(other, "COMMIT");
+	must_equal(0, store_last_seq(store));
+	munmap(index, 4096);
+	/* Closing it drops the locks that this process has on it: last of all. */
+	sqlite3_close(other);
+	convo_store_close(store);
+	close(fd);
 }
 
 /* ---- a round of several ----------------------------------------------------------------- */

@@ -12,12 +12,13 @@ local name, ttl, limit, count = ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4]), t
 local AT = 7 -- before the first event
 local sub, key = string.sub, session_key(ARGV[2])
 
-local m = call('HMGET', key, 'generation', 'expires', 'armed', 'first', 'last', 'time')
+local m = call('HMGET', key, 'generation', 'expires', 'armed', 'first', 'last', 'time', 'updated')
 local generation, expires = m[1], m[2]
 if not lasts(generation, expires) then
 	return {NOTFOUND}
 end
 local armed, first, last, time = whole(m[3]), whole(m[4]), whole(m[5]), whole(m[6])
+local at = place(m[7])
 expires = tonumber(expires)
 if first < 1 or first > last + 1 then
 	error('DAMAGED')
@@ -69,7 +70,7 @@ end
 if ARGV[6] ~= '' and tonumber(ARGV[6]) ~= before then
 	return {CONFLICT, before}
 end
-local at, changed = front(live), false
+local changed = false
 if ARGV[AT + count + 1] then
 	--include pieces.lua
 	--include state.lua

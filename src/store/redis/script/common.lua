@@ -51,12 +51,9 @@ local function lasts(generation, ends)
 	return at == 0 or at > now
 end
 
--- A place at the front of an index that no other member has. What is there is never overtaken by a
--- clock that is behind.
-local function front(index)
-	local top = call('ZREVRANGE', index, 0, 0, 'WITHSCORES')[2]
-	if top and tonumber(top) >= now then
-		return whole(top) + 1
-	end
-	return ARGV[1] -- text costs less to pass on than a number
+-- Where a session stands in its list once it is written to that was updated at `updated`: it never
+-- goes back, whatever the clocks say.
+local function place(updated)
+	updated = whole(updated)
+	return updated > now and updated or ARGV[1] -- text costs less to pass on than a number
 end

@@ -42,7 +42,7 @@ end
 if call('EXISTS', deleted_key(generation)) == 1 then
 	return {0}
 end
-local at, plans = front(live), changes_read(6, generation, {})
+local plans = changes_read(6, generation, {})
 local full = changes_overflow(plans)
 if full then
 	return {TOOBIG, full}
@@ -51,6 +51,6 @@ discard(name, old[1])
 call('HSET', key, 'generation', generation, 'title', ARGV[5], 'created', now, 'first', 1,
 	'last', 0, 'time', 0, 'biggest', 1, 'expires', 0, 'armed', 0)
 changes_apply(plans)
-touch(name, generation, 0, 0, ttl, at, true, {})
+touch(name, generation, 0, 0, ttl, ARGV[1], true, {})
 sweep()
 return {0}

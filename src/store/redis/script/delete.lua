@@ -22,7 +22,7 @@ if not lasts(generation, m[2]) or time == 0 then
 	discard(name, generation)
 	return {0}
 end
-local ends, position = math.min(now + time, MAX_WHOLE - 1), front(trash)
+local ends, position = math.min(now + time, MAX_WHOLE - 1), trash_front()
 call('RENAME', session_key(name), deleted_key(generation))
 call('HSET', deleted_key(generation), 'session', name, 'deleted', now, 'until', ends)
 call('ZREM', live, name)

@@ -1,5 +1,6 @@
 -- Add lists of the packed events from seq `at` to `high` to an answer, until they are `budget` bytes.
--- Answers the first seq that is not among them.
+-- Answers the first seq that is not among them. It ends where an event is missing, for then no other
+-- counts.
 --
 -- A command fetches at most a MiB, or a single event, so that the answer stays in bounds: events after
 -- the last large one are not large, the others are measured.
@@ -12,10 +13,13 @@ local function fetch_events(answer, events, at, high, large, budget)
 			at = at + 1
 		end
 		local packed = call('HMGET', events, unpack(seqs))
-		for i = 1, #packed do
-			budget = budget - (packed[i] and #packed[i] or 0)
-		end
 		answer[#answer + 1] = packed
+		for i = 1, #packed do
+			if not packed[i] then
+				return at
+			end
+			budget = budget - #packed[i]
+		end
 	end
 	return at
 end

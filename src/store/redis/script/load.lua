@@ -17,6 +17,7 @@ local events = events_key(m[1])
 local first, last = whole(m[6]), whole(m[7])
 -- Programs of before did not say which event was large.
 local large = m[9] and whole(m[9]) or whole(m[8]) > LARGE and last or 0
+m[8], m[9] = nil, nil
 if limit > 0 and last - limit + 1 > first then
 	first = last - limit + 1
 	m[6] = string.format('%.0f', first)

@@ -3,10 +3,10 @@
 --include common.lua
 --include touch.lua
 
-local m = call('HMGET', session_key(ARGV[2]), 'generation', 'expires', 'armed')
+local m = call('HMGET', session_key(ARGV[2]), 'generation', 'expires', 'armed', 'updated')
 if not lasts(m[1], m[2]) then
 	return {NOTFOUND}
 end
-touch(ARGV[2], m[1], whole(m[2]), whole(m[3]), tonumber(ARGV[3]), front(live), false,
+touch(ARGV[2], m[1], whole(m[2]), whole(m[3]), tonumber(ARGV[3]), place(m[4]), false,
 	{'title', ARGV[4]})
 return {0}

@@ -37,11 +37,12 @@ local generation = ARGV[4] ~= '' and ARGV[4] or newest()
 if not generation then
 	return {NOTFOUND}
 end
-local m = call('HMGET', deleted_key(generation), 'generation', 'until', 'session', 'expires', 'deleted')
+local m = call('HMGET', deleted_key(generation), 'generation', 'until', 'session', 'expires',
+	'deleted', 'updated')
 if not lasts(m[1], m[2]) or m[3] ~= name then
 	return {NOTFOUND}
 end
-local expires, deleted, at = whole(m[4]), whole(m[5]), front(live)
+local expires, deleted, at = whole(m[4]), whole(m[5]), place(m[6])
 if ttl > 0 then
 	expires = math.min(now + ttl, MAX_WHOLE - 1)
 elseif expires > 0 then

@@ -7,11 +7,11 @@
 
 local name, m, at = ARGV[2], {}, nil
 if name ~= '' then
-	m = call('HMGET', session_key(name), 'generation', 'expires', 'armed')
+	m = call('HMGET', session_key(name), 'generation', 'expires', 'armed', 'updated')
 	if not lasts(m[1], m[2]) then
 		return {NOTFOUND}
 	end
-	m[2], m[3], at = whole(m[2]), whole(m[3]), front(live)
+	m[2], m[3], at = whole(m[2]), whole(m[3]), place(m[4])
 end
 local plans = changes_read(4, m[1], {})
 local full = changes_overflow(plans)

@@ -1,4 +1,4 @@
--- A write was made: the session moves to the place `at` in front of the others and, with a ttl, lives
+-- A write was made: the session moves to the place `at` and, with a ttl, lives
 -- longer. `set` has fields and values for its hash; `fresh` tells that a part of it may be new.
 --
 -- Its keys get a new expiry only when half of their grace is used up, which `armed` tells, or when

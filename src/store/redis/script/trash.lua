@@ -10,6 +10,15 @@ local function deaths_key(name)
 	return base .. ':t:' .. name
 end
 
+-- A place at the front of the trash that no other member has: walks rest on that.
+local function trash_front()
+	local top = call('ZREVRANGE', trash, 0, 0, 'WITHSCORES')[2]
+	if top and tonumber(top) >= now then
+		return whole(top) + 1
+	end
+	return now
+end
+
 -- Forget a session, whose hash may be gone already (then its parts are too).
 local function discard(name, generation)
 	if generation then

@@ -1,0 +1,529 @@
+/*
+ * A Redis server that lies cannot hurt: nonsense of every kind at every place of every
+ * conversation ends in an error within the deadline, and the next call works. Run it with the
+ * sanitizers for its full worth.
+ */
+#include <support/test.h>
+
+#include <stdio.h>
+
+#include <base/clock.h>
+#include <base/uuid.h>
+#include <store/redis/event.h>
+#include <support/fake_redis.h>
+
+#include "calls.h"
+
+#define TIMEOUT_MS 300
+#define SLACK_MS 2000
+#define GEN "$36\r\n0197b0a1-0000-7000-8000-000000000001\r\n"
+#define OPENED "*2\r\n:0\r\n$1\r\n1\r\n"
+
+static const struct convo_store_options brief = {.timeout_ms = TIMEOUT_MS,
+						 .clean_interval_ms = CONVO_OFF};
+
+struct bytes {
+	char *data;
+	size_t len;
+};
+
+static void bytes_add(struct bytes *to, const void *data, size_t len)
+{
+	to->data = realloc(to->data, to->len + len + 1);
+	must(to->data != NULL);
+	if (len)
+		memcpy(to->data + to->len, data, len);
+	to->len += len;
+	to->data[to->len] = '\0';
+}
+
+static void bytes_adds(struct bytes *to, const char *text)
+{
+	bytes_add(to, text, strlen(text));
+}
+
+/* ---- what is true ------------------------------------------------------------------------ */
+
+static void add_packed(struct bytes *to)
+{
+	const struct store_event event = {.field = {[FIELD_ROLE] = {"user", 4},
+						    [FIELD_AUTHOR] = {"user", 4},
+						    [FIELD_MESSAGE] = {CALLS_HELLO, 33}}};
+	char packed[256];
+	size_t size = cv_event_size(&event);
+
+	must(size < sizeof(packed));
+	cv_event_pack(packed, &event, 1764000000000);
+	bytes_adds(to, test_text("$%zu\r\n", size));
+	bytes_add(to, packed, size);
+	bytes_adds(to, "\r\n");
+}
+
+/* generation, expires, title, created, updated, first, last */
+#define META GEN "$1\r\n0\r\n$5\r\ntitle\r\n$2\r\n11\r\n$2\r\n12\r\n$1\r\n1\r\n$1\r\n2\r\n"
+#define STATE "*4\r\n$0\r\n\r\n$1\r\n5\r\n$1\r\na\r\n$1\r\n1\r\n"
+
+static struct bytes true_load(void)
+{
+	struct bytes out = {0};
+
+	bytes_adds(&out,
+		   "*10\r\n:0\r\n*7\r\n" META STATE STATE STATE ":1\r\n:2\r\n:3\r\n:0\r\n*2\r\n");
+	add_packed(&out);
+	add_packed(&out);
+	return out;
+}
+
+static struct bytes true_text(const char *text)
+{
+	struct bytes out = {0};
+
+	bytes_adds(&out, text);
+	return out;
+}
+
+static struct bytes true_plain(void)
+{
+	return true_text("*1\r\n:0\r\n");
+}
+
+static struct bytes true_append(void)
+{
+	return true_text("*2\r\n:0\r\n:1\r\n");
+}
+
+static struct bytes true_purge(void)
+{
+	return true_text("*2\r\n:0\r\n:0\r\n");
+}
+
+static struct bytes true_list(void)
+{
+	return true_text("*4\r\n:0\r\n:1\r\n$2\r\n12\r\n*8\r\n" META "$1\r\ns\r\n");
+}
+
+static struct bytes true_list_trash(void)
+{
+	return true_text("*4\r\n:0\r\n:1\r\n$2\r\n12\r\n*10\r\n" META
+			 "$1\r\ns\r\n$2\r\n13\r\n$1\r\n0\r\n");
+}
+
+static struct bytes true_state(void)
+{
+	return true_text("*7\r\n:0\r\n$1\r\ns\r\n" STATE "$1\r\nu\r\n" STATE "$1\r\na\r\n" STATE);
+}
+
+static const struct {
+	struct call call;
+	struct bytes (*truth)(void);
+} calls[] = {
+	{{"create", call_create}, true_plain},
+	{{"append", call_append}, true_append},
+	{{"load", call_load}, true_load},
+	{{"list", call_list}, true_list},
+	{{"list of the trash", call_list_trash}, true_list_trash},
+	{{"rename", call_rename}, true_plain},
+	{{"state_set", call_state_set}, true_plain},
+	{{"state_list", call_state_list}, true_state},
+	{{"delete", call_delete}, true_plain},
+	{{"restore", call_restore}, true_plain},
+	{{"purge", call_purge}, true_purge},
+};
+
+#define CALLS (sizeof(calls) / sizeof(calls[0]))
+
+/* ---- what is not ------------------------------------------------------------------------- */
+
+struct lie {
+	const char *data;
+	size_t len, again;
+	bool close;
+};
+
+#define LIE(text)                                \
+	{                                        \
+		text, sizeof(text) - 1, 0, false \
+	}
+#define FOREVER(text, again)                         \
+	{                                            \
+		text, sizeof(text) - 1, again, false \
+	}
+
+/* In place of a whole reply. */
+static const struct lie lies[] = {
+	LIE("$-1\r\n"),
+	LIE("*-1\r\n"),
+	LIE("*0\r\n"),
+	LIE("*1\r\n$-1\r\n"),
+	LIE("*1\r\n+OK\r\n"),
+	LIE("*1\r\n*1\r\n:0\r\n"),
+	LIE("*1\r\n-ERR inside\r\n"),
+	LIE("*1\r\n:-1\r\n"),
+	LIE("*1\r\n:7\r\n"),
+	LIE("*1\r\n:9223372036854775807\r\n"),
+	LIE("*1\r\n:-9223372036854775808\r\n"),
+	LIE("*1\r\n:-3\r\n"),
+	LIE("*1\r\n:-6\r\n"),
+	LIE("*2\r\n:-3\r\n$0\r\n\r\n"),
+	LIE("*2\r\n:-6\r\n:-9223372036854775808\r\n"),
+	LIE("*2\r\n:-6\r\n*0\r\n"),
+	LIE("*3\r\n:-6\r\n$-1\r\n$-1\r\n"),
+	LIE("+\r\n"),
+	LIE("+OK\r\n"),
+	LIE("+a\0b\r\n"),
+	LIE("$0\r\n\r\n"),
+	LIE("$3\r\n\0\0\0\r\n"),
+	LIE(":0\r\n"),
+	LIE(":99999999999999999999\r\n"),
+	LIE(":x\r\n"),
+	LIE("-\r\n"),
+	LIE("-NOSCRIPT No matching script.\r\n"),
+	LIE("-ERR first line\ncause\r\n"),
+	LIE("-ERR \0\r\n"),
+	LIE("-ERR unknown command\r\n"),
+	LIE("-ERR unknown command `\r\n"),
+	LIE("-OOM command not allowed\r\n"),
+	LIE("-READONLY no\r\n"),
+	LIE("-NOAUTH no\r\n"),
+	LIE("-WRONGTYPE no\r\n"),
+	LIE("-MOVED 1 127.0.0.1:1\r\n"),
+	LIE("-\xff\xfe\x80\r\n"),
+	LIE("HTTP/1.1 400 Bad Request\r\n\r\n"),
+	LIE("\0\0\0\0"),
+	LIE("$-2\r\n"),
+	LIE("$-9223372036854775808\r\n"),
+	LIE("$99999999999999999999999\r\n"),
+	LIE("*-2\r\n"),
+	LIE("*2147483647\r\n"),
+	LIE("*4294967297\r\n"),
+	LIE("*9223372036854775807\r\n"),
+	LIE("*x\r\n"),
+	LIE("$x\r\n"),
+	LIE("$3\r\nabcde\r\n"),
+	LIE("*1\r\n*1\r\n*1\r\n*1\r\n*1\r\n*1\r\n*1\r\n*1\r\n*1\r\n*1\r\n:0\r\n"),
+	/* Of a newer protocol, which nobody asked for. */
+	LIE("_\r\n"),
+	LIE("#t\r\n"),
+	LIE(",1.5\r\n"),
+	LIE("(12345678901234567890\r\n"),
+	LIE("=5\r\ntxt:x\r\n"),
+	LIE("%1\r\n+a\r\n:1\r\n"),
+	LIE("~1\r\n:1\r\n"),
+	LIE(">1\r\n:1\r\n"),
+	LIE("*2\r\n:0\r\n,1.5\r\n"),
+	LIE("*2\r\n:0\r\n#t\r\n"),
+};
+
+/* These do not end. */
+static const struct lie endless[] = {
+	{"", 0, 0, true},
+	FOREVER("", 0),
+	FOREVER("+xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx", 32),
+	FOREVER("-xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx", 32),
+	FOREVER("$1000000000\r\nxxxxxxxxxxxxxxxxxxxxxxxxxxxx", 28),
+	FOREVER("*1000000\r\n:1\r\n:1\r\n:1\r\n:1\r\n:1\r\n:1\r\n:1\r\n:1\r\n", 32),
+	FOREVER("*8000000\r\n*1000000\r\n", 10),
+	FOREVER("*1\r\n", 4),
+};
+
+/* In place of a part of a reply. None of them is right anywhere. */
+static const struct lie parts[] = {
+	LIE("-ERR inside\r\n"),          LIE(":-1\r\n"),        LIE(":-9223372036854775808\r\n"),
+	LIE(":9223372036854775807\r\n"), LIE("$3\r\na\0b\r\n"), LIE("*1\r\n$-1\r\n"),
+	LIE("*3\r\n:1\r\n:2\r\n:3\r\n"),
+};
+
+/* These may happen to be right: what counts is that nothing breaks. */
+static const struct lie perhaps[] = {
+	LIE("$-1\r\n"),
+	LIE("*-1\r\n"),
+	LIE("*0\r\n"),
+	LIE(":0\r\n"),
+	LIE(":1\r\n"),
+	LIE(":3\r\n"),
+	LIE("$0\r\n\r\n"),
+	LIE("$1\r\n0\r\n"),
+	LIE("$20\r\n-9223372036854775808\r\n"),
+	LIE("$19\r\n9223372036854775807\r\n"),
+	LIE("$20\r\n99999999999999999999\r\n"),
+	LIE("$3\r\n1.5\r\n"),
+	LIE("$3\r\nnan\r\n"),
+	LIE("$5\r\n1e400\r\n"),
+	LIE("$2\r\n\xff\xfe\r\n"),
+	LIE("*2\r\n$1\r\na\r\n$1\r\n1\r\n"),
+	LIE("*2\r\n$-1\r\n$-1\r\n"),
+	LIE("*1\r\n$1\r\na\r\n"),
+};
+
+/* ---- conversations ----------------------------------------------------------------------- */
+
+static int64_t begin_us;
+static size_t last_lie;
+
+static void must_be_in_time(const char *what)
+{
+	int64_t took_ms = (cv_clock_mono_us() - begin_us) / 1000;
+
+	if (took_ms > TIMEOUT_MS + SLACK_MS)
+		must_not_reach("%s took %lld ms", what, (long long)took_ms);
+}
+
+static void must_be_told(int rc, const struct convo_err *err, const char *what, size_t number)
+{
+	if (rc >= 0 || err->code != rc || !err->text[0] || strpbrk(err->text, "\r\n"))
+		must_not_reach("%s, lie %zu: %d, '%s'", what, number, rc, rc < 0 ? err->text : "");
+}
+
+static struct fake_reply reply_of(const struct lie *lie)
+{
+	return (struct fake_reply){lie->data, lie->len, lie->again, lie->close};
+}
+
+static convo_store *fake_open(struct fake_redis *fake)
+{
+	struct convo_err err;
+	convo_store *store = NULL;
+
+	fake_redis_say(fake, "EVALSHA", OPENED);
+	must_pass(convo_store_open(&store,
+				   test_text("redis://127.0.0.1:%d?pool=1", fake_redis_port(fake)),
+				   &brief, &err));
+	return store;
+}
+
+/* What was said lives until the end: the server may still be at it for a client that has left. */
+static char **kept;
+static size_t kept_count;
+
+static void keep(char *data)
+{
+	kept = realloc(kept, (kept_count + 1) * sizeof(*kept));
+	must(kept != NULL);
+	kept[kept_count++] = data;
+}
+
+/* The call works when the server tells the truth. */
+static void must_work(struct fake_redis *fake, convo_store *store, size_t call)
+{
+	struct bytes truth = calls[call].truth();
+	struct convo_err err;
+
+	fake_redis_forget(fake);
+	fake_redis_reply(fake, "EVALSHA",
+			 (struct fake_reply){.data = truth.data, .len = truth.len});
+	if (calls[call].call.run(store, &err) < 0)
+		must_not_reach("%s after lie %zu: %s", calls[call].call.name, last_lie, err.text);
+	keep(truth.data);
+}
+
+static int lie_to(struct fake_redis *fake, convo_store *store, size_t call, struct fake_reply reply,
+		  struct convo_err *err)
+{
+	int rc;
+
+	/* A call that repeats hears it again, as it would of such a server. */
+	fake_redis_forget(fake);
+	for (int i = 0; i < 3; i++)
+		fake_redis_reply(fake, "EVAL", reply);
+	begin_us = cv_clock_mono_us();
+	rc = calls[call].call.run(store, err);
+	must_be_in_time(calls[call].call.name);
+	return rc;
+}
+
+static void test_L2_nonsense_in_place_of_an_answer_is_an_error(void **state)
+{
+	struct fake_redis *fake = fake_redis_start();
+	convo_store *store = fake_open(fake);
+
+	(void)state;
+	for (size_t call = 0; call < CALLS; call++) {
+		for (size_t i = 0; i < sizeof(lies) / sizeof(lies[0]); i++) {
+			struct convo_err err = {0};
+
+			last_lie = i;
+			must_be_told(lie_to(fake, store, call, reply_of(&lies[i]), &err), &err,
+				     calls[call].call.name, i);
+			must_work(fake, store, call);
+		}
+	}
+	convo_store_close(store);
+	fake_redis_end(fake);
+}
+
+static void test_L2_answers_without_an_end_end_in_time(void **state)
+{
+	struct fake_redis *fake = fake_redis_start();
+	convo_store *store = fake_open(fake);
+
+	(void)state;
+	for (size_t call = 1; call < 3; call++) {
+		for (size_t i = 0; i < sizeof(endless) / sizeof(endless[0]); i++) {
+			struct convo_err err = {0};
+
+			must_be_told(lie_to(fake, store, call, reply_of(&endless[i]), &err), &err,
+				     calls[call].call.name, i);
+			must_work(fake, store, call);
+		}
+	}
+	convo_store_close(store);
+	fake_redis_end(fake);
+}
+
+static void test_L2_nonsense_while_opening_is_an_error(void **state)
+{
+	static const char *const places[] = {"PING", "INFO", "EVALSHA"};
+	const size_t count = sizeof(lies) / sizeof(lies[0]);
+
+	(void)state;
+	for (size_t place = 0; place < 3; place++) {
+		for (size_t i = 0; i < count + sizeof(endless) / sizeof(endless[0]); i++) {
+			const struct lie *lie = i < count ? &lies[i] : &endless[i - count];
+			struct fake_redis *fake = fake_redis_start();
+			struct convo_err err = {0};
+			convo_store *store = NULL;
+			int rc;
+
+			if (strcmp(places[place], "EVALSHA") != 0)
+				fake_redis_say(fake, "EVALSHA", OPENED);
+			for (int n = 0; n < 3; n++)
+				fake_redis_reply(fake, places[place], reply_of(lie));
+			begin_us = cv_clock_mono_us();
+			rc = convo_store_open(
+				&store, test_text("redis://127.0.0.1:%d", fake_redis_port(fake)),
+				&brief, &err);
+			must_be_in_time(places[place]);
+			/* PING and INFO want an answer, whichever it is. */
+			if (rc < 0 || place == 2)
+				must_be_told(rc, &err, places[place], i);
+			must(rc >= 0 || !store);
+			convo_store_close(store);
+			fake_redis_end(fake);
+		}
+	}
+}
+
+/* The length of the RESP value at `at`. */
+static size_t resp_len(const char *at)
+{
+	size_t len = (size_t)(strstr(at, "\r\n") + 2 - at);
+	long count = strtol(at + 1, NULL, 10);
+
+	if (*at == '$' && count >= 0)
+		len += (size_t)count + 2;
+	for (; *at == '*' && count > 0; count--)
+		len += resp_len(at + len);
+	return len;
+}
+
+/* Where the next value begins, inside or behind that at `at`. */
+static size_t resp_next(const char *at)
+{
+	return *at == '*' ? (size_t)(strstr(at, "\r\n") + 2 - at) : resp_len(at);
+}
+
+/* A truth with something else in the place of the value at `at`. */
+static struct bytes truth_with(const struct bytes *truth, size_t at, const struct lie *lie)
+{
+	size_t end = at + resp_len(truth->data + at);
+	struct bytes out = {0};
+
+	bytes_add(&out, truth->data, at);
+	bytes_add(&out, lie->data, lie->len);
+	bytes_add(&out, truth->data + end, truth->len - end);
+	return out;
+}
+
+static void try_part(struct fake_redis *fake, convo_store *store, size_t call,
+		     const struct bytes *truth, size_t at, const struct lie *lie, bool wrong)
+{
+	struct bytes said = truth_with(truth, at, lie);
+	struct convo_err err = {0};
+	int rc = lie_to(fake, store, call, (struct fake_reply){.data = said.data, .len = said.len},
+			&err);
+
+	if (rc < 0 || wrong)
+		must_be_told(rc, &err, test_text("%s, byte %zu", calls[call].call.name, at),
+			     (size_t)(lie - (wrong ? parts : perhaps)));
+	must_work(fake, store, call);
+	keep(said.data);
+}
+
+static void test_L2_nonsense_in_a_part_of_an_answer_is_an_error(void **state)
+{
+	struct fake_redis *fake = fake_redis_start();
+	convo_store *store = fake_open(fake);
+
+	(void)state;
+	for (size_t call = 0; call < CALLS; call++) {
+		struct bytes truth = calls[call].truth();
+
+		for (size_t at = 0; at < truth.len; at += resp_next(truth.data + at)) {
+			for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++)
+				try_part(fake, store, call, &truth, at, &parts[i], true);
+			for (size_t i = 0; i < sizeof(perhaps) / sizeof(perhaps[0]); i++)
+				try_part(fake, store, call, &truth, at, &perhaps[i], false);
+		}
+		keep(truth.data);
+	}
+	convo_store_close(store);
+	fake_redis_end(fake);
+}
+
+static void test_L2_answers_cut_at_any_byte_are_errors(void **state)
+{
+	struct fake_redis *fake = fake_redis_start();
+	convo_store *store = fake_open(fake);
+
+	(void)state;
+	for (size_t call = 0; call < CALLS; call++) {
+		struct bytes truth = calls[call].truth();
+
+		for (size_t len = 0; len < truth.len; len++) {
+			struct convo_err err = {0};
+			int rc = lie_to(fake, store, call,
+					(struct fake_reply){truth.data, len, 0, true}, &err);
+
+			must_be_told(rc, &err, calls[call].call.name, len);
+			if (rc != CONVO_E_GONE && rc != CONVO_E_IO)
+				must_not_reach("%s: %d, %s", calls[call].call.name, rc, err.text);
+			must_work(fake, store, call);
+		}
+		keep(truth.data);
+	}
+	convo_store_close(store);
+	fake_redis_end(fake);
+}
+
+static void test_L5_an_error_of_several_lines_keeps_its_cause(void **state)
+{
+	struct fake_redis *fake = fake_redis_start();
+	convo_store *store = fake_open(fake);
+	struct convo_err err;
+
+	(void)state;
+	fake_redis_say(fake, "EVALSHA", "-ERR it did not work\nbecause of the cause\r\n");
+	must_fail_with(CONVO_E_IO, call_load(store, &err));
+	must(strstr(err.text, "it did not work because of the cause") != NULL);
+	convo_store_close(store);
+	fake_redis_end(fake);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_L2_nonsense_in_place_of_an_answer_is_an_error),
+		cmocka_unit_test(test_L2_answers_without_an_end_end_in_time),
+		cmocka_unit_test(test_L2_nonsense_while_opening_is_an_error),
+		cmocka_unit_test(test_L2_nonsense_in_a_part_of_an_answer_is_an_error),
+		cmocka_unit_test(test_L2_answers_cut_at_any_byte_are_errors),
+		cmocka_unit_test(test_L5_an_error_of_several_lines_keeps_its_cause),
+	};
+
+	int rc = TEST_RUN(tests);
+
+	while (kept_count)
+		free(kept[--kept_count]);
+	free(kept);
+	return rc;
+}
