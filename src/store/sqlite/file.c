@@ -147,15 +147,21 @@ static bool file_directory_writable(char *path)
 	return writable;
 }
 
-/* Whether a log with something in it lies beside the file. */
-static bool file_has_log(const struct sqlite_file *file)
+/* Whether a file of that name lies beside it, with something in it. */
+static bool file_has_beside(const struct sqlite_file *file, const char *suffix)
 {
 	struct stat st;
-	char log[4096];
+	char path[4096];
 
-	if (snprintf(log, sizeof(log), "%s-wal", file->path) >= (int)sizeof(log))
+	if (snprintf(path, sizeof(path), "%s%s", file->path, suffix) >= (int)sizeof(path))
 		return true;
-	return stat(log, &st) == 0 && st.st_size > 0;
+	return stat(path, &st) == 0 && st.st_size > 0;
+}
+
+/* Whether what is in the file is only true together with a log. */
+static bool file_has_log(const struct sqlite_file *file)
+{
+	return file_has_beside(file, "-wal") || file_has_beside(file, "-journal");
 }
 
 static bool file_readonly(struct sqlite_file *file)

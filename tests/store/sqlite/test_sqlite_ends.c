@@ -224,30 +224,6 @@ static void test_L2__a_lock_of_another_is_waited_for_no_longer(void **state)
 	convo_store_close(store);
 }
 
-static void test_L2__a_file_that_another_has_to_itself_is_waited_for_no_longer(void **state)
-{
-	const struct convo_store_options hasty = {.timeout_ms = 300,
-						  .clean_interval_ms = CONVO_OFF};
-	const char *path = test_path(test_dir(), "exclusive.db");
-	convo_store *store;
-	sqlite3 *other;
-	struct convo_err err;
-
-	(void)state;
-	convo_store_close(store_make(path));
-	other = db_open(path);
-	db_exec(other, "PRAGMA journal_mode = DELETE; PRAGMA locking_mode = EXCLUSIVE; "
-		       "BEGIN EXCLUSIVE");
-	store = NULL;
-	must_fail_with(CONVO_E_TIMEOUT,
-		       convo_store_open(&store, test_text("sqlite:%s", path), &hasty, &err));
-	db_exec(other, "COMMIT");
-	sqlite3_close(other);
-	store = store_open(path);
-	must_equal(0, store_last_seq(store));
-	convo_store_close(store);
-}
-
 /* ---- readers in the way of the log ------------------------------------------------------- */
 
 #define LOG_APPENDS 11
@@ -293,6 +269,7 @@ static void test_L2__readers_elsewhere_delay_no_commit_beyond_its_time(void **st
 
 struct canceling {
 	convo_store *store;
+	const char *path;
 	const struct op *op;
 	convo_cancel *cancel;
 	atomic_int waiting;
@@ -323,6 +300,52 @@ static void cancel_run(void *ctx, int index)
 		must_not_reach("%s: %d: %s", canceling->op->name, rc, err.text);
 	/* 100 ms are promised; a machine that is busy gets more. */
 	must(cv_clock_mono_us() - canceling->asked_us < 2000000);
+}
+
+static void cancel_open(void *ctx, int index)
+{
+	struct canceling *canceling = ctx;
+	const struct convo_store_options opts = {.timeout_ms = 60000, .cancel = canceling->cancel};
+	convo_store *store = NULL;
+	struct convo_err err;
+
+	if (index == 1) {
+		cancel_run(ctx, index);
+		return;
+	}
+	canceling->waiting = 1;
+	must_fail_with(CONVO_E_CANCELED,
+		       convo_store_open(&store, test_text("sqlite:%s", canceling->path), &opts,
+					&err));
+	must(cv_clock_mono_us() - canceling->asked_us < 2000000);
+}
+
+static void test_L2__a_file_that_another_has_to_itself_is_waited_for_no_longer(void **state)
+{
+	const struct convo_store_options hasty = {.timeout_ms = 300,
+						  .clean_interval_ms = CONVO_OFF};
+	const char *path = test_path(test_dir(), "exclusive.db");
+	struct canceling canceling = {.path = path};
+	convo_store *store;
+	sqlite3 *other;
+	struct convo_err err;
+
+	(void)state;
+	convo_store_close(store_make(path));
+	other = db_open(path);
+	db_exec(other, "PRAGMA journal_mode = DELETE; PRAGMA locking_mode = EXCLUSIVE; "
+		       "BEGIN EXCLUSIVE");
+	store = NULL;
+	must_fail_with(CONVO_E_TIMEOUT,
+		       convo_store_open(&store, test_text("sqlite:%s", path), &hasty, &err));
+	must_pass(convo_cancel_new(&canceling.cancel, &err));
+	test_threads(2, cancel_open, &canceling);
+	convo_cancel_free(canceling.cancel);
+	db_exec(other, "COMMIT");
+	sqlite3_close(other);
+	store = store_open(path);
+	must_equal(0, store_last_seq(store));
+	convo_store_close(store);
 }
 
 static void op_must_be_canceled(convo_store *store, const struct op *op)
