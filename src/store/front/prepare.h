@@ -12,6 +12,10 @@
 /** Check a name (N1). `what` names it in the error. NULL is INVALID. */
 int cv_prepare_name(const char *name, const char *what, struct convo_err *err);
 
+/** The same of bytes; and valid UTF-8 without C0, DEL and C1 controls, of any length. */
+int cv_check_name(struct cv_text name, const char *what, struct convo_err *err);
+int cv_check_plain(struct cv_text text, const char *what, struct convo_err *err);
+
 /** Check the names of a key that are needed; `scopes` or-ed: a user, a session. */
 int cv_prepare_key(const struct convo_key *key, unsigned scopes, struct convo_err *err);
 
@@ -40,6 +44,13 @@ struct change_list {
 /** Turn items into changes. The names must differ. */
 int cv_prepare_items(struct change_list *list, const struct convo_item *items, size_t count,
 		     struct convo_err *err);
+
+/** Add one name; *temp tells that it is a temp: one, which is only checked. */
+int cv_changes_add(struct change_list *list, struct cv_text name, struct cv_text value,
+		   size_t event, bool *temp, struct convo_err *err);
+
+/** No name twice among the changes from `first` on. */
+int cv_changes_check_unique(const struct change_list *list, size_t first, struct convo_err *err);
 
 /** The scopes that the changes touch, or-ed. */
 unsigned cv_prepare_scopes(const struct change_list *list);
