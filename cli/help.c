@@ -24,6 +24,7 @@ static const char help_usage[] =
 	"\n";
 
 static const char help_rest[] =
+	"  %-43s certificates to trust, for the system's\n"
 	"  %-43s no colours\n"
 	"\n"
 	"exit codes: 0 done, 1 failed, 2 wrong use or missing settings, 3 store unreachable,\n"
@@ -85,7 +86,7 @@ int help_print(void)
 			 "OPENAI_API_KEY OPENAI_BASE_URL MODEL_NAME");
 		for (i = 0; ok && (backend = convo_backend_at(i)); i++)
 			ok = help_backend(backend);
-		term_say(help_rest, "NO_COLOR, TERM=dumb");
+		term_say(help_rest, "SSL_CERT_FILE", "NO_COLOR, TERM=dumb");
 	}
 	text_clear(&stores);
 	text_clear(&schemas);

@@ -5,6 +5,7 @@
 #include "term/keys.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -81,12 +82,15 @@ static const struct {
 /* Reads more. @return KEY_NONE when there is more, KEY_OVER, or KEY_INTERRUPT. */
 static enum key keys_fill(keys_draw draw)
 {
+	struct pollfd more = {.fd = STDIN_FILENO, .events = POLLIN};
 	ssize_t n;
 
 	memmove(keys.raw, keys.raw + keys.from, keys.to - keys.from);
 	keys.to -= keys.from;
 	keys.from = 0;
-	draw(false, false);
+	/* While more is there already, what was would be drawn for nobody. */
+	if (poll(&more, 1, 0) == 0)
+		draw(false, false);
 	do {
 		bool elsewhere;
 
