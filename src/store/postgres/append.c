@@ -233,6 +233,7 @@ int cv_pg_append(struct convo_store *store, const struct store_call *call,
 {
 	struct pg_store *pg = cv_pg_of(store);
 	struct pg_append self = {.job.deadline_us = call->deadline_us,
+				 .job.cancel = call->cancel,
 				 .key = key,
 				 .call = call,
 				 .append = append,

@@ -448,6 +448,7 @@ static int ask_prepare(struct redis_store *redis, struct redis_ask *ask,
 	if (ask->broken)
 		return cv_fail_nomem(err);
 	ask->job.deadline_us = call->deadline_us;
+	ask->job.cancel = call->cancel;
 	ask->job.weight = ask->bytes.len;
 	ask->cancel = call->cancel;
 	ask->work = call->work;

@@ -1,18 +1,18 @@
 /*
- * Group commit by leader and followers; see group.h.
+ * Group commit by leader and followers; see group.h and docs/internals/group-commit.md.
  *
- * Every waiter sleeps on a condition of its own, so that a round wakes those it served and one that
- * leads next, not everybody.
+ * Every waiter sleeps on a semaphore of its own: a round wakes those it served and one that leads
+ * next, not everybody, and wakes them when no lock is held, so that none wakes to wait again. A job
+ * stands on its caller's stack: it leaves only after it has slept off every post that it was
+ * promised.
  */
 #include <store/shared/group.h>
 
 #include <assert.h>
-#include <errno.h>
+#include <pthread.h>
 #include <stdlib.h>
-#include <time.h>
 
 #include <base/alloc.h>
-#include <base/clock.h>
 
 enum { JOB_QUEUED, JOB_TAKEN, JOB_DONE };
 
@@ -22,8 +22,9 @@ struct store_group {
 	int leaders;
 	size_t max_jobs, max_bytes;
 
-	pthread_condattr_t monotonic;
-	pthread_mutex_t lock; /* guards what follows, and next and state of every job */
+	/* Guards what follows, and next, state and posts of every job in the queue. Those that were
+	 * taken belong to their round. */
+	pthread_mutex_t lock;
 	struct group_job *first, **end;
 	int leading; /* rounds that run now */
 	struct group_job **
@@ -45,8 +46,6 @@ int cv_group_new(struct store_group **out, group_round round, void *ctx, int lea
 	group->max_bytes = max_bytes;
 	group->end = &group->first;
 	pthread_mutex_init(&group->lock, NULL);
-	pthread_condattr_init(&group->monotonic);
-	pthread_condattr_setclock(&group->monotonic, CLOCK_MONOTONIC);
 	group->free = cv_alloc((size_t)leaders, sizeof(struct group_job **));
 	for (i = 0; group->free && i < leaders; i++) {
 		group->free[i] = cv_alloc(max_jobs + 1, sizeof(struct group_job *));
@@ -71,7 +70,6 @@ void cv_group_free(struct store_group *group)
 	for (i = 0; group->free && i < group->leaders; i++)
 		free(group->free[i]);
 	free(group->free);
-	pthread_condattr_destroy(&group->monotonic);
 	pthread_mutex_destroy(&group->lock);
 	free(group);
 }
@@ -79,7 +77,10 @@ void cv_group_free(struct store_group *group)
 static void group_push(struct store_group *group, struct group_job *job)
 {
 	job->next = NULL;
-	job->state = JOB_QUEUED;
+	job->posts = 0;
+	job->called = false;
+	atomic_init(&job->state, JOB_QUEUED);
+	cv_wake_init(&job->woken);
 	*group->end = job;
 	group->end = &job->next;
 }
@@ -109,7 +110,7 @@ static size_t group_take(struct store_group *group, struct group_job **jobs, siz
 			break;
 		bytes += job->weight;
 		group_withdraw(group, job);
-		job->state = JOB_TAKEN;
+		atomic_store(&job->state, JOB_TAKEN);
 		jobs[count++] = job;
 	}
 	jobs[count] = NULL;
@@ -124,38 +125,42 @@ size_t cv_group_join(struct store_group *group, struct group_job **jobs, size_t 
 	return count;
 }
 
-/* Let the first that waits lead, if one more may. */
-static void group_wake_leader(struct store_group *group)
+/* With the lock held: the first that waits, if one more may lead, to be woken without the lock. */
+static struct group_job *group_next_leader(struct store_group *group)
 {
-	if (group->first && group->leading < group->leaders)
-		pthread_cond_signal(&group->first->woken);
+	struct group_job *job = group->leading < group->leaders ? group->first : NULL;
+
+	if (!job || job->called)
+		return NULL;
+	job->called = true;
+	job->posts++;
+	return job;
 }
 
-/*
- * Tell the jobs of a round that they are done, while the next round is already on its way. Each is
- * signalled under the lock, for without it the job may be gone by then.
- */
-static void group_finish(struct store_group *group, struct group_job *done)
+static void group_wake(struct group_job *job)
 {
-	while (done) {
-		struct group_job *next = done->next;
-
-		done->state = JOB_DONE;
-		pthread_cond_signal(&done->woken);
-		done = next;
-		pthread_mutex_unlock(&group->lock);
-		pthread_mutex_lock(&group->lock);
-	}
+	if (job)
+		cv_wake_post(&job->woken);
 }
 
-static void group_lead(struct store_group *group)
+/* Tell a job of a round that it is done; it may be gone when this returns. */
+static void group_done(struct group_job *job)
+{
+	job->posts++;
+	atomic_store(&job->state, JOB_DONE);
+	cv_wake_post(&job->woken);
+}
+
+/* With the lock held, which it gives back: lead a round, that of `self` or an earlier one. */
+static void group_lead(struct store_group *group, const struct group_job *self)
 {
 	struct group_job **jobs = group->free[group->leaders - ++group->leading];
-	struct group_job *done = NULL;
+	struct group_job *next, *done = NULL;
 	size_t count = group_take(group, jobs, 0);
 
-	group_wake_leader(group);
+	next = group_next_leader(group);
 	pthread_mutex_unlock(&group->lock);
+	group_wake(next);
 	group->round(group->ctx, jobs, count);
 	for (count = 0; jobs[count]; count++)
 		; /* others may have joined */
@@ -165,44 +170,78 @@ static void group_lead(struct store_group *group)
 	}
 	pthread_mutex_lock(&group->lock);
 	group->free[group->leaders - group->leading--] = jobs;
-	group_wake_leader(group);
-	group_finish(group, done);
+	next = group_next_leader(group);
+	pthread_mutex_unlock(&group->lock);
+	/* The next round is on its way while those of this one wake. */
+	group_wake(next);
+	for (; done; done = next) {
+		next = done->next;
+		if (done == self)
+			atomic_store(&done->state, JOB_DONE);
+		else
+			group_done(done);
+	}
 }
 
-/* Sleep until woken. @return whether the deadline has passed */
-static bool group_wait(struct store_group *group, struct group_job *job)
+/* Sleep until woken. @return whether the deadline or a cancel came first */
+static bool group_sleep(struct group_job *job, unsigned *slept)
 {
-	struct timespec until = {job->deadline_us / 1000000, job->deadline_us % 1000000 * 1000};
+	/* A job that was taken is done by its deadline, or a little after it. */
+	if (atomic_load(&job->state) == JOB_QUEUED) {
+		if (!cv_wake_wait_until(&job->woken, job->deadline_us, job->cancel))
+			return true;
+	} else {
+		cv_wake_wait(&job->woken);
+	}
+	++*slept;
+	return false;
+}
 
-	/* A job that was taken is done by the deadline, or a little after it. */
-	if (job->state == JOB_TAKEN)
-		return pthread_cond_wait(&job->woken, &group->lock) == ETIMEDOUT;
-	return pthread_cond_timedwait(&job->woken, &group->lock, &until) == ETIMEDOUT;
+/* With the lock held, which it gives back: take a job out of the queue, which waited in vain. */
+static void group_give_up(struct store_group *group, struct group_job *job)
+{
+	struct group_job *next;
+
+	group_withdraw(group, job);
+	next = group_next_leader(group); /* it may have been this one that was to lead */
+	pthread_mutex_unlock(&group->lock);
+	group_wake(next);
+	if (convo_cancel_requested(job->cancel))
+		job->rc = cv_fail(&job->err, CONVO_E_CANCELED, "canceled");
+	else
+		job->rc = cv_fail(&job->err, CONVO_E_TIMEOUT,
+				  "timed out waiting for writes of this process");
+	atomic_store(&job->state, JOB_DONE);
 }
 
 int cv_group_run(struct store_group *group, struct group_job *job, struct convo_err *err)
 {
-	int rc;
+	bool over = false;
+	unsigned slept = 0;
 
-	pthread_cond_init(&job->woken, &group->monotonic);
 	pthread_mutex_lock(&group->lock);
 	group_push(group, job);
-	while (job->state != JOB_DONE) {
-		if (job->state == JOB_QUEUED && group->leading < group->leaders) {
-			group_lead(group);
-		} else if (group_wait(group, job) && job->state == JOB_QUEUED) {
-			group_withdraw(group, job);
-			/* It may have been woken to lead at the same moment. */
-			group_wake_leader(group);
-			job->rc = cv_fail(&job->err, CONVO_E_TIMEOUT,
-					  "timed out waiting for writes of this process");
-			job->state = JOB_DONE;
-		}
+	for (;;) {
+		bool queued = atomic_load(&job->state) == JOB_QUEUED;
+
+		job->called = false;
+		if (queued && over)
+			group_give_up(group, job);
+		else if (queued && group->leading < group->leaders)
+			group_lead(group, job);
+		else
+			pthread_mutex_unlock(&group->lock);
+		if (atomic_load(&job->state) == JOB_DONE)
+			break;
+		over = group_sleep(job, &slept);
+		if (atomic_load(&job->state) == JOB_DONE)
+			break;
+		pthread_mutex_lock(&group->lock);
 	}
-	rc = job->rc;
-	pthread_mutex_unlock(&group->lock);
-	pthread_cond_destroy(&job->woken);
-	if (rc < 0 && err)
+	while (slept++ < job->posts)
+		cv_wake_wait(&job->woken);
+	cv_wake_destroy(&job->woken);
+	if (job->rc < 0 && err)
 		*err = job->err;
-	return rc;
+	return job->rc;
 }

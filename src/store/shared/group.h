@@ -6,19 +6,24 @@
 #ifndef STORE_SHARED_GROUP_H
 #define STORE_SHARED_GROUP_H
 
-#include <pthread.h>
+#include <stdatomic.h>
 
 #include <store/backend.h>
+
+#include <base/wake.h>
 
 /** One caller's work. A backend puts it first in a struct of its own, on the caller's stack. */
 struct group_job {
 	struct group_job *next; /* the group's: the queue */
-	int state;              /* the group's: queued, taken, done */
-	pthread_cond_t woken;   /* the group's: done, or to lead */
+	atomic_int state;       /* the group's: queued, taken, done */
+	struct cv_wake woken;   /* the group's: done, or to lead */
+	unsigned posts;         /* the group's: how often it was or will be woken */
+	bool called;            /* the group's: to lead, and has not looked yet */
 	size_t weight;          /* in bytes, set by the caller; bounds a round */
 	int64_t deadline_us;
-	int rc;               /* set by the round */
-	struct convo_err err; /* set by the round when rc is negative */
+	const convo_cancel *cancel; /* NULL: nothing cancels it */
+	int rc;                     /* set by the round */
+	struct convo_err err;       /* set by the round when rc is negative */
 };
 
 struct store_group;
@@ -54,7 +59,8 @@ void cv_group_free(struct store_group *group);
 /**
  * Queue a job and return when it is done, with its rc; `err` receives its error. A job whose
  * deadline passes while it still waits in the queue is withdrawn: CONVO_E_TIMEOUT, and nothing of
- * it was done.
+ * it was done. So is one that is canceled there: CONVO_E_CANCELED. Once a round has taken it, the
+ * round sees to both.
  */
 int cv_group_run(struct store_group *group, struct group_job *job, struct convo_err *err);
 

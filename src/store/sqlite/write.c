@@ -221,6 +221,7 @@ int cv_sqlite_write(struct convo_store *base, const struct store_call *call, str
 			       store->file.where);
 	job->call = call;
 	job->base.deadline_us = call->deadline_us;
+	job->base.cancel = call->cancel;
 	do {
 		job->again = false;
 		rc = cv_group_run(store->group, &job->base, &why);

@@ -272,6 +272,91 @@ static void test_group__a_job_that_waits_too_long_is_withdrawn(void **state)
 	cv_group_free(counter.group);
 }
 
+struct canceling {
+	struct counter counter;
+	convo_cancel *cancel;
+	atomic_bool queued;
+};
+
+/* Thread 0 leads a long round, 1 is queued behind it, 2 cancels that one. */
+static void add_canceled(void *ctx, int index)
+{
+	struct canceling *shared = ctx;
+	struct add_job job = {.add = 1};
+	struct convo_err err;
+
+	if (index == 0) {
+		add_lone(&shared->counter, 0);
+		return;
+	}
+	while (!shared->counter.running)
+		nap_ms(1);
+	if (index == 2) {
+		while (!shared->queued)
+			nap_ms(1);
+		convo_cancel_request(shared->cancel);
+		return;
+	}
+	job.base.deadline_us = cv_clock_mono_us() + 30000000;
+	job.base.cancel = shared->cancel;
+	shared->queued = true;
+	must_fail_with(CONVO_E_CANCELED, cv_group_run(shared->counter.group, &job.base, &err));
+	must(!err.maybe);
+	must(cv_clock_mono_us() < job.base.deadline_us - 20000000);
+	shared->counter.hold = false;
+}
+
+static void test_group__L2_a_job_that_is_canceled_while_it_waits_is_withdrawn(void **state)
+{
+	struct canceling shared = {.cancel = NULL};
+	struct convo_err err;
+
+	(void)state;
+	counter_open(&shared.counter, counter_round, 1, 100, 1000);
+	must_pass(convo_cancel_new(&shared.cancel, &err));
+	shared.counter.hold = true;
+	test_threads(3, add_canceled, &shared);
+	must_equal(1, shared.counter.sum);
+	must_pass(counter_add(&shared.counter, 1, &err));
+	must_equal(2, shared.counter.sum);
+	convo_cancel_free(shared.cancel);
+	cv_group_free(shared.counter.group);
+}
+
+/* Short deadlines and cancels against rounds, some thousand times in all orders. */
+static void add_hasty(void *ctx, int index)
+{
+	struct canceling *shared = ctx;
+	struct convo_err err;
+
+	for (int i = 0; i < JOBS; i++) {
+		struct add_job job = {.add = 1};
+
+		job.base.weight = 1;
+		job.base.deadline_us = cv_clock_mono_us() + (i * 7 + index) % 60;
+		job.base.cancel = i % 3 ? NULL : shared->cancel;
+		if (cv_group_run(shared->counter.group, &job.base, &err) < 0)
+			must(err.code == CONVO_E_TIMEOUT || err.code == CONVO_E_CANCELED);
+		if (i % 100 == 0)
+			convo_cancel_request(shared->cancel);
+	}
+}
+
+static void test_group__deadlines_and_cancels_meet_rounds_in_any_order(void **state)
+{
+	struct canceling shared = {.cancel = NULL};
+	struct convo_err err;
+
+	(void)state;
+	counter_open(&shared.counter, counter_round_wide, 2, 3, 1000);
+	must_pass(convo_cancel_new(&shared.cancel, &err));
+	test_threads(THREADS, add_hasty, &shared);
+	must(shared.counter.jobs > 0);
+	must_pass(counter_add(&shared.counter, 1, &err));
+	convo_cancel_free(shared.cancel);
+	cv_group_free(shared.counter.group);
+}
+
 static void add_some(void *ctx, int index)
 {
 	(void)index;
@@ -301,6 +386,8 @@ int main(void)
 		cmocka_unit_test(test_group__a_job_beyond_the_bound_goes_alone),
 		cmocka_unit_test(test_group__a_lone_job_does_not_wait),
 		cmocka_unit_test(test_group__a_job_that_waits_too_long_is_withdrawn),
+		cmocka_unit_test(test_group__L2_a_job_that_is_canceled_while_it_waits_is_withdrawn),
+		cmocka_unit_test(test_group__deadlines_and_cancels_meet_rounds_in_any_order),
 		cmocka_unit_test(test_group__several_leaders_run_side_by_side),
 	};
 
