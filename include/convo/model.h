@@ -104,12 +104,28 @@ struct convo_model_options {
 	const char *api_key;    /**< printable ASCII; NULL or "": no Authorization header is sent */
 	int connect_timeout_ms; /**< 0: 10,000 */
 	int idle_timeout_ms;    /**< longest silence, counted in bytes; 0: 300,000 */
-	int max_retries;        /**< before the first byte of an answer; 0: 2; CONVO_OFF: none. A
-	                             server that says it is loading its model is waited for longer,
-	                             up to the idle timeout */
+	int max_retries;        /**< before the first byte of an answer, up to 100; 0: 2; CONVO_OFF:
+	                             none. A server that says it is loading its model is waited for
+	                             longer, up to the idle timeout */
 	size_t max_answer; /**< most bytes of an answer's message, 1 KiB to 3 MiB; 0: 3 MiB, the
 	                             largest that can be stored whole */
-	const void *reserved[8]; /**< NULL; see version.h */
+	/**
+	 * More headers of every request, "Name: value" each, NULL after the last; NULL: none. At
+	 * most 64, each up to 8 KiB: a name of RFC 9110 and a value without control characters.
+	 * Those that make the request what it is (Content-Type, Accept, Host ...) are refused, and
+	 * so is Authorization beside an api_key. Values of 8 bytes and more are taken for secrets:
+	 * what a server says of them is shown as "***".
+	 */
+	const char *const *headers;
+	const char
+		*proxy; /**< a URL: http, https, socks4, socks4a, socks5 or socks5h, with user and
+	                        password if it wants them; used for every host. NULL: as http_proxy,
+	                        https_proxy, all_proxy and no_proxy of the environment say; "":
+	                        none */
+	const char
+		*ca_file; /**< a file of certificates (PEM) to trust instead of the system's; NULL
+	                          or "": the file SSL_CERT_FILE names, or the system's */
+	const void *reserved[5]; /**< NULL; see version.h */
 };
 
 /**
@@ -119,11 +135,11 @@ struct convo_model_options {
  * @param name "echo" is the built-in offline model; any other is asked from an OpenAI-compatible
  *             endpoint
  * @param opts NULL for the defaults
- * @return 0, CONVO_E_INVALID for a base URL that is none, a key with odd characters or an option
- *         that makes no sense, CONVO_E_NOMEM
+ * @return 0, CONVO_E_INVALID for a base URL that is none, a key or a header with odd characters, a
+ *         CA file that cannot be read or an option that makes no sense: the text names it, and
+ *         holds neither the key nor a header's value nor a password; CONVO_E_NOMEM
  *
- * Thread-safe. Proxies are taken from the usual environment variables; certificates are verified,
- * by the system's authorities or those of the file SSL_CERT_FILE names.
+ * Thread-safe. Certificates are always verified.
  */
 CONVO_API int convo_model_open(convo_model **out, const char *name,
 			       const struct convo_model_options *opts, struct convo_err *err);
@@ -131,7 +147,7 @@ CONVO_API int convo_model_open(convo_model **out, const char *name,
 /** Close a model; no request may be running. NULL is fine. */
 CONVO_API void convo_model_close(convo_model *model);
 
-/** The name it was opened with. Lives as long as the model. */
+/** The name it was opened with. Lives as long as the model. NULL: NULL. */
 CONVO_API const char *convo_model_name(const convo_model *model);
 
 /**
@@ -146,10 +162,20 @@ CONVO_API const char *convo_model_name(const convo_model *model);
  * @param out      set to the answer, the caller's to free; untouched on failure
  * @param listener NULL: nobody listens
  * @param cancel   NULL: cannot be stopped
- * @return 0; CONVO_E_CANCELED: stopped before anything came; CONVO_E_DENIED: key refused (401,
- *         403); CONVO_E_REFUSED: another refusal, or not an OpenAI-style API; CONVO_E_IO,
- *         CONVO_E_TIMEOUT: not reached; CONVO_E_TOOBIG: too long a conversation for the model, or
- *         more bytes than the ceiling before anything was said; CONVO_E_INVALID; CONVO_E_NOMEM
+ * @return 0; or, with the cause in the text:
+ *         CONVO_E_CANCELED: stopped before anything came;
+ *         CONVO_E_DENIED: the key was refused (401, 403);
+ *         CONVO_E_NOTFOUND: the server has no such model, or the base URL leads to no OpenAI-style
+ *         API: 404, a page, a redirect, no HTTP or TLS server;
+ *         CONVO_E_REFUSED: the server answered with an error or with nonsense: it is about the
+ *         request, or trouble of its own;
+ *         CONVO_E_GONE: no connection came about;
+ *         CONVO_E_TIMEOUT: none in time, or no answer for the idle timeout;
+ *         CONVO_E_IO: the connection broke in the middle, or its certificate is not trusted;
+ *         CONVO_E_TOOBIG: too long a conversation for the model, or more bytes than the ceiling
+ *         before anything was said;
+ *         CONVO_E_INVALID: of the arguments, NULL among them; CONVO_E_UNSUPPORTED: there is no
+ *         libcurl; CONVO_E_NOMEM
  *
  * Thread-safe. Blocks until the answer ended; a cancel ends it within 100 ms.
  */
@@ -164,7 +190,7 @@ CONVO_API int convo_model_ask(struct convo_answer **out, convo_model *model,
  *
  * @param cancel NULL: cannot be stopped
  * @return 0, or as convo_model_ask(); an endpoint without a list of models passes, a list without
- *         this model is CONVO_E_NOTFOUND
+ *         this model is CONVO_E_NOTFOUND; CONVO_E_INVALID for a model of NULL
  *
  * Thread-safe. Blocks for at most the connect and idle timeouts.
  */

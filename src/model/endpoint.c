@@ -30,8 +30,8 @@ static struct cv_text parts_take(const char **pos, size_t len)
 	return part;
 }
 
-/* host, host:port, [v6] or [v6]:port */
-static bool host_is_right(struct cv_text host)
+/* What is wrong with host, host:port, [v6] or [v6]:port, or NULL. */
+static const char *host_wrong(struct cv_text host)
 {
 	const char *end = host.data + host.len, *port;
 	long number = 0;
@@ -39,39 +39,42 @@ static bool host_is_right(struct cv_text host)
 	if (host.len && *host.data == '[') {
 		port = memchr(host.data, ']', host.len);
 		if (!port || port == host.data + 1)
-			return false;
+			return "its IPv6 address is none";
 		port++;
 	} else {
 		const char *colon = host.len ? memchr(host.data, ':', host.len) : NULL;
 
 		port = colon ? colon : end;
 		if (port == host.data)
-			return false;
+			return "it names no host";
 	}
 	if (port == end)
-		return true;
+		return NULL;
 	if (*port++ != ':' || port == end)
-		return false;
+		return "its port is none";
 	for (; port < end && *port >= '0' && *port <= '9' && number < 65536; port++)
 		number = number * 10 + (*port - '0');
-	return port == end && number > 0 && number < 65536;
+	return port == end && number > 0 && number < 65536 ? NULL : "its port is none";
 }
 
-static bool parts_read(struct parts *parts, const char *base)
+/* Cut a base URL into its parts. Gives what is wrong with it, or NULL. */
+static const char *parts_read(struct parts *parts, const char *base)
 {
 	const char *pos = base, *at, *c;
 	size_t len;
 
 	for (c = base; *c; c++) {
 		if ((unsigned char)*c <= 0x20 || *c == 0x7f)
-			return false;
+			return "it holds a blank or a control character";
 	}
 	if (strncasecmp(pos, "http://", 7) == 0)
 		parts->scheme = parts_take(&pos, 7);
 	else if (strncasecmp(pos, "https://", 8) == 0)
 		parts->scheme = parts_take(&pos, 8);
+	else if (strstr(pos, "://"))
+		return "it must begin with http:// or https://";
 	else
-		return false;
+		return "it lacks http:// or https:// at its beginning";
 	len = strcspn(pos, "/?#");
 	for (at = pos + len; at > pos && at[-1] != '@'; at--)
 		;
@@ -80,7 +83,16 @@ static bool parts_read(struct parts *parts, const char *base)
 	parts->host = parts_take(&pos, len);
 	parts->path = parts_take(&pos, strcspn(pos, "?#"));
 	parts->query = parts_take(&pos, *pos == '?' ? strcspn(pos, "#") : 0);
-	return host_is_right(parts->host);
+	return host_wrong(parts->host);
+}
+
+/* What of a value that is no URL may be shown: nothing before an '@', where a password may stand, and
+ * no query. */
+static struct cv_text parts_show(const char *base)
+{
+	const char *at = strrchr(base, '@'), *shown = at ? at + 1 : base;
+
+	return (struct cv_text){shown, strcspn(shown, "?#")};
 }
 
 /* Leave out slashes at the end. */
@@ -103,21 +115,18 @@ static void path_cut(struct cv_text *path)
 
 static char *parts_join(const struct parts *parts, const char *path, bool shown)
 {
+	const struct cv_text none = {"", 0};
+	const struct cv_text pieces[] = {
+		parts->scheme, shown ? none : parts->user, parts->host,
+		parts->path,   cv_text_of(path),           shown ? none : parts->query,
+	};
 	struct cv_buf url = {0};
-	int rc = cv_buf_add(&url, parts->scheme.data, parts->scheme.len);
 	char *joined = NULL;
+	int rc = 0;
 
-	if (rc >= 0 && !shown)
-		rc = cv_buf_add(&url, parts->user.data, parts->user.len);
-	if (rc >= 0)
-		rc = cv_buf_add(&url, parts->host.data, parts->host.len);
-	if (rc >= 0)
-		rc = cv_buf_add(&url, parts->path.data, parts->path.len);
-	if (rc >= 0)
-		rc = cv_buf_adds(&url, path);
-	if (rc >= 0 && !shown)
-		rc = cv_buf_add(&url, parts->query.data, parts->query.len);
-	if (rc >= 0)
+	for (size_t i = 0; i < sizeof(pieces) / sizeof(pieces[0]) && rc == 0; i++)
+		rc = cv_buf_add(&url, pieces[i].data, pieces[i].len);
+	if (rc == 0)
 		joined = cv_buf_take(&url);
 	cv_buf_clear(&url);
 	return joined;
@@ -126,13 +135,18 @@ static char *parts_join(const struct parts *parts, const char *path, bool shown)
 int cv_endpoint_init(struct endpoint *out, const char *base, struct convo_err *err)
 {
 	struct parts parts;
+	const char *wrong;
 
 	memset(out, 0, sizeof(*out));
-	if (!parts_read(&parts, base))
-		return cv_fail(err, CONVO_E_INVALID,
-			       "the base URL is none: it begins with http:// or https:// and "
-			       "ends with the version path");
+	wrong = parts_read(&parts, base);
+	if (wrong) {
+		struct cv_text shown = parts_show(base);
+
+		return cv_fail(err, CONVO_E_INVALID, "the base URL '%.*s' is wrong: %s",
+			       shown.len > 100 ? 100 : (int)shown.len, shown.data, wrong);
+	}
 	path_cut(&parts.path);
+	out->tls = parts.scheme.len == strlen("https://");
 	out->shown = parts_join(&parts, parts.path.len ? "" : "/", true);
 	out->chat_url = parts_join(&parts, CHAT, false);
 	out->chat_shown = parts_join(&parts, CHAT, true);

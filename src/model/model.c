@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include <base/alloc.h>
+#include <base/check.h>
 #include <base/clock.h>
 #include <base/fail.h>
 #include <base/json.h>
@@ -93,8 +94,10 @@ static int model_check_name(const char *name, struct convo_err *err)
 
 static int model_check_options(const struct convo_model_options *opts, struct convo_err *err)
 {
-	if (opts->connect_timeout_ms < 0 || opts->idle_timeout_ms < 0)
-		return cv_fail(err, CONVO_E_INVALID, "a timeout is negative");
+	int rc = CHECK_RESERVED(opts, err);
+
+	if (rc < 0)
+		return rc;
 	if (opts->max_answer && opts->max_answer < SMALLEST_MAX_ANSWER)
 		return cv_fail(err, CONVO_E_INVALID, "max_answer is less than %u bytes",
 			       SMALLEST_MAX_ANSWER);
@@ -133,11 +136,14 @@ static int model_from(convo_model **out, const char *name, convo_answer_fn answe
 int convo_model_from(convo_model **out, const char *name, convo_answer_fn answer, void *ctx,
 		     struct convo_err *err)
 {
-	int rc = model_check_name(name, err);
+	int rc = cv_check_given(out, "the place for the model", err);
 
 	if (rc < 0)
 		return rc;
-	if (!out || !answer)
+	rc = model_check_name(name, err);
+	if (rc < 0)
+		return rc;
+	if (!answer)
 		return cv_fail(err, CONVO_E_INVALID, "no function to answer with");
 	return model_from(out, name, answer, ctx, 0, err);
 }
@@ -147,12 +153,16 @@ int convo_model_open(convo_model **out, const char *name, const struct convo_mod
 {
 	static const struct convo_model_options defaults;
 	convo_model *made = NULL;
-	int rc = model_check_name(name, err);
+	int rc = cv_check_given(out, "the place for the model", err);
 
+	if (rc < 0)
+		return rc;
 	if (!opts)
 		opts = &defaults;
-	if (rc == 0)
-		rc = model_check_options(opts, err);
+	rc = model_check_name(name, err);
+	if (rc < 0)
+		return rc;
+	rc = model_check_options(opts, err);
 	if (rc < 0)
 		return rc;
 	if (strcmp(name, "echo") == 0)
@@ -171,33 +181,39 @@ void convo_model_close(convo_model *model)
 
 const char *convo_model_name(const convo_model *model)
 {
-	return model->name;
+	return model ? model->name : NULL;
 }
 
 /* ---- asking --------------------------------------------------------------------------- */
 
+static int model_check_object(struct cv_text json, const char *what, struct convo_err *err)
+{
+	int kind = cv_json_check(json, what, err);
+
+	if (kind < 0)
+		return kind;
+	return kind == JSON_KIND_OBJECT
+		       ? 0
+		       : cv_fail(err, CONVO_E_INVALID, "%s: not a JSON object", what);
+}
+
 static int model_check_request(const struct convo_request *request, struct convo_err *err)
 {
+	int rc;
+
 	if (!request || !request->count || !request->messages)
 		return cv_fail(err, CONVO_E_INVALID, "a request needs a message");
+	rc = CHECK_RESERVED(request, err);
+	if (rc < 0)
+		return rc;
 	for (size_t i = 0; i < request->count; i++) {
-		struct cv_text json = {request->messages[i].json, request->messages[i].len};
-		int kind = cv_json_check(json, "message", err);
-
-		if (kind < 0)
-			return kind;
-		if (kind != JSON_KIND_OBJECT)
-			return cv_fail(err, CONVO_E_INVALID, "a message is no JSON object");
+		rc = model_check_object((struct cv_text){request->messages[i].json,
+							 request->messages[i].len},
+					"message", err);
+		if (rc < 0)
+			return rc;
 	}
-	if (request->params) {
-		int kind = cv_json_check(cv_text_of(request->params), "params", err);
-
-		if (kind < 0)
-			return kind;
-		if (kind != JSON_KIND_OBJECT)
-			return cv_fail(err, CONVO_E_INVALID, "params is no JSON object");
-	}
-	return 0;
+	return request->params ? model_check_object(cv_text_of(request->params), "params", err) : 0;
 }
 
 int convo_model_ask(struct convo_answer **out, convo_model *model,
@@ -206,26 +222,40 @@ int convo_model_ask(struct convo_answer **out, convo_model *model,
 {
 	struct convo_err why = {0}; /* an answer that ends early is a success to the caller */
 	struct answer *answer = NULL;
-	int rc;
+	int rc = cv_check_given(model, "the model", &why);
 
+	if (rc < 0)
+		goto out;
+	rc = cv_check_given(out, "the place for the answer", &why);
+	if (rc < 0)
+		goto out;
 	rc = model_check_request(request, &why);
-	if (rc == 0)
-		rc = cv_answer_new(&answer, listener, cancel, model->max_answer, &why);
-	if (rc == 0) {
-		rc = model->kind->ask(model, request, answer, cancel, &why);
-		rc = cv_answer_end(answer, rc, &why);
-	}
-	if (rc < 0) {
-		convo_answer_free(answer ? &answer->pub : NULL);
-		if (err)
-			*err = why;
-		return rc;
-	}
+	if (rc < 0)
+		goto out;
+	rc = listener ? CHECK_RESERVED(listener, &why) : 0;
+	if (rc < 0)
+		goto out;
+	rc = cv_answer_new(&answer, listener, cancel, model->max_answer, &why);
+	if (rc < 0)
+		goto out;
+	rc = model->kind->ask(model, request, answer, cancel, &why);
+	rc = cv_answer_end(answer, rc, &why);
+	if (rc < 0)
+		goto out;
 	*out = &answer->pub;
 	return 0;
+out:
+	convo_answer_free(answer ? &answer->pub : NULL);
+	if (err)
+		*err = why;
+	return rc;
 }
 
 int convo_model_check(convo_model *model, convo_cancel *cancel, struct convo_err *err)
 {
+	int rc = cv_check_given(model, "the model", err);
+
+	if (rc < 0)
+		return rc;
 	return model->kind->check ? model->kind->check(model, cancel, err) : 0;
 }

@@ -75,17 +75,14 @@ static enum reply_form reply_sniff(const struct reply *reply)
 /* Put what the wire reader found wrong into words. */
 static int reply_wire_failed(struct reply *reply)
 {
-	const struct wire_error *error = &reply->wire.error;
+	char told[sizeof(struct wire_error)];
 
 	if (reply->wire.broken)
 		return cv_fail(reply->err, CONVO_E_REFUSED, "%s: the server sent broken JSON",
 			       reply->base);
-	if (!*error->message && !*error->code && !*error->type)
-		return cv_fail(reply->err, CONVO_E_REFUSED,
-			       "%s: the server reported an error without a text", reply->base);
-	return cv_fail(reply->err, CONVO_E_REFUSED, "%s: the server reported: %s%s%s%s",
-		       reply->base, error->message, *error->message ? " (" : "",
-		       *error->code ? error->code : error->type, *error->message ? ")" : "");
+	cv_error_tell(told, sizeof(told), &reply->wire.error);
+	return cv_fail(reply->err, CONVO_E_REFUSED, "%s: the server reported%s%s", reply->base,
+		       *told ? ": " : " an error without a text", told);
 }
 
 static int reply_read(struct reply *reply, struct cv_text json, bool is_error)
@@ -196,6 +193,7 @@ static const char *reply_meaning(const struct reply *reply, int *code)
 	case 402:
 		return "no balance left";
 	case 404:
+		*code = CONVO_E_NOTFOUND;
 		return strcmp(error->code, "model_not_found") == 0 ? "no such model" : "not found";
 	case 407:
 		return "the proxy wants a password";
@@ -216,10 +214,10 @@ static int reply_fail_status(struct reply *reply)
 	int code;
 
 	if (reply->status < 400)
-		return cv_fail(reply->err, CONVO_E_REFUSED,
+		return cv_fail(reply->err, CONVO_E_NOTFOUND,
 			       "%s: HTTP %d: moved to %s; set the base URL", reply->url,
 			       reply->status, *reply->location ? reply->location : "another place");
-	cv_wire_error(&reply->wire.error, body, reply->wire.secret, &reply->json);
+	cv_error_read_body(&reply->wire.error, body, reply->wire.secrets, &reply->json);
 	meaning = reply_meaning(reply, &code);
 	if (reply->status == 404 && strcmp(error->code, "model_not_found") != 0)
 		where = reply->url; /* the path may be what is wrong */
@@ -235,8 +233,8 @@ static int reply_fail_page(struct reply *reply)
 	struct cv_text body = {cv_buf_str(&reply->body), reply->body.len};
 	struct wire_error *error = &reply->wire.error;
 
-	cv_wire_error(error, body, reply->wire.secret, &reply->json);
-	return cv_fail(reply->err, CONVO_E_REFUSED, "%s: not an OpenAI-style API; it says: %s",
+	cv_error_read_body(error, body, reply->wire.secrets, &reply->json);
+	return cv_fail(reply->err, CONVO_E_NOTFOUND, "%s: not an OpenAI-style API; it says: %s",
 		       reply->url, *error->message ? error->message : "nothing");
 }
 

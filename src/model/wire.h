@@ -10,6 +10,7 @@
 #include <base/buf.h>
 #include <base/text.h>
 #include <model/answer.h>
+#include <model/error.h>
 #include <model/think.h>
 
 /**
@@ -20,18 +21,10 @@
 int cv_wire_request(struct cv_buf *out, const char *model, const struct convo_request *request,
 		    bool usage, struct convo_err *err);
 
-/** What a server said of an error: each one line of valid UTF-8 without the secret, or "". */
-struct wire_error {
-	char message[192];
-	char type[64];
-	char code[64];
-	char param[64];
-};
-
 /** Reads what a server sends for one request. All-zero but for the first two is ready. */
 struct wire {
 	struct answer *answer;
-	const char *secret; /* never to be shown, even if the server does; NULL: none */
+	const struct secrets *secrets; /* NULL: none */
 
 	struct think think;
 	bool choices;  /* something like a completion came */
@@ -53,17 +46,6 @@ int cv_wire_read(struct wire *wire, struct cv_text json, bool is_error, struct c
 
 /** The server has said all it will. */
 int cv_wire_end(struct wire *wire, struct convo_err *err);
-
-/** Keep the first line of what a server says, as much as fits, as valid UTF-8 without the secret. */
-void cv_wire_keep(char *out, size_t size, struct cv_text text, const char *secret);
-
-/**
- * Read the body of a failed request: JSON of any known shape, HTML (its title), or plain text.
- *
- * @param secret never to be shown; NULL: none
- * @param json   set to whether it was JSON
- */
-void cv_wire_error(struct wire_error *out, struct cv_text body, const char *secret, bool *json);
 
 /** Whether an endpoint's list of models holds this one: 1, 0, or -1 when it is no such list. */
 int cv_wire_has_model(struct cv_text body, const char *model);

@@ -42,7 +42,9 @@ static void check_answer(const struct answer *answer)
 static int read_reply(struct answer *answer, const char *bytes, size_t len, size_t step,
 		      unsigned headers, struct convo_err *err)
 {
-	struct reply reply = {.wire = {.answer = answer, .secret = KEY},
+	static const struct cv_text key = {KEY, sizeof(KEY) - 1};
+	static const struct secrets secrets = {&key, 1};
+	struct reply reply = {.wire = {.answer = answer, .secrets = &secrets},
 			      .base = "http://host/v1",
 			      .url = "http://host/v1/chat/completions",
 			      .max = LARGEST * 2,
@@ -74,7 +76,7 @@ static int ask(struct cv_buf *out, const char *bytes, size_t len, size_t step, u
 	rc = cv_answer_end(answer, rc, &err);
 	if (rc == 0)
 		check_answer(answer);
-	else if (!*err.text || err.code != rc || strstr(err.text, KEY))
+	else if (!*err.text || err.code != rc || strstr(err.text, KEY) || strstr(err.text, "()"))
 		abort();
 	if (rc < 0)
 		cv_buf_adds(out, err.text);

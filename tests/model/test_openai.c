@@ -10,6 +10,7 @@
 #include <arpa/inet.h>
 #include <dlfcn.h>
 #include <jansson.h>
+#include <limits.h>
 #include <netdb.h>
 #include <netinet/in.h>
 #include <pthread.h>
@@ -396,17 +397,31 @@ static void test_url__is_joined_without_doubling_anything(void **state)
 
 static void test_url__must_be_one(void **state)
 {
-	static const char *const bad[] = {"localhost:8080/v1",   "ftp://host/v1", "http://",
-					  "file:///etc/passwd",  "http://a b/v1", "x",
-					  "http://host:99999/v1"};
+	static const char *const bad[][2] = {
+		{"localhost:8080/v1", "'localhost:8080/v1' is wrong: it lacks http:// or https://"},
+		{"127.0.0.1:9/v1", "'127.0.0.1:9/v1' is wrong: it lacks http:// or https://"},
+		{"x", "'x' is wrong: it lacks http://"},
+		{"joe:s3cret@host/v1?k=s3cret", "'host/v1' is wrong: it lacks http://"},
+		{"joe:s3/cret@host", "'host' is wrong: it lacks http://"},
+		{"ftp://joe:s3cret@host/v1", "'host/v1' is wrong: it must begin with http://"},
+		{"file:///etc/passwd", "'file:///etc/passwd' is wrong: it must begin with"},
+		{"http://", "'http://' is wrong: it names no host"},
+		{"http://joe:s3cret@/v1", "'/v1' is wrong: it names no host"},
+		{"http://a b/v1", "'http://a b/v1' is wrong: it holds a blank"},
+		{"http://host:99999/v1", "'http://host:99999/v1' is wrong: its port is none"},
+		{"http://host:/v1", "its port is none"},
+		{"http://[::1/v1", "its IPv6 address is none"},
+	};
 	convo_model *model = NULL;
 	struct convo_err err;
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
-		struct convo_model_options opts = {.base_url = bad[i]};
+		struct convo_model_options opts = {.base_url = bad[i][0]};
 
 		must_fail_with(CONVO_E_INVALID, convo_model_open(&model, "m", &opts, &err));
+		if (!strstr(err.text, bad[i][1]) || strstr(err.text, "s3"))
+			must_not_reach("%s: %s", bad[i][0], err.text);
 	}
 	must(!model);
 }
@@ -418,7 +433,7 @@ static void test_url__its_secrets_are_not_shown(void **state)
 	const char *rest = fake_llm_base(server) + strlen("http://");
 	struct convo_model_options opts =
 		options_of(test_text("http://joe:pass%%21word@%s?code=hidden", rest));
-	const char *text = must_fail_to_ask(CONVO_E_REFUSED, &opts);
+	const char *text = must_fail_to_ask(CONVO_E_NOTFOUND, &opts);
 
 	(void)state;
 	must(strstr(text, rest) != NULL);
@@ -459,16 +474,23 @@ static void test_key__none_means_no_authorization(void **state)
 
 static void test_options__must_make_sense(void **state)
 {
-	struct convo_model_options bad[] = {{.connect_timeout_ms = -1},
-					    {.idle_timeout_ms = -1},
-					    {.max_answer = 10},
-					    {.max_answer = 64u << 20}};
+	static const struct {
+		struct convo_model_options opts;
+		const char *named;
+	} bad[] = {{{.connect_timeout_ms = -1}, "connect_timeout_ms"},
+		   {{.idle_timeout_ms = INT_MIN}, "idle_timeout_ms"},
+		   {{.max_retries = -2}, "max_retries"},
+		   {{.max_retries = INT_MAX}, "max_retries"},
+		   {{.max_answer = 10}, "max_answer"},
+		   {{.max_answer = SIZE_MAX}, "max_answer"}};
 	convo_model *model = NULL;
 	struct convo_err err;
 
 	(void)state;
-	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
-		must_fail_with(CONVO_E_INVALID, convo_model_open(&model, "m", &bad[i], &err));
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		must_fail_with(CONVO_E_INVALID, convo_model_open(&model, "m", &bad[i].opts, &err));
+		must(strstr(err.text, bad[i].named) != NULL);
+	}
 }
 
 /* ---- requests ----------------------------------------------------------------------------- */
@@ -602,7 +624,7 @@ static void test_connection__refused(void **state)
 		options_of(test_text("http://127.0.0.1:%d/v1", test_port()));
 
 	(void)state;
-	must(strstr(must_fail_to_ask(CONVO_E_IO, &opts), "Connection refused") != NULL);
+	must(strstr(must_fail_to_ask(CONVO_E_GONE, &opts), "Connection refused") != NULL);
 }
 
 static void test_connection__unknown_host(void **state)
@@ -610,7 +632,7 @@ static void test_connection__unknown_host(void **state)
 	struct convo_model_options opts = options_of("http://nobody.invalid/v1");
 
 	(void)state;
-	must(strstr(must_fail_to_ask(CONVO_E_IO, &opts), "nobody.invalid") != NULL);
+	must(strstr(must_fail_to_ask(CONVO_E_GONE, &opts), "nobody.invalid") != NULL);
 }
 
 static void *serve_noise(void *arg)
@@ -638,7 +660,7 @@ static void test_connection__not_an_http_server(void **state)
 	must_equal(0, getsockname(listener, (struct sockaddr *)&address, &len));
 	must_equal(0, pthread_create(&thread, NULL, serve_noise, &listener));
 	opts = options_of(test_text("http://127.0.0.1:%d/v1", ntohs(address.sin_port)));
-	must(strstr(must_fail_to_ask(CONVO_E_REFUSED, &opts), "not an HTTP server") != NULL);
+	must(strstr(must_fail_to_ask(CONVO_E_NOTFOUND, &opts), "not an HTTP server") != NULL);
 	pthread_join(thread, NULL);
 	close(listener);
 }
@@ -674,6 +696,8 @@ static void test_timeout__of_connecting(void **state)
 	opts.connect_timeout_ms = 150;
 	must(strstr(must_fail_to_ask(CONVO_E_TIMEOUT, &opts), "no connection within 150 ms"));
 	must(now_ms() - began >= 140 && now_ms() - began < 1000);
+	opts.base_url = test_text("https%s", hole.base + strlen("http")); /* nobody to speak TLS */
+	must(strstr(must_fail_to_ask(CONVO_E_TIMEOUT, &opts), "no connection within 150 ms"));
 	black_hole_close(&hole);
 }
 
@@ -955,25 +979,31 @@ static void tls_stop(struct tls_server *server)
 }
 
 /* Ask until the server is up; the last outcome counts. */
-static int tls_ask(const struct tls_server *server, struct convo_err *err)
+static int tls_ask_with(const struct tls_server *server, struct convo_model_options opts,
+			struct convo_err *err)
 {
-	struct convo_model_options opts = options_of(server->base);
 	struct convo_answer *answer = NULL;
-	int rc = CONVO_E_IO;
+	int rc = CONVO_E_GONE;
 
-	for (int i = 0; i < 100 && rc == CONVO_E_IO; i++) {
+	opts.base_url = server->base;
+	for (int i = 0; i < 100 && rc == CONVO_E_GONE; i++) {
 		convo_model *model = open_model(&opts);
 
 		rc = ask_with(&answer, model, NULL, NULL, err);
 		convo_model_close(model);
-		if (rc == CONVO_E_IO && !strstr(err->text, "refused"))
+		if (rc == CONVO_E_GONE && !strstr(err->text, "refused"))
 			break;
-		sleep_ms(rc == CONVO_E_IO ? 50 : 0);
+		sleep_ms(rc == CONVO_E_GONE ? 50 : 0);
 	}
 	if (rc == 0)
 		must_equal_str("Hello", answer->text);
 	convo_answer_free(answer);
 	return rc;
+}
+
+static int tls_ask(const struct tls_server *server, struct convo_err *err)
+{
+	return tls_ask_with(server, options_of(NULL), err);
 }
 
 static void test_proxy__that_refuses_is_named(void **state)
@@ -983,7 +1013,7 @@ static void test_proxy__that_refuses_is_named(void **state)
 
 	(void)state;
 	setenv("http_proxy", "http://127.0.0.1:1", 1);
-	must(strstr(must_fail_to_ask(CONVO_E_IO, &opts),
+	must(strstr(must_fail_to_ask(CONVO_E_GONE, &opts),
 		    "cannot connect to 127.0.0.1 port 1: Connection refused") != NULL);
 	unsetenv("http_proxy");
 }
@@ -1009,39 +1039,360 @@ static void test_tls__an_unknown_authority_is_refused(void **state)
 {
 	struct tls_server server;
 	struct convo_err err;
+	int rc;
 
 	(void)state;
 	tls_start(&server, "localhost");
-	must_equal(CONVO_E_IO, tls_ask(&server, &err));
-	must(strstr(err.text, "self-signed certificate") != NULL);
+	rc = tls_ask(&server, &err);
 	tls_stop(&server);
+	must_equal(CONVO_E_IO, rc);
+	must(strstr(err.text, "the certificate is not trusted") != NULL);
+	must(strstr(err.text, "self-signed certificate") != NULL);
+	must(strstr(err.text, "SSL_CERT_FILE") != NULL);
 }
 
 static void test_tls__another_name_is_refused(void **state)
 {
 	struct tls_server server;
 	struct convo_err err;
+	int rc;
 
 	(void)state;
 	tls_start(&server, "other.test");
 	setenv("SSL_CERT_FILE", server.certificate, 1);
-	must_equal(CONVO_E_IO, tls_ask(&server, &err));
+	rc = tls_ask(&server, &err);
 	unsetenv("SSL_CERT_FILE");
-	must(strstr(err.text, "localhost") != NULL);
 	tls_stop(&server);
+	must_equal(CONVO_E_IO, rc);
+	must(strstr(err.text, "that of another host") && strstr(err.text, "localhost"));
 }
 
 static void test_tls__a_known_authority_is_accepted(void **state)
 {
 	struct tls_server server;
 	struct convo_err err;
+	int rc;
 
 	(void)state;
 	tls_start(&server, "localhost");
 	setenv("SSL_CERT_FILE", server.certificate, 1);
-	must_equal(0, tls_ask(&server, &err));
+	rc = tls_ask(&server, &err);
 	unsetenv("SSL_CERT_FILE");
 	tls_stop(&server);
+	must_equal(0, rc);
+}
+
+/* The option comes before the variable. */
+static void test_tls__a_ca_file_of_the_options_is_trusted(void **state)
+{
+	struct convo_model_options opts = options_of(NULL);
+	struct tls_server server;
+	struct convo_err err;
+	int rc;
+
+	(void)state;
+	tls_start(&server, "localhost");
+	opts.ca_file = server.certificate;
+	setenv("SSL_CERT_FILE", "/dev/null", 1);
+	rc = tls_ask_with(&server, opts, &err);
+	unsetenv("SSL_CERT_FILE");
+	tls_stop(&server);
+	must_equal(0, rc);
+}
+
+static void test_tls__a_ca_file_that_is_none_is_named(void **state)
+{
+	struct convo_model_options opts = options_of("https://localhost:1/v1");
+	convo_model *model = NULL;
+	struct tls_server server;
+	struct convo_err err;
+	int rc;
+
+	(void)state;
+	opts.ca_file = "/nowhere/ca.pem";
+	must_fail_with(CONVO_E_INVALID, convo_model_open(&model, "m", &opts, &err));
+	must(strstr(err.text, "/nowhere/ca.pem") && strstr(err.text, "No such file"));
+	tls_start(&server, "localhost");
+	setenv("SSL_CERT_FILE", "/nowhere/ca.pem", 1);
+	rc = tls_ask(&server, &err);
+	unsetenv("SSL_CERT_FILE");
+	tls_stop(&server);
+	must_equal(CONVO_E_IO, rc);
+	must(strstr(err.text, "SSL_CERT_FILE '/nowhere/ca.pem'") != NULL);
+}
+
+/* A server that speaks HTTP and answers what it takes for a request. */
+static void test_tls__a_plain_server_that_answers_is_told(void **state)
+{
+	struct sockaddr_in address = {.sin_family = AF_INET};
+	socklen_t len = sizeof(address);
+	int listener = socket(AF_INET, SOCK_STREAM, 0);
+	struct waits waits = {0};
+	struct convo_listener ear = {.on_wait = on_wait, .ctx = &waits};
+	struct convo_model_options opts;
+	struct convo_answer *answer;
+	convo_model *model;
+	pthread_t thread;
+	struct convo_err err;
+
+	(void)state;
+	address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	must_equal(0, bind(listener, (struct sockaddr *)&address, sizeof(address)));
+	must_equal(0, listen(listener, 1));
+	must_equal(0, getsockname(listener, (struct sockaddr *)&address, &len));
+	must_equal(0, pthread_create(&thread, NULL, serve_noise, &listener));
+	opts = options_of(test_text("https://127.0.0.1:%d/v1", ntohs(address.sin_port)));
+	opts.max_retries = 2;
+	model = open_model(&opts);
+	must_fail_with(CONVO_E_NOTFOUND, ask_with(&answer, model, &ear, NULL, &err));
+	must(strstr(err.text, "does not speak TLS there: try http://") != NULL);
+	must_equal(0, waits.count);
+	convo_model_close(model);
+	pthread_join(thread, NULL);
+	close(listener);
+}
+
+/* One that waits for the end of a line, as many do: told after one connect timeout, not three. */
+static void test_tls__a_plain_server_that_waits_is_told(void **state)
+{
+	struct fake_reply reply = reply_of("", FAKE_HANG);
+	struct fake_llm *server = fake_llm_start(&reply, 1, 0);
+	struct waits waits = {0};
+	struct convo_listener ear = {.on_wait = on_wait, .ctx = &waits};
+	struct convo_model_options opts =
+		options_of(test_text("https%s", fake_llm_base(server) + strlen("http")));
+	struct convo_answer *answer;
+	convo_model *model;
+	struct convo_err err;
+
+	(void)state;
+	opts.connect_timeout_ms = 200;
+	opts.max_retries = 2;
+	model = open_model(&opts);
+	must_fail_with(CONVO_E_TIMEOUT, ask_with(&answer, model, &ear, NULL, &err));
+	must(strstr(err.text, "connected, but no TLS within 200 ms") != NULL);
+	must(strstr(err.text, "try http://") != NULL);
+	must_equal(0, waits.count);
+	convo_model_close(model);
+	fake_llm_stop(server);
+}
+
+/* ---- headers and proxies ------------------------------------------------------------------- */
+
+static void test_header__each_is_sent(void **state)
+{
+	static const char *const headers[] = {"X-One: 1", "api-key:secret-of-azure",
+					      "X-Empty:", "Authorization: Basic am9lOnM=", NULL};
+	struct fake_reply reply = error_reply(
+		400, JSON_HEADER, "{\"error\":\"no secret-of-azure, no Basic am9lOnM=\"}");
+	struct fake_llm *server = fake_llm_start(&reply, 1, 0);
+	struct convo_model_options opts = options_of(fake_llm_base(server));
+	const char *request, *text;
+
+	(void)state;
+	opts.headers = headers;
+	opts.api_key = NULL;
+	text = must_fail_to_ask(CONVO_E_REFUSED, &opts);
+	must(strstr(text, "no ***, no ***") != NULL);
+	request = fake_llm_request(server, 0);
+	must(strstr(request, "\r\nX-One: 1\r\n") != NULL);
+	must(strstr(request, "\r\napi-key:secret-of-azure\r\n") != NULL);
+	must(strstr(request, "\r\nX-Empty:") != NULL);
+	must(strstr(request, "\r\nAuthorization: Basic am9lOnM=\r\n") != NULL);
+	fake_llm_stop(server);
+}
+
+static void test_header__bad_ones_are_refused_and_not_shown(void **state)
+{
+	static const char *const bad[] = {
+		"",
+		":s3cret",
+		"s3cret",
+		"X Y: s3cret",
+		"X\r\nY: s3cret",
+		"X-A: s3cret\r\nX-B: 1",
+		"X-A: s3cret\n",
+		"X-A: s3\x7f"
+		"cret",
+		"X-\xc3\xa9: s3cret",
+		"Content-Length: 5",
+		"transfer-encoding: s3cret",
+		"HOST: s3cret",
+		"Authorization: s3cret",
+	};
+	convo_model *model = NULL;
+	struct convo_err err;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		const char *const headers[] = {"X-Good: 1", bad[i], NULL};
+		struct convo_model_options opts = {.headers = headers, .api_key = "sk-x"};
+
+		must_fail_with(CONVO_E_INVALID, convo_model_open(&model, "m", &opts, &err));
+		must(!strstr(err.text, "s3"));
+		must(strstr(err.text, "eader") != NULL);
+	}
+	must(!model);
+}
+
+static void test_header__too_many_and_too_long_are_refused(void **state)
+{
+	const char *many[70];
+	char *large = malloc(9001);
+	const char *const one[] = {large, NULL};
+	struct convo_model_options opts = {.headers = many};
+	convo_model *model = NULL;
+	struct convo_err err;
+
+	(void)state;
+	for (size_t i = 0; i < 69; i++)
+		many[i] = "X-A: 1";
+	many[69] = NULL;
+	must_fail_with(CONVO_E_INVALID, convo_model_open(&model, "m", &opts, &err));
+	memset(large, 'x', 9000);
+	large[3] = ':';
+	large[9000] = '\0';
+	opts.headers = one;
+	must_fail_with(CONVO_E_INVALID, convo_model_open(&model, "m", &opts, &err));
+	free(large);
+}
+
+static void test_proxy__of_the_options_is_used_for_every_host(void **state)
+{
+	struct fake_reply reply = reply_of(EVENT("Hello") DONE, FAKE_CHUNKED);
+	struct fake_llm *server = fake_llm_start(&reply, 1, 0);
+	struct convo_model_options opts = options_of("http://model.invalid/v1");
+	const char *host = fake_llm_base(server) + strlen("http://");
+	convo_model *model;
+
+	(void)state;
+	opts.proxy = test_text("http://joe:s3cret@%s", host);
+	model = open_model(&opts);
+	setenv("http_proxy", "http://127.0.0.1:1", 1);
+	setenv("no_proxy", "model.invalid", 1);
+	must_answer(model, "Hello");
+	unsetenv("http_proxy");
+	unsetenv("no_proxy");
+	must(strstr(fake_llm_request(server, 0),
+		    "POST http://model.invalid/v1/chat/completions HTTP/1.1") != NULL);
+	must(strstr(fake_llm_request(server, 0), "Proxy-Authorization: Basic ") != NULL);
+	convo_model_close(model);
+	fake_llm_stop(server);
+}
+
+static void test_proxy__empty_means_none(void **state)
+{
+	struct fake_reply reply = reply_of(EVENT("Hello") DONE, FAKE_CHUNKED);
+	struct fake_llm *server = fake_llm_start(&reply, 1, 0);
+	struct convo_model_options opts = options_of(fake_llm_base(server));
+	convo_model *model;
+
+	(void)state;
+	opts.proxy = "";
+	model = open_model(&opts);
+	setenv("http_proxy", "http://127.0.0.1:1", 1);
+	must_answer(model, "Hello");
+	unsetenv("http_proxy");
+	convo_model_close(model);
+	fake_llm_stop(server);
+}
+
+static void test_proxy__that_is_none_shows_no_password(void **state)
+{
+	static const char *const bad[] = {"socks9://u:s3cret@h", "ftp://u:s3cret@h:1",
+					  "http://u:s3cret@h h", "http://u:s3cret@h\r\nX: 1"};
+	struct convo_model_options opts = options_of("http://model.invalid/v1");
+	convo_model *model = NULL;
+	struct convo_err err;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		opts.proxy = bad[i];
+		must_fail_with(CONVO_E_INVALID, convo_model_open(&model, "m", &opts, &err));
+		must(strstr(err.text, "proxy") && !strstr(err.text, "s3cret"));
+	}
+	opts.proxy = "http://u:s3cret@127.0.0.1:999999";
+	must(!strstr(must_fail_to_ask(CONVO_E_IO, &opts), "s3cret"));
+	opts.proxy = "http://u:s3cret@127.0.0.1:1";
+	must(!strstr(must_fail_to_ask(CONVO_E_GONE, &opts), "s3cret"));
+}
+
+/* ---- heads without end --------------------------------------------------------------------- */
+
+static void test_head__a_line_that_never_ends_is_the_servers(void **state)
+{
+	size_t len = 400u << 10;
+	char *headers = malloc(len + 1);
+	struct fake_reply reply = error_reply(200, headers, "{}");
+	struct fake_llm *server;
+	struct convo_model_options opts;
+
+	(void)state;
+	memset(headers, 'x', len);
+	headers[1] = ':';
+	headers[len] = '\0';
+	server = fake_llm_start(&reply, 1, 0);
+	opts = options_of(fake_llm_base(server));
+	opts.max_retries = 1;
+	must(strstr(must_fail_to_ask(CONVO_E_REFUSED, &opts), "too long a header") != NULL);
+	must_equal(1, fake_llm_requests(server));
+	fake_llm_stop(server);
+	free(headers);
+}
+
+static void test_head__lines_that_never_end_are_the_servers(void **state)
+{
+	struct cv_buf headers = {0};
+	struct fake_reply reply;
+	struct fake_llm *server;
+	struct convo_model_options opts;
+
+	(void)state;
+	for (int i = 0; i < 10000; i++)
+		must_equal(0, cv_buf_addf(&headers, "X-%d: %060d\r\n", i, i));
+	reply = error_reply(200, headers.data, "{}");
+	server = fake_llm_start(&reply, 1, 0);
+	opts = options_of(fake_llm_base(server));
+	opts.max_retries = 1;
+	must(strstr(must_fail_to_ask(CONVO_E_REFUSED, &opts), "too long a header") != NULL);
+	must_equal(1, fake_llm_requests(server));
+	fake_llm_stop(server);
+	cv_buf_clear(&headers);
+}
+
+/* ---- what is missing ----------------------------------------------------------------------- */
+
+static void test_given__null_and_members_of_a_newer_version_are_refused(void **state)
+{
+	struct convo_model_options newer = {.reserved = {&newer}};
+	struct convo_message message = {"{}", 2};
+	struct convo_request request = {.messages = &message, .count = 1};
+	struct convo_listener ear = {.reserved = {&ear}};
+	struct convo_answer *answer = NULL;
+	convo_model *model = NULL;
+	struct convo_err err;
+
+	(void)state;
+	must_fail_with(CONVO_E_INVALID, convo_model_open(NULL, "echo", NULL, &err));
+	must_fail_with(CONVO_E_INVALID, convo_model_open(&model, NULL, NULL, &err));
+	must_fail_with(CONVO_E_INVALID, convo_model_open(&model, "m", &newer, &err));
+	must_fail_with(CONVO_E_INVALID, convo_model_from(&model, "m", NULL, NULL, &err));
+	must(!model);
+	must_pass(convo_model_open(&model, "echo", NULL, &err));
+	must_fail_with(CONVO_E_INVALID, convo_model_ask(&answer, NULL, &request, NULL, NULL, &err));
+	must_fail_with(CONVO_E_INVALID, convo_model_ask(NULL, model, &request, NULL, NULL, &err));
+	must_fail_with(CONVO_E_INVALID, convo_model_ask(&answer, model, NULL, NULL, NULL, &err));
+	must_fail_with(CONVO_E_INVALID,
+		       convo_model_ask(&answer, model, &request, &ear, NULL, &err));
+	request.reserved[1] = &request;
+	must_fail_with(CONVO_E_INVALID,
+		       convo_model_ask(&answer, model, &request, NULL, NULL, &err));
+	must_equal(CONVO_E_INVALID, convo_model_ask(&answer, NULL, NULL, NULL, NULL, NULL));
+	must_fail_with(CONVO_E_INVALID, convo_model_check(NULL, NULL, &err));
+	must(!convo_model_name(NULL) && !answer);
+	convo_model_close(NULL);
+	convo_answer_free(NULL);
+	convo_model_close(model);
 }
 
 /* ---- checking ------------------------------------------------------------------------------ */
@@ -1098,12 +1449,12 @@ static void test_check__other_replies_fail(void **state)
 	(void)state;
 	must_fail_with(CONVO_E_DENIED, check_reply(error_reply(401, JSON_HEADER, "{}"), &err));
 	must_fail_with(CONVO_E_REFUSED, check_reply(error_reply(500, NULL, "x"), &err));
-	must_fail_with(CONVO_E_REFUSED,
+	must_fail_with(CONVO_E_NOTFOUND,
 		       check_reply(error_reply(200, NULL, "<title>Hi</title>"), &err));
-	must_fail_with(CONVO_E_REFUSED, check_reply(reply_of(EVENT("x"), FAKE_CHUNKED), &err));
+	must_fail_with(CONVO_E_NOTFOUND, check_reply(reply_of(EVENT("x"), FAKE_CHUNKED), &err));
 	must_fail_with(CONVO_E_IO, check_reply(reply_of("{\"data\":[", FAKE_CUT), &err));
-	must_fail_with(CONVO_E_IO, convo_model_check(model, NULL, &err));
-	must_equal(CONVO_E_IO, convo_model_check(model, NULL, NULL));
+	must_fail_with(CONVO_E_GONE, convo_model_check(model, NULL, &err));
+	must_equal(CONVO_E_GONE, convo_model_check(model, NULL, NULL));
 	convo_model_close(model);
 }
 
@@ -1201,6 +1552,19 @@ int main(void)
 		cmocka_unit_test(test_tls__an_unknown_authority_is_refused),
 		cmocka_unit_test(test_tls__another_name_is_refused),
 		cmocka_unit_test(test_tls__a_known_authority_is_accepted),
+		cmocka_unit_test(test_tls__a_ca_file_of_the_options_is_trusted),
+		cmocka_unit_test(test_tls__a_ca_file_that_is_none_is_named),
+		cmocka_unit_test(test_tls__a_plain_server_that_answers_is_told),
+		cmocka_unit_test(test_tls__a_plain_server_that_waits_is_told),
+		cmocka_unit_test(test_header__each_is_sent),
+		cmocka_unit_test(test_header__bad_ones_are_refused_and_not_shown),
+		cmocka_unit_test(test_header__too_many_and_too_long_are_refused),
+		cmocka_unit_test(test_proxy__of_the_options_is_used_for_every_host),
+		cmocka_unit_test(test_proxy__empty_means_none),
+		cmocka_unit_test(test_proxy__that_is_none_shows_no_password),
+		cmocka_unit_test(test_head__a_line_that_never_ends_is_the_servers),
+		cmocka_unit_test(test_head__lines_that_never_end_are_the_servers),
+		cmocka_unit_test(test_given__null_and_members_of_a_newer_version_are_refused),
 		cmocka_unit_test(test_check__knows_its_model),
 		cmocka_unit_test(test_check__an_endpoint_without_a_list_passes),
 		cmocka_unit_test(test_check__other_replies_fail),

@@ -377,6 +377,8 @@ static void compare(struct wire_run *run)
 	const char *shown = run->rc < 0 ? run->err.text : run->answer->error;
 	struct cv_text json = {0};
 
+	if (shown && strstr(shown, "()"))
+		differ(run, "error", "no empty parentheses", shown);
 	if (shown && strstr(shown, "sk-wire-secret"))
 		differ(run, "the key is shown", "no key", shown);
 	if (run->answer) {

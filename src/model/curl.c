@@ -1,0 +1,102 @@
+/*
+ * libcurl and its handles; see curl.h.
+ */
+#include <model/curl.h>
+
+#include <stdlib.h>
+
+#include <base/alloc.h>
+#include <base/dl.h>
+
+#define MOST_IDLE 8
+
+struct curl_functions cv_curl;
+
+#define CURL_SYMBOL(name) {"curl_" #name, (void **)&cv_curl.name},
+
+static const struct cv_symbol curl_symbols[] = {CURL_CALLS(CURL_SYMBOL)};
+static struct cv_library curl_library = CONVO_LIBRARY("libcurl.so.4", curl_symbols);
+
+static void curl_loaded(void)
+{
+	cv_curl.global_init(CURL_GLOBAL_DEFAULT);
+}
+
+static void link_free(struct curl_link *link)
+{
+	if (!link)
+		return;
+	if (link->easy)
+		cv_curl.easy_cleanup(link->easy);
+	if (link->multi)
+		cv_curl.multi_cleanup(link->multi);
+	free(link);
+}
+
+static struct curl_link *link_new(void)
+{
+	struct curl_link *link = cv_alloc(1, sizeof(*link));
+
+	if (!link)
+		return NULL;
+	link->multi = cv_curl.multi_init();
+	link->easy = cv_curl.easy_init();
+	if (link->multi && link->easy)
+		return link;
+	link_free(link);
+	return NULL;
+}
+
+void cv_curl_init(struct curl_links *links)
+{
+	pthread_mutex_init(&links->lock, NULL);
+	links->idle = NULL;
+	links->count = 0;
+}
+
+int cv_curl_borrow(struct curl_links *links, struct curl_link **out, struct convo_err *err)
+{
+	int rc = cv_dl_need(&curl_library, curl_loaded, err);
+	struct curl_link *link;
+
+	if (rc < 0)
+		return rc;
+	pthread_mutex_lock(&links->lock);
+	link = links->idle;
+	if (link) {
+		links->idle = link->next;
+		links->count--;
+	}
+	pthread_mutex_unlock(&links->lock);
+	if (!link)
+		link = link_new();
+	*out = link;
+	return link ? 0 : cv_fail_nomem(err);
+}
+
+void cv_curl_return(struct curl_links *links, struct curl_link *link)
+{
+	bool keep;
+
+	pthread_mutex_lock(&links->lock);
+	keep = links->count < MOST_IDLE;
+	if (keep) {
+		link->next = links->idle;
+		links->idle = link;
+		links->count++;
+	}
+	pthread_mutex_unlock(&links->lock);
+	if (!keep)
+		link_free(link);
+}
+
+void cv_curl_clear(struct curl_links *links)
+{
+	while (links->idle) {
+		struct curl_link *next = links->idle->next;
+
+		link_free(links->idle);
+		links->idle = next;
+	}
+	pthread_mutex_destroy(&links->lock);
+}
