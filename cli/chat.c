@@ -23,12 +23,12 @@ static const char chat_commands[] = "\n"
 
 int chat_begin(struct app *app)
 {
-	char last[CONVO_MAX_NAME + 1];
-	int rc = app->flags->resume ? roster_latest(app, last) : 1;
+	char last[CONVO_MAX_NAME + 1] = "";
+	int rc = app->flags->resume ? roster_latest(app, last) : 0;
 
-	if (rc < 0)
-		return EXIT_STORE;
-	if (rc == 0) {
+	if (rc)
+		return rc;
+	if (*last) {
 		roster_enter(app, last, true);
 		return 0;
 	}
@@ -97,6 +97,8 @@ static void chat_loop(struct app *app)
 			chat_failed(app, EXIT_FAILED);
 		else if (end == LINE_TEXT && !chat_is_blank(&said))
 			chat_failed(app, chat_say(app, &said));
+		if (end == LINE_TEXT && signals_interrupted())
+			signals_clear();
 		if (!term_flush())
 			break;
 	}

@@ -115,9 +115,9 @@ int check_run(struct app *app, const struct flags *flags)
 	rc = settings_load(&app->settings, flags);
 	if (rc)
 		return rc;
-	if (convo_cancel_new(&app->cancel, NULL) < 0)
-		return EXIT_FAILED;
-	signals_open(app->cancel);
+	rc = app_listen(app);
+	if (rc)
+		return rc;
 	key = check_key(app);
 	if (!key)
 		model = check_model(app);

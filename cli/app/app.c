@@ -35,7 +35,10 @@ int app_store_failed(const struct app *app, const char *what, const struct convo
 {
 	enum advice_side side = advice_side_of(app->settings.backend);
 
-	app_say_failed(app, side, what, err->text, err->code, "");
+	if (err->code == CONVO_E_CANCELED)
+		term_note("(interrupted%s)", err->maybe ? "; it may be done all the same" : "");
+	else
+		app_say_failed(app, side, what, err->text, err->code, "");
 	return advice_exit(side, err->code);
 }
 
@@ -49,13 +52,17 @@ int app_model_failed(const struct app *app, int code, const char *text)
 	return advice_exit(ADVICE_MODEL, code);
 }
 
-int app_open_store(struct app *app)
+int app_listen(struct app *app)
 {
 	struct convo_err err = {0};
 
-	if (convo_store_open(&app->store, app->settings.url.data, &app->settings.store, &err) == 0)
-		return 0;
-	return app_store_failed(app, "", &err);
+	if (convo_cancel_new(&app->cancel, &err) < 0) {
+		term_error("%s", err.text);
+		return EXIT_FAILED;
+	}
+	app->call.cancel = app->settings.store.cancel = app->cancel;
+	signals_open(app->cancel);
+	return 0;
 }
 
 static int runner_for(convo_runner **out, const struct app *app, convo_model *model,
@@ -152,13 +159,12 @@ int app_open(struct app *app, const struct flags *flags)
 		return rc;
 	if (!settings_can_ask(&app->settings, app->settings.model))
 		return EXIT_USAGE;
-	if (convo_cancel_new(&app->cancel, &err) < 0) {
-		term_error("%s", err.text);
-		return EXIT_FAILED;
-	}
-	signals_open(app->cancel);
-	rc = app_open_store(app);
-	return rc ? rc : app_use_model(app, app->settings.model);
+	rc = app_listen(app);
+	if (rc)
+		return rc;
+	if (convo_store_open(&app->store, app->settings.url.data, &app->settings.store, &err) < 0)
+		return app_store_failed(app, "", &err);
+	return app_use_model(app, app->settings.model);
 }
 
 void app_close(struct app *app)

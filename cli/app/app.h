@@ -14,6 +14,7 @@ struct app {
 	const struct flags *flags;
 	struct settings settings;
 	convo_cancel *cancel;
+	struct convo_call call; /* for the store: Ctrl-C stops it */
 	convo_store *store;
 	convo_model *model;
 	convo_runner *runner;
@@ -39,8 +40,8 @@ int app_open(struct app *app, const struct flags *flags);
 
 void app_close(struct app *app);
 
-/** Open the store alone, saying on stderr what is wrong. @return 0 or an exit code. */
-int app_open_store(struct app *app);
+/** Make what Ctrl-C stops things by, and listen to signals. @return 0 or an exit code, said. */
+int app_listen(struct app *app);
 
 /** Ask another model from now on. @return 0 or an exit code; on failure all stays as it was. */
 int app_use_model(struct app *app, const char *name);

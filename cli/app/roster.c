@@ -32,27 +32,27 @@ void roster_enter(struct app *app, const char *session, bool stored)
 	app->last = NULL;
 }
 
-static int is_stored(const struct app *app, const char *session, struct convo_err *err)
+/* @return 0 or a convo_code; says nothing. */
+static int is_stored(const struct app *app, const char *session, bool *stored,
+		     struct convo_err *err)
 {
 	struct convo_window none = {.kind = CONVO_WINDOW_NONE};
 	struct convo_key key = app_key(app, session);
 	convo_session *loaded = NULL;
+	int rc = convo_store_load(&loaded, app->store, &key, &none, &app->call, err);
 
-	if (convo_store_load(&loaded, app->store, &key, &none, NULL, err) == 0) {
-		convo_session_free(loaded);
-		return 1;
-	}
-	return err->code == CONVO_E_NOTFOUND ? 0 : -1;
+	*stored = rc == 0;
+	convo_session_free(loaded);
+	return rc == CONVO_E_NOTFOUND ? 0 : rc;
 }
 
-int roster_is_stored(const struct app *app, const char *session)
+int roster_is_stored(const struct app *app, const char *session, bool *stored)
 {
 	struct convo_err err = {0};
-	int stored = is_stored(app, session, &err);
 
-	if (stored < 0)
-		app_store_failed(app, "", &err);
-	return stored;
+	if (is_stored(app, session, stored, &err) < 0)
+		return app_store_failed(app, "", &err);
+	return 0;
 }
 
 void roster_new(struct app *app)
@@ -60,6 +60,7 @@ void roster_new(struct app *app)
 	struct convo_err err = {0};
 	char id[64];
 	int64_t second;
+	bool taken;
 
 	do {
 		second = now_ms() / 1000;
@@ -73,7 +74,7 @@ void roster_new(struct app *app)
 		else
 			snprintf(id, sizeof(id), "chat-session-%lld-%lld",
 				 (long long)app->id_second, (long long)app->ids);
-	} while (is_stored(app, id, &err) == 1);
+	} while (is_stored(app, id, &taken, &err) == 0 && taken);
 	roster_enter(app, id, false);
 	app->generated = true;
 }
@@ -89,7 +90,7 @@ int roster_walk(const struct app *app, enum convo_list_what what, roster_visit v
 	if (rc < 0)
 		return rc;
 	for (; more; page = NEXT_PAGE) {
-		rc = convo_store_list(app->store, cursor, page, &count, NULL, err);
+		rc = convo_store_list(app->store, cursor, page, &count, &app->call, err);
 		if (rc < 0)
 			goto out;
 		more = count > 0;
@@ -121,9 +122,7 @@ static bool latest_visit(void *ctx, const struct convo_meta *meta)
 int roster_latest(const struct app *app, char session[CONVO_MAX_NAME + 1])
 {
 	session[0] = '\0';
-	if (roster_visit_all(app, CONVO_LIST_LIVE, latest_visit, session))
-		return -1;
-	return session[0] ? 0 : 1;
+	return roster_visit_all(app, CONVO_LIST_LIVE, latest_visit, session);
 }
 
 /* ---- finding -------------------------------------------------------------------------- */
@@ -155,43 +154,43 @@ static bool find_visit(void *ctx, const struct convo_meta *meta)
 	return !find->exact;
 }
 
-static enum roster_match find_result(const struct find *find, char session[CONVO_MAX_NAME + 1])
+static int find_ambiguous(const struct find *find)
 {
-	if (!find->matches)
-		return ROSTER_NONE;
-	if (find->matches == 1 || find->exact) {
-		memcpy(session, find->first, sizeof(find->first));
-		return ROSTER_ONE;
-	}
 	term_error("'%s' is the beginning of %zu sessions; write more of it:", find->word,
 		   find->matches);
 	if (find->others.len)
 		term_show(find->others.data, find->others.len);
 	if (find->matches > MOST_LISTED || !find->others.len)
 		term_say("     …\n");
-	return ROSTER_AMBIGUOUS;
+	return EXIT_FAILED;
 }
 
-enum roster_match roster_find(const struct app *app, enum convo_list_what what, const char *word,
-			      char session[CONVO_MAX_NAME + 1])
+int roster_find(const struct app *app, enum convo_list_what what, const char *word,
+		char session[CONVO_MAX_NAME + 1])
 {
 	struct find find = {.word = word};
-	enum roster_match match = ROSTER_FAILED;
+	bool stored = false;
+	int rc = 0;
 
-	if (what == CONVO_LIST_LIVE) {
-		int stored = roster_is_stored(app, word);
-
-		if (stored < 0)
-			return ROSTER_FAILED;
-		if (stored || !strcmp(word, app->session)) {
-			snprintf(session, CONVO_MAX_NAME + 1, "%s", word);
-			return ROSTER_ONE;
-		}
+	session[0] = '\0';
+	if (what == CONVO_LIST_LIVE)
+		rc = roster_is_stored(app, word, &stored);
+	if (rc)
+		return rc;
+	if (stored || (what == CONVO_LIST_LIVE && !strcmp(word, app->session))) {
+		snprintf(session, CONVO_MAX_NAME + 1, "%s", word);
+		return 0;
 	}
-	if (!roster_visit_all(app, what, find_visit, &find))
-		match = find_result(&find, session);
+	rc = roster_visit_all(app, what, find_visit, &find);
+	if (rc)
+		goto out;
+	if (find.matches > 1 && !find.exact)
+		rc = find_ambiguous(&find);
+	else
+		memcpy(session, find.first, sizeof(find.first));
+out:
 	text_clear(&find.others);
-	return match;
+	return rc;
 }
 
 /* ---- the roster ----------------------------------------------------------------------- */
@@ -363,7 +362,8 @@ void roster_recall(const struct app *app, const char *session)
 	struct convo_key key = app_key(app, session);
 	convo_session *loaded = NULL;
 
-	if (!term_is_live() || convo_store_load(&loaded, app->store, &key, &last, NULL, NULL) < 0)
+	if (!term_is_live() ||
+	    convo_store_load(&loaded, app->store, &key, &last, &app->call, NULL) < 0)
 		return;
 	recall_print(loaded);
 	convo_session_free(loaded);

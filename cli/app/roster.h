@@ -19,22 +19,23 @@ void roster_new(struct app *app);
 /** Talk in a session from now on. `stored`: it exists. */
 void roster_enter(struct app *app, const char *session, bool stored);
 
-/** The session used last in this store. @return 0 with its id, 1 when there is none, or -1, said. */
+/*
+ * What fails in these is said, and its exit code returned; 0 is success. A `session` is set to an
+ * id, or to "" when there is none.
+ */
+
+/** The session used last in this store. */
 int roster_latest(const struct app *app, char session[CONVO_MAX_NAME + 1]);
 
-enum roster_match {
-	ROSTER_NONE,      /* no session of that id, and none that begins so */
-	ROSTER_ONE,       /* found: `session` is its whole id */
-	ROSTER_AMBIGUOUS, /* several begin so: said, with their ids */
-	ROSTER_FAILED     /* the store failed: said */
-};
+/**
+ * Find a session by its id or a unique beginning of it, among the living or in the trash. A word
+ * that several begin with is a failure.
+ */
+int roster_find(const struct app *app, enum convo_list_what what, const char *word,
+		char session[CONVO_MAX_NAME + 1]);
 
-/** Find a session by its id or a unique beginning of it, among the living or in the trash. */
-enum roster_match roster_find(const struct app *app, enum convo_list_what what, const char *word,
-			      char session[CONVO_MAX_NAME + 1]);
-
-/** Whether a session of that very id is stored. @return 1, 0, or -1 when the store failed, said. */
-int roster_is_stored(const struct app *app, const char *session);
+/** Whether a session of that very id is stored. */
+int roster_is_stored(const struct app *app, const char *session, bool *stored);
 
 /**
  * Print the roster: all sessions, or those with `part` in id or title.

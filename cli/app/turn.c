@@ -237,8 +237,5 @@ int turn_run(struct app *app, const char *text, size_t len)
 	shown_end(&shown);
 	if (app->last)
 		turn_notes(app);
-	rc = turn_failed(app, rc, &err);
-	if (signals_interrupted())
-		signals_clear();
-	return rc;
+	return turn_failed(app, rc, &err);
 }

@@ -82,7 +82,7 @@ int cmd_info(struct app *app, char *arg)
 
 	(void)arg;
 	info_line("session", app->session);
-	if (convo_store_load(&session, app->store, &key, &none, NULL, &err) == 0)
+	if (convo_store_load(&session, app->store, &key, &none, &app->call, &err) == 0)
 		info_session(convo_session_meta(session));
 	else if (err.code == CONVO_E_NOTFOUND)
 		info_line("messages", "0, nothing is stored yet");

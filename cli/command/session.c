@@ -33,24 +33,37 @@ static bool id_is_word(const char *command, const char *id)
 	return false;
 }
 
+/* Talks in a session of that id from now on, which must not be there yet. */
+static int new_named(struct app *app, const char *id)
+{
+	bool stored;
+	int rc;
+
+	if (!id_is_word("/new", id) || !id_is_fine(id))
+		return EXIT_FAILED;
+	rc = roster_is_stored(app, id, &stored);
+	if (rc)
+		return rc;
+	if (stored) {
+		term_error("session %s exists already; /use %s switches to it", id, id);
+		return EXIT_FAILED;
+	}
+	roster_enter(app, id, false);
+	return 0;
+}
+
 int cmd_new(struct app *app, char *arg)
 {
 	char previous[CONVO_MAX_NAME + 1];
-	int stored = 0;
+	int rc = 0;
 
 	memcpy(previous, app->session, sizeof(previous));
-	if (*arg) {
-		if (!id_is_word("/new", arg) || !id_is_fine(arg))
-			return EXIT_FAILED;
-		stored = roster_is_stored(app, arg);
-		if (stored > 0)
-			term_error("session %s exists already; /use %s switches to it", arg, arg);
-		if (stored)
-			return stored > 0 ? EXIT_FAILED : EXIT_STORE;
-		roster_enter(app, arg, false);
-	} else {
+	if (*arg)
+		rc = new_named(app, arg);
+	else
 		roster_new(app);
-	}
+	if (rc)
+		return rc;
 	term_say("🆕 Started new session!\n   Previous: ");
 	term_show_line(previous, 0);
 	term_say("\n   Current:  ");
@@ -67,8 +80,8 @@ int cmd_sessions(struct app *app, char *arg)
 int cmd_use(struct app *app, char *arg)
 {
 	char id[CONVO_MAX_NAME + 1];
-	enum roster_match match;
 	bool fresh;
+	int rc;
 
 	if (!*arg) {
 		term_error("/use wants a session id; /sessions lists them");
@@ -76,13 +89,15 @@ int cmd_use(struct app *app, char *arg)
 	}
 	if (!id_is_fine(arg))
 		return EXIT_FAILED;
-	match = roster_find(app, CONVO_LIST_LIVE, arg, id);
-	if (match == ROSTER_AMBIGUOUS || match == ROSTER_FAILED)
-		return match == ROSTER_FAILED ? EXIT_STORE : EXIT_FAILED;
-	fresh = match == ROSTER_NONE;
+	rc = roster_find(app, CONVO_LIST_LIVE, arg, id);
+	if (rc)
+		return rc;
+	fresh = !*id;
 	if (fresh && !id_is_word("/use", arg))
 		return EXIT_FAILED;
-	roster_enter(app, fresh ? arg : id, !fresh);
+	/* The one that is talked in may not be stored yet. */
+	if (fresh || strcmp(id, app->session) != 0)
+		roster_enter(app, fresh ? arg : id, !fresh);
 	term_say("🔁 Switched to session ");
 	term_show_line(app->session, 0);
 	term_say(fresh ? "\n   (a new session: nothing is stored under this id)\n" : "\n");
@@ -100,7 +115,7 @@ int cmd_rename(struct app *app, char *arg)
 		term_error("/rename wants a title");
 		return EXIT_FAILED;
 	}
-	if (convo_store_rename(app->store, &key, arg, NULL, &err) == 0) {
+	if (convo_store_rename(app->store, &key, arg, &app->call, &err) == 0) {
 		term_say("🏷 Title: ");
 		term_show_line(arg, 0);
 		term_say("\n");
@@ -118,7 +133,7 @@ static int delete_now(struct app *app, const char *id)
 	struct convo_key key = app_key(app, id);
 	struct convo_err err = {0};
 
-	if (convo_store_delete(app->store, &key, NULL, &err) < 0)
+	if (convo_store_delete(app->store, &key, &app->call, &err) < 0)
 		return app_store_failed(app, "", &err);
 	term_say("🗑 Deleted session ");
 	term_show_line(id, 0);
@@ -138,27 +153,24 @@ int cmd_delete(struct app *app, char *arg)
 {
 	char id[CONVO_MAX_NAME + 1];
 	struct text question = {0};
-	int stored;
-	bool yes;
+	bool stored, yes;
+	int rc;
 
 	if (*arg && !id_is_fine(arg))
 		return EXIT_FAILED;
-	switch (roster_find(app, CONVO_LIST_LIVE, *arg ? arg : app->session, id)) {
-	case ROSTER_FAILED:
-		return EXIT_STORE;
-	case ROSTER_AMBIGUOUS:
-		return EXIT_FAILED;
-	case ROSTER_NONE:
+	rc = roster_find(app, CONVO_LIST_LIVE, *arg ? arg : app->session, id);
+	if (rc)
+		return rc;
+	if (!*id) {
 		term_error("%s: no such session; /sessions lists those there are", arg);
 		return EXIT_FAILED;
-	case ROSTER_ONE:
-		break;
 	}
-	stored = roster_is_stored(app, id);
-	if (stored < 1) {
-		if (stored == 0)
-			term_error("this session has no message yet: there is nothing to delete");
-		return stored < 0 ? EXIT_STORE : EXIT_FAILED;
+	rc = roster_is_stored(app, id, &stored);
+	if (rc)
+		return rc;
+	if (!stored) {
+		term_error("this session has no message yet: there is nothing to delete");
+		return EXIT_FAILED;
 	}
 	yes = text_addf(&question, "Delete session %s?", id) && input_confirm(question.data);
 	text_clear(&question);
@@ -173,24 +185,21 @@ int cmd_restore(struct app *app, char *arg)
 	char id[CONVO_MAX_NAME + 1];
 	struct convo_key key;
 	struct convo_err err = {0};
+	int rc;
 
 	if (!*arg) {
 		term_error("/restore wants the id of a deleted session");
 		return EXIT_FAILED;
 	}
-	switch (roster_find(app, CONVO_LIST_TRASH, arg, id)) {
-	case ROSTER_FAILED:
-		return EXIT_STORE;
-	case ROSTER_AMBIGUOUS:
-		return EXIT_FAILED;
-	case ROSTER_NONE:
+	rc = roster_find(app, CONVO_LIST_TRASH, arg, id);
+	if (rc)
+		return rc;
+	if (!*id) {
 		term_error("%s: no deleted session of that id", arg);
 		return EXIT_FAILED;
-	case ROSTER_ONE:
-		break;
 	}
 	key = app_key(app, id);
-	if (convo_store_restore(app->store, &key, NULL, NULL, &err) == 0) {
+	if (convo_store_restore(app->store, &key, NULL, &app->call, &err) == 0) {
 		term_say("♻ Restored session ");
 		term_show_line(id, 0);
 		term_say("\n   (/use ");

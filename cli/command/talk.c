@@ -131,7 +131,7 @@ int cmd_log(struct app *app, char *arg)
 		term_error("/log wants a number of messages");
 		return EXIT_FAILED;
 	}
-	if (convo_store_load(&session, app->store, &key, &window, NULL, &err) < 0) {
+	if (convo_store_load(&session, app->store, &key, &window, &app->call, &err) < 0) {
 		if (err.code != CONVO_E_NOTFOUND)
 			return app_store_failed(app, "", &err);
 		term_say("   (no message is stored in this session yet)\n");
@@ -150,7 +150,8 @@ static int take_back(struct app *app, char **text)
 {
 	struct convo_err err = {0};
 
-	if (convo_runner_undo(text, app->runner, app->flags->user, app->session, NULL, &err) == 0)
+	if (convo_runner_undo(text, app->runner, app->flags->user, app->session, &app->call,
+			      &err) == 0)
 		return 0;
 	if (err.code != CONVO_E_NOTFOUND)
 		return app_store_failed(app, "", &err);

@@ -5,11 +5,12 @@ import json
 import os
 import shutil
 import signal
+import socket
 import sqlite3
 import subprocess
 import time
 
-from harness import CONVO, case, contains, equal, main, number_ids
+from harness import CONVO, Skip, case, contains, equal, main, number_ids
 
 FRAME = '''🚀 Session Management Demo
 Model: echo
@@ -192,6 +193,13 @@ def use_of_an_unknown_id_says_that_it_is_new(home):
     done = talk(home, '/use trip', 'hi', '/new', '/use trip', '/exit')
     contains('Switched to session trip\n   (a new session', done.rest)
     contains('Switched to session trip\n\n👤 You: /exit', done.rest)
+
+
+@case
+def use_of_the_session_that_is_used_changes_nothing(home):
+    done = talk(home, '/new trip', '/use trip', 'hi', '/use trip', '/undo', '/exit')
+    equal('', done.err)
+    contains('↩ Took back: hi\n', done.rest)
 
 
 @case
@@ -765,6 +773,26 @@ def a_signal_stores_what_came(home):
         assert out.endswith('\n') and 'never said' not in out
         done = talk(home, '/log', store='sqlite', args=['-c'])
         contains('#1 👤 You: tell me\n#2 🤖 Assistant (interrupted): word0 word1', done.rest)
+
+
+@case
+def a_signal_ends_a_store_that_hangs(home):
+    if 'pgsql' not in home.run('-complete', 'stores').out.split():
+        raise Skip('PostgreSQL is not in this build')
+    with socket.create_server(('127.0.0.1', 0)) as server:
+        where = {'PG_HOST': '127.0.0.1', 'PG_PORT': str(server.getsockname()[1])}
+        server.settimeout(10)
+        for use in ([], ['-check']):
+            with subprocess.Popen([CONVO, '-model', 'echo', '-session', 'pgsql', *use],
+                                  env={**home.env, **where}, text=True, stderr=subprocess.PIPE,
+                                  stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL) as program:
+                peer, _ = server.accept()
+                start = time.monotonic()
+                program.send_signal(signal.SIGINT)
+                error = program.communicate(timeout=20)[1]
+                peer.close()
+            equal(('', 130) if use else ('(interrupted)\n', 130), (error, program.returncode))
+            assert time.monotonic() - start < 2, 'the timeout was waited for'
 
 
 @case

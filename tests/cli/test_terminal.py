@@ -9,6 +9,7 @@ import random
 import select
 import shutil
 import signal
+import sqlite3
 import struct
 import subprocess
 import termios
@@ -450,6 +451,24 @@ def ctrl_c_at_the_prompt_hints_and_twice_leaves(home):
         time.sleep(0.2)
         contains('code=130.', term.leave('C-c'))
         equal(before, term.settings())
+
+
+@case
+def ctrl_c_stops_a_store_that_waits(home):
+    with Terminal(home) as term:
+        term.start()
+        term.ask('hi')
+        with sqlite3.connect(home.path / '.local/share/convo/sessions.db') as data:
+            data.execute('BEGIN EXCLUSIVE')
+            term.enter('/rename other')
+            time.sleep(0.3)
+            start = time.monotonic()
+            term.keys('C-c')
+            screen = term.wait_prompt()
+            assert time.monotonic() - start < 2, 'the timeout was waited for'
+            data.rollback()
+        contains('/rename other\n(interrupted', screen)
+        contains('🏷 Title: new', term.ask('/rename new'))
 
 
 @case
