@@ -107,6 +107,13 @@ BEGIN
 		RETURN;
 	END IF;
 	last_seq := s.last_seq;
+	-- What no convo wrote: the database is damaged.
+	IF (s.kept_seq BETWEEN 1 AND s.first_seq AND s.last_seq BETWEEN s.first_seq - 1 AND 4503599627370496)
+			IS NOT TRUE OR (s.state_bytes BETWEEN 0 AND 1000000000) IS NOT TRUE
+			OR (s.last_time_ms BETWEEN 0 AND 4503599627370496) IS NOT TRUE THEN
+		code := -8;
+		RETURN;
+	END IF;
 	IF s.generation <> p_generation THEN
 		code := 1;
 		RETURN;

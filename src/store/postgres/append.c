@@ -117,6 +117,8 @@ static int append_result(const struct pg_append *self, struct convo_err *err)
 		return cv_refuse_notfound(err, self->key);
 	case CONVO_E_CONFLICT:
 		return cv_refuse_conflict(err, self->key, self->last_seq);
+	case CONVO_E_IO:
+		return cv_sql_damaged(err, self->where);
 	default:
 		return cv_refuse_generation(err, self->key, self->last_seq);
 	}
@@ -154,7 +156,7 @@ static int append_together(struct pg_store *pg, struct group_job **jobs, size_t 
 	return count == 1 ? cv_pg_tell(rc, &query[0], err) : rc;
 }
 
-/* Whether a job may try again although its round failed: another had no time left, or was
+/* Whether a job may try again although its round failed: another's time was up, or it was
  * canceled. */
 static bool append_goes_on(const struct group_job *job, int code)
 {
@@ -165,8 +167,10 @@ static bool append_goes_on(const struct group_job *job, int code)
 	return call->deadline_us > cv_clock_mono_us() && !convo_cancel_requested(call->cancel);
 }
 
-/* Fail all but those that go on. @return how many those are, now at the front of `jobs` */
-static size_t append_left(struct group_job **jobs, size_t count, const struct convo_err *why)
+/* Fail all but those that go on, if any may. @return how many those are, now at the front of
+ * `jobs` */
+static size_t append_left(struct group_job **jobs, size_t count, bool may,
+			  const struct convo_err *why)
 {
 	size_t i, left = 0;
 
@@ -178,7 +182,7 @@ static size_t append_left(struct group_job **jobs, size_t count, const struct co
 		job->rc = why->code;
 		job->err = *why;
 		job->err.maybe = maybe;
-		if (append_goes_on(job, why->code)) {
+		if (may && append_goes_on(job, why->code)) {
 			jobs[i] = jobs[left];
 			jobs[left++] = job;
 		}
@@ -222,7 +226,7 @@ void cv_pg_append_round(void *ctx, struct group_job **jobs, size_t count)
 				cv_pg_append_round(ctx, &jobs[i], 1);
 			return;
 		}
-		count = append_left(jobs, count, &why);
+		count = append_left(jobs, count, !refused, &why);
 	}
 	for (i = 0; i < count; i++)
 		jobs[i]->rc = append_result((struct pg_append *)jobs[i], &jobs[i]->err);

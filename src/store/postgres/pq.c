@@ -68,6 +68,7 @@ static const struct pq_refusal pq_refusals[] = {
 	{"53200", CONVO_E_FULL, false},     /* the server's memory */
 	{"53300", CONVO_E_GONE, false},     /* its connections */
 	{"28", CONVO_E_DENIED, false},      /* authentication */
+	{"22003", CONVO_E_IO, false},       /* a sum of what is stored has no place in a bigint */
 	{"22", CONVO_E_INVALID, false},     /* data */
 	{"54", CONVO_E_TOOBIG, false},      /* beyond a limit of the server */
 	{"57014", CONVO_E_TIMEOUT, false},  /* a statement_timeout of the administrator's */
@@ -89,7 +90,9 @@ const struct pq_refusal *cv_pq_refusal_of(const char *state)
 /* Lines of libpq's and the server's that tell a person nothing about the cause. */
 static bool pq_line_is_noise(const char *line, size_t len)
 {
-	static const char *const noise[] = {"LOCATION:", "\tIs the server running"};
+	static const char *const noise[] = {"LOCATION:", "\tIs the server running",
+					    "\tThis probably means the server",
+					    "\tbefore or while processing"};
 	size_t i;
 
 	for (i = 0; i < sizeof(noise) / sizeof(noise[0]); i++) {
@@ -152,7 +155,9 @@ int cv_pq_refused(struct pg_db *db, const PGresult *res, int64_t *detail, enum p
 	refusal = cv_pq_refusal_of(state);
 	pq_refused_by_pooler(db, state);
 	/* Class 22 repeats the data it does not like. */
-	if (strncmp(state, "22", 2) == 0 || !text)
+	if (strcmp(state, "22003") == 0)
+		text = "the database is damaged";
+	else if (strncmp(state, "22", 2) == 0 || !text)
 		text = "the server refused the data";
 	if (refusal->lost)
 		*fate = POOL_LOST;

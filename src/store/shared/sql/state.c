@@ -15,6 +15,7 @@
 enum { SCOPES = CONVO_SCOPE_APP + 1 };
 
 struct state_scope {
+	const char *where;
 	bool used;
 	bool found;
 	int64_t no, bytes;
@@ -50,15 +51,20 @@ static int state_add(struct state_set *set, enum sql_text text, struct sql_step 
 
 /* ---- setting ---------------------------------------------------------------------------- */
 
+/* Whether a number that was read can be the size of some state. */
+static bool state_is_size(int64_t bytes)
+{
+	return bytes >= 0 && bytes <= INT32_MAX;
+}
+
 static int state_scope_row(void *ctx, const struct sql_value *column, struct convo_err *err)
 {
 	struct state_scope *scope = ctx;
 
-	(void)err;
 	scope->found = true;
 	scope->no = column[0].number;
 	scope->bytes = column[1].number;
-	return 0;
+	return state_is_size(scope->bytes) ? 0 : cv_sql_damaged(err, scope->where);
 }
 
 /* Lock what counts the bytes of each scope that changes. */
@@ -111,9 +117,8 @@ static int state_bytes_row(void *ctx, const struct sql_value *column, struct con
 {
 	struct state_scope *scope = ctx;
 
-	(void)err;
 	scope->bytes -= column[0].number;
-	return 0;
+	return state_is_size(column[0].number) ? 0 : cv_sql_damaged(err, scope->where);
 }
 
 /* Work out what each scope will count, and refuse what is too much (N3). */
@@ -218,6 +223,8 @@ int cv_sql_state_set(struct sql_conversation *with, const struct sql_request *re
 	if (!set)
 		return cv_fail_nomem(err);
 	set->with = with;
+	for (i = 0; i < SCOPES; i++)
+		set->scope[i].where = with->store->where;
 	set->key = request->key;
 	for (i = 0; i < count; i++)
 		set->scope[changes[i].scope].used = true;
@@ -238,6 +245,7 @@ out:
 /* ---- listing ---------------------------------------------------------------------------- */
 
 struct state_list {
+	const char *where;
 	struct convo_state *into;
 	bool session;
 };
@@ -248,8 +256,11 @@ static int state_list_row(void *ctx, const struct sql_value *column, struct conv
 	int64_t scope = column[0].number;
 
 	list->session = list->session || scope == CONVO_SCOPE_SESSION;
-	if (column[1].kind == SQL_NULL || column[2].kind == SQL_NULL)
+	if (column[1].kind == SQL_NULL && column[2].kind == SQL_NULL)
 		return 0; /* a scope without names */
+	if (column[1].kind == SQL_NULL || column[2].kind == SQL_NULL ||
+	    (scope != CONVO_SCOPE_SESSION && scope != CONVO_SCOPE_USER && scope != CONVO_SCOPE_APP))
+		return cv_sql_damaged(err, list->where);
 	return cv_state_add(list->into, (enum convo_scope)scope, column[1].text, column[2].text,
 			    err);
 }
@@ -261,7 +272,7 @@ int cv_sql_state_list(struct sql_conversation *with, const struct sql_request *r
 	const struct cv_text *name = request->name;
 	const struct cv_text any = {0}, app = cv_text_of(key->app),
 			     user = cv_text_of(key->user ? key->user : "");
-	struct state_list list = {request->state, false};
+	struct state_list list = {with->store->where, request->state, false};
 	struct sql_step step = {.text = SQL_STATE_LIST, .row = state_list_row, .ctx = &list};
 	int rc;
 

@@ -169,7 +169,7 @@ int cv_sql_row_check(const struct sql_row *row, const char *where, struct convo_
 	if (row->no > 0 && row->life >= SQL_LIFE_LIVE && row->life <= SQL_LIFE_DEAD &&
 	    row_times(row) && row->kept_seq > 0 && row->kept_seq <= row->first_seq &&
 	    row->last_seq <= STORE_SEQ_MAX && row->first_seq <= row->last_seq + 1 &&
-	    row->state_bytes >= 0 && row->state_bytes <= ROW_MAX)
+	    row->state_bytes >= 0 && row->state_bytes <= INT32_MAX)
 		return 0;
 	return cv_sql_damaged(err, where);
 }
