@@ -6,13 +6,14 @@
  * goes again with its source, one that came too early (LOADING, BUSY) goes again after a pause, and
  * when the connection is lost the rest goes again on another one, but for what must not run twice.
  */
-#include <store/redis/store.h>
+#include <store/redis/ask.h>
 
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
 
 #include <base/clock.h>
+#include <store/redis/redis.h>
 
 #define HEAD_ROOM 96 /* "*<n> $7 EVALSHA $40 <sha1>" with its line ends, or less */
 #define PAUSE_US 1000
@@ -214,7 +215,7 @@ int cv_ask_refused(const struct redis_store *redis, const char *error, const cha
 	return cv_fail(err, known->code, "%s: %s", redis->name, known->text);
 }
 
-int cv_redis_damaged(const struct redis_store *redis, struct convo_err *err)
+int cv_ask_damaged(const struct redis_store *redis, struct convo_err *err)
 {
 	return cv_fail(err, CONVO_E_IO, "%s: " DAMAGED, redis->name);
 }

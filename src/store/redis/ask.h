@@ -6,31 +6,8 @@
 #define STORE_REDIS_ASK_H
 
 #include <store/redis/conn.h>
+#include <store/redis/script.h>
 #include <store/shared/group.h>
-
-/** The scripts: script/<name>.lua. */
-enum redis_script_id {
-	REDIS_SCRIPT_OPEN,
-	REDIS_SCRIPT_CREATE,
-	REDIS_SCRIPT_APPEND,
-	REDIS_SCRIPT_LOAD,
-	REDIS_SCRIPT_FETCH,
-	REDIS_SCRIPT_RENAME,
-	REDIS_SCRIPT_LIST,
-	REDIS_SCRIPT_DELETE,
-	REDIS_SCRIPT_RESTORE,
-	REDIS_SCRIPT_PURGE,
-	REDIS_SCRIPT_STATE_SET,
-	REDIS_SCRIPT_STATE_LIST,
-	REDIS_SCRIPTS
-};
-
-struct redis_script {
-	const char *source;
-	size_t len;
-};
-
-extern const struct redis_script cv_redis_scripts[REDIS_SCRIPTS];
 
 struct redis_store;
 struct redis_ask;
@@ -104,6 +81,9 @@ int cv_ask_now(struct redis_store *redis, struct redis_conn *conn, struct redis_
  * that itself. */
 int cv_ask_refused(const struct redis_store *redis, const char *error, const char *command,
 		   struct convo_err *err);
+
+/** What is stored is not as convo stores it: CONVO_E_IO. */
+int cv_ask_damaged(const struct redis_store *redis, struct convo_err *err);
 
 /** Whether an error begins with a word. */
 bool cv_ask_error_is(const struct redis_value *value, const char *word);

@@ -71,7 +71,7 @@ void cv_op_add_uuid(struct redis_ask *ask, const unsigned char *uuid)
 
 int cv_op_damaged(const struct redis_op *op, struct convo_err *err)
 {
-	return cv_redis_damaged(op->redis, err);
+	return cv_ask_damaged(op->redis, err);
 }
 
 bool cv_op_number(const struct redis_value *item, int64_t *out)

@@ -4,7 +4,8 @@
 #ifndef STORE_REDIS_OP_H
 #define STORE_REDIS_OP_H
 
-#include <store/redis/store.h>
+#include <store/redis/ask.h>
+#include <store/redis/redis.h>
 
 /** What an operation knows while it is asked for: the ctx of its ask. */
 struct redis_op {

@@ -1,13 +1,15 @@
 /*
  * Opening a Redis store: from a URL to a pool of connections, and to a database that is ours.
  */
-#include <store/redis/store.h>
+#include <store/redis/open.h>
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include <base/alloc.h>
+#include <store/redis/ask.h>
+#include <store/redis/redis.h>
 #include <store/redis/tls.h>
 
 #define SCHEMA "1"

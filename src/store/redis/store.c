@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include <store/redis/event.h>
+#include <store/redis/open.h>
 #include <store/redis/read.h>
 
 static struct redis_op op_of(struct convo_store *store, const struct store_call *call,

@@ -6,7 +6,7 @@ out=$1
 shift
 {
 	echo '/* Made by embed.sh from the scripts. */'
-	echo '#include <store/redis/ask.h>'
+	echo '#include <store/redis/script.h>'
 	for file in "$@"; do
 		name=${file##*/}
 		echo
