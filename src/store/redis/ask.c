@@ -424,10 +424,13 @@ static int batch_op(struct convo_store *store, void *ctx_conn, const struct stor
 /* Run a batch. What is not done when it ends has failed, for now. */
 static int batch_run(struct redis_batch *batch)
 {
-	const struct store_call call = {.deadline_us = batch->until.deadline_us,
-					.work = batch->ask[0]->work};
+	const struct redis_call call = {{.deadline_us = batch->until.deadline_us,
+					 .work = batch->ask[0]->work},
+					batch->until};
+	const struct pool_stops stops = {batch->until.cancel, batch->until.cancels};
 	struct convo_err why = {0};
-	int rc = cv_pool_run(batch->redis->pool, &call, true, batch_op, batch, &why);
+	int rc = cv_pool_run_for(batch->redis->pool, &call.call, &stops, true, batch_op, batch,
+				 &why);
 	size_t i;
 
 	for (i = 0; i < batch->count; i++) {

@@ -72,6 +72,12 @@ void cv_ask_round(void *ctx, struct group_job **jobs, size_t count);
 
 /* ---- a step below ----------------------------------------------------------------------- */
 
+/** What the pool is run with: who connects finds there how long it may take. */
+struct redis_call {
+	struct store_call call; /* first */
+	struct redis_until until;
+};
+
 /** Ask for a command on a connection that is not in the pool yet; an error is an answer. */
 int cv_ask_now(struct redis_store *redis, struct redis_conn *conn, struct redis_ask *ask,
 	       const struct redis_until *until, const struct redis_value **answer,

@@ -70,14 +70,12 @@ static void *link_connect(struct convo_store *store, const struct store_call *ca
 			  struct convo_err *err)
 {
 	struct redis_store *redis = (struct redis_store *)store;
-	const struct redis_until until = {.deadline_us = call->deadline_us,
-					  .cancel = &call->cancel,
-					  .cancels = call->cancel ? 1 : 0};
+	const struct redis_until *until = &((const struct redis_call *)call)->until;
 	struct redis_conn *conn = NULL;
 
-	if (cv_redis_connect(&conn, &redis->place, &until, err) < 0)
+	if (cv_redis_connect(&conn, &redis->place, until, err) < 0)
 		return NULL;
-	if (hello(redis, conn, &until, err) < 0) {
+	if (hello(redis, conn, until, err) < 0) {
 		cv_redis_disconnect(conn);
 		return NULL;
 	}

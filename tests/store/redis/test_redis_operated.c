@@ -4,6 +4,7 @@
  */
 #include <support/test.h>
 
+#include <stdatomic.h>
 #include <stdio.h>
 #include <time.h>
 #include <unistd.h>
@@ -251,6 +252,126 @@ static void test_L3_peers_that_went_without_a_word_cost_one_call(void **state)
 	proxy_end(proxy);
 }
 
+/* ---- calls that are canceled ------------------------------------------------------------- */
+
+struct cancel_race {
+	convo_store *store;
+	convo_cancel *cancel;
+	atomic_int waiting;
+	bool load;
+};
+
+static void wait_for(atomic_int *number, int want)
+{
+	const struct timespec ts = {0, 1000000};
+
+	while (atomic_load(number) < want)
+		nanosleep(&ts, NULL);
+}
+
+/* One is canceled, one cancels when the others wait, and one has all the time. */
+static void cancel_thread(void *ctx, int index)
+{
+	struct cancel_race *race = ctx;
+	const struct convo_call call = {.timeout_ms = 60000, .cancel = race->cancel},
+				lasting = {.timeout_ms = 60000};
+	const struct convo_event event = {.message = CALLS_HELLO};
+	const struct timespec ts = {0, 50000000};
+	convo_session *session = NULL;
+	struct convo_err err;
+	int64_t begin_us = cv_clock_mono_us();
+
+	if (index == 1) {
+		wait_for(&race->waiting, 2);
+		nanosleep(&ts, NULL); /* they are on their way by then, or it is too easy */
+		convo_cancel_request(race->cancel);
+		return;
+	}
+	atomic_fetch_add(&race->waiting, 1);
+	if (index == 2) {
+		must_pass(convo_store_append(race->store, &calls_key, NULL, &event, 1, NULL,
+					     &lasting, &err));
+		return;
+	}
+	if (race->load)
+		must_fail_with(CONVO_E_CANCELED, convo_store_load(&session, race->store, &calls_key,
+								  NULL, &call, &err));
+	else
+		must_fail_with(CONVO_E_CANCELED, convo_store_append(race->store, &calls_key, NULL,
+								    &event, 1, NULL, &call, &err));
+	server_resume(redis);
+	must(cv_clock_mono_us() - begin_us < 10000000);
+	must(session == NULL);
+}
+
+static void test_L2_a_cancel_ends_its_call_and_no_other(void **state)
+{
+	struct cancel_race race = {0};
+	struct convo_err err;
+
+	(void)state;
+	redis_needed();
+	race.store = store_open(redis->url);
+	must_pass(convo_cancel_new(&race.cancel, &err));
+	must_pass(call_create(race.store, &err));
+	for (int i = 0; i < 2; i++) {
+		race.load = i;
+		race.waiting = 0;
+		server_pause(redis);
+		test_threads(3, cancel_thread, &race);
+		convo_cancel_reset(race.cancel);
+		must_pass(call_append(race.store, &err));
+	}
+	convo_cancel_free(race.cancel);
+	convo_store_close(race.store);
+}
+
+struct sent {
+	convo_store *store;
+	convo_cancel *cancel;
+	struct proxy *proxy;
+};
+
+static void sent_thread(void *ctx, int index)
+{
+	struct sent *sent = ctx;
+	const struct convo_call call = {.timeout_ms = 60000, .cancel = sent->cancel};
+	const struct convo_event event = {.message = CALLS_HELLO};
+	const struct timespec ts = {0, 1000000};
+	struct convo_err err;
+
+	if (index == 0) {
+		must_fail_with(CONVO_E_CANCELED, convo_store_append(sent->store, &calls_key, NULL,
+								    &event, 1, NULL, &call, &err));
+		must(err.maybe);
+		return;
+	}
+	while (proxy_passed(sent->proxy, PROXY_REQUEST) < sizeof(CALLS_HELLO))
+		nanosleep(&ts, NULL);
+	convo_cancel_request(sent->cancel);
+}
+
+static void test_A8_a_canceled_append_that_was_sent_may_be_there(void **state)
+{
+	struct sent sent = {0};
+	struct convo_err err;
+
+	(void)state;
+	redis_needed();
+	sent.proxy = proxy_start(redis->host, redis->port);
+	sent.store = store_open(test_text("redis://127.0.0.1:%d", proxy_port(sent.proxy)));
+	must_pass(convo_cancel_new(&sent.cancel, &err));
+	must_pass(call_create(sent.store, &err));
+	proxy_arm(sent.proxy, PROXY_NONE, PROXY_REQUEST, 0);
+	server_pause(redis);
+	test_threads(2, sent_thread, &sent);
+	server_resume(redis);
+	must_pass(call_load(sent.store, &err));
+	convo_store_close(sent.store);
+	convo_cancel_free(sent.cancel);
+	proxy_end(sent.proxy);
+}
+
 /* ---- clocks and durations ---------------------------------------------------------------- */
 
 static int64_t updated_ms(convo_store *store)
@@ -379,6 +500,8 @@ int main(void)
 		REDIS_TEST(test_L1_a_replica_can_be_read),
 		REDIS_TEST(test_L3_a_master_that_is_one_no_more_is_left),
 		REDIS_TEST(test_L3_peers_that_went_without_a_word_cost_one_call),
+		REDIS_TEST(test_L2_a_cancel_ends_its_call_and_no_other),
+		REDIS_TEST(test_A8_a_canceled_append_that_was_sent_may_be_there),
 		REDIS_TEST(test_S3_updated_never_goes_back_when_clocks_differ),
 		REDIS_TEST(test_T2_the_longest_ttl_can_be_read_back),
 		REDIS_TEST(test_P2_one_large_event_does_not_slow_later_loads),
