@@ -361,7 +361,7 @@ static int batch_lost(struct redis_batch *batch, int rc, enum pool_fate *fate,
 	*fate = POOL_UNSENT;
 	for (i = 0; i < batch->count; i++) {
 		struct redis_ask *ask = batch->ask[i];
-		bool canceled = rc == CONVO_E_CANCELED && convo_cancel_requested(ask->cancel);
+		bool canceled = rc == CONVO_E_CANCELED && convo_cancel_requested(ask->job.cancel);
 
 		if (!ask->done && ask->sent) {
 			*fate = POOL_LOST;
@@ -454,7 +454,7 @@ static int ask_prepare(struct redis_store *redis, struct redis_ask *ask,
 	ask->job.deadline_us = call->deadline_us;
 	ask->job.cancel = call->cancel;
 	ask->job.weight = ask->bytes.len;
-	ask->cancel = call->cancel;
+	ask->job.cancel = call->cancel;
 	ask->work = call->work;
 	ask_close(redis, ask);
 	return 0;
@@ -519,8 +519,8 @@ void cv_ask_round(void *ctx, struct group_job **jobs, size_t count)
 		ask[i] = (struct redis_ask *)jobs[i];
 		if (jobs[i]->deadline_us < batch.until.deadline_us)
 			batch.until.deadline_us = jobs[i]->deadline_us;
-		if (ask[i]->cancel)
-			cancel[batch.until.cancels++] = ask[i]->cancel;
+		if (ask[i]->job.cancel)
+			cancel[batch.until.cancels++] = ask[i]->job.cancel;
 	}
 	early = batch_run(&batch) == CONVO_E_CANCELED ||
 		cv_clock_mono_us() + LATE_US >= batch.until.deadline_us;

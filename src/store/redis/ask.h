@@ -32,16 +32,15 @@ struct redis_ask {
 	const struct redis_script *script; /* NULL for a command */
 	struct cv_buf bytes;
 	size_t args;
-	bool broken;                /* memory was out */
-	size_t head;                /* where in bytes the request begins */
-	size_t end;                 /* where in what is being sent it ends */
-	bool sent, done;            /* on this connection; for good */
-	bool unknown;               /* was sent on a connection that was lost */
-	bool with_source;           /* the server does not know the script */
-	bool again;                 /* the round ended early for this one */
-	const char *waits;          /* why the server would not do it yet */
-	const convo_cancel *cancel; /* NULL: nothing ends it early */
-	struct store_work *work;    /* NULL: nobody counts */
+	bool broken;             /* memory was out */
+	size_t head;             /* where in bytes the request begins */
+	size_t end;              /* where in what is being sent it ends */
+	bool sent, done;         /* on this connection; for good */
+	bool unknown;            /* was sent on a connection that was lost */
+	bool with_source;        /* the server does not know the script */
+	bool again;              /* the round ended early for this one */
+	const char *waits;       /* why the server would not do it yet */
+	struct store_work *work; /* NULL: nobody counts */
 };
 
 /** Begin the call of a script; or for REDIS_SCRIPTS a command, whose name is its first argument. */
