@@ -596,18 +596,22 @@ static int quote_valid(struct cv_buf *out, const char *data, size_t len)
 	const char *end = data + len, *p = data;
 	int rc = cv_buf_addc(out, '"');
 
-	for (; rc >= 0 && p < end; p++) {
+	for (; p < end; p++) {
 		unsigned char c = (unsigned char)*p;
 
 		if (c >= 0x20 && c != '"' && c != '\\')
 			continue;
+		if (rc < 0)
+			return rc;
 		rc = cv_buf_add(out, data, (size_t)(p - data));
-		if (rc >= 0)
-			rc = quote_byte(out, c);
+		if (rc < 0)
+			return rc;
+		rc = quote_byte(out, c);
 		data = p + 1;
 	}
-	if (rc >= 0)
-		rc = cv_buf_add(out, data, (size_t)(p - data));
+	if (rc < 0)
+		return rc;
+	rc = cv_buf_add(out, data, (size_t)(p - data));
 	return rc < 0 ? rc : cv_buf_addc(out, '"');
 }
 
@@ -621,8 +625,10 @@ int cv_json_quote_to(struct cv_buf *out, const char *data, size_t len)
 	if (cv_utf8_valid(data, len) && !memchr(data, 0, len))
 		return quote_valid(out, data, len);
 	rc = cv_buf_repair(&clean, data, len);
-	if (rc >= 0)
-		rc = quote_valid(out, cv_buf_str(&clean), clean.len);
+	if (rc < 0)
+		goto out;
+	rc = quote_valid(out, cv_buf_str(&clean), clean.len);
+out:
 	cv_buf_clear(&clean);
 	return rc;
 }

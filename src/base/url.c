@@ -67,8 +67,9 @@ static int url_parse_params(struct cv_url *url, char *query, struct convo_err *e
 		if (url->count == URL_PARAMS)
 			return url_fail(err, "too many options");
 		rc = url_decode(query, err);
-		if (rc >= 0)
-			rc = url_decode(value, err);
+		if (rc < 0)
+			return rc;
+		rc = url_decode(value, err);
 		if (rc < 0)
 			return rc;
 		url->param[url->count].name = query;
@@ -123,7 +124,7 @@ static int url_parse_host(struct cv_url *url, char *host, struct convo_err *err)
 static int url_parse_authority(struct cv_url *url, char *authority, struct convo_err *err)
 {
 	char *at = strrchr(authority, '@'), *colon;
-	int rc = 0;
+	int rc;
 
 	if (at) {
 		*at = '\0';
@@ -132,14 +133,18 @@ static int url_parse_authority(struct cv_url *url, char *authority, struct convo
 			*colon = '\0';
 			url->password = colon + 1;
 			rc = url_decode(url->password, err);
+			if (rc < 0)
+				return rc;
 		}
-		if (rc >= 0 && *authority) {
+		if (*authority) {
 			url->user = authority;
 			rc = url_decode(authority, err);
+			if (rc < 0)
+				return rc;
 		}
 		authority = at + 1;
 	}
-	return rc < 0 ? rc : url_parse_host(url, authority, err);
+	return url_parse_host(url, authority, err);
 }
 
 static int url_parse_scheme(struct cv_url *url, char **rest, struct convo_err *err)

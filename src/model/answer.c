@@ -278,20 +278,19 @@ static int answer_extend(struct answer *answer, struct cv_buf *buf, struct cv_te
 			 struct convo_err *err)
 {
 	size_t from = buf->len;
-	int rc = more.len ? cv_buf_add(buf, more.data, more.len) : 0;
 
-	if (rc == 0)
-		rc = answer_charge(answer, buf, from);
-	if (rc == CONVO_E_TOOBIG)
-		return answer_overflow(answer, err);
-	return rc < 0 ? cv_fail_nomem(err) : 0;
+	if (!more.len)
+		return 0;
+	if (cv_buf_add(buf, more.data, more.len) < 0)
+		return cv_fail_nomem(err);
+	return answer_charge(answer, buf, from) < 0 ? answer_overflow(answer, err) : 0;
 }
 
 int cv_answer_call(struct answer *answer, const struct answer_call_piece *piece,
 		   struct convo_err *err)
 {
 	struct answer_call *call = answer_find_call(answer, piece);
-	int rc = 0;
+	int rc;
 
 	if (!call) {
 		if (answer->call_count == MOST_CALLS)
@@ -301,13 +300,11 @@ int cv_answer_call(struct answer *answer, const struct answer_call_piece *piece,
 		if (!call)
 			return cv_fail_nomem(err);
 	}
-	if (!call->id.len)
-		rc = answer_extend(answer, &call->id, piece->id, err);
-	if (rc == 0 && !call->name.len)
-		rc = answer_extend(answer, &call->name, piece->name, err);
-	if (rc == 0)
-		rc = answer_extend(answer, &call->args, piece->args, err);
-	return rc;
+	rc = call->id.len ? 0 : answer_extend(answer, &call->id, piece->id, err);
+	if (rc < 0)
+		return rc;
+	rc = call->name.len ? 0 : answer_extend(answer, &call->name, piece->name, err);
+	return rc < 0 ? rc : answer_extend(answer, &call->args, piece->args, err);
 }
 
 /* ---- facts ---------------------------------------------------------------------------- */
@@ -350,39 +347,49 @@ static int answer_put_member(struct cv_buf *out, const char *name, const struct 
 	return rc < 0 ? rc : cv_json_quote_to(out, cv_buf_str(text), text->len);
 }
 
-static int answer_put_call(struct cv_buf *out, const struct answer_call *call)
+static int answer_put_id(struct cv_buf *out, const struct cv_buf *id)
 {
 	char made_up[CONVO_UUID_SIZE];
+
+	if (id->len)
+		return cv_json_quote_to(out, id->data, id->len);
+	convo_uuid_make(made_up);
+	return cv_buf_addf(out, "\"call_%s\"", made_up);
+}
+
+static int answer_put_call(struct cv_buf *out, const struct answer_call *call)
+{
 	int rc = cv_buf_adds(out, "{\"id\":");
 
-	if (rc == 0 && call->id.len) {
-		rc = cv_json_quote_to(out, call->id.data, call->id.len);
-	} else if (rc == 0) {
-		convo_uuid_make(made_up);
-		rc = cv_buf_addf(out, "\"call_%s\"", made_up);
-	}
-	if (rc == 0)
-		rc = cv_buf_adds(out, ",\"type\":\"function\",\"function\":{\"name\":");
-	if (rc == 0)
-		rc = cv_json_quote_to(out, cv_buf_str(&call->name), call->name.len);
-	if (rc == 0 && call->args.len)
-		rc = answer_put_member(out, "arguments", &call->args);
-	else if (rc == 0)
-		rc = cv_buf_adds(out, ",\"arguments\":\"{}\"");
-	return rc == 0 ? cv_buf_adds(out, "}}") : rc;
+	if (rc < 0)
+		return rc;
+	rc = answer_put_id(out, &call->id);
+	if (rc < 0)
+		return rc;
+	rc = cv_buf_adds(out, ",\"type\":\"function\",\"function\":{\"name\":");
+	if (rc < 0)
+		return rc;
+	rc = cv_json_quote_to(out, cv_buf_str(&call->name), call->name.len);
+	if (rc < 0)
+		return rc;
+	rc = call->args.len ? answer_put_member(out, "arguments", &call->args)
+			    : cv_buf_adds(out, ",\"arguments\":\"{}\"");
+	return rc < 0 ? rc : cv_buf_adds(out, "}}");
 }
 
 static int answer_put_calls(struct cv_buf *out, const struct answer *answer)
 {
 	int rc = cv_buf_adds(out, ",\"tool_calls\":[");
 
-	for (size_t i = 0; i < answer->call_count && rc == 0; i++) {
-		if (i)
-			rc = cv_buf_addc(out, ',');
-		if (rc == 0)
-			rc = answer_put_call(out, &answer->calls[i]);
+	for (size_t i = 0; i < answer->call_count; i++) {
+		if (rc < 0)
+			return rc;
+		rc = i ? cv_buf_addc(out, ',') : 0;
+		if (rc < 0)
+			return rc;
+		rc = answer_put_call(out, &answer->calls[i]);
 	}
-	return rc == 0 ? cv_buf_addc(out, ']') : rc;
+	return rc < 0 ? rc : cv_buf_addc(out, ']');
 }
 
 static int answer_put_message(struct cv_buf *out, const struct answer *answer)
@@ -390,19 +397,23 @@ static int answer_put_message(struct cv_buf *out, const struct answer *answer)
 	const struct cv_buf *text = &answer->part[CONVO_DELTA_TEXT].text;
 	const struct cv_buf *reasoning = &answer->part[CONVO_DELTA_REASONING].text;
 	const struct cv_buf *refusal = &answer->part[CONVO_DELTA_REFUSAL].text;
+	bool silent = !text->len && (refusal->len || answer->call_count);
 	int rc = cv_buf_adds(out, "{\"role\":\"assistant\"");
 
-	if (rc == 0 && !text->len && (refusal->len || answer->call_count))
-		rc = cv_buf_adds(out, ",\"content\":null");
-	else if (rc == 0)
-		rc = answer_put_member(out, "content", text);
-	if (rc == 0 && reasoning->len)
-		rc = answer_put_member(out, "reasoning_content", reasoning);
-	if (rc == 0 && refusal->len)
-		rc = answer_put_member(out, "refusal", refusal);
-	if (rc == 0 && answer->call_count)
-		rc = answer_put_calls(out, answer);
-	return rc == 0 ? cv_buf_addc(out, '}') : rc;
+	if (rc < 0)
+		return rc;
+	rc = silent ? cv_buf_adds(out, ",\"content\":null")
+		    : answer_put_member(out, "content", text);
+	if (rc < 0)
+		return rc;
+	rc = reasoning->len ? answer_put_member(out, "reasoning_content", reasoning) : 0;
+	if (rc < 0)
+		return rc;
+	rc = refusal->len ? answer_put_member(out, "refusal", refusal) : 0;
+	if (rc < 0)
+		return rc;
+	rc = answer->call_count ? answer_put_calls(out, answer) : 0;
+	return rc < 0 ? rc : cv_buf_addc(out, '}');
 }
 
 static const char *answer_note(const struct answer *answer)
@@ -459,12 +470,15 @@ static int answer_empty(const struct answer *answer, struct convo_err *err)
 
 int cv_answer_end(struct answer *answer, int rc, struct convo_err *err)
 {
+	bool heard;
+
 	if (rc == 0)
 		rc = answer_flush_rest(answer, err);
-	if (rc == 0 && !cv_answer_heard(answer) && !answer->call_count)
-		return answer_empty(answer, err);
-	if (rc < 0 && !cv_answer_heard(answer))
+	heard = cv_answer_heard(answer);
+	if (!heard && rc < 0)
 		return rc;
+	if (!heard && !answer->call_count)
+		return answer_empty(answer, err);
 	if (rc < 0) {
 		answer_clear_calls(answer);
 		answer->pub.status = rc == CONVO_E_CANCELED ? CONVO_INTERRUPTED : CONVO_FAILED;

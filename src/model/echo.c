@@ -52,17 +52,23 @@ static int echo_quote(const struct echo *echo, const struct convo_message *messa
 {
 	struct cv_buf role = {0};
 	char *text = NULL;
-	int rc;
+	int rc = convo_message_text(&text, message->json, message->len, echo->err);
 
-	rc = convo_message_text(&text, message->json, message->len, echo->err);
-	if (rc == 0 && echo_role(&role, message) < 0)
+	if (rc)
+		return rc;
+	rc = echo_role(&role, message);
+	if (rc < 0) {
 		rc = cv_fail_nomem(echo->err);
-	if (rc == 0)
-		rc = echo_say(echo, cv_buf_str(&role));
-	if (rc == 0)
-		rc = echo_say(echo, *text ? ": " : ": (no text)");
-	if (rc == 0)
-		rc = echo_say(echo, text);
+		goto out;
+	}
+	rc = echo_say(echo, cv_buf_str(&role));
+	if (rc)
+		goto out;
+	rc = echo_say(echo, *text ? ": " : ": (no text)");
+	if (rc)
+		goto out;
+	rc = echo_say(echo, text);
+out:
 	cv_buf_clear(&role);
 	free(text);
 	return rc;
@@ -81,17 +87,20 @@ static int echo_greet(const struct echo *echo, size_t count)
 static int echo_history(const struct echo *echo, const struct convo_request *request)
 {
 	size_t before = request->count - 1;
+	char number[32];
 	int rc = echo_greet(echo, request->count);
 
-	if (rc == 0)
-		rc = echo_say(echo, before ? " Before this question:" : " None before this one.");
-	for (size_t i = 0; i < before && rc == 0; i++) {
-		char number[32];
-
+	if (rc)
+		return rc;
+	rc = echo_say(echo, before ? " Before this question:" : " None before this one.");
+	for (size_t i = 0; i < before; i++) {
+		if (rc)
+			return rc;
 		snprintf(number, sizeof(number), "\n%zu. ", i + 1);
 		rc = echo_say(echo, number);
-		if (rc == 0)
-			rc = echo_quote(echo, &request->messages[i]);
+		if (rc)
+			return rc;
+		rc = echo_quote(echo, &request->messages[i]);
 	}
 	return rc;
 }
@@ -100,9 +109,10 @@ static int echo_last(const struct echo *echo, const struct convo_request *reques
 {
 	int rc = echo_greet(echo, request->count);
 
-	if (rc == 0)
-		rc = echo_say(echo, " The last one:\n");
-	return rc == 0 ? echo_quote(echo, &request->messages[request->count - 1]) : rc;
+	if (rc)
+		return rc;
+	rc = echo_say(echo, " The last one:\n");
+	return rc ? rc : echo_quote(echo, &request->messages[request->count - 1]);
 }
 
 static bool echo_asks_history(const char *text)

@@ -3,10 +3,27 @@
  */
 #include <convo/event.h>
 
+#include <stdint.h>
 #include <string.h>
 
 #include <base/check.h>
 #include <base/json.h>
+
+static int message_put(struct cv_buf *out, const char *role, const char *text, size_t len)
+{
+	int rc = cv_buf_adds(out, "{\"role\":");
+
+	if (rc < 0)
+		return rc;
+	rc = cv_json_quote_to(out, role, strlen(role));
+	if (rc < 0)
+		return rc;
+	rc = cv_buf_adds(out, ",\"content\":");
+	if (rc < 0)
+		return rc;
+	rc = cv_json_quote_to(out, text, len);
+	return rc < 0 ? rc : cv_buf_addc(out, '}');
+}
 
 int convo_message_make(char **out, const char *role, const char *text, size_t len,
 		       struct convo_err *err)
@@ -19,22 +36,17 @@ int convo_message_make(char **out, const char *role, const char *text, size_t le
 		return rc;
 	if (!role || (!text && len))
 		return cv_fail(err, CONVO_E_INVALID, "the message's role or text is missing");
-	rc = cv_buf_adds(&buf, "{\"role\":");
-	if (rc == 0)
-		rc = cv_json_quote_to(&buf, role, strlen(role));
-	if (rc == 0)
-		rc = cv_buf_adds(&buf, ",\"content\":");
-	if (rc == 0)
-		rc = cv_json_quote_to(&buf, text, len);
-	if (rc == 0)
-		rc = cv_buf_addc(&buf, '}');
-	if (rc == 0)
-		made = cv_buf_take(&buf);
+	if (len > PTRDIFF_MAX)
+		return cv_fail(err, CONVO_E_INVALID, "the message's length is negative");
+	rc = message_put(&buf, role, text, len);
+	if (rc < 0)
+		goto out;
+	made = cv_buf_take(&buf);
+	if (made)
+		*out = made;
+out:
 	cv_buf_clear(&buf);
-	if (!made)
-		return cv_fail_nomem(err);
-	*out = made;
-	return 0;
+	return made ? 0 : cv_fail_nomem(err);
 }
 
 static int message_add_string(struct cv_buf *out, struct cv_text string)
@@ -50,13 +62,16 @@ static int message_add_parts(struct cv_buf *out, struct cv_text array)
 {
 	struct cv_text part;
 	size_t pos = 0;
-	int rc = 0;
 
-	while (rc == 0 && cv_json_element(array, &pos, &part)) {
-		if (cv_json_kind(part) == JSON_KIND_OBJECT)
-			rc = message_add_string(out, cv_json_find(part, "text"));
+	while (cv_json_element(array, &pos, &part)) {
+		int rc = cv_json_kind(part) == JSON_KIND_OBJECT
+				 ? message_add_string(out, cv_json_find(part, "text"))
+				 : 0;
+
+		if (rc < 0)
+			return rc;
 	}
-	return rc;
+	return 0;
 }
 
 int convo_message_text(char **out, const char *message, size_t len, struct convo_err *err)
@@ -79,11 +94,12 @@ int convo_message_text(char **out, const char *message, size_t len, struct convo
 	content = cv_json_find(json, "content");
 	rc = cv_json_kind(content) == JSON_KIND_ARRAY ? message_add_parts(&text, content)
 						      : message_add_string(&text, content);
-	if (rc == 0)
-		taken = cv_buf_take(&text);
+	if (rc < 0)
+		goto out;
+	taken = cv_buf_take(&text);
+	if (taken)
+		*out = taken;
+out:
 	cv_buf_clear(&text);
-	if (!taken)
-		return cv_fail_nomem(err);
-	*out = taken;
-	return 0;
+	return taken ? 0 : cv_fail_nomem(err);
 }

@@ -28,10 +28,10 @@ static int sse_add_data(struct sse *sse, struct cv_text value)
 
 	sse->data.max = sse->max;
 	rc = sse->any ? cv_buf_addc(&sse->data, '\n') : 0;
-	if (rc == 0)
-		rc = cv_buf_add(&sse->data, value.data, value.len);
+	if (rc < 0)
+		return rc;
 	sse->any = true;
-	return rc;
+	return cv_buf_add(&sse->data, value.data, value.len);
 }
 
 static int sse_set_name(struct sse *sse, struct cv_text value)
@@ -44,18 +44,16 @@ static int sse_set_name(struct sse *sse, struct cv_text value)
 /* `id` and `retry` are for readers that reconnect; asking again would be a new request. */
 static int sse_field(struct sse *sse, struct cv_text name, struct cv_text value)
 {
-	int rc = 0;
+	int rc;
 
 	if (cv_text_is(name, "data"))
 		return sse_add_data(sse, value);
 	if (cv_text_is(name, "event"))
 		return sse_set_name(sse, value);
-	if (cv_text_is(name, "error") && value.len) {
-		rc = sse_set_name(sse, name); /* as older llama-server builds write errors */
-		if (rc == 0)
-			rc = sse_add_data(sse, value);
-	}
-	return rc;
+	if (!cv_text_is(name, "error") || !value.len)
+		return 0;
+	rc = sse_set_name(sse, name); /* as older llama-server builds write errors */
+	return rc < 0 ? rc : sse_add_data(sse, value);
 }
 
 static int sse_line(struct sse *sse, const char *line, size_t len)
@@ -100,15 +98,15 @@ static int sse_skip_bom(struct sse *sse, const char **bytes, const char *end)
 /* Take the line that ends at `end`; its beginning may be waiting. */
 static int sse_take_line(struct sse *sse, const char *start, const char *end)
 {
+	size_t len = (size_t)(end - start);
 	int rc;
 
 	if (!sse->line.len)
-		return (size_t)(end - start) > sse->max
-			       ? CONVO_E_TOOBIG
-			       : sse_line(sse, start, (size_t)(end - start));
-	rc = cv_buf_add(&sse->line, start, (size_t)(end - start));
-	if (rc == 0)
-		rc = sse_line(sse, sse->line.data, sse->line.len);
+		return len > sse->max ? CONVO_E_TOOBIG : sse_line(sse, start, len);
+	rc = cv_buf_add(&sse->line, start, len);
+	if (rc < 0)
+		return rc;
+	rc = sse_line(sse, sse->line.data, sse->line.len);
 	cv_buf_reset(&sse->line);
 	return rc;
 }
@@ -146,13 +144,10 @@ int cv_sse_feed(struct sse *sse, const char *bytes, size_t len)
 
 int cv_sse_end(struct sse *sse)
 {
-	int rc = 0;
+	int rc = sse->line.len ? sse_line(sse, sse->line.data, sse->line.len) : 0;
 
-	if (sse->line.len) {
-		rc = sse_line(sse, sse->line.data, sse->line.len);
-		cv_buf_reset(&sse->line);
-	}
-	return rc == 0 ? sse_dispatch(sse, true) : rc;
+	cv_buf_reset(&sse->line);
+	return rc ? rc : sse_dispatch(sse, true);
 }
 
 void cv_sse_clear(struct sse *sse)

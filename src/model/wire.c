@@ -48,11 +48,10 @@ static int wire_add_text(struct wire_scope *scope, enum convo_delta_kind kind, s
 	rc = cv_guard_undo(&raw, text);
 	if (rc < 0) {
 		rc = cv_fail_nomem(scope->err);
-	} else {
-		text.data = raw.data;
-		text.len = raw.len;
-		rc = wire_add_bytes(scope, kind, text);
+		goto out;
 	}
+	rc = wire_add_bytes(scope, kind, (struct cv_text){raw.data, raw.len});
+out:
 	cv_buf_clear(&raw);
 	return rc;
 }
@@ -70,29 +69,28 @@ static int wire_add_part(struct wire_scope *scope, const json_t *part)
 		return wire_add_text(scope, CONVO_DELTA_TEXT, text);
 	}
 	rc = wire_add_text(scope, CONVO_DELTA_REASONING, cv_tree_string(part, "thinking"));
+	if (rc < 0)
+		return rc;
 	json_array_foreach(thinking, i, inner)
 	{
-		if (rc == 0)
-			rc = wire_add_text(scope, CONVO_DELTA_REASONING,
-					   cv_tree_string(inner, "text"));
+		rc = wire_add_text(scope, CONVO_DELTA_REASONING, cv_tree_string(inner, "text"));
+		if (rc < 0)
+			return rc;
 	}
-	if (rc == 0)
-		rc = wire_add_text(scope, CONVO_DELTA_REFUSAL, cv_tree_string(part, "refusal"));
-	if (rc == 0)
-		rc = wire_add_text(scope, CONVO_DELTA_TEXT, cv_tree_string(part, "text"));
-	return rc;
+	rc = wire_add_text(scope, CONVO_DELTA_REFUSAL, cv_tree_string(part, "refusal"));
+	if (rc < 0)
+		return rc;
+	return wire_add_text(scope, CONVO_DELTA_TEXT, cv_tree_string(part, "text"));
 }
 
 static int wire_add_reasoning(struct wire_scope *scope, const json_t *delta)
 {
 	struct cv_text one = cv_tree_string(delta, "reasoning_content");
 	struct cv_text two = cv_tree_string(delta, "reasoning");
+	bool same = one.len == two.len && (!one.len || memcmp(one.data, two.data, one.len) == 0);
 	int rc = wire_add_text(scope, CONVO_DELTA_REASONING, one);
 
-	if (rc == 0 &&
-	    (one.len != two.len || (one.len && memcmp(one.data, two.data, one.len) != 0)))
-		rc = wire_add_text(scope, CONVO_DELTA_REASONING, two);
-	return rc;
+	return rc < 0 || same ? rc : wire_add_text(scope, CONVO_DELTA_REASONING, two);
 }
 
 /* A string of a tool call, whole in itself: broken parts become U+FFFD here. */
@@ -104,14 +102,18 @@ static int wire_call_text(const struct wire_scope *scope, struct cv_buf *out, co
 
 	if (json_is_object(value) || json_is_array(value)) {
 		rc = cv_tree_dump(&dump, value); /* arguments that are not in a string */
+		if (rc < 0)
+			goto out;
 		text = (struct cv_text){dump.data, dump.len};
 	}
-	if (rc == 0 && scope->guarded && text.len) {
+	if (scope->guarded && text.len) {
 		rc = cv_guard_undo(&raw, text);
+		if (rc < 0)
+			goto out;
 		text = (struct cv_text){raw.data, raw.len};
 	}
-	if (rc == 0 && text.len)
-		rc = cv_buf_repair(out, text.data, text.len);
+	rc = text.len ? cv_buf_repair(out, text.data, text.len) : 0;
+out:
 	cv_buf_clear(&dump);
 	cv_buf_clear(&raw);
 	return rc;
@@ -121,20 +123,19 @@ static int wire_add_call(struct wire_scope *scope, const json_t *call, const jso
 {
 	struct cv_buf id = {0}, name = {0}, args = {0};
 	struct answer_call_piece piece = {.index = cv_tree_integer(call, "index")};
-	int rc = wire_call_text(scope, &id, json_object_get(call, "id"));
+	int rc;
 
-	if (rc == 0)
-		rc = wire_call_text(scope, &name, json_object_get(function, "name"));
-	if (rc == 0)
-		rc = wire_call_text(scope, &args, json_object_get(function, "arguments"));
-	if (rc < 0) {
+	if (wire_call_text(scope, &id, json_object_get(call, "id")) < 0 ||
+	    wire_call_text(scope, &name, json_object_get(function, "name")) < 0 ||
+	    wire_call_text(scope, &args, json_object_get(function, "arguments")) < 0) {
 		rc = cv_fail_nomem(scope->err);
-	} else {
-		piece.id = (struct cv_text){id.data, id.len};
-		piece.name = (struct cv_text){name.data, name.len};
-		piece.args = (struct cv_text){args.data, args.len};
-		rc = cv_answer_call(scope->wire->answer, &piece, scope->err);
+		goto out;
 	}
+	piece.id = (struct cv_text){id.data, id.len};
+	piece.name = (struct cv_text){name.data, name.len};
+	piece.args = (struct cv_text){args.data, args.len};
+	rc = cv_answer_call(scope->wire->answer, &piece, scope->err);
+out:
 	cv_buf_clear(&id);
 	cv_buf_clear(&name);
 	cv_buf_clear(&args);
@@ -146,16 +147,18 @@ static int wire_add_calls(struct wire_scope *scope, const json_t *delta)
 	const json_t *calls = json_object_get(delta, "tool_calls"), *call;
 	const json_t *old = json_object_get(delta, "function_call");
 	size_t i;
-	int rc = 0;
 
 	json_array_foreach(calls, i, call)
 	{
-		if (rc == 0 && json_is_object(call))
-			rc = wire_add_call(scope, call, json_object_get(call, "function"));
+		int rc = json_is_object(call)
+				 ? wire_add_call(scope, call, json_object_get(call, "function"))
+				 : 0;
+
+		if (rc < 0)
+			return rc;
 	}
-	if (rc == 0 && json_is_object(old))
-		rc = wire_add_call(scope, NULL, old); /* from before there were several */
-	return rc;
+	/* from before there were several */
+	return json_is_object(old) ? wire_add_call(scope, NULL, old) : 0;
 }
 
 static int wire_add_delta(struct wire_scope *scope, const json_t *delta)
@@ -164,16 +167,19 @@ static int wire_add_delta(struct wire_scope *scope, const json_t *delta)
 	size_t i;
 	int rc = wire_add_reasoning(scope, delta);
 
-	if (rc == 0)
-		rc = wire_add_text(scope, CONVO_DELTA_TEXT, cv_tree_string(delta, "content"));
+	if (rc < 0)
+		return rc;
+	rc = wire_add_text(scope, CONVO_DELTA_TEXT, cv_tree_string(delta, "content"));
+	if (rc < 0)
+		return rc;
 	json_array_foreach(content, i, part)
 	{
-		if (rc == 0)
-			rc = wire_add_part(scope, part);
+		rc = wire_add_part(scope, part);
+		if (rc < 0)
+			return rc;
 	}
-	if (rc == 0)
-		rc = wire_add_text(scope, CONVO_DELTA_REFUSAL, cv_tree_string(delta, "refusal"));
-	return rc == 0 ? wire_add_calls(scope, delta) : rc;
+	rc = wire_add_text(scope, CONVO_DELTA_REFUSAL, cv_tree_string(delta, "refusal"));
+	return rc < 0 ? rc : wire_add_calls(scope, delta);
 }
 
 static int wire_set_usage(struct wire_scope *scope, const json_t *usage)
@@ -186,13 +192,12 @@ static int wire_set_usage(struct wire_scope *scope, const json_t *usage)
 	rc = cv_tree_dump(&dump, usage);
 	if (rc < 0) {
 		rc = cv_fail_nomem(scope->err);
-	} else {
-		struct cv_text text = {dump.data, dump.len};
-
-		rc = cv_answer_set_usage(scope->wire->answer, text,
-					 cv_tree_integer(usage, "prompt_tokens"),
-					 cv_tree_integer(usage, "completion_tokens"), scope->err);
+		goto out;
 	}
+	rc = cv_answer_set_usage(scope->wire->answer, (struct cv_text){dump.data, dump.len},
+				 cv_tree_integer(usage, "prompt_tokens"),
+				 cv_tree_integer(usage, "completion_tokens"), scope->err);
+out:
 	cv_buf_clear(&dump);
 	return rc;
 }
@@ -201,58 +206,64 @@ static int wire_set_usage(struct wire_scope *scope, const json_t *usage)
 static int wire_read_choice(struct wire_scope *scope, const json_t *choice)
 {
 	const json_t *delta = json_object_get(choice, "delta");
+	struct wire *wire = scope->wire;
 	char finish[256];
 	int rc;
 
 	if (!json_is_object(delta))
 		delta = json_object_get(choice, "message");
 	rc = wire_add_delta(scope, delta);
-	cv_keep(finish, sizeof(finish), cv_tree_string(choice, "finish_reason"),
-		scope->wire->secrets);
-	if (rc == 0 && *finish) {
-		scope->wire->finished = true;
-		scope->wire->gave_up = strcmp(finish, "error") == 0;
-		rc = cv_answer_set_finish(scope->wire->answer, cv_text_of(finish), scope->err);
+	if (rc < 0)
+		return rc;
+	cv_keep(finish, sizeof(finish), cv_tree_string(choice, "finish_reason"), wire->secrets);
+	if (*finish) {
+		wire->finished = true;
+		wire->gave_up = strcmp(finish, "error") == 0;
+		rc = cv_answer_set_finish(wire->answer, cv_text_of(finish), scope->err);
+		if (rc < 0)
+			return rc;
 	}
-	return rc == 0 ? wire_set_usage(scope, json_object_get(choice, "usage")) : rc;
+	return wire_set_usage(scope, json_object_get(choice, "usage"));
 }
 
 static int wire_read_choices(struct wire_scope *scope, const json_t *choices)
 {
 	const json_t *choice;
 	size_t i;
-	int rc = 0;
 
 	scope->wire->choices = scope->wire->choices || json_is_array(choices);
 	json_array_foreach(choices, i, choice)
 	{
 		int64_t index = cv_tree_integer(choice, "index");
+		int rc = index == 0 || (index < 0 && i == 0) ? wire_read_choice(scope, choice) : 0;
 
-		if (rc == 0 && (index == 0 || (index < 0 && i == 0)))
-			rc = wire_read_choice(scope, choice);
+		if (rc < 0)
+			return rc;
 	}
-	return rc;
+	return 0;
 }
 
 static int wire_read_root(struct wire_scope *scope, const json_t *root, bool is_error)
 {
 	struct wire *wire = scope->wire;
 	char model[256];
-	int rc = 0;
+	int rc;
 
 	cv_keep(model, sizeof(model), cv_tree_string(root, "model"), wire->secrets);
-	if (*model)
-		rc = cv_answer_set_model(wire->answer, cv_text_of(model), scope->err);
-	if (rc == 0)
-		rc = wire_read_choices(scope, json_object_get(root, "choices"));
-	if (rc == 0)
-		rc = wire_set_usage(scope, json_object_get(root, "usage"));
-	if (rc == 0 && (is_error || cv_error_is(root))) {
-		wire->failed = true;
-		cv_error_read(&wire->error, root, wire->secrets);
-		return CONVO_E_REFUSED;
-	}
-	return rc;
+	rc = *model ? cv_answer_set_model(wire->answer, cv_text_of(model), scope->err) : 0;
+	if (rc < 0)
+		return rc;
+	rc = wire_read_choices(scope, json_object_get(root, "choices"));
+	if (rc < 0)
+		return rc;
+	rc = wire_set_usage(scope, json_object_get(root, "usage"));
+	if (rc < 0)
+		return rc;
+	if (!is_error && !cv_error_is(root))
+		return 0;
+	wire->failed = true;
+	cv_error_read(&wire->error, root, wire->secrets);
+	return CONVO_E_REFUSED;
 }
 
 int cv_wire_read(struct wire *wire, struct cv_text json, bool is_error, struct convo_err *err)
