@@ -145,6 +145,22 @@ def extra_words_are_refused(home):
 
 
 @case
+def what_is_missing_or_not_there_is_said(home):
+    done = talk(home, '/delete', '/use', '/rename', '/restore', '/restore nothing', '/delete nothing',
+                '/new ' + 'x' * 300, '/new one', 'hi', '/delete', 'y', '/new one', 'again',
+                '/restore one', '/exit')
+    equal('convo: this session has no message yet: there is nothing to delete\n'
+          'convo: /use wants a session id; /sessions lists them\n'
+          'convo: /rename wants a title\n'
+          'convo: /restore wants the id of a deleted session\n'
+          'convo: nothing: no deleted session of that id\n'
+          'convo: nothing: no such session; /sessions lists those there are\n'
+          'convo: a session id has 1 to 255 bytes and no control characters\n'
+          'convo: a session one lives again; delete or leave that one first\n', done.err)
+    equal(1, done.returncode)
+
+
+@case
 def a_session_with_blanks_in_its_id_can_be_used(home):
     talk(home, '/new one', 'hi', store='sqlite')
     path = home.path / '.local/share/convo/sessions.db'
@@ -469,7 +485,7 @@ def a_file_that_can_only_be_read_is_read(home):
     contains('👤 You: /log\n#1 👤 You: hi\n', out)
     equal(2, out.count('#1 👤 You: hi\n'))
     assert '#3' not in out
-    equal((3, 2), (done.returncode, err.count('\n')))
+    equal((3, 2), (done.returncode, err.count('convo: ')))
     equal(2, err.count('; /log and /sessions can be used; to write, check the rights of the file'))
 
 
@@ -528,6 +544,23 @@ def servers_that_are_not_there_are_3_and_no_password_is_shown(home):
             continue
         contains('127.0.0.1', done.err)
         equal(3, done.returncode)
+
+
+@case
+def an_address_may_have_every_form(home):
+    built = home.run('-complete', 'stores').out.split()
+    for name, env, shown in (
+            ('pgsql', {'PG_HOST': '::1', 'PG_PORT': '1'}, '::1'),
+            ('pgsql', {'PG_HOST': '127.0.0.1:1,127.0.0.1:2'}, '127.0.0.1:2'),
+            ('pgsql', {'PG_HOST': '/no/such folder', 'PG_PORT': '1'}, '/no/such folder'),
+            ('redis', {'REDIS_ADDR': 'redis://me:s3cret@127.0.0.1:1/0'}, '127.0.0.1:1')):
+        if name in built:
+            done = home.echo('-session', name, '-p', 'x', **env)
+            contains(shown, done.err)
+            contains('is it running and reachable? Check ' + ' and '.join(
+                {'pgsql': ['PG_HOST', 'PG_PORT'], 'redis': ['REDIS_ADDR']}[name]), done.err)
+            equal(3, done.returncode)
+            assert 's3cret' not in done.err
 
 
 @case
