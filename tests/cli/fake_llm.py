@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
 """A small OpenAI-compatible server for the tests of the program: the model's name says what it does.
 
-Prints its port, serves on loopback until it is stopped. The wire itself is tested elsewhere; this
+Prints its port, serves on loopback until it is stopped. Given a certificate and its key: by TLS. The wire itself is tested elsewhere; this
 one is there to be slow, to refuse, and to answer with odd text.
 """
 
 import json
+import ssl
 import sys
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -64,6 +65,10 @@ class Handler(BaseHTTPRequestHandler):
     def stream(self, model, messages):
         if model == 'late':
             time.sleep(2.5)
+        if model == 'overload':
+            self.chunk('{"error":"overloaded"}')
+            self.wfile.write(b'0\r\n\r\n')
+            return
         if model == 'tool':
             self.delta(tool_calls=[{'index': 0, 'id': 'c1', 'type': 'function',
                                     'function': {'name': 'f', 'arguments': '{}'}}])
@@ -96,6 +101,10 @@ class Handler(BaseHTTPRequestHandler):
             return
         if model == 'gone':
             self.reply(404, {'error': {'message': 'no such model', 'code': 'model_not_found'}})
+        elif model == 'alternate':
+            self.reply(400, {'error': {'message': 'roles must alternate', 'type': 'invalid'}})
+        elif model == 'page':
+            self.reply(200, 'no API here')
         elif model == 'busy' or (model == 'busy-once' and tries[model] == 1):
             self.reply(429, {'error': {'message': 'too many requests'}}, Retry_After='3')
         else:
@@ -110,6 +119,10 @@ def main():
     server = ThreadingHTTPServer(('127.0.0.1', 0), Handler)
     server.daemon_threads = True
     server.handle_error = lambda *_: None
+    if sys.argv[1:]:
+        tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        tls.load_cert_chain(*sys.argv[1:])
+        server.socket = tls.wrap_socket(server.socket, server_side=True)
     print(server.server_address[1], flush=True)
     try:
         server.serve_forever()

@@ -79,11 +79,12 @@ def contains(part, text):
     assert part in text, f'wanted {part!r} in:\n{text}'
 
 
-def serve():
-    """Start the model server. @return it and its base URL."""
-    server = subprocess.Popen([sys.executable, str(HERE / 'fake_llm.py')], text=True,
+def serve(*tls):
+    """Start the model server, with TLS if given files of certificate and key. @return it, its URL."""
+    server = subprocess.Popen([sys.executable, str(HERE / 'fake_llm.py'), *tls], text=True,
                               stdout=subprocess.PIPE)
-    return server, f'http://127.0.0.1:{server.stdout.readline().strip()}/v1'
+    scheme = 'https' if tls else 'http'
+    return server, f'{scheme}://127.0.0.1:{server.stdout.readline().strip()}/v1'
 
 
 def run_case(function, url):

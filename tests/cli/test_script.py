@@ -10,7 +10,7 @@ import sqlite3
 import subprocess
 import time
 
-from harness import CONVO, Skip, case, contains, equal, main, number_ids
+from harness import CONVO, Skip, case, contains, equal, main, number_ids, serve
 
 FRAME = '''🚀 Session Management Demo
 Model: echo
@@ -694,6 +694,46 @@ def what_fails_at_the_model_is_4(home):
     done = home.run('-model', 'plain', text='x\n/exit\n', OPENAI_BASE_URL='http://127.0.0.1:1/v1')
     contains('refused', done.err)
     equal(4, done.returncode)
+
+
+@case
+def advice_fits_what_failed_at_the_model(home):
+    both = '; check -model and OPENAI_BASE_URL\n'
+    for name, words, advice in (('gone', 'no such model', both),
+                                ('page', 'not an OpenAI-style API', both),
+                                ('alternate', 'HTTP 400: refused: roles must alternate', None),
+                                ('overload', 'the server reported: overloaded', None),
+                                ('cut', 'before the reply was complete', None)):
+        done = home.model(name, '-p', 'x')
+        contains(words, done.err)
+        if advice:
+            contains(advice, done.err)
+        else:
+            assert 'check ' not in done.err and 'OPENAI' not in done.err, done.err
+        equal(4, done.returncode)
+    done = home.run('-model', 'x', '-p', 'x', OPENAI_BASE_URL='http://127.0.0.1:1/v1')
+    contains('; check OPENAI_BASE_URL and the network\n', done.err)
+
+
+@case
+def a_certificate_that_nobody_signed_is_told_and_can_be_trusted(home):
+    key, cert = home.path / 'key.pem', home.path / 'cert.pem'
+    subprocess.run(['openssl', 'req', '-x509', '-newkey', 'rsa:2048', '-nodes', '-days', '2',
+                    '-keyout', key, '-out', cert, '-subj', '/CN=127.0.0.1',
+                    '-addext', 'subjectAltName=IP:127.0.0.1'], check=True, capture_output=True)
+    server, url = serve(str(cert), str(key))
+    try:
+        for use in (['-p', 'x'], ['-check']):
+            done = home.run('-model', 'plain', *use, OPENAI_BASE_URL=url)
+            contains('the certificate is not trusted', done.err + done.out)
+            contains('SSL_CERT_FILE', done.err + done.out)
+            assert 'OPENAI_BASE_URL and' not in done.err + done.out
+            equal(4, done.returncode)
+        equal('Hello from plain.\n', home.run('-model', 'plain', '-p', 'x', OPENAI_BASE_URL=url,
+                                             SSL_CERT_FILE=str(cert)).out)
+    finally:
+        server.terminate()
+        server.wait()
 
 
 @case
