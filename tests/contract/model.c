@@ -704,7 +704,8 @@ static void op_clean(struct model *m)
 	struct convo_err err;
 
 	must_pass(convo_store_clean(m->store, NULL, NULL, &err));
-	model_forget(m);
+	if (!m->fx->contract->server_cleans)
+		model_forget(m);
 }
 
 static void op_any(struct model *m)
