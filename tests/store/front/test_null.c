@@ -265,6 +265,48 @@ static void test_null__a_session_is_asked_for_nothing(void **state)
 	convo_store_close(store);
 }
 
+static int null_answer(void *ctx, const struct convo_request *request, convo_emit_fn emit,
+		       void *emit_ctx, convo_cancel *cancel, struct convo_err *err)
+{
+	(void)ctx;
+	(void)request;
+	(void)cancel;
+	(void)err;
+	return emit(emit_ctx, CONVO_DELTA_TEXT, "yes", 3);
+}
+
+static void test_null__models(void **state)
+{
+	const struct convo_message message = {said.message, strlen(said.message)};
+	const struct convo_message empty = {NULL, 3};
+	const struct convo_request request = {.messages = &message, .count = 1};
+	const struct convo_request none = {.count = 1}, hollow = {.messages = &empty, .count = 1};
+	struct convo_answer *answer = NULL;
+	convo_model *model = NULL;
+	struct convo_err err;
+
+	(void)state;
+	REFUSED(convo_model_open(NULL, "echo", NULL, E));
+	REFUSED(convo_model_open(&model, NULL, NULL, E));
+	REFUSED(convo_model_from(NULL, "mine", null_answer, NULL, E));
+	REFUSED(convo_model_from(&model, NULL, null_answer, NULL, E));
+	REFUSED(convo_model_from(&model, "mine", NULL, NULL, E));
+	must(model == NULL);
+	convo_model_close(NULL);
+	must(convo_model_name(NULL) == NULL || *convo_model_name(NULL));
+	REFUSED(convo_model_ask(&answer, NULL, &request, NULL, NULL, E));
+	REFUSED(convo_model_check(NULL, NULL, E));
+	must_pass(convo_model_from(&model, "mine", null_answer, NULL, &err));
+	REFUSED(convo_model_ask(NULL, model, &request, NULL, NULL, E));
+	REFUSED(convo_model_ask(&answer, model, NULL, NULL, NULL, E));
+	REFUSED(convo_model_ask(&answer, model, &none, NULL, NULL, E));
+	REFUSED(convo_model_ask(&answer, model, &hollow, NULL, NULL, E));
+	must(answer == NULL);
+	must_pass(convo_model_ask(&answer, model, &request, NULL, NULL, NULL));
+	convo_answer_free(answer);
+	convo_model_close(model);
+}
+
 static void test_null__runners(void **state)
 {
 	const struct convo_question question = {.user = "u", .session = "s", .text = "x"};
@@ -325,6 +367,7 @@ int main(void)
 		cmocka_unit_test(test_null__what_may_be_left_out),
 		cmocka_unit_test(test_null__results_are_nothing),
 		cmocka_unit_test(test_null__a_session_is_asked_for_nothing),
+		cmocka_unit_test(test_null__models),
 		cmocka_unit_test(test_null__runners),
 	};
 
