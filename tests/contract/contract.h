@@ -62,6 +62,7 @@ extern const struct contract_test contract_limit[];
 extern const struct contract_test contract_state[];
 extern const struct contract_test contract_lifetime[];
 extern const struct contract_test contract_handles[];
+extern const struct contract_test contract_calls[];
 extern const struct contract_test contract_cost[];
 extern const struct contract_test contract_model[];
 
