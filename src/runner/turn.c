@@ -1,0 +1,442 @@
+/*
+ * One turn: the question into the store, the conversation to the model, the answer back into the
+ * store. Which messages are sent is context.c's, in which order conversation.c's.
+ */
+#include <runner/runner.h>
+
+#include <stdlib.h>
+#include <string.h>
+
+#include <base/alloc.h>
+#include <base/buf.h>
+#include <base/check.h>
+#include <base/clock.h>
+#include <base/fail.h>
+#include <base/utf8.h>
+
+/* More events than the limits need are loaded at first: turns taken back and their markers. */
+#define LOAD_SLACK 16
+
+/* How often a session may vanish, or appear, under our hands before we give up. */
+#define BEGIN_ROUNDS 4
+
+/* What is kept of an answer that the store refuses. */
+#define KEEP_BYTES (512u << 10)
+
+/* What an event may hold beside its message. */
+#define EVENT_REST 4096u
+
+/* Once a turn is cancelled, its question is stored if the store does so within this time. */
+#define HURRY_MS 1000
+
+/* ---- a turn --------------------------------------------------------------------------- */
+
+/* What the caller gets, with what its pointers point to. */
+struct turn {
+	struct convo_turn base;
+	char id[CONVO_UUID_SIZE];
+	char *why;
+	struct convo_answer *answer;
+};
+
+/* A turn while it runs. */
+struct run {
+	const struct convo_runner *runner;
+	struct convo_key key;
+	struct turn *turn;
+	struct convo_message question; /* owned */
+	char title[TITLE_SIZE];
+	bool whole;
+	bool fresh;             /* the session must not exist */
+	struct convo_call call; /* of the store, before the model is asked */
+	bool hurry;             /* it was cancelled: each call has HURRY_MS, once */
+	char question_id[CONVO_UUID_SIZE];
+	char generation[CONVO_UUID_SIZE];
+	convo_session *session; /* NULL when the turn created it */
+	size_t sent_bytes;
+	int64_t asked_us;
+};
+
+void convo_turn_free(struct convo_turn *turn)
+{
+	struct turn *own = (struct turn *)turn;
+
+	if (!own)
+		return;
+	convo_answer_free(own->answer);
+	free(own->why);
+	free(own);
+}
+
+static void run_clear(struct run *run)
+{
+	convo_turn_free(run->turn ? &run->turn->base : NULL);
+	convo_session_free(run->session);
+	free((char *)run->question.json);
+}
+
+/* The question as a message, and a title in case the session is new. */
+static int run_read(struct run *run, const char *said, size_t len, struct convo_err *err)
+{
+	struct cv_buf text = {.max = CONVO_MAX_EVENT};
+	char *json = NULL;
+	int rc = cv_buf_repair(&text, said, len);
+
+	if (rc < 0) {
+		rc = cv_buf_fail(err, rc);
+	} else {
+		cv_title_make(run->title, text.data, text.len);
+		rc = convo_message_make(&json, "user", text.data, text.len, err);
+	}
+	cv_buf_clear(&text);
+	if (rc < 0)
+		return rc;
+	run->question.json = json;
+	run->question.len = strlen(json);
+	return 0;
+}
+
+/* Everything that can be wrong with a question itself is found before anything is stored. */
+static int run_init(struct run *run, const struct convo_question *question, struct convo_err *err)
+{
+	size_t len;
+	int rc;
+
+	if (!question || !question->user || !question->session || !question->text)
+		return cv_fail(err, CONVO_E_INVALID, "a question needs user, session and text");
+	rc = CHECK_RESERVED(question, err);
+	if (rc < 0)
+		return rc;
+	len = question->text_len ? question->text_len : strlen(question->text);
+	if (!len)
+		return cv_fail(err, CONVO_E_INVALID, "the question is empty");
+	rc = len > CONVO_MAX_EVENT ? CONVO_E_TOOBIG : run_read(run, question->text, len, err);
+	if (rc == CONVO_E_TOOBIG || (rc >= 0 && run->question.len > CONVO_MAX_EVENT - EVENT_REST))
+		return cv_fail(err, CONVO_E_TOOBIG, "the question has more than 4 MiB");
+	if (rc < 0)
+		return rc;
+	run->key.user = question->user;
+	run->key.session = question->session;
+	run->whole = question->whole;
+	run->fresh = question->fresh;
+	run->turn = cv_alloc(1, sizeof(*run->turn));
+	if (!run->turn)
+		return cv_fail_nomem(err);
+	convo_uuid_make(run->turn->id);
+	convo_uuid_make(run->question_id);
+	run->turn->base.id = run->turn->id;
+	return 0;
+}
+
+/* Whether the loaded window holds all that the limits can let pass. */
+static bool run_has_enough(const convo_session *session, size_t reach, int64_t used)
+{
+	return (int64_t)convo_session_count(session) >= convo_session_meta(session)->count ||
+	       (used >= 0 && (uint64_t)used >= reach);
+}
+
+static int64_t run_count_used(const convo_session *session)
+{
+	const struct convo_event **events;
+	int64_t used;
+
+	events = cv_alloc(convo_session_count(session), sizeof(*events));
+	if (!events)
+		return CONVO_E_NOMEM;
+	used = convo_session_conversation(session, events);
+	free(events);
+	return used;
+}
+
+/* Load the newest events, more of them as long as what was taken back leaves too few. */
+static int run_load(struct run *run, struct convo_err *err)
+{
+	size_t reach = cv_context_reach(&run->runner->limits);
+	size_t n = reach > SIZE_MAX / 8 ? 0 : reach + LOAD_SLACK;
+
+	for (;;) {
+		struct convo_window window = {.kind = CONVO_WINDOW_LAST, .n = n};
+		convo_session *session = NULL;
+		int64_t used = 0;
+		int rc = convo_store_load(&session, run->runner->store, &run->key, &window,
+					  &run->call, err);
+
+		if (rc >= 0 && n)
+			used = run_count_used(session);
+		if (rc < 0 || used < 0) {
+			convo_session_free(session);
+			return rc < 0 ? rc : cv_fail_nomem(err);
+		}
+		convo_session_free(run->session);
+		run->session = session;
+		if (!n || run_has_enough(session, reach, used))
+			return 0;
+		n = n > SIZE_MAX / 4 ? 0 : n * 4;
+	}
+}
+
+/* The session as it is, or a new one. */
+static int run_open(struct run *run, struct convo_err *err)
+{
+	struct convo_create create = {.title = run->title};
+	struct convo_created created;
+	int rc;
+
+	convo_session_free(run->session);
+	run->session = NULL;
+	run->turn->base.created = false;
+	rc = run_load(run, err);
+	if (rc >= 0 && run->fresh)
+		return cv_fail(err, CONVO_E_EXISTS, "session '%s' exists already",
+			       run->key.session);
+	if (rc >= 0) {
+		memcpy(run->generation, convo_session_meta(run->session)->generation,
+		       sizeof(run->generation));
+		return 0;
+	}
+	if (rc != CONVO_E_NOTFOUND)
+		return rc;
+	rc = convo_store_create(run->runner->store, &run->key, &create, &created, &run->call, err);
+	if (rc < 0)
+		return rc;
+	memcpy(run->generation, created.generation, sizeof(run->generation));
+	run->turn->base.created = true;
+	return 0;
+}
+
+static int run_store_question(struct run *run, struct convo_err *err)
+{
+	const struct convo_expect expect = {.generation = run->generation};
+	const struct convo_event event = {.id = run->question_id,
+					  .turn = run->turn->id,
+					  .message = run->question.json,
+					  .message_len = run->question.len};
+
+	return cv_runner_append(run->runner, &run->key, &expect, &event,
+				run->hurry ? APPEND_ONCE : APPEND_SETTLE, &run->call,
+				&run->turn->base.question_seq, err);
+}
+
+/*
+ * Whether to begin once more. Others may create the session, delete it or let it expire between two
+ * of our steps; a creation may have been carried out; and what was typed is to be kept when a cancel
+ * ended a call, if the store is quick.
+ */
+static bool run_again(struct run *run, int rc, bool opened, const struct convo_err *err)
+{
+	if (rc == CONVO_E_CANCELED && !run->hurry) {
+		run->hurry = true;
+		run->call = (struct convo_call){.timeout_ms = HURRY_MS};
+		return true;
+	}
+	if (rc == CONVO_E_EXISTS && !opened && run->fresh)
+		return false;
+	if (err->maybe && !opened && !run->hurry)
+		return true;
+	return rc == CONVO_E_EXISTS || rc == CONVO_E_NOTFOUND || rc == CONVO_E_CONFLICT;
+}
+
+/* Open the session and store the question. */
+static int run_begin(struct run *run, convo_cancel *cancel, struct convo_err *err)
+{
+	int round, rc = 0;
+
+	run->call = (struct convo_call){.cancel = cancel};
+	for (round = 0; round < BEGIN_ROUNDS; round++) {
+		bool opened;
+
+		err->maybe = false;
+		rc = run_open(run, err);
+		opened = rc >= 0;
+		if (opened)
+			rc = run_store_question(run, err);
+		if (rc >= 0)
+			return 0;
+		if (!run_again(run, rc, opened, err))
+			break;
+		/* What is there at a second look may be our own doing: then it counts as fresh. */
+		if (opened || err->maybe || rc != CONVO_E_CANCELED)
+			run->fresh = false;
+	}
+	return rc;
+}
+
+static int run_ask(struct run *run, const struct convo_listener *listener, convo_cancel *cancel,
+		   struct convo_err *err)
+{
+	const struct convo_runner *runner = run->runner;
+	const char *instruction = runner->instruction;
+	struct convo_message system = {instruction, instruction ? strlen(instruction) : 0};
+	struct convo_request request = {.whole = run->whole, .params = runner->params};
+	struct runner_context context = {0};
+	int rc;
+
+	run->asked_us = cv_clock_mono_us();
+	rc = cv_context_make(&context, run->session, &runner->limits, system, run->question, err);
+	if (rc < 0)
+		goto out;
+	run->turn->base.sent = context.count;
+	run->turn->base.joined = context.joined;
+	run->turn->base.left_out = context.left_out;
+	run->turn->base.left_out_why = run->turn->why = context.why;
+	context.why = NULL;
+	run->sent_bytes = context.bytes;
+	request.messages = context.messages;
+	request.count = context.count;
+	rc = convo_model_ask(&run->turn->answer, runner->model, &request, listener, cancel, err);
+out:
+	cv_context_clear(&context);
+	return rc;
+}
+
+/* ---- the answer ----------------------------------------------------------------------- */
+
+static int answer_extra(struct cv_buf *extra, const struct run *run,
+			const struct convo_answer *answer)
+{
+	const struct convo_turn *turn = &run->turn->base;
+	int64_t total_ms = (cv_clock_mono_us() - run->asked_us) / 1000;
+	int rc = cv_buf_addf(extra, "{\"sent_messages\":%zu,\"sent_bytes\":%zu", turn->sent,
+			     run->sent_bytes);
+
+	if (rc < 0)
+		return rc;
+	rc = turn->joined ? cv_buf_addf(extra, ",\"joined_messages\":%zu", turn->joined) : 0;
+	if (rc < 0)
+		return rc;
+	if (answer && answer->first_ms >= 0) {
+		rc = cv_buf_addf(extra, ",\"first_ms\":%lld", (long long)answer->first_ms);
+		if (rc < 0)
+			return rc;
+	}
+	rc = answer ? cv_buf_addf(extra, ",\"attempts\":%d", answer->attempts) : 0;
+	if (rc < 0)
+		return rc;
+	return cv_buf_addf(extra, ",\"total_ms\":%lld}",
+			   (long long)(answer ? answer->total_ms : total_ms));
+}
+
+/*
+ * The store does not take the event as it is: a server with a lower limit than ours, an endpoint
+ * with a strange name for its model. Keep what surely can be kept, the beginning of the text.
+ */
+static int answer_store_part(struct run *run, const struct convo_event *event, const char *text,
+			     size_t len, struct convo_err *err)
+{
+	const struct convo_expect expect = {.generation = run->generation};
+	struct convo_event part = {.id = event->id, .turn = event->turn, .status = CONVO_FAILED};
+	char *message = NULL;
+	int rc;
+
+	if (len > KEEP_BYTES) {
+		len = KEEP_BYTES;
+		len -= cv_utf8_tail(text, len);
+	}
+	rc = convo_message_make(&message, "assistant", text, len, err);
+	if (rc < 0)
+		return rc;
+	part.message = message;
+	part.model = convo_model_name(run->runner->model);
+	part.error = "the answer could not be stored whole";
+	rc = cv_runner_append(run->runner, &run->key, &expect, &part, APPEND_PERSIST, NULL,
+			      &run->turn->base.answer_seq, err);
+	free(message);
+	return rc;
+}
+
+/* What came of the answer, as an event. */
+static void answer_describe(struct convo_event *event, const struct convo_answer *answer)
+{
+	event->message = answer->message;
+	event->message_len = answer->message_len;
+	event->status = answer->status;
+	event->error = answer->error;
+	event->finish_reason = answer->finish_reason;
+	event->usage = answer->usage;
+	if (answer->model)
+		event->model = answer->model;
+}
+
+/* Append the answer, or without one that the asking failed with `failure`. */
+static int answer_store(struct run *run, const struct convo_answer *answer,
+			const struct convo_err *failure, struct convo_err *err)
+{
+	const struct convo_expect expect = {.generation = run->generation};
+	struct convo_event event = {.turn = run->turn->id,
+				    .model = convo_model_name(run->runner->model),
+				    .message = "{\"role\":\"assistant\",\"content\":null}",
+				    .status = CONVO_FAILED,
+				    .error = failure->text};
+	struct cv_buf extra = {.max = 1024};
+	char id[CONVO_UUID_SIZE];
+	int rc = answer_extra(&extra, run, answer);
+
+	if (rc < 0) {
+		rc = cv_buf_fail(err, rc);
+		goto out;
+	}
+	convo_uuid_make(id);
+	event.id = id;
+	event.extra = extra.data;
+	if (answer)
+		answer_describe(&event, answer);
+	else if (failure->code == CONVO_E_CANCELED)
+		event.status = CONVO_INTERRUPTED;
+	rc = cv_runner_append(run->runner, &run->key, &expect, &event, APPEND_PERSIST, NULL,
+			      &run->turn->base.answer_seq, err);
+	if (answer && (rc == CONVO_E_TOOBIG || rc == CONVO_E_INVALID))
+		rc = answer_store_part(run, &event, answer->text, answer->text_len, err);
+out:
+	cv_buf_clear(&extra);
+	return rc;
+}
+
+/* Store how the asking ended; its own failure is worth more to the caller than that of storing. */
+static int run_end(struct run *run, int code, struct convo_err *err)
+{
+	struct convo_turn *turn = &run->turn->base;
+	struct convo_err none = {0};
+	int rc;
+
+	if (code < 0) {
+		answer_store(run, NULL, err, &none);
+		turn->failed = code == CONVO_E_CANCELED ? CONVO_TURN_OK : CONVO_TURN_MODEL;
+		return code;
+	}
+	turn->answer = run->turn->answer;
+	rc = answer_store(run, turn->answer, &none, err);
+	if (rc < 0)
+		turn->failed = CONVO_TURN_STORE;
+	return rc;
+}
+
+int convo_runner_run(struct convo_turn **out, convo_runner *runner,
+		     const struct convo_question *question, const struct convo_listener *listener,
+		     convo_cancel *cancel, struct convo_err *err)
+{
+	struct run run = {.runner = runner};
+	struct convo_err failure = {0};
+	int rc = cv_check_given(out, "the place for the turn", &failure);
+
+	if (rc < 0)
+		goto out;
+	rc = cv_check_given(runner, "the runner", &failure);
+	if (rc < 0)
+		goto out;
+	run.key.app = runner->app;
+	rc = run_init(&run, question, &failure);
+	if (rc < 0)
+		goto out;
+	rc = run_begin(&run, cancel, &failure);
+	if (rc >= 0)
+		rc = run_end(&run, run_ask(&run, listener, cancel, &failure), &failure);
+	else if (rc != CONVO_E_CANCELED)
+		run.turn->base.failed = CONVO_TURN_STORE;
+	*out = &run.turn->base;
+	run.turn = NULL;
+out:
+	if (rc < 0 && err)
+		*err = failure;
+	run_clear(&run);
+	return rc;
+}
