@@ -189,8 +189,9 @@ CONVO_API int convo_model_ask(struct convo_answer **out, convo_model *model,
  * (GET /models).
  *
  * @param cancel NULL: cannot be stopped
- * @return 0, or as convo_model_ask(); an endpoint without a list of models passes, a list without
- *         this model is CONVO_E_NOTFOUND; CONVO_E_INVALID for a model of NULL
+ * @return 0, or as convo_model_ask(), but that CONVO_E_NOTFOUND means a list without this model, and
+ *         CONVO_E_REFUSED also that the base URL leads to no OpenAI-style API. An endpoint without
+ *         a list of models passes. CONVO_E_INVALID for a model of NULL
  *
  * Thread-safe. Blocks for at most the connect and idle timeouts.
  */

@@ -174,6 +174,11 @@ static int openai_read_list(struct transfer *transfer, const char *name)
 	if (reply->status == 404 || reply->status == 405 || reply->status == 501)
 		return 0;
 	rc = cv_transfer_end(transfer);
+	if (rc == CONVO_E_NOTFOUND) { /* no API, which is not the same as no such model */
+		rc = CONVO_E_REFUSED;
+		if (transfer->err)
+			transfer->err->code = rc;
+	}
 	if (rc < 0)
 		return rc;
 	if (cv_wire_has_model((struct cv_text){cv_buf_str(&reply->body), reply->body.len}, name))

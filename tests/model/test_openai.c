@@ -1449,9 +1449,9 @@ static void test_check__other_replies_fail(void **state)
 	(void)state;
 	must_fail_with(CONVO_E_DENIED, check_reply(error_reply(401, JSON_HEADER, "{}"), &err));
 	must_fail_with(CONVO_E_REFUSED, check_reply(error_reply(500, NULL, "x"), &err));
-	must_fail_with(CONVO_E_NOTFOUND,
+	must_fail_with(CONVO_E_REFUSED,
 		       check_reply(error_reply(200, NULL, "<title>Hi</title>"), &err));
-	must_fail_with(CONVO_E_NOTFOUND, check_reply(reply_of(EVENT("x"), FAKE_CHUNKED), &err));
+	must_fail_with(CONVO_E_REFUSED, check_reply(reply_of(EVENT("x"), FAKE_CHUNKED), &err));
 	must_fail_with(CONVO_E_IO, check_reply(reply_of("{\"data\":[", FAKE_CUT), &err));
 	must_fail_with(CONVO_E_GONE, convo_model_check(model, NULL, &err));
 	must_equal(CONVO_E_GONE, convo_model_check(model, NULL, NULL));
