@@ -17,6 +17,7 @@
 void cv_wake_init(struct cv_wake *wake)
 {
 	sem_init(&wake->posts, 0, 0);
+	atomic_init(&wake->made, 0);
 }
 
 void cv_wake_destroy(struct cv_wake *wake)
@@ -26,13 +27,21 @@ void cv_wake_destroy(struct cv_wake *wake)
 
 void cv_wake_post(struct cv_wake *wake)
 {
+	atomic_fetch_add_explicit(&wake->made, 1, memory_order_release);
 	sem_post(&wake->posts);
+}
+
+/* After a wait: see what was written before the post. ThreadSanitizer knows no sem_clockwait(). */
+static bool wake_see(struct cv_wake *wake)
+{
+	return atomic_load_explicit(&wake->made, memory_order_acquire) > 0;
 }
 
 void cv_wake_wait(struct cv_wake *wake)
 {
 	while (sem_wait(&wake->posts) < 0)
 		;
+	(void)wake_see(wake);
 }
 
 /* One wait until a moment; false when it came first. */
@@ -69,8 +78,8 @@ bool cv_wake_wait_until(struct cv_wake *wake, int64_t deadline_us, const convo_c
 		int64_t look_us = now_us + LOOK_US;
 
 		if (wake_sleep(wake, cancel && look_us < deadline_us ? look_us : deadline_us))
-			return true;
+			return wake_see(wake);
 		now_us = cv_clock_mono_us();
 	}
-	return sem_trywait(&wake->posts) == 0;
+	return sem_trywait(&wake->posts) == 0 && wake_see(wake);
 }

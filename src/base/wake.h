@@ -7,6 +7,7 @@
 #define BASE_WAKE_H
 
 #include <semaphore.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -14,6 +15,7 @@
 
 struct cv_wake {
 	sem_t posts;
+	atomic_uint made; /* what a thread sanitizer sees of the semaphore */
 };
 
 void cv_wake_init(struct cv_wake *wake);

@@ -1,5 +1,5 @@
 /*
- * Who is there: see memory_dir.h.
+ * Who is there: see dir.h.
  */
 #include <store/memory/dir.h>
 
@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include <base/alloc.h>
+#include <base/fail.h>
 
 /* ---- hashing ---------------------------------------------------------------------------- */
 
@@ -58,16 +59,16 @@ static struct memory_owner *owner_new(uint64_t hash, const char *app, const char
 	memcpy(owner->name, app, app_len);
 	if (user)
 		memcpy(owner->name + app_len + 1, user, user_len);
-	pthread_rwlock_init(&owner->state_lock, NULL);
-	pthread_mutex_init(&owner->list_lock, NULL);
+	cv_mem_lock_init(&owner->state_lock);
+	cv_mem_lock_init(&owner->list_lock);
 	return owner;
 }
 
 static void owner_free(struct memory_owner *owner)
 {
 	cv_table_clear(&owner->state);
-	pthread_rwlock_destroy(&owner->state_lock);
-	pthread_mutex_destroy(&owner->list_lock);
+	cv_mem_lock_destroy(&owner->state_lock);
+	cv_mem_lock_destroy(&owner->list_lock);
 	free(owner);
 }
 
@@ -134,7 +135,7 @@ static void session_free(struct memory_session *session)
 {
 	cv_log_clear(&session->log);
 	cv_table_clear(&session->state);
-	pthread_rwlock_destroy(&session->lock);
+	cv_mem_lock_destroy(&session->lock);
 	free(session->title);
 	free(session);
 }
@@ -154,7 +155,6 @@ struct memory_session *cv_mem_new(struct memory_store *mem, const struct convo_k
 {
 	size_t id_len = strlen(key->session);
 	struct memory_session *session = cv_alloc(1, sizeof(*session) + id_len + 1);
-	pthread_rwlockattr_t attr;
 
 	if (!session)
 		return NULL;
@@ -167,17 +167,14 @@ struct memory_session *cv_mem_new(struct memory_store *mem, const struct convo_k
 		free(session);
 		return NULL;
 	}
-	/* A stream of readers must not keep a writer waiting for ever (L2). */
-	pthread_rwlockattr_init(&attr);
-	pthread_rwlockattr_setkind_np(&attr, PTHREAD_RWLOCK_PREFER_WRITER_NONRECURSIVE_NP);
-	pthread_rwlock_init(&session->lock, &attr);
-	pthread_rwlockattr_destroy(&attr);
+	cv_mem_lock_init(&session->lock);
 	memcpy(session->generation, create->generation, UUID_BYTES);
 	memcpy(session->id, key->session, id_len);
 	session->id_len = id_len;
 	session->chain.hash = hash;
 	session->refs = 1;
 	session->number = atomic_fetch_add(&mem->last_number, 1) + 1;
+	session->life = session->listed_in = LIFE_GONE; /* until it has a place */
 	session->log.first_seq = 1;
 	session->log.seed = mem->seed;
 	return session;
@@ -214,18 +211,63 @@ struct memory_session *cv_mem_find_live(const struct memory_shard *shard, uint64
 	return NULL;
 }
 
-struct memory_session *cv_mem_get(struct memory_store *mem, const struct convo_key *key)
+struct memory_session *cv_mem_find_trash(const struct memory_shard *shard, uint64_t hash,
+					 const struct convo_key *key,
+					 const unsigned char *generation, int64_t now_us)
+{
+	struct chain_node *at = cv_chain_first(&shard->sessions, hash);
+	struct memory_session *found = NULL;
+
+	for (; at; at = at->next) {
+		struct memory_session *session = (struct memory_session *)at;
+
+		/* A session in the trash changes only under the shard's lock. */
+		if (!session_is(session, hash, key) || !cv_mem_in_trash(session, now_us))
+			continue;
+		if (generation && memcmp(session->generation, generation, UUID_BYTES) != 0)
+			continue;
+		if (!found || session->position > found->position)
+			found = session;
+	}
+	return found;
+}
+
+int cv_mem_enter(struct memory_store *mem, const struct store_call *call,
+		 const struct convo_key *key, bool writes, struct memory_session **out,
+		 struct convo_err *err)
 {
 	uint64_t hash = cv_mem_hash(mem, key->app, key->user, key->session);
 	struct memory_shard *shard = cv_mem_shard(mem, hash);
 	struct memory_session *session;
+	int rc = cv_mem_lock_read(&shard->lock, call, err);
 
-	pthread_rwlock_rdlock(&shard->lock);
+	if (rc < 0)
+		return rc;
 	session = cv_mem_find_live(shard, hash, key);
 	if (session)
 		atomic_fetch_add(&session->refs, 1);
-	pthread_rwlock_unlock(&shard->lock);
-	return session;
+	cv_mem_unlock(&shard->lock);
+	if (!session)
+		return cv_refuse_notfound(err, key);
+	rc = writes ? cv_mem_lock_write(&session->lock, call, err)
+		    : cv_mem_lock_read(&session->lock, call, err);
+	if (rc < 0) {
+		cv_mem_put(mem, session);
+		return rc;
+	}
+	/* It may have come to its end since it was found. */
+	if (!cv_mem_lives(session, call->now_us)) {
+		cv_mem_leave(mem, session);
+		return cv_refuse_notfound(err, key);
+	}
+	*out = session;
+	return 0;
+}
+
+void cv_mem_leave(struct memory_store *mem, struct memory_session *session)
+{
+	cv_mem_unlock(&session->lock);
+	cv_mem_put(mem, session);
 }
 
 /* ---- lists and the timer ---------------------------------------------------------------- */
@@ -255,8 +297,7 @@ void cv_mem_touch(struct memory_store *mem, struct memory_session *session, int6
 	while (!atomic_compare_exchange_weak(&owner->moved, &top, session));
 }
 
-/* With the owner's list_lock held: put a session into the list of a life, and out of the other. */
-static void list_move(struct memory_session *session, enum memory_life life, int64_t position)
+void cv_mem_enlist(struct memory_session *session, enum memory_life life)
 {
 	struct memory_owner *owner = session->owner;
 
@@ -265,7 +306,7 @@ static void list_move(struct memory_session *session, enum memory_life life, int
 	if (session->listed_in == LIFE_TRASH)
 		cv_order_remove(&owner->trash, &session->listed);
 	session->listed_in = life;
-	session->listed.major = position;
+	session->listed.major = atomic_load(&session->position);
 	session->listed.minor = session->number;
 	if (life == LIFE_LIVE)
 		cv_order_insert(&owner->live, &session->listed);
@@ -281,7 +322,7 @@ void cv_mem_settle(struct memory_store *mem, struct memory_owner *owner)
 		next = session->moved_next;
 		atomic_store(&session->is_moved, false);
 		if (session->listed_in == LIFE_LIVE)
-			list_move(session, LIFE_LIVE, atomic_load(&session->position));
+			cv_mem_enlist(session, LIFE_LIVE);
 		cv_mem_put(mem, session);
 	}
 }
@@ -298,68 +339,6 @@ void cv_mem_watch(struct memory_store *mem, struct memory_session *session, int6
 		cv_order_insert(&mem->timer, &session->timed);
 	}
 	pthread_mutex_unlock(&mem->timer_lock);
-}
-
-/* ---- lives ------------------------------------------------------------------------------ */
-
-void cv_mem_turn(struct memory_store *mem, struct memory_session *session, enum memory_life life,
-		 int64_t position, int64_t due_us)
-{
-	struct memory_owner *owner = session->owner;
-
-	pthread_mutex_lock(&owner->list_lock);
-	cv_mem_settle(mem, owner); /* or a session that is gone would wait there for a reader */
-	list_move(session, life, position);
-	pthread_mutex_unlock(&owner->list_lock);
-	cv_mem_watch(mem, session, due_us);
-}
-
-void cv_mem_retire(struct memory_store *mem, struct memory_shard *shard,
-		   struct memory_session *session)
-{
-	cv_chain_remove(&shard->sessions, &session->chain);
-	pthread_rwlock_wrlock(&session->lock);
-	session->life = LIFE_GONE;
-	pthread_rwlock_unlock(&session->lock);
-	cv_mem_turn(mem, session, LIFE_GONE, 0, 0);
-	cv_mem_put(mem, session);
-}
-
-bool cv_mem_is_taken(struct memory_store *mem, struct memory_shard *shard, uint64_t hash,
-		     const struct convo_key *key, int64_t now_us)
-{
-	struct memory_session *session = cv_mem_find_live(shard, hash, key);
-	bool lives;
-
-	if (!session)
-		return false;
-	pthread_rwlock_rdlock(&session->lock);
-	lives = cv_mem_lives(session, now_us);
-	pthread_rwlock_unlock(&session->lock);
-	if (!lives)
-		cv_mem_retire(mem, shard, session);
-	return lives;
-}
-
-struct memory_session *cv_mem_find_trash(const struct memory_shard *shard, uint64_t hash,
-					 const struct convo_key *key,
-					 const unsigned char *generation, int64_t now_us)
-{
-	struct chain_node *at = cv_chain_first(&shard->sessions, hash);
-	struct memory_session *found = NULL;
-
-	for (; at; at = at->next) {
-		struct memory_session *session = (struct memory_session *)at;
-
-		/* A session in the trash changes only under the shard's lock. */
-		if (!session_is(session, hash, key) || !cv_mem_in_trash(session, now_us))
-			continue;
-		if (generation && memcmp(session->generation, generation, UUID_BYTES) != 0)
-			continue;
-		if (!found || session->deleted_us > found->deleted_us)
-			found = session;
-	}
-	return found;
 }
 
 struct memory_session *cv_mem_due(struct memory_store *mem, int64_t now_us)
@@ -385,29 +364,49 @@ void cv_mem_init(struct memory_store *mem)
 	int i;
 
 	for (i = 0; i < SHARDS; i++)
-		pthread_rwlock_init(&mem->shard[i].lock, NULL);
+		cv_mem_lock_init(&mem->shard[i].lock);
 	pthread_mutex_init(&mem->owners_lock, NULL);
 	pthread_mutex_init(&mem->timer_lock, NULL);
 	cv_uuid_random(random);
 	memcpy(&mem->seed, random, sizeof(mem->seed));
 }
 
+/* Those that were touched are held by their owners, too. */
+static void clear_touched(struct memory_store *mem)
+{
+	size_t i;
+
+	for (i = 0; i < mem->owners.buckets; i++) {
+		struct chain_node *at = mem->owners.bucket[i];
+
+		for (; at; at = at->next)
+			cv_mem_settle(mem, (struct memory_owner *)at);
+	}
+}
+
+static void clear_shard(struct memory_store *mem, struct memory_shard *shard)
+{
+	size_t i;
+
+	for (i = 0; i < shard->sessions.buckets; i++) {
+		struct chain_node *at = shard->sessions.bucket[i], *next;
+
+		for (; at; at = next) {
+			next = at->next;
+			cv_mem_put(mem, (struct memory_session *)at);
+		}
+	}
+	cv_chain_clear(&shard->sessions);
+	cv_mem_lock_destroy(&shard->lock);
+}
+
 void cv_mem_clear(struct memory_store *mem)
 {
-	size_t i, j;
+	size_t i;
 
-	for (i = 0; i < SHARDS; i++) {
-		struct memory_shard *shard = &mem->shard[i];
-		struct cv_chain *sessions = &shard->sessions;
-
-		for (j = 0; j < sessions->buckets; j++) {
-			while (sessions->bucket[j])
-				cv_mem_retire(mem, shard,
-					      (struct memory_session *)sessions->bucket[j]);
-		}
-		cv_chain_clear(sessions);
-		pthread_rwlock_destroy(&shard->lock);
-	}
+	clear_touched(mem);
+	for (i = 0; i < SHARDS; i++)
+		clear_shard(mem, &mem->shard[i]);
 	for (i = 0; i < mem->owners.buckets; i++) {
 		struct chain_node *at = mem->owners.bucket[i], *next;
 

@@ -1,14 +1,15 @@
 /*
  * Who is there, in memory: sessions by name, users and apps with their lists and state, and what is
- * due to be removed.
+ * due to be removed. docs/internals/memory-locks.md has the picture.
  *
  *     shard      sessions by name: live ones and those in the trash
  *     owner      a user, or an app: its state, and for a user the lists of its sessions
  *     timer      sessions that expire, or whose trash time ends, by when that may first be
  *
- * Locks are taken in this order: a shard, a session, an owner's state (the user's, then the app's);
- * or an owner's lists, then a session. Readers share all of them. An append takes its session's
- * lock alone, unless it changes a user's or an app's state.
+ * Locks are taken in this order: a shard, a user's lists, a session, the user's state, the app's
+ * state. All of them are fair and end by the call's deadline (lock.h); what is changed is changed
+ * after the last was had. An append takes its session's lock alone, unless it changes a user's or an
+ * app's state.
  *
  * Lists are in the order of activity, but an append does not touch them: it notes its session on
  * the owner's heap of moved ones, once, and the next reader of the list puts those in place.
@@ -23,6 +24,7 @@
 
 #include <base/chain.h>
 #include <base/order.h>
+#include <store/memory/lock.h>
 #include <store/memory/log.h>
 #include <store/memory/state.h>
 
@@ -38,10 +40,10 @@ struct memory_owner {
 	size_t refs;              /* guarded by the store's owners_lock */
 	struct memory_owner *app; /* NULL for an app */
 
-	pthread_rwlock_t state_lock; /* guards state */
+	struct memory_lock state_lock; /* guards state */
 	struct state_table state;
 
-	pthread_mutex_t list_lock; /* guards live, trash */
+	struct memory_lock list_lock; /* guards live, trash; held for writing only */
 	struct order_node *live, *trash;
 	_Atomic(struct memory_session *) moved; /* live ones that stand too far back */
 
@@ -55,20 +57,21 @@ struct memory_session {
 	_Atomic size_t refs;
 	int64_t number;
 
-	pthread_rwlock_t lock; /* guards the following */
-	enum memory_life life; /* changed only with the shard locked for writing, too */
+	struct memory_lock lock; /* guards the following */
+	enum memory_life life;   /* changed only with shard and lists locked for writing, too */
 	unsigned char generation[UUID_BYTES];
 	char *title;
 	int64_t created_us, updated_us, expires_us, deleted_us, purge_us;
 	struct memory_log log;
 	struct state_table state;
 
-	_Atomic int64_t position;
-	atomic_bool is_moved;              /* on the owner's heap of moved ones */
+	_Atomic int64_t position; /* as in backend.h; rises with the session locked for writing */
+	atomic_bool is_moved;     /* on the owner's heap of moved ones */
 	struct memory_session *moved_next; /* whoever takes the heap owns it */
-	struct order_node listed;          /* guarded by the owner's list_lock, like the next */
-	enum memory_life listed_in;        /* LIFE_GONE: in neither list */
-	struct order_node timed;           /* in the timer; its timer_lock */
+	struct order_node
+		listed; /* where a list has it; guarded by the owner's list_lock, like the next */
+	enum memory_life listed_in; /* LIFE_GONE: in neither list */
+	struct order_node timed;    /* in the timer; its timer_lock */
 	bool is_timed;
 
 	size_t id_len;
@@ -76,7 +79,7 @@ struct memory_session {
 };
 
 struct memory_shard {
-	pthread_rwlock_t lock; /* guards sessions */
+	struct memory_lock lock; /* guards sessions */
 	struct cv_chain sessions;
 };
 
@@ -92,6 +95,11 @@ struct memory_store {
 	pthread_mutex_t timer_lock; /* guards timer */
 	struct order_node *timer;
 };
+
+static inline struct memory_store *cv_mem_of(struct convo_store *store)
+{
+	return (struct memory_store *)store;
+}
 
 void cv_mem_init(struct memory_store *mem);
 
@@ -118,8 +126,15 @@ void cv_mem_owner_put(struct memory_store *mem, struct memory_owner *owner);
 struct memory_session *cv_mem_new(struct memory_store *mem, const struct convo_key *key,
 				  uint64_t hash, const struct store_create *create);
 
-/** The live session of a name with a use counted, or NULL. It may expire or go any moment. */
-struct memory_session *cv_mem_get(struct memory_store *mem, const struct convo_key *key);
+/**
+ * The live session of a name, locked, for cv_mem_leave().
+ *
+ * @return 0, CONVO_E_NOTFOUND, CONVO_E_TIMEOUT, CONVO_E_CANCELED
+ */
+int cv_mem_enter(struct memory_store *mem, const struct store_call *call,
+		 const struct convo_key *key, bool writes, struct memory_session **out,
+		 struct convo_err *err);
+void cv_mem_leave(struct memory_store *mem, struct memory_session *session);
 
 /** One use less; the last one frees it. */
 void cv_mem_put(struct memory_store *mem, struct memory_session *session);
@@ -136,14 +151,19 @@ static inline bool cv_mem_in_trash(const struct memory_session *session, int64_t
 	return session->life == LIFE_TRASH && session->purge_us > now_us;
 }
 
-/** A position in front of all others (S3). */
+/* ---- places in lists -------------------------------------------------------------------- */
+
+/** A position in front of all others, whatever the clocks say (S3). */
 int64_t cv_mem_position(struct memory_store *mem, int64_t now_us);
 
-/** Note that a session belongs further to the front of its list. */
+/** With the session locked for writing: note that it belongs in front of its list. */
 void cv_mem_touch(struct memory_store *mem, struct memory_session *session, int64_t now_us);
 
-/** With the owner's list_lock held: put every session that moved where it belongs. */
+/** With the owner's list_lock held: put every session that was touched where it belongs. */
 void cv_mem_settle(struct memory_store *mem, struct memory_owner *owner);
+
+/** The same for one session that has another life now: out of its list, into that of this life. */
+void cv_mem_enlist(struct memory_session *session, enum memory_life life);
 
 /* ---- shards ----------------------------------------------------------------------------- */
 
@@ -157,24 +177,6 @@ struct memory_session *cv_mem_find_live(const struct memory_shard *shard, uint64
 struct memory_session *cv_mem_find_trash(const struct memory_shard *shard, uint64_t hash,
 					 const struct convo_key *key,
 					 const unsigned char *generation, int64_t now_us);
-
-/**
- * With the shard's lock held for writing: whether a live session has the name. One that has
- * expired makes way.
- */
-bool cv_mem_is_taken(struct memory_store *mem, struct memory_shard *shard, uint64_t hash,
-		     const struct convo_key *key, int64_t now_us);
-
-/**
- * With the shard's lock held for writing, which makes changes of life one after the other: put a
- * session into the list of its new life, and look at it again when that may end (0: never).
- */
-void cv_mem_turn(struct memory_store *mem, struct memory_session *session, enum memory_life life,
-		 int64_t position, int64_t due_us);
-
-/** With the shard's lock held for writing: the end of a session. */
-void cv_mem_retire(struct memory_store *mem, struct memory_shard *shard,
-		   struct memory_session *session);
 
 /* ---- the timer -------------------------------------------------------------------------- */
 

@@ -1,5 +1,5 @@
 /*
- * Events in memory; see memory_log.h. An event is one block: a fixed head, the lengths of the
+ * Events in memory; see log.h. An event is one block: a fixed head, the lengths of the
  * fields it has, and their bytes, so that it takes little more room than its own text.
  */
 #include <store/memory/log.h>

@@ -1,5 +1,5 @@
 /*
- * State in memory; see memory_state.h.
+ * State in memory; see state.h.
  */
 #include <store/memory/state.h>
 
