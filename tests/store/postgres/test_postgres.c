@@ -237,14 +237,36 @@ static void test_L5_tls_is_verified(void **state)
 	server_end(tls);
 }
 
+static void test_L5_a_missing_password_is_told_with_the_user_and_the_way_to_give_it(void **state)
+{
+	const char *url;
+
+	(void)state;
+	sql_needed();
+	url = test_text("postgres://convo%s", strchr(sql_url(NULL, NULL), '@'));
+	sql_must_refuse(CONVO_E_DENIED, url, "'convo'");
+	sql_must_refuse(CONVO_E_DENIED, url, "PG_PASSWORD");
+}
+
+static void test_a_server_that_is_not_there_is_gone(void **state)
+{
+	(void)state;
+	sql_needed();
+	sql_must_refuse(CONVO_E_GONE, test_text("postgres://convo@127.0.0.1:%d/chat", test_port()),
+			"refused");
+}
+
 int main(void)
 {
 	const struct CMUnitTest with_password[] = {
+		cmocka_unit_test(
+			test_L5_a_missing_password_is_told_with_the_user_and_the_way_to_give_it),
 		cmocka_unit_test(test_L5_a_wrong_password_is_told_without_it),
 		cmocka_unit_test(test_L4_one_connection_serves_eight_threads),
 	};
 	const struct CMUnitTest postgres[] = {
 		SQL_SUITE,
+		cmocka_unit_test(test_L2_a_cancel_ends_a_call_that_waits_for_the_server),
 		cmocka_unit_test(test_A8_each_of_those_that_write_together_has_its_own_outcome),
 		cmocka_unit_test(test_N3_a_full_scope_fails_its_own_writer_alone),
 		cmocka_unit_test(test_L6_works_behind_pgbouncer_in_transaction_mode),
@@ -254,6 +276,7 @@ int main(void)
 		cmocka_unit_test(test_L3_the_first_of_several_hosts_that_answers_is_taken),
 		cmocka_unit_test(test_a_url_with_an_unknown_option_is_refused),
 		cmocka_unit_test(test_schema_that_is_gone_is_told),
+		cmocka_unit_test(test_a_server_that_is_not_there_is_gone),
 		cmocka_unit_test(test_messages_can_be_queried),
 		cmocka_unit_test(test_L5_tls_is_verified),
 	};

@@ -4,6 +4,7 @@
 #include "store/shared/sql_suite.h"
 
 #include <stdio.h>
+#include <time.h>
 
 #include <base/clock.h>
 #include <support/oom.h>
@@ -285,6 +286,85 @@ void test_L3_a_restart_of_the_server_needs_none_of_ours(void **state)
 	must_pass(sql_say(store, "s", &err));
 	sql_must_have(store, "s", 2);
 	convo_store_close(store);
+}
+
+/* A call that is canceled once the server has its request and says nothing. */
+struct stopped {
+	convo_store *store;
+	struct proxy *proxy;
+	struct convo_call call;
+	int (*run)(convo_store *store, const struct convo_call *call, struct convo_err *err);
+};
+
+static int stopped_append(convo_store *store, const struct convo_call *call, struct convo_err *err)
+{
+	const struct convo_event event = {.message = HELLO};
+	struct convo_key key = sql_key("s");
+
+	return convo_store_append(store, &key, NULL, &event, 1, NULL, call, err);
+}
+
+static int stopped_rename(convo_store *store, const struct convo_call *call, struct convo_err *err)
+{
+	struct convo_key key = sql_key("s");
+
+	return convo_store_rename(store, &key, "title", call, err);
+}
+
+static int stopped_load(convo_store *store, const struct convo_call *call, struct convo_err *err)
+{
+	convo_session *session = NULL;
+	struct convo_key key = sql_key("s");
+
+	return convo_store_load(&session, store, &key, NULL, call, err);
+}
+
+static void stopped_thread(void *ctx, int index)
+{
+	struct stopped *stopped = ctx;
+	struct convo_err err = {0};
+
+	if (index) {
+		while (proxy_passed(stopped->proxy, PROXY_REQUEST) == 0)
+			nanosleep(&(struct timespec){0, 1000000L}, NULL);
+		convo_cancel_request(stopped->call.cancel);
+		return;
+	}
+	must_fail_with(CONVO_E_CANCELED, stopped->run(stopped->store, &stopped->call, &err));
+	must(err.maybe);
+}
+
+void test_L2_a_cancel_ends_a_call_that_waits_for_the_server(void **state)
+{
+	static int (*const runs[])(convo_store *, const struct convo_call *, struct convo_err *) = {
+		stopped_append, stopped_rename, stopped_load};
+	struct stopped stopped = {.call = {.timeout_ms = 60000}};
+	struct convo_err err;
+
+	(void)state;
+	sql_needed();
+	stopped.proxy = proxy_start(sql_server->host, sql_server->port);
+	stopped.store = sql_open(sql_by_way_of(stopped.proxy, "prefix=cancel_"));
+	must_pass(convo_cancel_new(&stopped.call.cancel, &err));
+	sql_create(stopped.store, "s");
+	for (size_t i = 0; i < sizeof(runs) / sizeof(runs[0]); i++) {
+		int64_t begin_us = cv_clock_mono_us();
+
+		stopped.run = runs[i];
+		server_pause(sql_server);
+		proxy_arm(stopped.proxy, PROXY_NONE, PROXY_REQUEST, 0);
+		test_threads(2, stopped_thread, &stopped);
+		server_resume(sql_server);
+		must(cv_clock_mono_us() - begin_us < 20000000);
+		/* Before anything is sent it says so at once. */
+		must_fail_with(CONVO_E_CANCELED, runs[i](stopped.store, &stopped.call, &err));
+		must(!err.maybe);
+		convo_cancel_reset(stopped.call.cancel);
+		must_pass(sql_say(stopped.store, "s", &err));
+	}
+	convo_cancel_free(stopped.call.cancel);
+	convo_store_close(stopped.store);
+	proxy_end(stopped.proxy);
 }
 
 static void sql_look(void *ctx, int index)

@@ -35,6 +35,7 @@ void test_L1_many_processes_may_start_without_a_database(void **state);
 void test_L1_a_database_that_may_not_be_made_is_told(void **state);
 void test_L1_the_schema_may_be_made_by_an_administrator(void **state);
 void test_L2_a_server_that_hangs_costs_the_timeout_and_no_more(void **state);
+void test_L2_a_cancel_ends_a_call_that_waits_for_the_server(void **state);
 void test_L3_a_restart_of_the_server_needs_none_of_ours(void **state);
 void test_L3_a_peer_that_went_without_a_word_costs_one_call(void **state);
 void test_L4_one_connection_serves_eight_threads(void **state);

@@ -291,6 +291,63 @@ static void test_L2_waiting_for_a_connection_ends_at_the_deadline(void **state)
 	must_pass(run_steps(fake, 1000, false, &script, &err));
 }
 
+/* One that waits for a connection is canceled while another holds it. */
+struct stop {
+	struct fake *fake;
+	convo_cancel *cancel;
+	atomic_bool holding, stopped;
+};
+
+static int stop_hold_op(struct convo_store *store, void *conn, const struct store_call *call,
+			void *ctx, enum pool_fate *fate, struct convo_err *err)
+{
+	struct stop *stop = ctx;
+
+	(void)store;
+	(void)conn;
+	(void)call;
+	(void)fate;
+	(void)err;
+	stop->holding = true;
+	while (!stop->stopped)
+		nap(1);
+	return 0;
+}
+
+static void stop_thread(void *ctx, int index)
+{
+	struct stop *stop = ctx;
+	struct store_call call = call_in(60000);
+	struct convo_err err;
+
+	if (index == 0) {
+		must_pass(cv_pool_run(stop->fake->pool, &call, true, stop_hold_op, stop, &err));
+		return;
+	}
+	while (!stop->holding)
+		nap(1);
+	if (index == 2) {
+		convo_cancel_request(stop->cancel);
+		return;
+	}
+	call.cancel = stop->cancel;
+	must_fail_with(CONVO_E_CANCELED,
+		       cv_pool_run(stop->fake->pool, &call, true, hold_op, &(int){0}, &err));
+	must(!err.maybe);
+	stop->stopped = true;
+}
+
+static void test_L2_a_cancel_ends_the_waiting_for_a_connection(void **state)
+{
+	struct stop stop = {.fake = *state};
+	struct convo_err err;
+
+	fake_limit(stop.fake, 1);
+	must_pass(convo_cancel_new(&stop.cancel, &err));
+	test_threads(3, stop_thread, &stop);
+	convo_cancel_free(stop.cancel);
+}
+
 /* ---- L3: repair ----------------------------------------------------------------------- */
 
 static void test_L3_what_was_lost_runs_again_where_that_is_safe(void **state)
@@ -437,6 +494,19 @@ static void test_L3_a_peer_that_went_without_a_word_costs_one_call(void **state)
 	must_equal(4, fake->connects);
 }
 
+static void test_L3_a_cancel_costs_its_own_connection_alone(void **state)
+{
+	static const struct step steps[] = {{CONVO_E_CANCELED, POOL_LOST}};
+	struct fake *fake = *state;
+	struct script script = {steps, 1, 0, 0};
+	struct convo_err err;
+
+	fill_pool(fake);
+	must_fail_with(CONVO_E_CANCELED, run_steps(fake, 1000, true, &script, &err));
+	must(err.maybe);
+	must_equal(2, fake->open);
+}
+
 static void test_L3_a_refusal_costs_no_connection(void **state)
 {
 	static const struct step steps[] = {{CONVO_E_IO, POOL_KEEP}};
@@ -552,6 +622,8 @@ int main(void)
 		POOL_TEST(test_L3_a_server_never_reached_is_reported_at_once),
 		POOL_TEST(test_L3_a_failed_connect_gives_its_place_back),
 		POOL_TEST(test_L3_a_peer_that_went_without_a_word_costs_one_call),
+		POOL_TEST(test_L2_a_cancel_ends_the_waiting_for_a_connection),
+		POOL_TEST(test_L3_a_cancel_costs_its_own_connection_alone),
 		POOL_TEST(test_L3_a_refusal_costs_no_connection),
 		POOL_TEST(test_L3_a_success_may_cost_the_connection),
 		POOL_TEST(test_A8_an_answer_after_a_loss_is_the_answer),

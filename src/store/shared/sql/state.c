@@ -117,8 +117,10 @@ static int state_bytes_row(void *ctx, const struct sql_value *column, struct con
 {
 	struct state_scope *scope = ctx;
 
+	if (!state_is_size(column[0].number))
+		return cv_sql_damaged(err, scope->where);
 	scope->bytes -= column[0].number;
-	return state_is_size(column[0].number) ? 0 : cv_sql_damaged(err, scope->where);
+	return 0;
 }
 
 /* Work out what each scope will count, and refuse what is too much (N3). */
