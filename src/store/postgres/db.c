@@ -83,45 +83,70 @@ static bool pg_value(struct sql_value *value, unsigned type, struct cv_text byte
 	return !memchr(bytes.data, '\0', bytes.len);
 }
 
+/* What the columns of a result are; false when nobody could have asked for that. */
+static bool pg_types(unsigned type[PG_COLUMNS], const PGresult *res)
+{
+	int count = pq.nfields(res), i;
+
+	for (i = 0; i < count && i < PG_COLUMNS; i++) {
+		type[i] = pq.ftype(res, i);
+		if (pq.fformat(res, i) != 1)
+			return false;
+	}
+	return i == count;
+}
+
 static int pg_row(const struct pg_db *db, const struct pg_query *query, const PGresult *res,
-		  int row, struct convo_err *err)
+		  const unsigned type[PG_COLUMNS], int row, struct convo_err *err)
 {
 	struct sql_value column[PG_COLUMNS];
 	int count = pq.nfields(res), i, rc;
 
-	if (count > PG_COLUMNS)
-		return cv_sql_damaged(err, db->where);
 	for (i = 0; i < count; i++) {
-		struct cv_text bytes = {pq.getvalue(res, row, i),
-					(size_t)pq.getlength(res, row, i)};
+		struct cv_text bytes;
 
-		if (pq.getisnull(res, row, i) || !bytes.data)
-			column[i] = (struct sql_value){.kind = SQL_NULL};
-		else if (pq.fformat(res, i) != 1 || !pg_value(&column[i], pq.ftype(res, i), bytes))
+		column[i].kind = SQL_NULL;
+		column[i].text.data = NULL;
+		column[i].text.len = 0;
+		column[i].number = 0;
+		if (pq.getisnull(res, row, i))
+			continue;
+		bytes = (struct cv_text){pq.getvalue(res, row, i),
+					 (size_t)pq.getlength(res, row, i)};
+		if (!bytes.data || !pg_value(&column[i], type[i], bytes))
 			return cv_sql_damaged(err, db->where);
 	}
 	rc = cv_sql_check_columns(query->statement->columns, column, (size_t)count, db->where, err);
 	return rc < 0 ? rc : query->row(query->ctx, column, err);
 }
 
+static int pg_rows(struct pg_db *db, struct pg_query *query, const PGresult *res,
+		   struct convo_err *err)
+{
+	int rows = pq.ntuples(res), row, rc = 0;
+	unsigned type[PG_COLUMNS];
+
+	query->count += rows;
+	if (!query->row)
+		return 0;
+	if (!pg_types(type, res))
+		return cv_sql_damaged(err, db->where);
+	for (row = 0; rc == 0 && row < rows; row++)
+		rc = pg_row(db, query, res, type, row, err);
+	return rc;
+}
+
 /* Take one result of a statement. */
 static int pg_result(struct pg_db *db, struct pg_query *query, const PGresult *res,
 		     enum pool_fate *fate, struct convo_err *err)
 {
-	int row, rc = 0;
-
 	switch (pq.resultStatus(res)) {
 	case PGRES_COMMAND_OK:
 		query->count = strtoll(pq.cmdTuples((PGresult *)res), NULL, 10);
 		return query->row ? cv_sql_damaged(err, db->where) : 0;
 	case PGRES_TUPLES_OK:
 	case PGRES_SINGLE_TUPLE:
-		for (row = 0; rc == 0 && row < pq.ntuples(res); row++) {
-			query->count++;
-			if (query->row)
-				rc = pg_row(db, query, res, row, err);
-		}
-		return rc;
+		return pg_rows(db, query, res, err);
 	case PGRES_FATAL_ERROR:
 	case PGRES_NONFATAL_ERROR:
 		return cv_pq_refused(db, res, &query->detail, fate, err);
