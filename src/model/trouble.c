@@ -69,13 +69,30 @@ static bool trouble_is_plain(const struct transfer *transfer)
 	return false;
 }
 
+/* Whether there may be a proxy on the way: then what stands is the connection to that. */
+static bool trouble_has_proxy(const struct access *access)
+{
+	static const char *const names[] = {"https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"};
+
+	if (access->proxy)
+		return *access->proxy;
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		const char *value = getenv(names[i]);
+
+		if (value && *value)
+			return true;
+	}
+	return false;
+}
+
 /* Whether the connection stood and TLS on it did not come about in time. */
 static bool trouble_is_mute(const struct transfer *transfer)
 {
 	long port = 0; /* ours; set once the connection stands */
 
 	cv_curl.easy_getinfo(transfer->easy, CURLINFO_LOCAL_PORT, &port);
-	return transfer->result == CURLE_OPERATION_TIMEDOUT && transfer->endpoint->tls && port > 0;
+	return transfer->result == CURLE_OPERATION_TIMEDOUT && transfer->endpoint->tls &&
+	       port > 0 && !trouble_has_proxy(transfer->access);
 }
 
 static int trouble_certificate(const struct transfer *transfer)

@@ -1174,6 +1174,11 @@ static void test_tls__a_plain_server_that_waits_is_told(void **state)
 	must(strstr(err.text, "try http://") != NULL);
 	must_equal(0, waits.count);
 	convo_model_close(model);
+	/* What hangs may be a proxy instead. */
+	opts.proxy = fake_llm_base(server);
+	opts.base_url = "https://model.invalid/v1";
+	opts.max_retries = CONVO_OFF;
+	must(strstr(must_fail_to_ask(CONVO_E_TIMEOUT, &opts), "no connection within") != NULL);
 	fake_llm_stop(server);
 }
 
