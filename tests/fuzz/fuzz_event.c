@@ -36,39 +36,37 @@ static void must_be_json(const char *text, size_t len)
 
 static void check_stored(const convo_session *session, const struct convo_event *given)
 {
-	size_t count, i;
-	const struct convo_event *events = test_events(session, &count);
-	const struct convo_item *items;
+	const struct convo_event *event = convo_session_event(session, 0);
+	const struct convo_item *item;
 	char *text = NULL;
+	size_t i;
 
-	if (count != 1 || strcmp(events[0].message, given->message) != 0)
+	if (convo_session_count(session) != 1 || strcmp(event->message, given->message) != 0)
 		abort();
 	must_be_json(given->message, strlen(given->message));
 	if (given->state)
 		must_be_json(given->state, strlen(given->state));
-	if (convo_message_text(&text, events[0].message, events[0].message_len, NULL) < 0)
+	if (convo_message_text(&text, event->message, event->message_len, NULL) < 0)
 		abort();
-	free(text);
-	items = test_state(session, &count);
-	for (i = 0; i < count; i++)
-		must_be_json(items[i].json, items[i].json_len);
+	convo_free(text);
+	for (i = 0; (item = convo_session_state_at(session, i)); i++)
+		must_be_json(item->json, item->json_len);
 }
 
 /* The user's and the app's state outlive the session. */
 static void forget(convo_store *store)
 {
 	convo_state *state = NULL;
-	const struct convo_item *items;
-	size_t i, count;
+	const struct convo_item *item;
+	size_t i;
 
 	if (convo_store_delete(store, &key, NULL, NULL) < 0)
 		abort();
 	if (convo_store_state_list(&state, store, &key, CONVO_SCOPE_USER | CONVO_SCOPE_APP, NULL,
 				   NULL) < 0)
 		abort();
-	items = test_items(state, &count);
-	for (i = 0; i < count; i++) {
-		if (convo_store_state_delete(store, &key, items[i].name, NULL, NULL) < 0)
+	for (i = 0; (item = convo_state_at(state, i)); i++) {
+		if (convo_store_state_delete(store, &key, item->name, NULL, NULL) < 0)
 			abort();
 	}
 	convo_state_free(state);
@@ -80,7 +78,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct convo_event event = {0};
 	convo_session *session = NULL;
 	char *text = malloc(size + 1);
-	size_t count;
 	int rc;
 
 	if (!store)
@@ -100,7 +97,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		abort();
 	if (rc == 0)
 		check_stored(session, &event);
-	else if (test_events(session, &count) && count)
+	else if (convo_session_count(session))
 		abort();
 	convo_session_free(session);
 	forget(store);

@@ -186,6 +186,22 @@ static int op_load_around(convo_store *store, struct convo_err *err)
 	return rc;
 }
 
+static int op_read(convo_store *store, struct convo_err *err)
+{
+	const struct convo_window window = {.n = 10};
+	const struct convo_event *event = NULL;
+	convo_reader *reader = NULL;
+	int rc = convo_reader_new(&reader, &key, &window, err);
+
+	if (rc < 0)
+		return rc;
+	do
+		rc = convo_store_read(&event, store, reader, NULL, err);
+	while (rc == 0 && event);
+	convo_reader_free(reader);
+	return rc;
+}
+
 static int op_walk(convo_store *store, struct convo_err *err)
 {
 	const struct convo_meta *metas;
@@ -237,6 +253,7 @@ static const struct op {
 	{"rename", op_rename},
 	{"load", op_load},
 	{"load around", op_load_around},
+	{"read", op_read},
 	{"walk", op_walk},
 	{"delete", op_delete},
 	{"restore", op_restore},
@@ -315,9 +332,16 @@ static void test_oom__sqlite_store_operations_fail_whole(void **state)
 	op_try_all(url);
 }
 
+static void trace_nothing(void *ctx, const struct convo_trace_call *call)
+{
+	(void)ctx;
+	(void)call;
+}
+
 static void open_fails_whole(const char *url)
 {
-	const struct convo_store_options opts = {.ttl_ms = 1000};
+	const struct convo_trace trace = {.on_call = trace_nothing};
+	const struct convo_store_options opts = {.ttl_ms = 1000, .trace = &trace};
 	size_t failed = 0;
 
 	for (size_t n = 1; test_oom_at(n); n++) {
