@@ -283,8 +283,10 @@ static void test_L2__readers_elsewhere_delay_no_commit_beyond_its_time(void **st
 struct canceling {
 	convo_store *store;
 	const char *path;
+	sqlite3 *other;
 	const struct op *op;
 	convo_cancel *cancel;
+	atomic_bool ended;
 	atomic_int waiting;
 	int64_t asked_us;
 };
@@ -534,6 +536,44 @@ static void test_L2__a_round_keeps_nobody_who_is_canceled(void **state)
 	convo_cancel_free(fickle.cancel);
 }
 
+/* One leads and waits for the lock; one queues behind it and is canceled there, before it is free. */
+static void queue_run(void *ctx, int index)
+{
+	struct canceling *canceling = ctx;
+	struct timespec soon = {0, 10000000};
+	struct convo_err err;
+
+	if (index == 0) {
+		nanosleep(&soon, NULL); /* behind the other, if it is as it mostly is */
+		cancel_run(canceling, index);
+		canceling->ended = true;
+	} else if (index == 1) {
+		cancel_run(canceling, index);
+		while (!canceling->ended)
+			nanosleep(&soon, NULL);
+		db_exec(canceling->other, "COMMIT");
+	} else {
+		must_pass(store_say(canceling->store, HELLO, NULL, &err));
+	}
+}
+
+static void test_L2__a_cancel_ends_the_wait_for_writes_of_other_threads(void **state)
+{
+	const char *path = test_path(test_dir(), "queue.db");
+	struct canceling canceling = {
+		.store = store_make(path), .other = db_open(path), .op = &ops[3]};
+	struct convo_err err;
+
+	(void)state;
+	must_pass(convo_cancel_new(&canceling.cancel, &err));
+	db_exec(canceling.other, "BEGIN IMMEDIATE");
+	test_threads(3, queue_run, &canceling);
+	must_equal(1, store_last_seq(canceling.store));
+	convo_cancel_free(canceling.cancel);
+	sqlite3_close(canceling.other);
+	convo_store_close(canceling.store);
+}
+
 /* ---- clocks ----------------------------------------------------------------------------- */
 
 #define MINUTES_US (INT64_C(5) * 60 * 1000000)
@@ -618,6 +658,7 @@ int main(void)
 		cmocka_unit_test(test_L2__a_cancel_ends_the_wait_for_a_lock),
 		cmocka_unit_test(test_L2__a_round_keeps_nobody_beyond_its_deadline),
 		cmocka_unit_test(test_L2__a_round_keeps_nobody_who_is_canceled),
+		cmocka_unit_test(test_L2__a_cancel_ends_the_wait_for_writes_of_other_threads),
 		cmocka_unit_test(test_S3__a_clock_that_is_behind_moves_nothing_back),
 	};
 
