@@ -32,31 +32,30 @@ const char *const cv_pg_params[] = {"host",
 				    "target_session_attrs",
 				    NULL};
 
-/* Keep a string; its offset, or a negative code in *rc. */
-static size_t pg_keep(struct pg_plan *plan, const char *text, size_t len, int *rc)
+/* Keep a string. @return 0, or a negative code of cv_buf */
+static int pg_keep(struct pg_plan *plan, const char *text, size_t len, size_t *at)
 {
-	size_t at = plan->text.len;
+	int rc;
 
-	if (*rc == 0)
-		*rc = cv_buf_add(&plan->text, text, len);
-	if (*rc == 0)
-		*rc = cv_buf_addc(&plan->text, '\0');
-	return at;
+	*at = plan->text.len;
+	rc = cv_buf_add(&plan->text, text, len);
+	return rc < 0 ? rc : cv_buf_addc(&plan->text, '\0');
 }
 
 static int pg_plan_option(struct pg_plan *plan, const char *name, const char *value)
 {
 	struct pg_option *option = &plan->option[plan->option_count];
-	int rc = 0;
+	int rc;
 
 	if (!value)
 		return 0;
 	if (plan->option_count == PG_PLAN_OPTIONS)
 		return CONVO_E_TOOBIG;
-	option->name = pg_keep(plan, name, strlen(name), &rc);
-	option->value = pg_keep(plan, value, strlen(value), &rc);
+	rc = pg_keep(plan, name, strlen(name), &option->name);
+	if (rc < 0)
+		return rc;
 	plan->option_count++;
-	return rc;
+	return pg_keep(plan, value, strlen(value), &option->value);
 }
 
 /* Where ":port" begins in "host:port", "[v6]:port" or "/directory:port"; NULL without one. */
@@ -86,18 +85,19 @@ static int pg_plan_host(struct pg_plan *plan, const char *text, size_t len, int 
 		return CONVO_E_TOOBIG;
 	host->port = PG_NONE;
 	if (colon) {
-		host->port = pg_keep(plan, colon + 1, len - name - 1, &rc);
+		rc = pg_keep(plan, colon + 1, len - name - 1, &host->port);
 	} else if (port) {
 		snprintf(number, sizeof(number), "%d", port);
-		host->port = pg_keep(plan, number, strlen(number), &rc);
+		rc = pg_keep(plan, number, strlen(number), &host->port);
 	}
+	if (rc < 0)
+		return rc;
 	if (name > 1 && *text == '[' && text[name - 1] == ']') {
 		text++;
 		name -= 2;
 	}
-	host->host = pg_keep(plan, text, name, &rc);
 	plan->host_count++;
-	return rc;
+	return pg_keep(plan, text, name, &host->host);
 }
 
 static int pg_plan_hosts(struct pg_plan *plan, const struct cv_url *url)
@@ -137,42 +137,46 @@ static void pg_plan_where(const struct pg_plan *plan, char *where, size_t size)
 		snprintf(where + len, size - len, "/%s", text + plan->database);
 }
 
-static int pg_plan_fill(struct pg_plan *plan, const struct cv_url *url, struct convo_err *err)
+static int pg_plan_fill(struct pg_plan *plan, const struct cv_url *url)
 {
 	const char *database = url->path && *url->path == '/' ? url->path + 1 : url->path;
 	size_t i;
-	int rc = 0;
+	int rc;
 
 	plan->database = PG_NONE;
-	if (database && *database)
-		plan->database = pg_keep(plan, database, strlen(database), &rc);
-	if (rc == 0)
-		rc = pg_plan_hosts(plan, url);
-	if (rc == 0)
-		rc = pg_plan_option(plan, "user", url->user);
-	if (rc == 0)
-		rc = pg_plan_option(plan, "password", url->password);
-	for (i = 0; rc == 0 && i < url->count; i++) {
-		const char *name = url->param[i].name;
-		const char *const *list;
+	if (database && *database) {
+		rc = pg_keep(plan, database, strlen(database), &plan->database);
+		if (rc < 0)
+			return rc;
+	}
+	rc = pg_plan_hosts(plan, url);
+	if (rc < 0)
+		return rc;
+	rc = pg_plan_option(plan, "user", url->user);
+	if (rc < 0)
+		return rc;
+	rc = pg_plan_option(plan, "password", url->password);
+	for (i = 0; rc >= 0 && i < url->count; i++) {
+		const char *const *list = cv_pg_params + 1;
 
 		/* The front lets through its own and ours; "host" is read by pg_plan_hosts(). */
-		for (list = cv_pg_params + 1; *list && strcmp(*list, name) != 0; list++)
-			;
+		while (*list && strcmp(*list, url->param[i].name) != 0)
+			list++;
 		if (*list)
-			rc = pg_plan_option(plan, name, url->param[i].value);
+			rc = pg_plan_option(plan, *list, url->param[i].value);
 	}
-	return rc < 0 ? cv_buf_fail(err, rc) : 0;
+	return rc;
 }
 
 int cv_pg_plan_init(struct pg_plan *plan, const struct cv_url *url, char *where, size_t size,
 		    struct convo_err *err)
 {
-	int rc = pg_plan_fill(plan, url, err);
+	int rc = pg_plan_fill(plan, url);
 
-	if (rc == 0)
-		pg_plan_where(plan, where, size);
-	return rc;
+	if (rc < 0)
+		return cv_buf_fail(err, rc);
+	pg_plan_where(plan, where, size);
+	return 0;
 }
 
 void cv_pg_plan_clear(struct pg_plan *plan)

@@ -184,39 +184,48 @@ static int pg_migrate_op(struct convo_store *store, void *conn, const struct sto
 			     store->opts.check_schema, &until, fate, err);
 }
 
-static int pg_take_sql(char **out, struct cv_buf *sql, int rc, struct convo_err *err)
+/* Make one statement ready; those of rare.h follow our own. */
+static int pg_statement(struct pg_store *pg, unsigned i, struct convo_err *err)
 {
+	struct pg_statement *statement = &pg->statement[i];
+	const char *prefix = pg->base.prefix;
+	struct cv_buf sql = {0};
+	int rc;
+
+	if (i < PG_RARE) {
+		statement->columns = pg_texts[i].columns;
+		rc = cv_sql_expand(&sql, &pg_dialect, prefix, pg_texts[i].sql, err);
+	} else {
+		statement->columns = cv_sql_columns[i - PG_RARE];
+		rc = cv_sql_text(&sql, &pg_dialect, prefix, (enum sql_text)(i - PG_RARE), err);
+	}
 	if (rc < 0)
-		cv_buf_clear(sql);
-	else if (!(*out = cv_buf_take(sql)))
+		goto out;
+	statement->sql = cv_buf_take(&sql);
+	if (!statement->sql)
 		rc = cv_fail_nomem(err);
+	else if (i >= PG_RARE || !pg_texts[i].simple)
+		cv_pg_statement_name(statement, i);
+out:
+	cv_buf_clear(&sql);
 	return rc;
 }
 
 static int pg_statements(struct pg_store *pg, struct convo_err *err)
 {
-	const char *prefix = pg->base.prefix;
-	struct cv_buf sql = {0};
+	struct cv_buf lock = {0};
 	unsigned i;
-	int rc;
+	int rc = cv_sql_expand(&lock, &pg_dialect, pg->base.prefix, PG_LOCK, err);
 
-	rc = cv_sql_expand(&sql, &pg_dialect, prefix, PG_LOCK, err);
-	rc = pg_take_sql(&pg->lock, &sql, rc, err);
-	for (i = 0; rc == 0 && i < PG_STATEMENTS; i++) {
-		struct pg_statement *statement = &pg->statement[i];
-		unsigned rare = i - PG_RARE;
-
-		if (i < PG_RARE) {
-			statement->columns = pg_texts[i].columns;
-			rc = cv_sql_expand(&sql, &pg_dialect, prefix, pg_texts[i].sql, err);
-		} else {
-			statement->columns = cv_sql_columns[rare];
-			rc = cv_sql_text(&sql, &pg_dialect, prefix, (enum sql_text)rare, err);
-		}
-		rc = pg_take_sql(&statement->sql, &sql, rc, err);
-		if (rc == 0 && (i >= PG_RARE || !pg_texts[i].simple))
-			cv_pg_statement_name(statement, i);
-	}
+	if (rc < 0)
+		goto out;
+	pg->lock = cv_buf_take(&lock);
+	if (!pg->lock)
+		rc = cv_fail_nomem(err);
+	for (i = 0; rc >= 0 && i < PG_STATEMENTS; i++)
+		rc = pg_statement(pg, i, err);
+out:
+	cv_buf_clear(&lock);
 	return rc;
 }
 

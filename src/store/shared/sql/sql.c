@@ -58,8 +58,10 @@ static int sql_get(const struct sql_dialect *dialect, const struct sql_conn *con
 
 	*value = 0;
 	rc = cv_sql_expand(&sql, dialect, prefix, text, err);
-	if (rc == 0)
-		rc = conn->get(conn->ctx, cv_buf_str(&sql), value, &found, err);
+	if (rc < 0)
+		goto out;
+	rc = conn->get(conn->ctx, cv_buf_str(&sql), value, &found, err);
+out:
 	cv_buf_clear(&sql);
 	return rc < 0 ? rc : found;
 }
@@ -130,12 +132,16 @@ static int sql_apply(const struct sql_dialect *dialect, const struct sql_conn *c
 	int rc = 0;
 	size_t i;
 
-	for (i = 0; rc == 0 && migration->statements[i]; i++) {
+	for (i = 0; migration->statements[i]; i++) {
 		cv_buf_reset(&sql);
 		rc = cv_sql_expand(&sql, dialect, prefix, migration->statements[i], err);
-		if (rc == 0)
-			rc = conn->exec(conn->ctx, cv_buf_str(&sql), err);
+		if (rc < 0)
+			goto out;
+		rc = conn->exec(conn->ctx, cv_buf_str(&sql), err);
+		if (rc < 0)
+			goto out;
 	}
+out:
 	cv_buf_clear(&sql);
 	return rc;
 }
@@ -170,15 +176,22 @@ static int sql_add_statement(struct cv_buf *out, const struct sql_dialect *diale
 			     const char *prefix, const char *statement)
 {
 	bool routine = dialect->delimiter && strstr(statement, ";\n");
-	int rc = 0;
+	int rc;
 
-	if (routine)
+	if (routine) {
 		rc = cv_buf_addf(out, "DELIMITER %s\n", dialect->delimiter);
-	if (rc == 0)
-		rc = sql_add_expanded(out, dialect, prefix, statement);
-	if (rc == 0 && routine)
+		if (rc < 0)
+			return rc;
+	}
+	rc = sql_add_expanded(out, dialect, prefix, statement);
+	if (rc < 0)
+		return rc;
+	if (routine) {
 		rc = cv_buf_addf(out, " %s\nDELIMITER ", dialect->delimiter);
-	return rc == 0 ? cv_buf_adds(out, ";\n") : rc;
+		if (rc < 0)
+			return rc;
+	}
+	return cv_buf_adds(out, ";\n");
 }
 
 int cv_sql_schema(struct cv_buf *out, const struct sql_dialect *dialect, const char *prefix,

@@ -3,13 +3,13 @@
  * migrations that bring a schema up to date. Knows no driver; what differs between dialects is
  * data (struct sql_dialect) or one of four callbacks (struct sql_conn).
  *
- * A migration is a file schema/<dialect>-<number>.sql, turned into C when the library is built
- * (schema/embed.sh). In it a statement ends with a ';' at the end of a line, {p} stands for the
+ * A migration is a file <number>.sql in its backend's folder, turned into C when the library is
+ * built (embed.sh). In it a statement ends with a ';' at the end of a line, {p} stands for the
  * table prefix, and the last statement writes the version into {p}meta. A file that was released
  * is never changed again: what comes later is the next number.
  *
- * To add a dialect: write schema/<dialect>-0001.sql with a table {p}meta (name, value) that has
- * the row ('schema', '1'); add the file to `schema_files` in meson.build; declare its migrations
+ * To add a dialect: write 0001.sql with a table {p}meta (name, value) that has
+ * the row ('schema', '1'); name it in the folder's meson.build; declare its migrations
  * below; and fill a struct sql_dialect in the backend's file. Where DDL is not transactional every
  * statement of a migration must bear being run again, and {p}meta comes into being with the row
  * ('schema', '0'), so that a migration that was cut short is known as ours and goes on.
@@ -24,7 +24,7 @@ struct sql_migration {
 	const char *const *statements; /* before expansion; NULL after the last */
 };
 
-/* By schema/embed.sh, ending with a version of 0. Only those of the backends in the build. */
+/* By embed.sh, ending with a version of 0. Only those of the backends in the build. */
 extern const struct sql_migration cv_sql_sqlite[];
 extern const struct sql_migration cv_sql_postgres[];
 extern const struct sql_migration cv_sql_mysql[];
