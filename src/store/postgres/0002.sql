@@ -59,21 +59,30 @@ BEGIN
 	ELSE
 		v_high := 0;
 	END IF;
-	RETURN QUERY SELECT 0::smallint, 0::bigint, 0::bigint, s.generation, 0::smallint,
-			concat_ws(' ', s.no, s.life, s.position, s.created_us, s.updated_us, s.expires_us,
-				s.deleted_us, s.purge_us, s.due_us, s.kept_seq, s.first_seq, s.last_seq,
-				s.last_time_ms, s.state_bytes),
-			s.title, NULL::text, NULL::text, NULL::text, NULL::text, NULL::jsonb, NULL::jsonb,
-			NULL::jsonb, NULL::jsonb
-		UNION ALL SELECT 1::smallint, 0, 0, NULL, 1::smallint, NULL, t.name, NULL, NULL, NULL, NULL,
-			t.value, NULL, NULL, NULL
-		FROM {p}state AS t WHERE t.scope = 1 AND t.owner = s.no
-		UNION ALL SELECT 1::smallint, 0, 0, NULL, t.scope, NULL, t.name, NULL, NULL, NULL, NULL,
-			t.value, NULL, NULL, NULL
-		FROM {p}scopes AS o JOIN {p}state AS t
-			ON t.scope = CASE o."user" WHEN '' THEN 4 ELSE 2 END AND t.owner = o.no
-		WHERE o.app = p_app AND o."user" IN (p_user, '')
-		UNION ALL SELECT 2::smallint, e.seq, e.time_ms, e.id, e.status, {fields}
+	part := 0;
+	seq := 0;
+	time_ms := 0;
+	id := s.generation;
+	status := 0;
+	role := concat_ws(' ', s.no, s.life, s.position, s.created_us, s.updated_us, s.expires_us,
+		s.deleted_us, s.purge_us, s.due_us, s.kept_seq, s.first_seq, s.last_seq, s.last_time_ms,
+		s.state_bytes);
+	author := s.title;
+	RETURN NEXT;
+	-- Most conversations have no state, and to find that out is cheaper than to look for it.
+	IF s.state_bytes <> 0 OR EXISTS (SELECT FROM {p}scopes AS o
+			WHERE o.app = p_app AND o."user" IN (p_user, '') AND o.state_bytes <> 0) THEN
+		RETURN QUERY SELECT 1::smallint, 0::bigint, 0::bigint, NULL::uuid, t.scope, NULL::text,
+				t.name, NULL::text, NULL::text, NULL::text, NULL::text, t.value, NULL::jsonb,
+				NULL::jsonb, NULL::jsonb
+			FROM {p}state AS t WHERE t.scope = 1 AND t.owner = s.no
+			UNION ALL SELECT 1::smallint, 0, 0, NULL, t.scope, NULL, t.name, NULL, NULL, NULL, NULL, t.value,
+				NULL, NULL, NULL
+			FROM {p}scopes AS o JOIN {p}state AS t
+				ON t.scope = CASE o."user" WHEN '' THEN 4 ELSE 2 END AND t.owner = o.no
+			WHERE o.app = p_app AND o."user" IN (p_user, '');
+	END IF;
+	RETURN QUERY SELECT 2::smallint, e.seq, e.time_ms, e.id, e.status, {fields}
 		FROM {p}events AS e
 		WHERE e.session = s.no AND e.seq >= v_low AND e.seq <= v_high;
 END $$;
