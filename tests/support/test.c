@@ -83,8 +83,9 @@ void test_fail(const char *file, int line, const char *fmt, ...)
 
 void test_err_mark(struct convo_err *err)
 {
-	memset(err, 0, sizeof(*err));
-	err->code = UNTOUCHED;
+	*err = (struct convo_err){.code = UNTOUCHED, .maybe = true, .last_seq = UNTOUCHED};
+	for (size_t i = 0; i < sizeof(err->reserved) / sizeof(err->reserved[0]); i++)
+		err->reserved[i] = UNTOUCHED;
 }
 
 static const char *check_name(int code)
@@ -116,6 +117,17 @@ int test_must_fail(int want, int rc, const struct convo_err *err, const char *wa
 	if (err->text[0] == '\0' || strchr(err->text, '\n') ||
 	    !memchr(err->text, '\0', sizeof(err->text)))
 		test_fail(file, line, "%s\n  err->text is not one line: '%.232s'", expr, err->text);
+	/* A failure sets all of it: what a caller's earlier error left there is gone. */
+	if (err->last_seq == UNTOUCHED || (rc != CONVO_E_CONFLICT && err->last_seq != 0))
+		test_fail(file, line, "%s\n  err->last_seq is %lld", expr,
+			  (long long)err->last_seq);
+	if (err->maybe && rc != CONVO_E_TIMEOUT && rc != CONVO_E_IO && rc != CONVO_E_GONE &&
+	    rc != CONVO_E_CANCELED)
+		test_fail(file, line, "%s\n  err->maybe is set with %s", expr, check_name(rc));
+	for (size_t i = 0; i < sizeof(err->reserved) / sizeof(err->reserved[0]); i++) {
+		if (err->reserved[i] != 0)
+			test_fail(file, line, "%s\n  err->reserved is not 0", expr);
+	}
 	return rc;
 }
 
