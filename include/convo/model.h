@@ -117,14 +117,17 @@ struct convo_model_options {
 	 * what a server says of them is shown as "***".
 	 */
 	const char *const *headers;
-	const char
-		*proxy; /**< a URL: http, https, socks4, socks4a, socks5 or socks5h, with user and
-	                        password if it wants them; used for every host. NULL: as http_proxy,
-	                        https_proxy, all_proxy and no_proxy of the environment say; "":
-	                        none */
-	const char
-		*ca_file; /**< a file of certificates (PEM) to trust instead of the system's; NULL
-	                          or "": the file SSL_CERT_FILE names, or the system's */
+	/**
+	 * A proxy's URL: http, https, socks4, socks4a, socks5 or socks5h, with user and password if
+	 * it wants them; used for every host. NULL: as http_proxy, https_proxy, all_proxy and
+	 * no_proxy of the environment say; "": none.
+	 */
+	const char *proxy;
+	/**
+	 * A file of certificates (PEM) to trust instead of the system's; NULL or "": the file that
+	 * SSL_CERT_FILE names, or the system's.
+	 */
+	const char *ca_file;
 	const void *reserved[5]; /**< NULL; see version.h */
 };
 
