@@ -13,6 +13,7 @@
 #include <convo/store.h>
 
 #include <base/buf.h>
+#include <base/share.h>
 #include <base/text.h>
 #include <base/url.h>
 #include <base/uuid.h>
@@ -192,6 +193,19 @@ int cv_session_add_event(struct convo_session *into, const struct store_event *e
 /** Add one name of state. Copies. */
 int cv_session_add_state(struct convo_session *into, enum convo_scope scope, struct cv_text name,
 			 struct cv_text value, struct convo_err *err);
+
+/**
+ * The same for an event and a name that the backend keeps as they are handed out, in a block whose
+ * bytes never change: the session holds the block (unless the one added before was in it) in place
+ * of a copy. `bytes` is what the event's texts count.
+ */
+int cv_session_share_event(struct convo_session *into, const struct convo_event *event,
+			   size_t bytes, struct cv_share *block, struct convo_err *err);
+int cv_session_share_state(struct convo_session *into, const struct convo_item *item,
+			   struct cv_share *block, struct convo_err *err);
+
+/** What a scope's names begin with where scopes are mixed: "", "user:" or "app:". */
+const char *cv_scope_prefix(enum convo_scope scope);
 
 /** Forget what was added to a list, add one name to it. Copies. */
 void cv_state_reset(struct convo_state *into);

@@ -147,13 +147,13 @@ static int reader_begin(convo_reader *reader, convo_store *store, const struct s
 		return rc;
 	page = reader->page;
 	if (window.kind == CONVO_WINDOW_AROUND && page->event_count)
-		around = page->event[0].seq;
+		around = page->event[0]->seq;
 	if (!cv_meta_dup(&reader->arena, &reader->meta, &page->meta))
 		return cv_fail_nomem(err);
 	cv_window_range(&reader->window, reader->meta.last_seq - reader->meta.count + 1,
 			reader->meta.last_seq, around, &from, &reader->to);
 	reader->next = from;
-	if (!page->event_count || page->event[0].seq != from)
+	if (!page->event_count || page->event[0]->seq != from)
 		reader->at = page->event_count; /* not where the reading begins */
 	reader->begun = true;
 	return 0;

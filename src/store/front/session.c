@@ -53,7 +53,7 @@ bool cv_meta_dup(struct cv_arena *arena, struct convo_meta *out, const struct co
 
 /* ---- state lists ------------------------------------------------------------------------ */
 
-static const char *scope_prefix(enum convo_scope scope)
+const char *cv_scope_prefix(enum convo_scope scope)
 {
 	switch (scope) {
 	case CONVO_SCOPE_USER:
@@ -74,7 +74,7 @@ static void items_reset(struct item_list *list)
 static int items_add(struct item_list *list, struct cv_arena *arena, enum convo_scope scope,
 		     struct cv_text name, struct cv_text value, struct convo_err *err)
 {
-	const char *prefix = scope_prefix(scope);
+	const char *prefix = cv_scope_prefix(scope);
 	size_t prefix_len = strlen(prefix);
 	struct convo_item *item;
 	char *full;
@@ -144,8 +144,15 @@ void convo_state_free(convo_state *state)
 
 /* ---- sessions --------------------------------------------------------------------------- */
 
+static void session_let_go(struct convo_session *session)
+{
+	while (session->block_count)
+		cv_share_drop(session->block[--session->block_count]);
+}
+
 void cv_session_reset(struct convo_session *into)
 {
+	session_let_go(into);
 	cv_arena_clear(&into->arena);
 	items_reset(&into->state);
 	into->event_count = 0;
@@ -162,6 +169,19 @@ int cv_session_set_meta(struct convo_session *into, const struct store_meta *met
 	return 0;
 }
 
+/* Make room for one event more of so many bytes, if the budget allows it. */
+static int session_reserve(struct convo_session *into, size_t bytes, struct convo_err *err)
+{
+	if (into->budget && into->event_count && into->bytes + bytes > into->budget) {
+		into->over = true;
+		return cv_fail(err, CONVO_E_TOOBIG, "the window is larger than a page");
+	}
+	if (!cv_grow((void **)&into->event, &into->event_cap, into->event_count + 1,
+		     sizeof(*into->event)))
+		return cv_fail_nomem(err);
+	return 0;
+}
+
 int cv_session_add_event(struct convo_session *into, const struct store_event *event,
 			 struct convo_err *err)
 {
@@ -169,17 +189,16 @@ int cv_session_add_event(struct convo_session *into, const struct store_event *e
 	struct cv_arena *arena = &into->arena;
 	struct convo_event *out;
 	size_t i, size = 0;
+	int rc;
 
 	for (i = 0; i < FIELD_COUNT; i++)
 		size += field[i].len;
-	if (into->budget && into->event_count && into->bytes + size > into->budget) {
-		into->over = true;
-		return cv_fail(err, CONVO_E_TOOBIG, "the window is larger than a page");
-	}
-	if (!cv_grow((void **)&into->event, &into->event_cap, into->event_count + 1,
-		     sizeof(*into->event)))
+	rc = session_reserve(into, size, err);
+	if (rc < 0)
+		return rc;
+	out = cv_arena_alloc(arena, sizeof(*out));
+	if (!out)
 		return cv_fail_nomem(err);
-	out = &into->event[into->event_count];
 	*out = (struct convo_event){
 		.seq = event->seq,
 		.time_ms = event->time_ms,
@@ -198,8 +217,50 @@ int cv_session_add_event(struct convo_session *into, const struct store_event *e
 	    !arena_text(arena, &out->state, field[FIELD_STATE]) ||
 	    !arena_text(arena, &out->extra, field[FIELD_EXTRA]))
 		return cv_fail_nomem(err);
-	into->event_count++;
+	into->event[into->event_count++] = out;
 	into->bytes += size;
+	return 0;
+}
+
+/* Hold a block. What stands side by side is added side by side, so one look finds most of them. */
+static int session_hold(struct convo_session *into, struct cv_share *block, struct convo_err *err)
+{
+	if (into->block_count && into->block[into->block_count - 1] == block)
+		return 0;
+	if (!cv_grow((void **)&into->block, &into->block_cap, into->block_count + 1,
+		     sizeof(*into->block)))
+		return cv_fail_nomem(err);
+	cv_share_hold(block);
+	into->block[into->block_count++] = block;
+	return 0;
+}
+
+int cv_session_share_event(struct convo_session *into, const struct convo_event *event,
+			   size_t bytes, struct cv_share *block, struct convo_err *err)
+{
+	int rc = session_reserve(into, bytes, err);
+
+	if (rc < 0)
+		return rc;
+	rc = session_hold(into, block, err);
+	if (rc < 0)
+		return rc;
+	into->event[into->event_count++] = event;
+	into->bytes += bytes;
+	return 0;
+}
+
+int cv_session_share_state(struct convo_session *into, const struct convo_item *item,
+			   struct cv_share *block, struct convo_err *err)
+{
+	struct item_list *list = &into->state;
+	int rc = session_hold(into, block, err);
+
+	if (rc < 0)
+		return rc;
+	if (!cv_grow((void **)&list->item, &list->cap, list->count + 1, sizeof(*list->item)))
+		return cv_fail_nomem(err);
+	list->item[list->count++] = *item;
 	return 0;
 }
 
@@ -211,8 +272,8 @@ int cv_session_add_state(struct convo_session *into, enum convo_scope scope, str
 
 static int event_compare(const void *a, const void *b)
 {
-	int64_t left = ((const struct convo_event *)a)->seq;
-	int64_t right = ((const struct convo_event *)b)->seq;
+	int64_t left = (*(const struct convo_event *const *)a)->seq;
+	int64_t right = (*(const struct convo_event *const *)b)->seq;
 
 	return left < right ? -1 : left > right;
 }
@@ -222,7 +283,7 @@ void cv_session_finish(struct convo_session *session, int64_t event_limit)
 	size_t i;
 
 	for (i = 1; i < session->event_count; i++) {
-		if (session->event[i].seq < session->event[i - 1].seq) {
+		if (session->event[i]->seq < session->event[i - 1]->seq) {
 			qsort(session->event, session->event_count, sizeof(*session->event),
 			      event_compare);
 			break;
@@ -245,7 +306,7 @@ size_t convo_session_count(const convo_session *session)
 
 const struct convo_event *convo_session_event(const convo_session *session, size_t i)
 {
-	return i < convo_session_count(session) ? &session->event[i] : NULL;
+	return i < convo_session_count(session) ? session->event[i] : NULL;
 }
 
 size_t convo_session_state_count(const convo_session *session)
@@ -272,7 +333,9 @@ void convo_session_free(convo_session *session)
 {
 	if (!session)
 		return;
+	session_let_go(session);
 	cv_arena_clear(&session->arena);
+	free(session->block);
 	free(session->event);
 	free(session->state.item);
 	free(session);

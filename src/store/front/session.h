@@ -15,10 +15,12 @@ struct item_list {
 };
 
 struct convo_session {
-	struct cv_arena arena; /* holds every string */
+	struct cv_arena arena; /* holds every event and string that is in none of `block` */
 	struct convo_meta meta;
-	struct convo_event *event;
+	const struct convo_event **event;
 	size_t event_count, event_cap;
+	struct cv_share **block; /* of the backend, held */
+	size_t block_count, block_cap;
 	struct item_list state;
 	size_t bytes;  /* of the events; reset with them */
 	size_t budget; /* more bytes than that are refused (CONVO_E_TOOBIG); 0: no end */

@@ -1,82 +1,159 @@
 /*
- * Events in memory; see log.h. An event is one block: a fixed head, the lengths of the
- * fields it has, and their bytes, so that it takes little more room than its own text.
+ * Events in memory; see log.h.
  */
 #include <store/memory/log.h>
 
+#include <stdalign.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include <base/alloc.h>
 
+struct log_chunk {
+	struct cv_share share; /* first; one use is the log's */
+	size_t size, used;     /* of data */
+	size_t events;         /* of the log that stand here */
+	alignas(max_align_t) char data[];
+};
+
 struct memory_event {
-	int64_t time_ms;
+	struct convo_event event; /* as it is handed out; its texts stand behind this */
+	size_t bytes;             /* of its fields */
+	struct log_chunk *chunk;
 	unsigned char id[UUID_BYTES];
-	uint16_t present; /* a bit for each field it has */
-	uint8_t status;
-	uint32_t len[]; /* of the fields present; their bytes follow */
+	char text[];
 };
 
 #define FIRST_CAP 8u
 
-/* ---- packing ---------------------------------------------------------------------------- */
+/* ---- chunks ----------------------------------------------------------------------------- */
 
-static struct memory_event *event_pack(const struct store_event *event, int64_t time_ms)
+#define SMALLEST_CHUNK ((size_t)1 << 10)
+#define LARGEST_CHUNK ((size_t)1 << 16)
+
+/* A quarter of what the log holds, so that what is dropped is not kept for long by what is not. */
+static struct log_chunk *chunk_new(struct memory_log *log, size_t need)
 {
-	size_t size = sizeof(struct memory_event), fields = 0;
-	struct memory_event *packed;
+	size_t size = log->bytes / 4;
+	struct log_chunk *chunk;
+
+	if (need > SIZE_MAX - sizeof(*chunk))
+		return NULL;
+	need += sizeof(*chunk);
+	if (size < SMALLEST_CHUNK)
+		size = SMALLEST_CHUNK;
+	if (size > LARGEST_CHUNK)
+		size = LARGEST_CHUNK;
+	if (size < need)
+		size = need;
+	chunk = malloc(size);
+	if (!chunk)
+		return NULL;
+	atomic_init(&chunk->share.uses, 1);
+	chunk->size = size - sizeof(*chunk);
+	chunk->used = chunk->events = 0;
+	log->bytes += size;
+	return chunk;
+}
+
+static void chunk_drop(struct memory_log *log, struct log_chunk *chunk)
+{
+	log->bytes -= chunk->size + sizeof(*chunk);
+	cv_share_drop(&chunk->share);
+}
+
+/* So many bytes, aligned for any type, of the chunk that is being filled. */
+static void *chunk_take(struct memory_log *log, size_t size)
+{
+	const size_t align = alignof(max_align_t);
+	struct log_chunk *chunk = log->chunk;
+	void *taken;
+
+	if (size > SIZE_MAX - align)
+		return NULL;
+	size = (size + align - 1) / align * align;
+	if (!chunk || chunk->size - chunk->used < size) {
+		chunk = chunk_new(log, size);
+		if (!chunk)
+			return NULL;
+		if (log->chunk && !log->chunk->events)
+			chunk_drop(log, log->chunk);
+		log->chunk = chunk;
+	}
+	taken = chunk->data + chunk->used;
+	chunk->used += size;
+	chunk->events++;
+	return taken;
+}
+
+/* ---- events ----------------------------------------------------------------------------- */
+
+/* Where the fields stand in what is handed out. */
+static const size_t event_member[FIELD_COUNT] = {
+	[FIELD_ROLE] = offsetof(struct convo_event, role),
+	[FIELD_AUTHOR] = offsetof(struct convo_event, author),
+	[FIELD_TURN] = offsetof(struct convo_event, turn),
+	[FIELD_MODEL] = offsetof(struct convo_event, model),
+	[FIELD_FINISH_REASON] = offsetof(struct convo_event, finish_reason),
+	[FIELD_ERROR] = offsetof(struct convo_event, error),
+	[FIELD_MESSAGE] = offsetof(struct convo_event, message),
+	[FIELD_USAGE] = offsetof(struct convo_event, usage),
+	[FIELD_STATE] = offsetof(struct convo_event, state),
+	[FIELD_EXTRA] = offsetof(struct convo_event, extra),
+};
+
+static struct memory_event *event_make(struct memory_log *log, const struct store_event *event,
+				       int64_t seq, int64_t time_ms)
+{
+	size_t bytes = 0;
+	struct memory_event *made;
 	char *to;
 	int i;
 
-	for (i = 0; i < FIELD_COUNT; i++) {
-		if (event->field[i].data) {
-			size += sizeof(uint32_t) + event->field[i].len;
-			fields++;
-		}
-	}
-	packed = malloc(size);
-	if (!packed)
+	for (i = 0; i < FIELD_COUNT; i++)
+		bytes += event->field[i].len;
+	made = chunk_take(log, sizeof(*made) + CONVO_UUID_SIZE + bytes + FIELD_COUNT);
+	if (!made)
 		return NULL;
-	packed->time_ms = time_ms;
-	memcpy(packed->id, event->id, UUID_BYTES);
-	packed->present = 0;
-	packed->status = (uint8_t)event->status;
-	to = (char *)(packed->len + fields);
-	fields = 0;
+	made->bytes = bytes;
+	made->chunk = log->chunk;
+	memcpy(made->id, event->id, UUID_BYTES);
+	made->event = (struct convo_event){
+		.seq = seq,
+		.time_ms = time_ms,
+		.id = made->text,
+		.status = (enum convo_status)event->status,
+		.message_len = event->field[FIELD_MESSAGE].len,
+	};
+	cv_uuid_format(made->text, event->id);
+	to = made->text + CONVO_UUID_SIZE;
 	for (i = 0; i < FIELD_COUNT; i++) {
 		const struct cv_text *field = &event->field[i];
 
 		if (!field->data)
 			continue;
-		packed->present = (uint16_t)(packed->present | 1u << i);
-		packed->len[fields++] = (uint32_t)field->len;
 		memcpy(to, field->data, field->len);
-		to += field->len;
+		to[field->len] = '\0';
+		*(const char **)(void *)((char *)&made->event + event_member[i]) = to;
+		to += field->len + 1;
 	}
-	return packed;
+	return made;
 }
 
-void cv_log_get(const struct memory_log *log, int64_t seq, struct store_event *out)
+static void event_drop(struct memory_log *log, struct memory_event *event)
 {
-	const struct memory_event *packed = log->ring[(size_t)seq & (log->cap - 1)];
-	size_t fields = 0, at = 0;
-	const char *from;
-	int i;
+	struct log_chunk *chunk = event->chunk;
 
-	memset(out, 0, sizeof(*out));
-	out->seq = seq;
-	out->time_ms = packed->time_ms;
-	out->status = packed->status;
-	memcpy(out->id, packed->id, UUID_BYTES);
-	for (i = 0; i < FIELD_COUNT; i++)
-		fields += packed->present >> i & 1;
-	from = (const char *)(packed->len + fields);
-	for (i = 0; i < FIELD_COUNT; i++) {
-		if (!(packed->present >> i & 1))
-			continue;
-		out->field[i] = (struct cv_text){from, packed->len[at]};
-		from += packed->len[at++];
-	}
+	if (--chunk->events == 0 && chunk != log->chunk)
+		chunk_drop(log, chunk);
+}
+
+int cv_log_share(const struct memory_log *log, int64_t seq, struct convo_session *into,
+		 struct convo_err *err)
+{
+	const struct memory_event *event = log->ring[(size_t)seq & (log->cap - 1)];
+
+	return cv_session_share_event(into, &event->event, event->bytes, &event->chunk->share, err);
 }
 
 /* ---- the table of ids ------------------------------------------------------------------- */
@@ -193,18 +270,18 @@ int cv_log_append(struct memory_log *log, struct store_event *events, size_t cou
 	if (last_seq >= log->first_seq) {
 		const struct memory_event *last = log->ring[(size_t)last_seq & (log->cap - 1)];
 
-		if (now_ms < last->time_ms)
-			now_ms = last->time_ms;
+		if (now_ms < last->event.time_ms)
+			now_ms = last->event.time_ms;
 	}
 	for (i = 0; i < count; i++) {
 		struct memory_event **place = &log->ring[(size_t)(last_seq + 1) & (log->cap - 1)];
 
 		if (events[i].seq)
 			continue;
-		*place = event_pack(&events[i], now_ms);
+		*place = event_make(log, &events[i], last_seq + 1, now_ms);
 		if (!*place) {
 			for (seq = log->last_seq + 1; seq <= last_seq; seq++)
-				free(log->ring[(size_t)seq & (log->cap - 1)]);
+				event_drop(log, log->ring[(size_t)seq & (log->cap - 1)]);
 			return CONVO_E_NOMEM;
 		}
 		last_seq++;
@@ -223,7 +300,7 @@ void cv_log_trim(struct memory_log *log, int64_t first_seq)
 {
 	for (; log->first_seq < first_seq; log->first_seq++) {
 		table_remove(log, log->first_seq);
-		free(log->ring[(size_t)log->first_seq & (log->cap - 1)]);
+		event_drop(log, log->ring[(size_t)log->first_seq & (log->cap - 1)]);
 	}
 }
 
@@ -232,7 +309,9 @@ void cv_log_clear(struct memory_log *log)
 	int64_t seq;
 
 	for (seq = log->first_seq; seq <= log->last_seq; seq++)
-		free(log->ring[(size_t)seq & (log->cap - 1)]);
+		event_drop(log, log->ring[(size_t)seq & (log->cap - 1)]);
+	if (log->chunk)
+		chunk_drop(log, log->chunk);
 	free(log->ring);
 	free(log->table);
 	memset(log, 0, sizeof(*log));

@@ -1,12 +1,16 @@
 /*
  * The events of one session in memory: a ring by seq, and a table from id to seq. Knows no locks.
+ *
+ * Events stand as they are handed out, one behind the other in chunks of bytes that never change, and
+ * loaded sessions hold the chunks in place of copies. A chunk is freed when the log has dropped all
+ * events in it and the last session that was loaded from it is freed.
  */
 #ifndef STORE_MEMORY_LOG_H
 #define STORE_MEMORY_LOG_H
 
 #include <store/backend.h>
 
-struct memory_event; /* one event, packed into one block */
+struct memory_event;
 
 /** Where an id is. The hash stands beside it, so that a miss does not touch the event. */
 struct log_slot {
@@ -20,7 +24,9 @@ struct memory_log {
 	size_t cap;                 /* a power of two */
 	struct log_slot *table;     /* twice cap slots */
 	int64_t first_seq, last_seq;
-	uint64_t seed; /* keeps chosen ids from crowding the table */
+	struct log_chunk *chunk; /* where the next event goes */
+	size_t bytes;            /* of the chunks */
+	uint64_t seed;           /* keeps chosen ids from crowding the table */
 };
 
 /** The seq of an id, 0 when it is not there. */
@@ -32,11 +38,12 @@ int64_t cv_log_find(const struct memory_log *log, const unsigned char *id);
  */
 int cv_log_append(struct memory_log *log, struct store_event *events, size_t count, int64_t now_ms);
 
-/** Free the events before this seq. */
+/** Drop the events before this seq. */
 void cv_log_trim(struct memory_log *log, int64_t first_seq);
 
-/** The event of a seq that is in the log; borrowed. */
-void cv_log_get(const struct memory_log *log, int64_t seq, struct store_event *out);
+/** Add the event of a seq that is in the log to a session that is being loaded. */
+int cv_log_share(const struct memory_log *log, int64_t seq, struct convo_session *into,
+		 struct convo_err *err);
 
 void cv_log_clear(struct memory_log *log);
 

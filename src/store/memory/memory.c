@@ -49,10 +49,9 @@ static void session_meta(const struct memory_session *session, struct store_meta
 	memcpy(meta->generation, session->generation, UUID_BYTES);
 }
 
-static int add_to_session(void *into, enum convo_scope scope, struct cv_text name,
-			  struct cv_text value, struct convo_err *err)
+static int add_to_session(void *into, struct state_value *value, struct convo_err *err)
 {
-	return cv_session_add_state(into, scope, name, value, err);
+	return cv_session_share_state(into, &value->item, &value->share, err);
 }
 
 static int load_state(struct memory_session *session, const struct store_call *call,
@@ -76,7 +75,6 @@ static int load_entered(const struct store_call *call, const struct convo_key *k
 	const struct memory_log *log = &session->log;
 	int64_t first = store_first_shown(call, log->first_seq, log->last_seq);
 	int64_t around_seq = 0, seq, to;
-	struct store_event event;
 	struct store_meta meta;
 	int rc;
 
@@ -93,10 +91,8 @@ static int load_entered(const struct store_call *call, const struct convo_key *k
 	if (rc < 0)
 		return rc;
 	cv_window_range(window, first, log->last_seq, around_seq, &seq, &to);
-	for (; rc >= 0 && seq <= to; seq++) {
-		cv_log_get(log, seq, &event);
-		rc = cv_session_add_event(into, &event, err);
-	}
+	for (; rc >= 0 && seq <= to; seq++)
+		rc = cv_log_share(log, seq, into, err);
 	return rc;
 }
 
@@ -315,10 +311,11 @@ out:
 	return rc;
 }
 
-static int add_to_list(void *into, enum convo_scope scope, struct cv_text name,
-		       struct cv_text value, struct convo_err *err)
+static int add_to_list(void *into, struct state_value *value, struct convo_err *err)
 {
-	return cv_state_add(into, scope, name, value, err);
+	struct cv_text json = {value->item.json, value->item.json_len};
+
+	return cv_state_add(into, value->scope, value->name, json, err);
 }
 
 static int memory_state_list(struct convo_store *store, const struct store_call *call,

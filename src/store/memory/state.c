@@ -11,10 +11,15 @@
 
 /* One name and its value, in one block. */
 struct state_node {
-	struct chain_node chain; /* first */
-	uint32_t name_len, value_len;
-	char data[]; /* the name, then the value */
+	struct state_value value; /* first */
+	struct chain_node chain;  /* the table's; not for those who share the value */
+	char data[];              /* prefix, name, NUL, value, NUL */
 };
+
+static struct state_node *node_of(struct chain_node *chain)
+{
+	return (struct state_node *)(void *)((char *)chain - offsetof(struct state_node, chain));
+}
 
 struct state_step {
 	const struct store_change *change;
@@ -36,7 +41,7 @@ static uint64_t name_hash(struct cv_text name)
 
 static size_t node_bytes(const struct state_node *node)
 {
-	return (size_t)node->name_len + node->value_len;
+	return node->value.name.len + node->value.item.json_len;
 }
 
 static struct state_node *table_find(const struct state_table *table, struct cv_text name,
@@ -45,40 +50,31 @@ static struct state_node *table_find(const struct state_table *table, struct cv_
 	struct chain_node *at = cv_chain_first(&table->names, hash);
 
 	for (; at; at = at->next) {
-		struct state_node *node = (struct state_node *)at;
+		struct state_node *node = node_of(at);
 
-		if (at->hash == hash && node->name_len == name.len &&
-		    memcmp(node->data, name.data, name.len) == 0)
+		if (at->hash == hash && node->value.name.len == name.len &&
+		    memcmp(node->value.name.data, name.data, name.len) == 0)
 			return node;
 	}
 	return NULL;
 }
 
-static int node_add(const struct state_node *node, enum convo_scope scope, state_add_fn add,
-		    void *into, struct convo_err *err)
-{
-	struct cv_text name = {node->data, node->name_len};
-	struct cv_text value = {node->data + node->name_len, node->value_len};
-
-	return add(into, scope, name, value, err);
-}
-
-int cv_table_each(const struct state_table *table, enum convo_scope scope,
-		  const struct cv_text *name, state_add_fn add, void *into, struct convo_err *err)
+int cv_table_each(const struct state_table *table, const struct cv_text *name, state_add_fn add,
+		  void *into, struct convo_err *err)
 {
 	size_t i;
 	int rc = 0;
 
 	if (name) {
-		const struct state_node *node = table_find(table, *name, name_hash(*name));
+		struct state_node *node = table_find(table, *name, name_hash(*name));
 
-		return node ? node_add(node, scope, add, into, err) : 0;
+		return node ? add(into, &node->value, err) : 0;
 	}
 	for (i = 0; rc >= 0 && i < table->names.buckets; i++) {
-		const struct chain_node *at = table->names.bucket[i];
+		struct chain_node *at = table->names.bucket[i];
 
 		for (; rc >= 0 && at; at = at->next)
-			rc = node_add((const struct state_node *)at, scope, add, into, err);
+			rc = add(into, &node_of(at)->value, err);
 	}
 	return rc;
 }
@@ -92,7 +88,7 @@ void cv_table_clear(struct state_table *table)
 
 		for (; at; at = next) {
 			next = at->next;
-			free(at);
+			cv_share_drop(&node_of(at)->value.share);
 		}
 	}
 	cv_chain_clear(&table->names);
@@ -103,15 +99,26 @@ void cv_table_clear(struct state_table *table)
 
 static struct state_node *node_make(const struct store_change *change)
 {
-	struct state_node *node = malloc(sizeof(*node) + change->name.len + change->value.len);
+	const char *prefix = cv_scope_prefix(change->scope);
+	size_t prefix_len = strlen(prefix);
+	struct state_node *node =
+		malloc(sizeof(*node) + prefix_len + change->name.len + 1 + change->value.len + 1);
+	char *name, *value;
 
 	if (!node)
 		return NULL;
+	name = node->data + prefix_len;
+	value = name + change->name.len + 1;
+	atomic_init(&node->value.share.uses, 1);
+	node->value.scope = change->scope;
+	node->value.name = (struct cv_text){name, change->name.len};
+	node->value.item = (struct convo_item){node->data, value, change->value.len};
 	node->chain.hash = name_hash(change->name);
-	node->name_len = (uint32_t)change->name.len;
-	node->value_len = (uint32_t)change->value.len;
-	memcpy(node->data, change->name.data, change->name.len);
-	memcpy(node->data + change->name.len, change->value.data, change->value.len);
+	memcpy(node->data, prefix, prefix_len);
+	memcpy(name, change->name.data, change->name.len);
+	name[change->name.len] = '\0';
+	memcpy(value, change->value.data, change->value.len);
+	value[change->value.len] = '\0';
 	return node;
 }
 
@@ -205,7 +212,7 @@ static void table_put(struct state_table *table, struct state_step *step)
 	if (old) {
 		cv_chain_remove(&table->names, &old->chain);
 		table->bytes -= node_bytes(old);
-		free(old);
+		cv_share_drop(&old->value.share);
 	}
 	if (step->node) {
 		cv_chain_add(&table->names, &step->node->chain);

@@ -15,11 +15,18 @@ struct state_table {
 	size_t bytes; /* of names and values; what CONVO_MAX_STATE bounds */
 };
 
+/** A name and its value. Their bytes never change: a new value is another one of these. */
+struct state_value {
+	struct cv_share share;  /* first; one use is the table's */
+	struct convo_item item; /* as it is handed out, its name with the scope's prefix */
+	enum convo_scope scope;
+	struct cv_text name; /* without the prefix */
+};
+
 /** Hand the names of a table to `add`, or only `name`. */
-typedef int (*state_add_fn)(void *into, enum convo_scope scope, struct cv_text name,
-			    struct cv_text value, struct convo_err *err);
-int cv_table_each(const struct state_table *table, enum convo_scope scope,
-		  const struct cv_text *name, state_add_fn add, void *into, struct convo_err *err);
+typedef int (*state_add_fn)(void *into, struct state_value *value, struct convo_err *err);
+int cv_table_each(const struct state_table *table, const struct cv_text *name, state_add_fn add,
+		  void *into, struct convo_err *err);
 
 void cv_table_clear(struct state_table *table);
 

@@ -49,8 +49,7 @@ int cv_mem_parts_each(const struct memory_parts *parts, const struct cv_text *na
 	int rc = 0;
 
 	for (i = 0; rc >= 0 && i < parts->count; i++)
-		rc = cv_table_each(parts->part[i].table, parts->part[i].scope, name, add, into,
-				   err);
+		rc = cv_table_each(parts->part[i].table, name, add, into, err);
 	return rc;
 }
 
