@@ -23,13 +23,14 @@ static const struct pg_text {
 	const char *sql, *columns;
 	bool simple; /* not worth preparing */
 } pg_texts[PG_RARE] = {
-	[PG_CREATE] = {"SELECT {p}create($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)", "i"},
+	[PG_CREATE] = {"SELECT {p}create($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)", "i",
+		       false},
 	[PG_LOAD] = {"SELECT * FROM {p}load($1, $2, $3, $4, $5, $6::integer, $7, $8, $9)",
-		     "iIIUITTTTTTJJJJ"},
+		     "iIIUITTTTTTJJJJ", false},
 	[PG_APPEND] = {"SELECT * FROM {p}append($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, "
 		       "$13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $25)",
-		       "iIT"},
-	[PG_CLEAN] = {"SELECT * FROM {p}clean($1, $2)", "ii"},
+		       "iIT", false},
+	[PG_CLEAN] = {"SELECT * FROM {p}clean($1, $2)", "ii", false},
 	[PG_BEGIN] = {"BEGIN ISOLATION LEVEL READ COMMITTED", NULL, true},
 	[PG_HASTE] = {"SELECT set_config('idle_in_transaction_session_timeout', $1, true)", "T",
 		      true},
