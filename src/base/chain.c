@@ -19,8 +19,10 @@ bool cv_chain_reserve(struct cv_chain *chain, size_t extra)
 	size_t buckets = chain->buckets ? chain->buckets : FIRST_BUCKETS, i;
 	struct chain_node **bucket;
 
-	while (buckets < chain->count + extra)
-		buckets *= 2;
+	while (buckets < chain->count || buckets - chain->count < extra) {
+		if (!cv_mul(buckets, 2, &buckets))
+			return chain->buckets;
+	}
 	if (buckets == chain->buckets)
 		return true;
 	bucket = cv_alloc(buckets, sizeof(struct chain_node *));

@@ -25,6 +25,7 @@ struct memory_event {
 };
 
 #define FIRST_CAP 8u
+#define MOST_EVENTS ((size_t)1 << 30) /* so that a place in the ring fits a slot */
 
 /* ---- chunks ----------------------------------------------------------------------------- */
 
@@ -236,11 +237,13 @@ static int log_reserve(struct memory_log *log, size_t extra)
 	struct memory_log grown = *log;
 	int64_t seq;
 
+	if (extra > MOST_EVENTS - used)
+		return CONVO_E_NOMEM;
 	while (cap < used + extra)
 		cap *= 2;
 	if (cap == log->cap)
 		return 0;
-	if (cap > UINT32_MAX / 2 || !cv_mul(cap, sizeof(struct memory_event *), &bytes))
+	if (!cv_mul(cap, sizeof(struct memory_event *), &bytes))
 		return CONVO_E_NOMEM;
 	grown.cap = cap;
 	grown.ring = malloc(bytes);
