@@ -1,6 +1,5 @@
 /*
- * The memory store: the reference for every other backend, and what programs use that need no
- * conversations tomorrow. Here is what is done with a session that lives: load, append, rename, list,
+ * The memory store: for programs that need no conversations tomorrow, and for tests. Here is what is done with a session that lives: load, append, rename, list,
  * state. Its beginning and end are life.c's; who is there, and under which locks, is dir.c's; events
  * are in log.c, state in state.c, and step.c joins them.
  */
