@@ -1,7 +1,9 @@
 /*
- * The memory store: for programs that need no conversations tomorrow, and for tests. Here is what is done with a session that lives: load, append, rename, list,
- * state. Its beginning and end are life.c's; who is there, and under which locks, is dir.c's; events
- * are in log.c, state in state.c, and step.c joins them.
+ * The memory store: for programs that need no conversations tomorrow, and for tests.
+ *
+ * Here is what is done with a session that lives: load, append, rename, list, state. Its beginning
+ * and end are life.c's; who is there, and under which locks, is dir.c's; events are in log.c, state
+ * in state.c, and step.c joins them.
  */
 #include <stdlib.h>
 #include <string.h>
