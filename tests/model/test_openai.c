@@ -1217,8 +1217,8 @@ static void test_header__bad_ones_are_refused_and_not_shown(void **state)
 		"X\r\nY: s3cret",
 		"X-A: s3cret\r\nX-B: 1",
 		"X-A: s3cret\n",
-		"X-A: s3\x7f"
-		"cret",
+		("X-A: s3\x7f"
+		 "cret"),
 		"X-\xc3\xa9: s3cret",
 		"Content-Length: 5",
 		"transfer-encoding: s3cret",

@@ -108,13 +108,13 @@ static inline int call_load_none(convo_store *store, struct convo_err *err)
 static inline int calls_list(convo_store *store, enum convo_list_what what, struct convo_err *err)
 {
 	convo_cursor *cursor = NULL;
-	size_t count = 1, seen = 0, i;
+	size_t count = 1, i;
 	int rc = convo_cursor_new(&cursor, "app", "user", what, err);
 
 	while (rc >= 0 && count) {
 		rc = convo_store_list(store, cursor, 2, &count, NULL, err);
 		for (i = 0; rc >= 0 && i < count; i++)
-			seen += calls_see_meta(convo_cursor_meta(cursor, i));
+			must(calls_see_meta(convo_cursor_meta(cursor, i)) > 0);
 	}
 	convo_cursor_free(cursor);
 	return rc;

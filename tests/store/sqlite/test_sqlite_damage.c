@@ -175,8 +175,8 @@ static const char *const changes[] = {
 	"UPDATE convo_sessions SET first_seq = 8 WHERE session = 'session'",
 	"UPDATE convo_sessions SET last_seq = 7 WHERE session = 'session'",
 	"UPDATE convo_sessions SET last_seq = 4503599627370496 WHERE session = 'session'",
-	"UPDATE convo_sessions SET last_seq = 9223372036854775806, first_seq = "
-	"9223372036854775807, kept_seq = 9223372036854775807 WHERE session = 'session'",
+	("UPDATE convo_sessions SET last_seq = 9223372036854775806, first_seq = "
+	 "9223372036854775807, kept_seq = 9223372036854775807 WHERE session = 'session'"),
 	"UPDATE convo_events SET status = 3 WHERE seq = 4",
 	"DELETE FROM convo_events WHERE seq = 4",
 	"DELETE FROM convo_events WHERE seq = 6",
