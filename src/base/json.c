@@ -641,9 +641,8 @@ int convo_json_quote(char **out, const char *text, size_t len, struct convo_err 
 
 	if (rc < 0)
 		return rc;
-	rc = cv_check_given(text || !len ? "" : NULL, "the text", err);
-	if (rc < 0)
-		return rc;
+	if (!text && len)
+		return cv_check_given(NULL, "the text", err);
 	rc = cv_json_quote_to(&buf, text, len);
 	taken = rc < 0 ? NULL : cv_buf_take(&buf);
 	cv_buf_clear(&buf);

@@ -8,6 +8,7 @@
  */
 #include <store/redis/ask.h>
 
+#include <assert.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
@@ -514,6 +515,7 @@ void cv_ask_round(void *ctx, struct group_job **jobs, size_t count)
 	size_t i;
 	bool early;
 
+	assert(count > 0 && count <= REDIS_GROUP_JOBS);
 	batch.until = (struct redis_until){jobs[0]->deadline_us, cancel, 0};
 	for (i = 0; i < count; i++) {
 		ask[i] = (struct redis_ask *)jobs[i];

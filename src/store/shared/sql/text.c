@@ -140,7 +140,7 @@ int cv_sql_check_columns(const char *promised, const struct sql_value *column, s
 {
 	size_t i = 0;
 
-	while (promised[i] && i < count && column_is(promised[i], &column[i]))
+	while (i < count && promised[i] && column_is(promised[i], &column[i]))
 		i++;
 	if (promised[i] || i < count)
 		return cv_sql_damaged(err, where);
