@@ -16,7 +16,8 @@
 #include <base/clock.h>
 #include <store/redis/redis.h>
 
-#define HEAD_ROOM 96 /* "*<n> $7 EVALSHA $40 <sha1>" with its line ends, or less */
+#define HEAD_ROOM 96  /* "*<n> $7 EVALSHA $40 <sha1>" with its line ends, or less */
+#define ASK_ROOM 1000 /* most requests fit without growing */
 #define PAUSE_US 1000
 #define PAUSE_MAX_US 50000
 #define LATE_US 100000 /* the pool gives up this much before a deadline, or less */
@@ -26,7 +27,7 @@
 void cv_ask_begin(struct redis_ask *ask, enum redis_script_id script, size_t keys)
 {
 	ask->script = script < REDIS_SCRIPTS ? &cv_redis_scripts[script] : NULL;
-	if (cv_buf_room(&ask->bytes, HEAD_ROOM))
+	if (cv_buf_room(&ask->bytes, ASK_ROOM))
 		ask->bytes.len = HEAD_ROOM;
 	else
 		ask->broken = true;
@@ -36,20 +37,37 @@ void cv_ask_begin(struct redis_ask *ask, enum redis_script_id script, size_t key
 	}
 }
 
+/* The digits of a number, in front of `end`: snprintf() would be a tenth of an append. */
+static char *digits_before(char *end, uint64_t number)
+{
+	do {
+		*--end = (char)('0' + number % 10);
+		number /= 10;
+	} while (number);
+	return end;
+}
+
 char *cv_ask_room(struct redis_ask *ask, size_t len)
 {
-	char *room = NULL;
+	char digits[24], *at = digits + sizeof(digits) - 2, *room;
+	size_t head;
 
-	if (!ask->broken && cv_buf_addf(&ask->bytes, "$%zu\r\n", len) >= 0)
-		room = cv_buf_room(&ask->bytes, len + 2);
+	memcpy(at, "\r\n", 2);
+	at = digits_before(at, len);
+	*--at = '$';
+	head = (size_t)(digits + sizeof(digits) - at);
+	room = !ask->broken && len < SIZE_MAX - sizeof(digits) - 2
+		       ? cv_buf_room(&ask->bytes, head + len + 2)
+		       : NULL;
 	if (!room) {
 		ask->broken = true;
 		return NULL;
 	}
-	memcpy(room + len, "\r\n", 2);
-	ask->bytes.len += len + 2;
+	memcpy(room, at, head);
+	memcpy(room + head + len, "\r\n", 2);
+	ask->bytes.len += head + len + 2;
 	ask->args++;
-	return room;
+	return room + head;
 }
 
 void cv_ask_add(struct redis_ask *ask, const void *data, size_t len)
@@ -67,10 +85,12 @@ void cv_ask_add_text(struct redis_ask *ask, const char *text)
 
 void cv_ask_add_int(struct redis_ask *ask, int64_t number)
 {
-	char text[24];
+	char text[24], *end = text + sizeof(text), *at;
 
-	snprintf(text, sizeof(text), "%lld", (long long)number);
-	cv_ask_add_text(ask, text);
+	at = digits_before(end, number < 0 ? 0 - (uint64_t)number : (uint64_t)number);
+	if (number < 0)
+		*--at = '-';
+	cv_ask_add(ask, at, (size_t)(end - at));
 }
 
 void cv_ask_clear(struct redis_ask *ask)

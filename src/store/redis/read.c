@@ -131,10 +131,13 @@ static int load_answer(struct redis_ask *ask, const struct redis_value *answer,
 		return cv_op_damaged(op, err);
 	memcpy(load->generation, meta.generation, UUID_BYTES);
 	rc = cv_session_set_meta(load->into, &meta, err);
-	for (i = 0; rc >= 0 && i < 3; i++)
-		rc = load_add_state(op, &item[2 + i], scopes[i], err);
 	if (rc < 0)
 		return rc;
+	for (i = 0; i < 3; i++) {
+		rc = load_add_state(op, &item[2 + i], scopes[i], err);
+		if (rc < 0)
+			return rc;
+	}
 	rc = load_add_events(op, &item[9], answer->len - 9, end, err);
 	if (rc < 0)
 		return rc;
