@@ -311,8 +311,10 @@ static int batch_send(struct redis_batch *batch, struct redis_conn *conn, struct
 	size_t sent = 0, i;
 	int rc = batch_gather(batch, &out, err);
 
-	if (rc >= 0)
-		rc = cv_redis_write(conn, out.data, out.len, &batch->until, &sent, err);
+	if (rc < 0)
+		goto out;
+	rc = cv_redis_write(conn, out.data, out.len, &batch->until, &sent, err);
+out:
 	/* The server does nothing with a part of a request. */
 	for (i = 0; i < batch->count; i++)
 		batch->ask[i]->sent = !batch->ask[i]->done && sent && batch->ask[i]->end <= sent;

@@ -220,10 +220,15 @@ int cv_redis_load(struct convo_store *store, const struct store_call *call,
 	/* Events that others remove while a large window is read make it begin anew. */
 	do {
 		rc = load_begin(&op, window, err);
-		while (rc >= 0 && !load.gone && load.next <= load.high)
+		if (rc < 0)
+			return rc;
+		while (!load.gone && load.next <= load.high) {
 			rc = load_more(&op, err);
-	} while (rc >= 0 && load.gone);
-	return rc;
+			if (rc < 0)
+				return rc;
+		}
+	} while (load.gone);
+	return 0;
 }
 
 /* ---- list ------------------------------------------------------------------------------- */
