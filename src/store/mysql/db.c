@@ -6,6 +6,7 @@
 #include <store/mysql/db.h>
 
 #include <errno.h>
+#include <netdb.h>
 #include <poll.h>
 #include <pthread.h>
 #include <stdio.h>
@@ -17,56 +18,73 @@
 #include <base/alloc.h>
 #include <base/clock.h>
 #include <base/fail.h>
+#include <base/resolve.h>
+#include <store/mysql/refuse.h>
 
 #define MY_COLUMNS 24
 #define MY_ARGS 16
 
-/* A row of at most the largest event, with its names. */
-#define MY_ROW_MAX (64u << 20)
+/* Most that the server may send at once: the largest event, with its names. */
+#define MY_PACKET_MAX (64ul << 20)
 
 struct my_db {
 	MYSQL *my;
 	const struct my_plan *plan;
 	MYSQL_STMT *stmt[MY_TEXTS];
-	int64_t max_packet;  /* what the server takes */
-	int64_t deadline_us; /* of the call that runs */
-	bool late;           /* it has passed */
-	bool broken;         /* not to be used again */
-	struct cv_buf row;
+	int64_t max_packet;            /* what the server takes */
+	const struct store_call *call; /* that runs */
+	enum { MY_ON, MY_LATE, MY_STOPPED } ended;
+	bool broken;       /* not to be used again */
+	bool mariadb;      /* not MySQL */
+	struct cv_buf row; /* what a row is read into, and what of it was too long for that */
+	struct cv_buf more;
 };
 
+const struct my_plan *cv_my_plan_of(const struct my_db *db)
+{
+	return db->plan;
+}
+
 /* ---- waiting -------------------------------------------------------------------------- */
+
+static bool my_ended(struct my_db *db, int64_t left_ms)
+{
+	if (db->ended == MY_ON && convo_cancel_requested(db->call->cancel))
+		db->ended = MY_STOPPED;
+	else if (db->ended == MY_ON && left_ms <= 0)
+		db->ended = MY_LATE;
+	return db->ended != MY_ON;
+}
 
 /* Wait for what the library wants. @return what to tell it */
 static int my_wait(struct my_db *db, int status)
 {
-	struct pollfd fd = {.fd = mysql_get_socket(db->my)};
+	struct pollfd fd[2] = {{.fd = mysql_get_socket(db->my)},
+			       {.fd = convo_cancel_fd(db->call->cancel), .events = POLLIN}};
 	int64_t left_ms;
 	int n;
 
 	if (status & MYSQL_WAIT_READ)
-		fd.events |= POLLIN;
+		fd[0].events |= POLLIN;
 	if (status & MYSQL_WAIT_WRITE)
-		fd.events |= POLLOUT;
+		fd[0].events |= POLLOUT;
 	if (status & MYSQL_WAIT_EXCEPT)
-		fd.events |= POLLPRI;
+		fd[0].events |= POLLPRI;
 	do {
-		left_ms = (db->deadline_us - cv_clock_mono_us() + 999) / 1000;
-		if (db->late || left_ms <= 0) {
-			db->late = true;
+		left_ms = (db->call->deadline_us - cv_clock_mono_us() + 999) / 1000;
+		if (my_ended(db, left_ms))
 			return MYSQL_WAIT_TIMEOUT;
-		}
-		n = poll(&fd, 1, left_ms > 60000 ? 60000 : (int)left_ms);
-	} while (n == 0 || (n < 0 && errno == EINTR));
+		n = poll(fd, 2, left_ms > 60000 ? 60000 : (int)left_ms);
+	} while (n == 0 || (n < 0 && errno == EINTR) || !fd[0].revents);
 	/* An error of the socket is for the library to find. */
-	if (fd.revents & (POLLERR | POLLHUP | POLLNVAL))
+	if (fd[0].revents & (POLLERR | POLLHUP | POLLNVAL))
 		return status & (MYSQL_WAIT_READ | MYSQL_WAIT_WRITE | MYSQL_WAIT_EXCEPT);
-	return (fd.revents & POLLIN ? MYSQL_WAIT_READ : 0) |
-	       (fd.revents & POLLOUT ? MYSQL_WAIT_WRITE : 0) |
-	       (fd.revents & POLLPRI ? MYSQL_WAIT_EXCEPT : 0);
+	return (fd[0].revents & POLLIN ? MYSQL_WAIT_READ : 0) |
+	       (fd[0].revents & POLLOUT ? MYSQL_WAIT_WRITE : 0) |
+	       (fd[0].revents & POLLPRI ? MYSQL_WAIT_EXCEPT : 0);
 }
 
-/* Run a call of the library to its end: my_wait_for(db, status = f_start(...), f_cont(...)). */
+/* Run a call of the library to its end: MY_WAIT(db, f_start(...), f_cont(..., status)). */
 #define MY_WAIT(db, start, cont)                        \
 	do {                                            \
 		int status = (start);                   \
@@ -76,107 +94,30 @@ static int my_wait(struct my_db *db, int status)
 		}                                       \
 	} while (0)
 
-static void my_begin(struct my_db *db, int64_t deadline_us)
+static void my_begin(struct my_db *db, const struct store_call *call)
 {
-	db->deadline_us = deadline_us;
-	db->late = false;
+	db->call = call;
+	db->ended = MY_ON;
 }
 
 /* ---- errors --------------------------------------------------------------------------- */
-
-/* What the caller can do about a refusal. */
-static const struct my_refusal {
-	unsigned number;
-	int code;
-	enum { MY_SAYS, MY_HUSHED, MY_STALE, MY_GONE } how;
-} my_refusals[] = {
-	/* MY_HUSHED: the server's text may repeat the data. MY_STALE: it still answers, but another
-	 * connection may find a better server. MY_GONE: the connection is lost. */
-	{1205, MY_AGAIN, MY_SAYS}, /* lock wait */
-	{1213, MY_AGAIN, MY_SAYS}, /* deadlock, or the other writer of a cluster */
-	{1020, MY_AGAIN, MY_SAYS}, /* the row has changed since */
-	{1615, MY_AGAIN, MY_SAYS}, /* to be prepared again */
-	{1062, CONVO_E_EXISTS, MY_HUSHED},
-	{1644, CONVO_E_TOOBIG, MY_HUSHED}, /* raised by our procedures */
-	{1153, CONVO_E_TOOBIG, MY_GONE},   /* max_allowed_packet */
-	{1301, CONVO_E_TOOBIG, MY_SAYS},   /* the same, of a result within the server */
-	{1406, CONVO_E_TOOBIG, MY_HUSHED},
-	{1118, CONVO_E_TOOBIG, MY_SAYS},
-	{1044, CONVO_E_DENIED, MY_SAYS},
-	{1045, CONVO_E_DENIED, MY_SAYS},
-	{1142, CONVO_E_DENIED, MY_SAYS},
-	{1143, CONVO_E_DENIED, MY_SAYS},
-	{1227, CONVO_E_DENIED, MY_SAYS},
-	{1370, CONVO_E_DENIED, MY_SAYS},
-	{1698, CONVO_E_DENIED, MY_SAYS},
-	{1820, CONVO_E_DENIED, MY_SAYS},
-	{1862, CONVO_E_DENIED, MY_SAYS},
-	{3118, CONVO_E_DENIED, MY_SAYS},
-	{4151, CONVO_E_DENIED, MY_SAYS},
-	{2059, CONVO_E_DENIED, MY_SAYS},  /* an authentication plugin that we lack */
-	{1054, CONVO_E_VERSION, MY_SAYS}, /* no such column, table, procedure: not our schema */
-	{1146, CONVO_E_VERSION, MY_SAYS},
-	{1305, CONVO_E_VERSION, MY_SAYS},
-	{1318, CONVO_E_VERSION, MY_SAYS},
-	{1366, CONVO_E_INVALID, MY_HUSHED},
-	{3140, CONVO_E_INVALID, MY_HUSHED}, /* not JSON, says MySQL; and MariaDB */
-	{4025, CONVO_E_INVALID, MY_HUSHED},
-	{1969, CONVO_E_TIMEOUT, MY_SAYS}, /* a limit of the administrator's */
-	{3024, CONVO_E_TIMEOUT, MY_SAYS},
-	{1290, CONVO_E_IO, MY_STALE}, /* read-only */
-	{1792, CONVO_E_IO, MY_STALE},
-	{1836, CONVO_E_IO, MY_STALE},
-	{1047, CONVO_E_IO, MY_STALE}, /* a node that has lost its cluster */
-	{1053, CONVO_E_IO, MY_GONE},  /* shutting down */
-	{1158, CONVO_E_IO, MY_GONE},
-	{1159, CONVO_E_IO, MY_GONE},
-	{1160, CONVO_E_IO, MY_GONE},
-	{1161, CONVO_E_IO, MY_GONE},
-	{1317, CONVO_E_IO, MY_GONE}, /* interrupted */
-	{1243, CONVO_E_IO, MY_GONE}, /* a statement that a proxy has lost */
-	{1927, CONVO_E_IO, MY_GONE}, /* killed */
-	{2000, CONVO_E_IO, MY_GONE},
-	{2006, CONVO_E_IO, MY_GONE},
-	{2008, CONVO_E_NOMEM, MY_GONE},
-	{2012, CONVO_E_IO, MY_GONE},
-	{2013, CONVO_E_IO, MY_GONE},
-	{2014, CONVO_E_IO, MY_GONE},
-	{2020, CONVO_E_TOOBIG, MY_GONE},
-	{2026, CONVO_E_IO, MY_GONE}, /* TLS */
-	{2027, CONVO_E_IO, MY_GONE},
-	{2055, CONVO_E_IO, MY_GONE},
-	{0, CONVO_E_IO, MY_SAYS},
-};
-
-static const struct my_refusal *my_refusal_of(unsigned number)
-{
-	const struct my_refusal *refusal = my_refusals;
-
-	while (refusal->number && refusal->number != number)
-		refusal++;
-	return refusal;
-}
 
 /* Fill `err` for the error that the library has told. */
 static int my_refused(struct my_db *db, unsigned number, const char *text, enum pool_fate *fate,
 		      struct convo_err *err)
 {
-	const struct my_refusal *refusal = my_refusal_of(number);
+	enum my_how how = cv_my_how(number, text);
 
-	if (db->late || refusal->how == MY_GONE)
+	if (db->ended != MY_ON || how == MY_GONE)
 		*fate = POOL_LOST;
-	if (refusal->how == MY_STALE)
+	if (*fate != POOL_KEEP || how == MY_STALE)
 		db->broken = true;
-	if (db->late)
+	if (db->ended == MY_LATE)
 		return cv_fail_maybe(err, CONVO_E_TIMEOUT, "%s: no answer in time",
 				     db->plan->where);
-	if (refusal->how == MY_HUSHED)
-		text = "the server refused the data";
-	if (refusal->how == MY_GONE && refusal->code == CONVO_E_IO)
-		return cv_fail_maybe(err, CONVO_E_IO, "%s: connection lost (%s)", db->plan->where,
-				     text);
-	cv_fail(err, refusal->code, "%s: %s", db->plan->where, text);
-	return refusal->code;
+	if (db->ended == MY_STOPPED)
+		return cv_fail_maybe(err, CONVO_E_CANCELED, "%s: canceled", db->plan->where);
+	return cv_my_refuse(db->plan, number, text, true, err);
 }
 
 /* ---- plain statements ----------------------------------------------------------------- */
@@ -188,8 +129,8 @@ static int my_plain_failed(struct my_db *db, enum pool_fate *fate, struct convo_
 
 /* Run a statement without parameters, for setting up and for migrations. The first column of the
  * first row is read as a number. */
-static int my_plain(struct my_db *db, const char *sql, int64_t *value, bool *found,
-		    enum pool_fate *fate, struct convo_err *err)
+static int my_ask(struct my_db *db, const char *sql, int64_t *value, bool *found,
+		  enum pool_fate *fate, struct convo_err *err)
 {
 	MYSQL_RES *res = NULL;
 	MYSQL_ROW row;
@@ -204,12 +145,20 @@ static int my_plain(struct my_db *db, const char *sql, int64_t *value, bool *fou
 	if (!res)
 		return mysql_errno(db->my) ? my_plain_failed(db, fate, err) : 0;
 	row = mysql_fetch_row(res);
-	if (value && row && row[0]) {
+	if (value && row && mysql_num_fields(res) && row[0]) {
 		*found = true;
 		*value = strtoll(row[0], NULL, 10);
 	}
 	mysql_free_result(res);
 	return 0;
+}
+
+int cv_my_plain(struct my_db *db, const char *sql, int64_t *value, bool *found,
+		const struct store_call *call, enum pool_fate *fate, struct convo_err *err)
+{
+	my_begin(db, call);
+	store_work_trip(call);
+	return my_ask(db, sql, value, found, fate, err);
 }
 
 /* ---- connecting ----------------------------------------------------------------------- */
@@ -227,7 +176,6 @@ static struct my_db *my_new(const struct my_plan *plan, struct convo_err *err)
 	pthread_once(&once, my_library_init);
 	if (db) {
 		db->plan = plan;
-		db->row.max = MY_ROW_MAX;
 		db->my = mysql_init(NULL);
 	}
 	if (db && db->my)
@@ -240,110 +188,185 @@ static struct my_db *my_new(const struct my_plan *plan, struct convo_err *err)
 static int my_set_options(struct my_db *db, struct convo_err *err)
 {
 	const struct my_plan *plan = db->plan;
-	const my_bool on = 1;
+	const my_bool tls = plan->tls, verify = plan->verify;
 	const unsigned off = 0, tcp = MYSQL_PROTOCOL_TCP;
+	const unsigned long most = MY_PACKET_MAX;
 	int bad = mysql_options(db->my, MYSQL_OPT_NONBLOCK, NULL);
 
 	bad |= mysql_options(db->my, MYSQL_SET_CHARSET_NAME, "utf8mb4");
+	bad |= mysql_options(db->my, MYSQL_OPT_MAX_ALLOWED_PACKET, &most);
 	/* A server must not be able to ask for files. */
 	bad |= mysql_options(db->my, MYSQL_OPT_LOCAL_INFILE, &off);
 	/* The library would take "localhost" for a socket that nobody has named. */
 	if (!plan->socket)
 		bad |= mysql_options(db->my, MYSQL_OPT_PROTOCOL, &tcp);
-	if (plan->tls) {
-		bad |= mysql_options(db->my, MYSQL_OPT_SSL_ENFORCE, &on);
+	if (plan->tls)
 		bad |= mysql_ssl_set(db->my, plan->key, plan->cert, plan->ca, NULL, NULL);
-		if (plan->verify)
-			bad |= mysql_options(db->my, MYSQL_OPT_SSL_VERIFY_SERVER_CERT, &on);
-	}
+	/* Both are said always: what they are without that depends on the version. */
+	bad |= mysql_options(db->my, MYSQL_OPT_SSL_ENFORCE, &tls);
+	bad |= mysql_options(db->my, MYSQL_OPT_SSL_VERIFY_SERVER_CERT, &verify);
 	return bad ? cv_fail_nomem(err) : 0;
 }
 
-static int my_connect(struct my_db *db, const char *database, unsigned *number,
+/*
+ * The library is given an address, because it would look up names without a deadline; but the
+ * certificate is compared with its member `host`, which it allocates once the server has said its
+ * first word, before TLS begins.
+ */
+static void my_name_host(struct my_db *db)
+{
+	char *name;
+
+	if (!db->my->host || strcmp(db->my->host, db->plan->host) == 0)
+		return;
+	name = strdup(db->plan->host);
+	if (!name)
+		return; /* the address will not be in the certificate */
+	free(db->my->host);
+	db->my->host = name;
+}
+
+/* CLIENT_FOUND_ROWS: rows count as changed that already were as they are to be. */
+static int my_connect(struct my_db *db, const char *address, const char *database, unsigned *number,
 		      struct convo_err *err)
 {
 	const struct my_plan *plan = db->plan;
-	enum pool_fate fate;
 	MYSQL *ret = NULL;
-	int rc;
+	int status =
+		mysql_real_connect_start(&ret, db->my, address, plan->user, plan->password,
+					 database, plan->port, plan->socket, CLIENT_FOUND_ROWS);
 
-	/* The socket does not exist before the first start has returned. */
-	MY_WAIT(db,
-		mysql_real_connect_start(&ret, db->my, plan->host, plan->user, plan->password,
-					 database, plan->port, plan->socket, 0),
-		mysql_real_connect_cont(&ret, db->my, status));
+	while (status) {
+		/* The socket does not exist before the first start has returned. */
+		status = my_wait(db, status);
+		if (address)
+			my_name_host(db);
+		status = mysql_real_connect_cont(&ret, db->my, status);
+	}
 	if (ret)
 		return 0;
 	*number = mysql_errno(db->my);
-	if (db->late)
+	if (db->ended == MY_LATE)
 		return cv_fail(err, CONVO_E_TIMEOUT, "%s: cannot connect in time", plan->where);
-	rc = my_refused(db, *number, mysql_error(db->my), &fate, err);
-	if (rc == CONVO_E_IO)
-		cv_fail(err, rc, "%s: %s", plan->where, mysql_error(db->my));
-	return rc;
+	if (db->ended == MY_STOPPED)
+		return cv_fail(err, CONVO_E_CANCELED, "%s: canceled", plan->where);
+	return cv_my_refuse(plan, *number, mysql_error(db->my), false, err);
 }
 
 /* What our statements rely on, whatever the server's defaults are. */
 static int my_set_up(struct my_db *db, struct convo_err *err)
 {
-	enum pool_fate fate;
+	const long long wait_s = db->plan->lock_wait_s;
+	enum pool_fate fate = POOL_KEEP;
 	bool found = false;
-	char sql[256];
+	char sql[320];
 	int rc;
 
+	db->mariadb = strstr(mysql_get_server_info(db->my), "MariaDB") != NULL;
 	snprintf(sql, sizeof(sql),
 		 "SET SESSION autocommit = 1, time_zone = '+00:00', innodb_lock_wait_timeout = "
-		 "%lld, "
-		 "sql_mode = 'STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION'",
-		 (long long)db->plan->lock_wait_s);
-	rc = my_plain(db, sql, NULL, NULL, &fate, err);
-	if (rc == 0)
-		rc = my_plain(db, "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED", NULL,
-			      NULL, &fate, err);
-	if (rc == 0)
-		rc = my_plain(db, "SELECT @@max_allowed_packet", &db->max_packet, &found, &fate,
-			      err);
-	return rc;
+		 "%lld, sql_mode = 'STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION'",
+		 wait_s);
+	if (db->mariadb)
+		snprintf(sql + strlen(sql), sizeof(sql) - strlen(sql),
+			 ", idle_transaction_timeout = %lld", wait_s + 1);
+	rc = my_ask(db, sql, NULL, NULL, &fate, err);
+	if (rc)
+		return rc;
+	rc = my_ask(db, "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED", NULL, NULL, &fate,
+		    err);
+	if (rc)
+		return rc;
+	return my_ask(db, "SELECT @@max_allowed_packet", &db->max_packet, &found, &fate, err);
 }
 
-/* Connect and set up; `number` is the server's error. */
-static struct my_db *my_open(const struct my_plan *plan, const char *database, int64_t deadline_us,
-			     unsigned *number, struct convo_err *err)
+/* Connect to an address, NULL for the socket, and set up; `number` is the server's error. */
+static struct my_db *my_open(const struct my_plan *plan, const char *address, const char *database,
+			     const struct store_call *call, unsigned *number, struct convo_err *err)
 {
 	struct my_db *db = my_new(plan, err);
-	int rc;
 
 	*number = 0;
 	if (!db)
 		return NULL;
-	my_begin(db, deadline_us);
-	rc = my_set_options(db, err);
-	if (rc == 0)
-		rc = my_connect(db, database, number, err);
-	if (rc == 0)
-		rc = my_set_up(db, err);
-	if (rc == 0)
-		return db;
+	my_begin(db, call);
+	if (my_set_options(db, err) != 0)
+		goto fail;
+	if (my_connect(db, address, database, number, err) != 0)
+		goto fail;
+	if (my_set_up(db, err) != 0)
+		goto fail;
+	return db;
+fail:
 	db->broken = true;
 	cv_my_close(db);
 	return NULL;
 }
 
+/* A share of the time that is left, for one of several addresses. */
+static struct store_call my_share(const struct store_call *call, const struct addrinfo *address)
+{
+	struct store_call share = *call;
+	int64_t now_us = cv_clock_mono_us(), left = 0;
+
+	for (; address; address = address->ai_next)
+		left++;
+	if (call->deadline_us > now_us)
+		share.deadline_us = now_us + (call->deadline_us - now_us) / left;
+	return share;
+}
+
+/* Connect to the first of the host's addresses that can be connected to. */
+static struct my_db *my_open_any(const struct my_plan *plan, const char *database,
+				 const struct store_call *call, unsigned *number,
+				 struct convo_err *err)
+{
+	struct addrinfo *list = NULL, *at;
+	struct my_db *db = NULL;
+	struct convo_err why;
+	int rc;
+
+	if (plan->socket)
+		return my_open(plan, NULL, database, call, number, err);
+	*number = 0;
+	rc = cv_resolve(&list, plan->host, (int)plan->port, call->deadline_us, &why);
+	if (rc < 0) {
+		cv_fail(err, rc == CONVO_E_IO ? CONVO_E_GONE : rc, "%s: %s", plan->where, why.text);
+		return NULL;
+	}
+	why.code = CONVO_E_GONE;
+	for (at = list; at && !db && why.code == CONVO_E_GONE; at = at->ai_next) {
+		struct store_call share = my_share(call, at);
+		char address[NI_MAXHOST];
+
+		if (getnameinfo(at->ai_addr, at->ai_addrlen, address, sizeof(address), NULL, 0,
+				NI_NUMERICHOST) == 0)
+			db = my_open(plan, address, database, &share, number, &why);
+		if (!db && why.code == CONVO_E_TIMEOUT && at->ai_next)
+			why.code = CONVO_E_GONE;
+	}
+	freeaddrinfo(list);
+	if (!db && err)
+		*err = why;
+	return db;
+}
+
 /* ---- a missing database --------------------------------------------------------------- */
 
 /* Create it. Somebody else may do so at the same moment. */
-static int my_create_database(const struct my_plan *plan, int64_t deadline_us,
+static int my_create_database(const struct my_plan *plan, const struct store_call *call,
 			      struct convo_err *err)
 {
 	enum pool_fate fate = POOL_KEEP;
 	struct cv_buf sql = {0};
 	const char *p = plan->database;
+	struct convo_err why;
 	unsigned number;
-	struct my_db *db = my_open(plan, NULL, deadline_us, &number, err);
+	struct my_db *db = my_open_any(plan, NULL, call, &number, &why);
 	int rc;
 
 	if (!db)
-		return CONVO_E_IO;
+		return cv_fail(err, why.code, "%s", why.text);
 	rc = cv_buf_adds(&sql, "CREATE DATABASE IF NOT EXISTS `");
 	for (; rc == 0 && *p; p++)
 		rc = cv_buf_addf(&sql, *p == '`' ? "`%c" : "%c", *p);
@@ -352,23 +375,24 @@ static int my_create_database(const struct my_plan *plan, int64_t deadline_us,
 	if (rc < 0)
 		cv_buf_fail(err, rc);
 	else
-		rc = my_plain(db, sql.data, NULL, NULL, &fate, err);
+		rc = cv_my_plain(db, sql.data, NULL, NULL, call, &fate, err);
 	cv_buf_clear(&sql);
 	cv_my_close(db);
 	return rc;
 }
 
-struct my_db *cv_my_open(const struct my_plan *plan, int64_t deadline_us, struct convo_err *err)
+struct my_db *cv_my_open(const struct my_plan *plan, const struct store_call *call,
+			 struct convo_err *err)
 {
 	struct convo_err why;
 	unsigned number;
-	struct my_db *db = my_open(plan, plan->database, deadline_us, &number, &why);
+	struct my_db *db = my_open_any(plan, plan->database, call, &number, &why);
 
 	/* 1049: it is missing. 1044: it is, or this user may not know. */
 	if (!db && number == 1049 && plan->create_database) {
-		if (my_create_database(plan, deadline_us, err) < 0)
+		if (my_create_database(plan, call, err) != 0)
 			return NULL;
-		return my_open(plan, plan->database, deadline_us, &number, err);
+		return my_open_any(plan, plan->database, call, &number, err);
 	}
 	if (!db && err)
 		*err = why;
@@ -390,6 +414,7 @@ void cv_my_close(struct my_db *db)
 	}
 	mysql_close(db->my);
 	cv_buf_clear(&db->row);
+	cv_buf_clear(&db->more);
 	free(db);
 }
 
@@ -406,6 +431,9 @@ bool cv_my_usable(const struct my_db *db)
 static int my_failed(struct my_db *db, MYSQL_STMT *stmt, enum pool_fate *fate,
 		     struct convo_err *err)
 {
+	/* What goes wrong between two rows is told by the connection alone. */
+	if (!mysql_stmt_errno(stmt))
+		return my_plain_failed(db, fate, err);
 	return my_refused(db, mysql_stmt_errno(stmt), mysql_stmt_error(stmt), fate, err);
 }
 
@@ -430,29 +458,28 @@ static int my_prepare(struct my_db *db, size_t text, enum pool_fate *fate, struc
 	/* Whatever happened, nothing has been carried out. */
 	if (*fate == POOL_LOST) {
 		*fate = POOL_UNSENT;
-		db->broken = true;
 		shutdown(mysql_get_socket(db->my), SHUT_RDWR);
 	}
 	mysql_stmt_close(stmt);
 	return rc;
 }
 
-static void my_bind(MYSQL_BIND *bind, unsigned long *length, const struct my_arg *arg)
+static void my_bind(MYSQL_BIND *bind, unsigned long *length, const struct sql_value *arg)
 {
 	memset(bind, 0, sizeof(*bind));
 	switch (arg->kind) {
-	case MY_NULL:
+	case SQL_NULL:
 		bind->buffer_type = MYSQL_TYPE_NULL;
 		break;
-	case MY_INT:
+	case SQL_INT:
 		bind->buffer_type = MYSQL_TYPE_LONGLONG;
 		bind->buffer = (void *)(uintptr_t)&arg->number;
 		break;
-	case MY_BYTES:
+	default:
 		/* As a string: JSON columns of MySQL refuse what is marked as binary. */
 		bind->buffer_type = MYSQL_TYPE_STRING;
-		bind->buffer = (void *)(uintptr_t)arg->bytes.data;
-		*length = arg->bytes.len;
+		bind->buffer = (void *)(uintptr_t)arg->text.data;
+		*length = arg->text.len;
 		bind->buffer_length = *length;
 		bind->length = length;
 		break;
@@ -469,7 +496,7 @@ static int my_execute(struct my_db *db, MYSQL_STMT *stmt, const struct my_query 
 
 	for (i = 0; i < query->arg_count; i++) {
 		my_bind(&bind[i], &length[i], &query->args[i]);
-		bytes += 16 + query->args[i].bytes.len;
+		bytes += 16 + (query->args[i].kind > SQL_INT ? query->args[i].text.len : 0);
 	}
 	if ((int64_t)bytes > db->max_packet)
 		return cv_fail(err, CONVO_E_TOOBIG,
@@ -485,21 +512,70 @@ static int my_execute(struct my_db *db, MYSQL_STMT *stmt, const struct my_query 
 /* What a result is read into. */
 struct my_result {
 	MYSQL_BIND bind[MY_COLUMNS];
-	struct my_column column[MY_COLUMNS];
-	unsigned long length[MY_COLUMNS];
+	struct sql_value value[MY_COLUMNS];
+	unsigned long length[MY_COLUMNS], room[MY_COLUMNS]; /* room 0: a number */
 	my_bool null[MY_COLUMNS];
 	unsigned count;
+	bool longer; /* a text was longer than its room, which has grown since */
 };
+
+#define MY_ROOM 256ul       /* for a text, at first */
+#define MY_ROOM_LONG 1024ul /* for one of a type that is meant for long ones */
+#define MY_ROOM_MAX (64ul << 10)
 
 static bool my_is_number(enum enum_field_types type)
 {
 	return type == MYSQL_TYPE_TINY || type == MYSQL_TYPE_SHORT || type == MYSQL_TYPE_LONG ||
 	       type == MYSQL_TYPE_INT24 || type == MYSQL_TYPE_LONGLONG ||
-	       type == MYSQL_TYPE_NEWDECIMAL || type == MYSQL_TYPE_NULL;
+	       type == MYSQL_TYPE_NEWDECIMAL;
 }
 
-/* Numbers are read with the row; of bytes only their length, and they themselves once there is
- * room for them. */
+static bool my_is_text(enum enum_field_types type)
+{
+	return type == MYSQL_TYPE_VAR_STRING || type == MYSQL_TYPE_STRING ||
+	       type == MYSQL_TYPE_VARCHAR || type == MYSQL_TYPE_TINY_BLOB ||
+	       type == MYSQL_TYPE_MEDIUM_BLOB || type == MYSQL_TYPE_LONG_BLOB ||
+	       type == MYSQL_TYPE_BLOB || type == MYSQL_TYPE_JSON || type == MYSQL_TYPE_NULL;
+}
+
+/* A server that says something else than was asked for. */
+static int my_damaged(struct my_db *db, struct convo_err *err)
+{
+	db->broken = true;
+	cv_sql_damaged(err, db->plan->where);
+	if (err)
+		err->maybe = true;
+	return CONVO_E_IO;
+}
+
+/* Give each text its room. */
+static int my_result_bind(struct my_db *db, struct my_result *result, MYSQL_STMT *stmt,
+			  enum pool_fate *fate, struct convo_err *err)
+{
+	size_t need = 1;
+	unsigned i;
+	char *at;
+
+	for (i = 0; i < result->count; i++)
+		need += result->room[i];
+	cv_buf_reset(&db->row);
+	at = cv_buf_room(&db->row, need);
+	if (!at)
+		return cv_fail_nomem(err);
+	for (i = 0; i < result->count; i++) {
+		MYSQL_BIND *bind = &result->bind[i];
+
+		bind->is_null = &result->null[i];
+		bind->length = &result->length[i];
+		bind->buffer_type = result->room[i] ? MYSQL_TYPE_STRING : MYSQL_TYPE_LONGLONG;
+		bind->buffer = result->room[i] ? (void *)at : &result->value[i].number;
+		bind->buffer_length = result->room[i];
+		at += result->room[i];
+	}
+	result->longer = false;
+	return mysql_stmt_bind_result(stmt, result->bind) ? my_failed(db, stmt, fate, err) : 0;
+}
+
 static int my_result_init(struct my_db *db, struct my_result *result, MYSQL_STMT *stmt,
 			  enum pool_fate *fate, struct convo_err *err)
 {
@@ -508,110 +584,138 @@ static int my_result_init(struct my_db *db, struct my_result *result, MYSQL_STMT
 
 	memset(result, 0, sizeof(*result));
 	result->count = mysql_stmt_field_count(stmt);
-	if (result->count > MY_COLUMNS || !field) {
-		*fate = POOL_LOST;
-		return cv_fail(err, CONVO_E_VERSION, "%s: its schema is not convo's",
-			       db->plan->where);
-	}
+	if (result->count > MY_COLUMNS || !field)
+		return my_damaged(db, err);
 	for (i = 0; i < result->count; i++) {
-		MYSQL_BIND *bind = &result->bind[i];
+		bool is_long =
+			field[i].type >= MYSQL_TYPE_TINY_BLOB && field[i].type <= MYSQL_TYPE_BLOB;
 
-		bind->is_null = &result->null[i];
-		bind->length = &result->length[i];
-		bind->buffer_type = MYSQL_TYPE_STRING;
-		if (my_is_number(field[i].type)) {
-			bind->buffer_type = MYSQL_TYPE_LONGLONG;
-			bind->buffer = &result->column[i].number;
-		}
+		if (my_is_text(field[i].type))
+			result->room[i] = is_long || field[i].type == MYSQL_TYPE_JSON ? MY_ROOM_LONG
+										      : MY_ROOM;
+		else if (!my_is_number(field[i].type))
+			return my_damaged(db, err);
 	}
-	return mysql_stmt_bind_result(stmt, result->bind) ? my_failed(db, stmt, fate, err) : 0;
+	return my_result_bind(db, result, stmt, fate, err);
 }
 
-/* Read the bytes of the row that was fetched. */
-static int my_result_bytes(struct my_db *db, struct my_result *result, MYSQL_STMT *stmt,
-			   struct convo_err *err)
+/* Read what of a row had no room, and make more for the next. */
+static int my_result_more(struct my_db *db, struct my_result *result, MYSQL_STMT *stmt,
+			  struct convo_err *err)
 {
 	size_t need = 0;
 	unsigned i;
 	char *at;
 
 	for (i = 0; i < result->count; i++) {
-		result->column[i].bytes = (struct cv_text){0};
-		if (result->null[i])
-			result->column[i].number = 0;
-		else if (result->bind[i].buffer_type == MYSQL_TYPE_STRING)
-			need += result->length[i] + 1;
+		if (result->room[i] && !result->null[i] && result->length[i] > result->room[i])
+			need += result->length[i];
 	}
-	cv_buf_reset(&db->row);
-	at = cv_buf_room(&db->row, need);
-	if (need && !at)
+	if (need > MY_PACKET_MAX)
+		return cv_sql_damaged(err, db->plan->where);
+	cv_buf_reset(&db->more);
+	at = cv_buf_room(&db->more, need + 1);
+	if (!at)
 		return cv_fail_nomem(err);
 	for (i = 0; i < result->count; i++) {
 		MYSQL_BIND bind = {.buffer_type = MYSQL_TYPE_STRING};
 
-		if (result->null[i] || result->bind[i].buffer_type != MYSQL_TYPE_STRING)
+		if (!result->room[i] || result->null[i] || result->length[i] <= result->room[i])
 			continue;
 		bind.buffer = at;
-		bind.buffer_length = result->length[i] + 1;
+		bind.buffer_length = result->length[i];
 		bind.length = &bind.length_value;
 		if (mysql_stmt_fetch_column(stmt, &bind, i, 0))
-			return cv_fail(err, CONVO_E_IO, "%s: cannot read a row", db->plan->where);
-		result->column[i].bytes = (struct cv_text){at, result->length[i]};
-		at += result->length[i] + 1;
+			return cv_sql_damaged(err, db->plan->where);
+		result->value[i].text.data = at;
+		at += result->length[i];
+		result->room[i] = result->length[i] + result->length[i] / 2;
+		if (result->room[i] > MY_ROOM_MAX)
+			result->room[i] = MY_ROOM_MAX;
 	}
 	return 0;
 }
 
-/* Take all rows of one result. `rc` is that of the results before it: after a failure the rest is
- * read and forgotten. */
-static int my_take(struct my_db *db, MYSQL_STMT *stmt, struct my_query *query, int rc,
-		   enum pool_fate *fate, struct convo_err *err)
+/* Make values of the row that was fetched. */
+static int my_result_values(struct my_db *db, struct my_result *result, MYSQL_STMT *stmt,
+			    struct convo_err *err)
+{
+	unsigned i;
+
+	for (i = 0; i < result->count; i++) {
+		struct sql_value *value = &result->value[i];
+
+		value->kind = result->null[i] ? SQL_NULL : result->room[i] ? SQL_TEXT : SQL_INT;
+		value->text = (struct cv_text){NULL, 0};
+		if (value->kind == SQL_NULL)
+			value->number = 0;
+		if (value->kind != SQL_TEXT)
+			continue;
+		value->text = (struct cv_text){result->bind[i].buffer, result->length[i]};
+		result->longer = result->longer || result->length[i] > result->room[i];
+	}
+	return result->longer ? my_result_more(db, result, stmt, err) : 0;
+}
+
+/* Take all rows of one result. */
+static int my_take_rows(struct my_db *db, MYSQL_STMT *stmt, const struct my_take *take, void *ctx,
+			enum pool_fate *fate, struct convo_err *err)
 {
 	struct my_result result;
-	int fetched, failed = my_result_init(db, &result, stmt, fate, rc ? NULL : err);
+	int fetched, rc = my_result_init(db, &result, stmt, fate, err);
 
-	if (failed)
-		return rc ? rc : failed;
+	if (rc)
+		return rc;
 	for (;;) {
 		MY_WAIT(db, mysql_stmt_fetch_start(&fetched, stmt),
 			mysql_stmt_fetch_cont(&fetched, stmt, status));
 		if (fetched == MYSQL_NO_DATA)
+			return 0;
+		if (fetched != 0 && fetched != MYSQL_DATA_TRUNCATED)
+			return my_failed(db, stmt, fate, err);
+		rc = my_result_values(db, &result, stmt, err);
+		if (rc)
 			return rc;
-		if (fetched != 0 && fetched != MYSQL_DATA_TRUNCATED) {
-			failed = my_failed(db, stmt, fate, rc ? NULL : err);
-			return rc ? rc : failed;
-		}
-		if (rc == 0 && query->row)
-			rc = my_result_bytes(db, &result, stmt, err);
-		if (rc == 0 && query->row)
-			rc = query->row(query->ctx, result.column, err);
+		rc = cv_sql_check_columns(take->promised, result.value, result.count,
+					  db->plan->where, err);
+		if (rc)
+			return rc;
+		rc = take->row(ctx, result.value, err);
+		if (rc)
+			return rc;
+		if (result.longer)
+			rc = my_result_bind(db, &result, stmt, fate, err);
+		if (rc)
+			return rc;
 	}
 }
 
 static int my_take_all(struct my_db *db, MYSQL_STMT *stmt, struct my_query *query,
 		       enum pool_fate *fate, struct convo_err *err)
 {
+	size_t result = 0;
 	int more, rc = 0;
 
 	query->changed = (int64_t)mysql_stmt_affected_rows(stmt);
 	for (;;) {
-		if (mysql_stmt_field_count(stmt))
-			rc = my_take(db, stmt, query, rc, fate, err);
-		if (*fate != POOL_KEEP || !mysql_stmt_more_results(stmt))
+		if (mysql_stmt_field_count(stmt)) {
+			if (result == MY_TAKES || !query->take[result].row)
+				return my_damaged(db, err);
+			rc = my_take_rows(db, stmt, &query->take[result++], query->ctx, fate, err);
+		}
+		if (rc || !mysql_stmt_more_results(stmt))
 			return rc;
 		MY_WAIT(db, mysql_stmt_next_result_start(&more, stmt),
 			mysql_stmt_next_result_cont(&more, stmt, status));
-		if (more > 0) {
-			more = my_failed(db, stmt, fate, rc ? NULL : err);
-			return rc ? rc : more;
-		}
+		if (more > 0)
+			return my_failed(db, stmt, fate, err);
 		if (more < 0)
-			return rc;
+			return 0;
 	}
 }
 
-int cv_my_run(struct my_db *db, struct my_query *query, int64_t deadline_us, enum pool_fate *fate,
-	      struct convo_err *err)
+int cv_my_run(struct my_db *db, struct my_query *query, const struct store_call *call,
+	      enum pool_fate *fate, struct convo_err *err)
 {
 	MYSQL_STMT *stmt;
 	int rc;
@@ -619,7 +723,8 @@ int cv_my_run(struct my_db *db, struct my_query *query, int64_t deadline_us, enu
 	query->changed = query->detail = 0;
 	if (query->begin)
 		query->begin(query->ctx);
-	my_begin(db, deadline_us);
+	my_begin(db, call);
+	store_work_trip(call);
 	rc = my_prepare(db, query->text, fate, err);
 	if (rc)
 		return rc;
@@ -627,92 +732,45 @@ int cv_my_run(struct my_db *db, struct my_query *query, int64_t deadline_us, enu
 	rc = my_execute(db, stmt, query, fate, err);
 	if (rc == CONVO_E_TOOBIG && mysql_stmt_errno(stmt) == 1644)
 		query->detail = strtoll(mysql_stmt_error(stmt), NULL, 10);
-	if (rc == 0)
+	if (rc == 0) {
 		rc = my_take_all(db, stmt, query, fate, err);
-	if (*fate == POOL_KEEP)
+		/* What follows rows that could not be taken is not worth reading. */
+		db->broken = db->broken || rc;
+	}
+	if (*fate == POOL_KEEP && !db->broken)
 		mysql_stmt_free_result(stmt);
-	else
-		db->broken = true;
 	return rc;
 }
 
-/* ---- migrations ----------------------------------------------------------------------- */
+/* ---- transactions of several statements ------------------------------------------------- */
 
-struct my_migration {
-	struct my_db *db;
-	const char *prefix;
-	int64_t deadline_us;
-	enum pool_fate *fate;
-};
-
-static int my_migration_get(void *ctx, const char *sql, int64_t *value, bool *found,
-			    struct convo_err *err)
+/* MariaDB has a limit of its own for them, which is set on every connection. */
+int cv_my_start(struct my_db *db, const struct store_call *call, enum pool_fate *fate,
+		struct convo_err *err)
 {
-	struct my_migration *m = ctx;
-
-	*found = false;
-	return my_plain(m->db, sql, value, found, m->fate, err);
-}
-
-static int my_migration_exec(void *ctx, const char *sql, struct convo_err *err)
-{
-	struct my_migration *m = ctx;
+	char sql[64];
 	int rc;
 
-	do
-		rc = my_plain(m->db, sql, NULL, NULL, m->fate, err);
-	while (rc == MY_AGAIN && cv_clock_mono_us() < m->deadline_us);
-	return rc == MY_AGAIN ? CONVO_E_TIMEOUT : rc;
+	if (!db->mariadb) {
+		snprintf(sql, sizeof(sql), "SET SESSION wait_timeout = %lld",
+			 (long long)db->plan->lock_wait_s + 1);
+		rc = cv_my_plain(db, sql, NULL, NULL, call, fate, err);
+		if (rc)
+			return rc;
+	}
+	return cv_my_plain(db, "START TRANSACTION", NULL, NULL, call, fate, err);
 }
 
-#define MY_LOCK "CONCAT('convo_', MD5(CONCAT(DATABASE(), '.%s')))"
-
-static int my_migration_begin(void *ctx, struct convo_err *err)
+int cv_my_end(struct my_db *db, const char *how, const struct store_call *call,
+	      enum pool_fate *fate, struct convo_err *err)
 {
-	struct my_migration *m = ctx;
-	int64_t got = 0;
-	bool found;
-	char sql[160];
-	int rc;
-
-	snprintf(sql, sizeof(sql), "SELECT GET_LOCK(" MY_LOCK ", 3600)", m->prefix);
-	rc = my_migration_get(ctx, sql, &got, &found, err);
-	if (rc == 0 && got != 1)
-		rc = cv_fail(err, CONVO_E_IO, "%s: cannot lock its schema", m->db->plan->where);
-	return rc;
-}
-
-static int my_migration_end(void *ctx, int rc, struct convo_err *err)
-{
-	struct my_migration *m = ctx;
+	enum pool_fate after = POOL_KEEP;
 	struct convo_err ignored;
-	char sql[160];
-	int unlocked;
+	int rc = cv_my_plain(db, how, NULL, NULL, call, fate, err);
 
-	if (*m->fate != POOL_KEEP)
-		return rc;
-	snprintf(sql, sizeof(sql), "DO RELEASE_LOCK(" MY_LOCK ")", m->prefix);
-	unlocked = my_migration_exec(ctx, sql, rc < 0 ? &ignored : err);
-	return rc < 0 ? rc : unlocked;
-}
-
-int cv_my_migrate(struct my_db *db, const struct sql_dialect *dialect, const char *prefix,
-		  bool check, int64_t deadline_us, enum pool_fate *fate, struct convo_err *err)
-{
-	struct my_migration m = {db, prefix, deadline_us, fate};
-	struct sql_conn conn = {
-		.ctx = &m,
-		.where = db->plan->where,
-		.get = my_migration_get,
-		.exec = my_migration_exec,
-		.begin = my_migration_begin,
-		.end = my_migration_end,
-	};
-	int rc;
-
-	my_begin(db, deadline_us);
-	rc = cv_sql_migrate(dialect, &conn, prefix, check, err);
-	if (*fate != POOL_KEEP)
-		db->broken = true;
+	if (rc == 0 && (db->mariadb || cv_my_plain(db, "SET SESSION wait_timeout = DEFAULT", NULL,
+						   NULL, call, &after, &ignored) == 0))
+		return 0;
+	db->broken = true;
 	return rc;
 }

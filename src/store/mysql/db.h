@@ -1,20 +1,21 @@
 /*
  * A connection to a MySQL or MariaDB server: connecting, prepared statements with bound
- * parameters, migrations, and errors in our words, all of it by a deadline. Knows nothing of
- * sessions. db.c and plan.c are the only files that include mysql.h.
+ * parameters, and errors in our words, all of it by a call's deadline and until it is canceled.
+ * Knows nothing of sessions. db.c is the only file that includes mysql.h.
  */
 #ifndef STORE_MYSQL_DB_H
 #define STORE_MYSQL_DB_H
 
 #include <store/mysql/plan.h>
 #include <store/shared/pool.h>
-#include <store/shared/sql/sql.h>
+#include <store/shared/sql/rare.h>
 
 /** One connection. One thread at a time. */
 struct my_db;
 
 /** Connect, or NULL with `err` filled. */
-struct my_db *cv_my_open(const struct my_plan *plan, int64_t deadline_us, struct convo_err *err);
+struct my_db *cv_my_open(const struct my_plan *plan, const struct store_call *call,
+			 struct convo_err *err);
 
 /** Close it without waiting for anything. NULL is fine. */
 void cv_my_close(struct my_db *db);
@@ -22,31 +23,25 @@ void cv_my_close(struct my_db *db);
 /** Whether it still looks usable; neither blocks nor asks. */
 bool cv_my_usable(const struct my_db *db);
 
-/** A parameter: a number, bytes, or NULL. */
-struct my_arg {
-	enum { MY_NULL, MY_INT, MY_BYTES } kind;
-	int64_t number;
-	struct cv_text bytes;
+const struct my_plan *cv_my_plan_of(const struct my_db *db);
+
+/** What the rows of one result hold, by cv_sql_check_columns(), and who takes them. */
+struct my_take {
+	const char *promised;
+	sql_row_fn row;
 };
 
-/** A column of a row; numbers have no bytes and NULL has neither. */
-struct my_column {
-	int64_t number;
-	struct cv_text bytes;
-};
-
-/** Take one row. */
-typedef int (*my_row)(void *ctx, const struct my_column *columns, struct convo_err *err);
+#define MY_TAKES 3 /* most results of a statement */
 
 /** A statement on its way. */
 struct my_query {
 	size_t text; /* its number */
-	const struct my_arg *args;
+	const struct sql_value *args;
 	size_t arg_count;
 	void (*begin)(void *ctx); /* called before each try: forget earlier rows; may be NULL */
-	my_row row;               /* of any of its results; NULL: they do not matter */
+	struct my_take take[MY_TAKES]; /* its results in their order; there may be fewer */
 	void *ctx;
-	int64_t changed; /* set: rows changed */
+	int64_t changed; /* set: rows changed, or left as they are because that was asked for */
 	int64_t detail;  /* set with CONVO_E_TOOBIG: what raised it */
 };
 
@@ -58,11 +53,33 @@ struct my_query {
  *
  * @return 0, MY_AGAIN, what a row function returned, or the code for the server's refusal
  */
-int cv_my_run(struct my_db *db, struct my_query *query, int64_t deadline_us, enum pool_fate *fate,
-	      struct convo_err *err);
+int cv_my_run(struct my_db *db, struct my_query *query, const struct store_call *call,
+	      enum pool_fate *fate, struct convo_err *err);
+
+/**
+ * Run a statement without parameters.
+ *
+ * @param value receives the first column of the first row as a number, if there is one; or NULL
+ * @param found set to true if there is; or NULL
+ * @return as cv_my_run()
+ */
+int cv_my_plain(struct my_db *db, const char *sql, int64_t *value, bool *found,
+		const struct store_call *call, enum pool_fate *fate, struct convo_err *err);
+
+/**
+ * Open a transaction, which the server ends by itself when we are gone without a word: others wait
+ * for the rows that it has locked. As cv_my_run(). cv_my_end() follows, whatever came between.
+ */
+int cv_my_start(struct my_db *db, const struct store_call *call, enum pool_fate *fate,
+		struct convo_err *err);
+
+/** End it by "COMMIT" or "ROLLBACK". After a failure the connection is not used again. */
+int cv_my_end(struct my_db *db, const char *how, const struct store_call *call,
+	      enum pool_fate *fate, struct convo_err *err);
 
 /** Bring the schema up to date; see cv_sql_migrate(). */
 int cv_my_migrate(struct my_db *db, const struct sql_dialect *dialect, const char *prefix,
-		  bool check, int64_t deadline_us, enum pool_fate *fate, struct convo_err *err);
+		  bool check, const struct store_call *call, enum pool_fate *fate,
+		  struct convo_err *err);
 
 #endif

@@ -13,7 +13,6 @@ extern const char *const cv_my_params[];
 struct my_plan {
 	const char *where;        /* for messages; borrowed */
 	const char *const *texts; /* statements by number; borrowed */
-	size_t text_count;        /* at most MY_TEXTS */
 	bool create_database;     /* if it is missing and the user may */
 	int64_t lock_wait_s;      /* longest wait of the server for a row */
 	unsigned port;
@@ -21,7 +20,7 @@ struct my_plan {
 	char *host, *user, *password, *database, *socket, *ca, *cert, *key;
 };
 
-#define MY_TEXTS 16
+#define MY_TEXTS 32
 
 /**
  * Read a URL.

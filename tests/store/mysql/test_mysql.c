@@ -76,7 +76,7 @@ static void test_a_read_only_server_refuses_writes_alone(void **state)
 	convo_store_close(store);
 	store = sql_open(sql_url(NULL, "prefix=readonly_"));
 	sql_must_have(store, "s", 0);
-	must_fail_with(CONVO_E_IO, sql_say(store, "s", &err));
+	must_fail_with(CONVO_E_READONLY, sql_say(store, "s", &err));
 	must(!err.maybe);
 	server_ask(sql_server, "SET GLOBAL read_only = 0");
 	must_pass(sql_say(store, "s", &err));

@@ -1,0 +1,182 @@
+/*
+ * The operations that all SQL stores share (sql/rare.h), over a MySQL connection. A step is a round
+ * trip; where there are several, they are between START TRANSACTION and COMMIT.
+ */
+#include <store/mysql/store.h>
+
+#include <store/mysql/exact.h>
+
+struct my_talk {
+	struct sql_conversation base;
+	struct my_db *db;
+	enum pool_fate *fate;
+	bool open; /* a transaction is */
+};
+
+/* JSON goes to two columns: the value, and its text where MySQL would change it. */
+static void talk_bind_json(struct my_args *args, struct cv_text json)
+{
+	const enum my_exact exact = json.data ? cv_my_exact(json) : MY_EXACT_KEPT;
+	const struct cv_text stead = cv_text_of("null"),
+			     value = exact == MY_EXACT_REFUSED ? stead : json;
+
+	cv_my_bytes(args, value.data, value.len);
+	cv_my_bytes(args, exact == MY_EXACT_KEPT ? NULL : json.data, json.len);
+}
+
+static int talk_step(struct my_talk *talk, struct sql_step *step, struct convo_err *err)
+{
+	struct my_args args = {0};
+	struct my_query query = {.text = MY_RARE + step->text,
+				 .args = args.arg,
+				 .take[0] = {cv_sql_columns[step->text], step->row},
+				 .ctx = step->ctx};
+	size_t i;
+	int rc;
+
+	for (i = 0; i < step->count; i++) {
+		if (step->value[i].kind == SQL_JSON)
+			talk_bind_json(&args, step->value[i].text);
+		else
+			args.arg[args.count++] = step->value[i];
+	}
+	query.arg_count = args.count;
+	rc = cv_my_run(talk->db, &query, talk->base.call, talk->fate, err);
+	step->changed = query.changed;
+	return rc;
+}
+
+static int talk_run(void *ctx, struct sql_step *steps, size_t count, bool more,
+		    struct convo_err *err)
+{
+	struct my_talk *talk = ctx;
+	size_t i;
+	int rc;
+
+	if (!talk->open && (more || count > 1)) {
+		talk->open = true;
+		rc = cv_my_start(talk->db, talk->base.call, talk->fate, err);
+		if (rc)
+			return rc;
+	}
+	for (i = 0; i < count; i++) {
+		rc = talk_step(talk, &steps[i], err);
+		if (rc)
+			return rc;
+	}
+	if (more || !talk->open)
+		return 0;
+	talk->open = false;
+	return cv_my_end(talk->db, "COMMIT", talk->base.call, talk->fate, err);
+}
+
+static void talk_undo(void *ctx)
+{
+	struct my_talk *talk = ctx;
+	enum pool_fate fate = POOL_KEEP;
+	struct convo_err ignored;
+
+	if (!talk->open)
+		return;
+	talk->open = false;
+	if (*talk->fate == POOL_KEEP && cv_my_usable(talk->db))
+		cv_my_end(talk->db, "ROLLBACK", talk->base.call, &fate, &ignored);
+}
+
+static int rare_op(struct convo_store *store, void *conn, const struct store_call *call, void *ctx,
+		   enum pool_fate *fate, struct convo_err *err)
+{
+	const struct sql_request *request = ctx;
+	struct my_talk talk = {
+		.base = {.store = store, .call = call, .run = talk_run, .undo = talk_undo},
+		.db = conn,
+		.fate = fate};
+	int rc, tries = 0;
+
+	talk.base.ctx = &talk;
+	do {
+		rc = request->run(&talk.base, request, err);
+		if (talk.open)
+			talk_undo(&talk);
+	} while (cv_my_again(rc, &tries, call, *fate));
+	return rc == MY_AGAIN ? cv_my_in_the_way(store, err) : rc;
+}
+
+static int rare(struct convo_store *store, const struct store_call *call, bool repeat,
+		struct sql_request *request, struct convo_err *err)
+{
+	return cv_pool_run(cv_my_of(store)->pool, call, repeat, rare_op, request, err);
+}
+
+/* ---- the members of the backend ---------------------------------------------------------- */
+
+int cv_my_rename(struct convo_store *store, const struct store_call *call,
+		 const struct convo_key *key, struct cv_text title, struct convo_err *err)
+{
+	struct sql_request request = {.run = cv_sql_rename, .key = key, .title = title};
+
+	return rare(store, call, false, &request, err);
+}
+
+int cv_my_list(struct convo_store *store, const struct store_call *call, const char *app,
+	       const char *user, bool trash, const struct store_place *place, size_t n,
+	       struct store_page *into, struct convo_err *err)
+{
+	const struct convo_key key = {app, user, NULL};
+	struct sql_request request = {.run = cv_sql_list,
+				      .key = &key,
+				      .trash = trash,
+				      .place = place,
+				      .n = n,
+				      .page = into};
+
+	return rare(store, call, true, &request, err);
+}
+
+int cv_my_delete(struct convo_store *store, const struct store_call *call,
+		 const struct convo_key *key, struct convo_err *err)
+{
+	struct sql_request request = {.run = cv_sql_delete, .key = key};
+
+	return rare(store, call, false, &request, err);
+}
+
+int cv_my_restore(struct convo_store *store, const struct store_call *call,
+		  const struct convo_key *key, const unsigned char *generation,
+		  struct convo_err *err)
+{
+	struct sql_request request = {.run = cv_sql_restore, .key = key, .generation = generation};
+
+	return rare(store, call, false, &request, err);
+}
+
+int cv_my_purge(struct convo_store *store, const struct store_call *call,
+		const struct convo_key *key, const unsigned char *generation, struct convo_err *err)
+{
+	struct sql_request request = {.run = cv_sql_purge, .key = key, .generation = generation};
+
+	return rare(store, call, false, &request, err);
+}
+
+int cv_my_state_set(struct convo_store *store, const struct store_call *call,
+		    const struct convo_key *key, const struct store_change *changes, size_t count,
+		    struct convo_err *err)
+{
+	struct sql_request request = {
+		.run = cv_sql_state_set, .key = key, .changes = changes, .change_count = count};
+
+	return rare(store, call, false, &request, err);
+}
+
+int cv_my_state_list(struct convo_store *store, const struct store_call *call,
+		     const struct convo_key *key, unsigned scopes, const struct cv_text *name,
+		     struct convo_state *into, struct convo_err *err)
+{
+	struct sql_request request = {.run = cv_sql_state_list,
+				      .key = key,
+				      .scopes = scopes,
+				      .name = name,
+				      .state = into};
+
+	return rare(store, call, true, &request, err);
+}

@@ -1,0 +1,29 @@
+/*
+ * What errors of MySQL, MariaDB and libmariadb mean for the caller, and their words.
+ */
+#ifndef STORE_MYSQL_REFUSE_H
+#define STORE_MYSQL_REFUSE_H
+
+#include <store/mysql/plan.h>
+
+enum my_how {
+	MY_SAYS,
+	MY_HUSHED, /* the server's text may repeat the data */
+	MY_STALE,  /* it still answers, but another connection may find a better server */
+	MY_GONE    /* the connection is lost */
+};
+
+/** How a connection stands after an error. */
+enum my_how cv_my_how(unsigned number, const char *text);
+
+/**
+ * Fill `err` for an error.
+ *
+ * @param text   the server's or the library's, of several lines maybe
+ * @param asked  whether something was asked that may have been carried out; false: connecting
+ * @return a code, or MY_AGAIN
+ */
+int cv_my_refuse(const struct my_plan *plan, unsigned number, const char *text, bool asked,
+		 struct convo_err *err);
+
+#endif

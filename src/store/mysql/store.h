@@ -1,0 +1,82 @@
+/*
+ * What the files of the MySQL store share: store.c opens it, creates and cleans; append.c and load.c
+ * carry parameters to a procedure of 0002.sql and its rows back; rare.c does what all SQL stores do
+ * alike.
+ */
+#ifndef STORE_MYSQL_STORE_H
+#define STORE_MYSQL_STORE_H
+
+#include <store/mysql/db.h>
+
+/** Its statements; those of sql/rare.h come last. */
+enum {
+	MY_CREATE,
+	MY_LOAD,
+	MY_APPEND,
+	MY_CLEAN,
+	MY_RARE, /* + an enum sql_text */
+	MY_TEXT_COUNT = MY_RARE + SQL_TEXT_COUNT
+};
+
+struct my_store {
+	struct convo_store base;
+	struct my_plan plan;
+	struct store_pool *pool;
+	char *sql[MY_TEXT_COUNT];
+	const char *texts[MY_TEXT_COUNT];
+};
+
+struct my_store *cv_my_of(struct convo_store *store);
+
+/** Parameters being listed. */
+struct my_args {
+	struct sql_value arg[16];
+	size_t count;
+};
+
+void cv_my_int(struct my_args *args, int64_t number);
+void cv_my_bytes(struct my_args *args, const void *data, size_t len); /* data NULL: NULL */
+void cv_my_buf(struct my_args *args, const struct cv_buf *buf);
+void cv_my_key(struct my_args *args, const struct convo_key *key);
+
+/** Run a statement on a connection of the pool, again where others were in the way. `repeat` as for
+ * cv_pool_run(). */
+int cv_my_call(struct my_store *my, const struct store_call *call, bool repeat,
+	       struct my_query *query, const struct my_args *args, struct convo_err *err);
+
+/** Whether to try again: others were in the way, and there is time. `tries` begins with 0. */
+bool cv_my_again(int rc, int *tries, const struct store_call *call, enum pool_fate fate);
+
+/** They still are: CONVO_E_TIMEOUT. */
+int cv_my_in_the_way(const struct convo_store *store, struct convo_err *err);
+
+/** The answer to a write makes no sense: it was carried out, or not. CONVO_E_IO. */
+int cv_my_damaged(const struct convo_store *store, struct convo_err *err);
+
+/* Members of cv_backend_mysql, as in backend.h. */
+int cv_my_append(struct convo_store *store, const struct store_call *call,
+		 const struct convo_key *key, struct store_append *append, struct convo_err *err);
+int cv_my_load(struct convo_store *store, const struct store_call *call,
+	       const struct convo_key *key, const struct store_window *window,
+	       struct convo_session *into, struct convo_err *err);
+int cv_my_rename(struct convo_store *store, const struct store_call *call,
+		 const struct convo_key *key, struct cv_text title, struct convo_err *err);
+int cv_my_list(struct convo_store *store, const struct store_call *call, const char *app,
+	       const char *user, bool trash, const struct store_place *place, size_t n,
+	       struct store_page *into, struct convo_err *err);
+int cv_my_delete(struct convo_store *store, const struct store_call *call,
+		 const struct convo_key *key, struct convo_err *err);
+int cv_my_restore(struct convo_store *store, const struct store_call *call,
+		  const struct convo_key *key, const unsigned char *generation,
+		  struct convo_err *err);
+int cv_my_purge(struct convo_store *store, const struct store_call *call,
+		const struct convo_key *key, const unsigned char *generation,
+		struct convo_err *err);
+int cv_my_state_set(struct convo_store *store, const struct store_call *call,
+		    const struct convo_key *key, const struct store_change *changes, size_t count,
+		    struct convo_err *err);
+int cv_my_state_list(struct convo_store *store, const struct store_call *call,
+		     const struct convo_key *key, unsigned scopes, const struct cv_text *name,
+		     struct convo_state *into, struct convo_err *err);
+
+#endif
