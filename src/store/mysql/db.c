@@ -208,24 +208,6 @@ static int my_set_options(struct my_db *db, struct convo_err *err)
 	return bad ? cv_fail_nomem(err) : 0;
 }
 
-/*
- * The library is given an address, because it would look up names without a deadline; but the
- * certificate is compared with its member `host`, which it allocates once the server has said its
- * first word, before TLS begins.
- */
-static void my_name_host(struct my_db *db)
-{
-	char *name;
-
-	if (!db->my->host || strcmp(db->my->host, db->plan->host) == 0)
-		return;
-	name = strdup(db->plan->host);
-	if (!name)
-		return; /* the address will not be in the certificate */
-	free(db->my->host);
-	db->my->host = name;
-}
-
 /* CLIENT_FOUND_ROWS: rows count as changed that already were as they are to be. */
 static int my_connect(struct my_db *db, const char *address, const char *database, unsigned *number,
 		      struct convo_err *err)
@@ -239,8 +221,6 @@ static int my_connect(struct my_db *db, const char *address, const char *databas
 	while (status) {
 		/* The socket does not exist before the first start has returned. */
 		status = my_wait(db, status);
-		if (address)
-			my_name_host(db);
 		status = mysql_real_connect_cont(&ret, db->my, status);
 	}
 	if (ret)
@@ -341,7 +321,9 @@ static struct my_db *my_open_any(const struct my_plan *plan, const char *databas
 
 		if (getnameinfo(at->ai_addr, at->ai_addrlen, address, sizeof(address), NULL, 0,
 				NI_NUMERICHOST) == 0)
-			db = my_open(plan, address, database, &share, number, &why);
+			/* A certificate is compared with what the library is given. */
+			db = my_open(plan, plan->verify ? plan->host : address, database, &share,
+				     number, &why);
 		if (!db && why.code == CONVO_E_TIMEOUT && at->ai_next)
 			why.code = CONVO_E_GONE;
 	}
