@@ -91,7 +91,8 @@ static int rare_op(struct convo_store *store, void *conn, const struct store_cal
 		.base = {.store = store, .call = call, .run = talk_run, .undo = talk_undo},
 		.db = conn,
 		.fate = fate};
-	int rc, tries = 0;
+	struct my_tries tries = {0};
+	int rc;
 
 	talk.base.ctx = &talk;
 	do {

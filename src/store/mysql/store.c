@@ -8,6 +8,7 @@
 #include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <time.h>
 
 #include <base/alloc.h>
 #include <base/clock.h>
@@ -136,14 +137,35 @@ void cv_my_key(struct my_args *args, const struct convo_key *key)
 	cv_my_bytes(args, session, strlen(session));
 }
 
-bool cv_my_again(int rc, int *tries, const struct store_call *call, enum pool_fate fate)
+/* Up to 64 ms, twice as much each time. Addresses of stacks and the clock differ between threads. */
+static void my_pause(const struct my_tries *tries, int64_t left_us)
 {
-	if (fate != POOL_KEEP || cv_clock_mono_us() >= call->deadline_us ||
-	    convo_cancel_requested(call->cancel))
+	int64_t most_us = INT64_C(1000) << (tries->in_the_way < 6 ? tries->in_the_way : 6);
+	uint64_t mix = ((uint64_t)cv_clock_mono_us() ^ (uint64_t)(uintptr_t)tries) *
+		       UINT64_C(0x9e3779b97f4a7c15);
+	int64_t pause_us = (int64_t)(mix >> 32) % most_us;
+	struct timespec ts = {0, (long)(pause_us < left_us ? pause_us : left_us) * 1000};
+
+	nanosleep(&ts, NULL);
+}
+
+bool cv_my_again(int rc, struct my_tries *tries, const struct store_call *call, enum pool_fate fate)
+{
+	int64_t left_us = call->deadline_us - cv_clock_mono_us();
+
+	if (fate != POOL_KEEP || left_us <= 0 || convo_cancel_requested(call->cancel))
 		return false;
 	/* A name that was taken between two statements: what took it is to be seen now, and may
 	 * have been this call itself, before its connection was lost. */
-	return rc == MY_AGAIN || (rc == CONVO_E_EXISTS && (*tries)++ == 0);
+	if (rc == CONVO_E_EXISTS && !tries->exists) {
+		tries->exists = true;
+		return true;
+	}
+	if (rc != MY_AGAIN)
+		return false;
+	if (tries->in_the_way++) /* once more at once: most have gone on by then */
+		my_pause(tries, left_us);
+	return true;
 }
 
 int cv_my_in_the_way(const struct convo_store *store, struct convo_err *err)
@@ -163,7 +185,8 @@ int cv_my_damaged(const struct convo_store *store, struct convo_err *err)
 static int my_call_op(struct convo_store *store, void *conn, const struct store_call *call,
 		      void *ctx, enum pool_fate *fate, struct convo_err *err)
 {
-	int rc, tries = 0;
+	struct my_tries tries = {0};
+	int rc;
 
 	do
 		rc = cv_my_run(conn, ctx, call, fate, err);

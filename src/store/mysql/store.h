@@ -44,8 +44,18 @@ void cv_my_key(struct my_args *args, const struct convo_key *key);
 int cv_my_call(struct my_store *my, const struct store_call *call, bool repeat,
 	       struct my_query *query, const struct my_args *args, struct convo_err *err);
 
-/** Whether to try again: others were in the way, and there is time. `tries` begins with 0. */
-bool cv_my_again(int rc, int *tries, const struct store_call *call, enum pool_fate fate);
+/** How often a call was tried again, and why; begins with zero. */
+struct my_tries {
+	int in_the_way;
+	bool exists;
+};
+
+/**
+ * Whether to try again: others were in the way, and there is time. Waits a little before it says yes
+ * again and again, a different time in each thread, so that those who met do not meet for ever.
+ */
+bool cv_my_again(int rc, struct my_tries *tries, const struct store_call *call,
+		 enum pool_fate fate);
 
 /** They still are: CONVO_E_TIMEOUT. */
 int cv_my_in_the_way(const struct convo_store *store, struct convo_err *err);
