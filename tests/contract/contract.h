@@ -50,6 +50,7 @@ struct contract_test {
 /* The groups, each ending with an all-zero entry. */
 extern const struct contract_test contract_names[];
 extern const struct contract_test contract_values[];
+extern const struct contract_test contract_numbers[];
 extern const struct contract_test contract_sizes[];
 extern const struct contract_test contract_sessions[];
 extern const struct contract_test contract_windows[];

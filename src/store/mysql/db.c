@@ -19,7 +19,6 @@
 #include <base/clock.h>
 #include <base/fail.h>
 #include <base/resolve.h>
-#include <store/mysql/refuse.h>
 
 #define MY_COLUMNS 24
 #define MY_ARGS 16
@@ -654,6 +653,9 @@ static int my_take_rows(struct my_db *db, MYSQL_STMT *stmt, const struct my_take
 		if (fetched == MYSQL_NO_DATA)
 			return 0;
 		if (fetched != 0 && fetched != MYSQL_DATA_TRUNCATED)
+			return my_failed(db, stmt, fate, err);
+		/* Rows that never end are never waited for. */
+		if (my_ended(db, (db->call->deadline_us - cv_clock_mono_us() + 999) / 1000))
 			return my_failed(db, stmt, fate, err);
 		rc = my_result_values(db, &result, stmt, err);
 		if (rc)

@@ -7,6 +7,7 @@
 #define STORE_MYSQL_DB_H
 
 #include <store/mysql/plan.h>
+#include <store/mysql/refuse.h>
 #include <store/shared/pool.h>
 #include <store/shared/sql/rare.h>
 
@@ -44,9 +45,6 @@ struct my_query {
 	int64_t changed; /* set: rows changed, or left as they are because that was asked for */
 	int64_t detail;  /* set with CONVO_E_TOOBIG: what raised it */
 };
-
-/** What cv_my_run() returns when others were in the way: nothing was done, try again. */
-#define MY_AGAIN 1
 
 /**
  * Run a statement: one round trip, and one more the first time on a connection, to prepare it.

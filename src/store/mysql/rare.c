@@ -79,8 +79,10 @@ static void talk_undo(void *ctx)
 	if (!talk->open)
 		return;
 	talk->open = false;
-	if (*talk->fate == POOL_KEEP && cv_my_usable(talk->db))
-		cv_my_end(talk->db, "ROLLBACK", talk->base.call, &fate, &ignored);
+	/* One that stays open keeps its locks for as long as the connection lives. */
+	if (*talk->fate == POOL_KEEP &&
+	    cv_my_end(talk->db, "ROLLBACK", talk->base.call, &fate, &ignored) != 0)
+		*talk->fate = POOL_LOST;
 }
 
 static int rare_op(struct convo_store *store, void *conn, const struct store_call *call, void *ctx,

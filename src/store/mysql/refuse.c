@@ -6,7 +6,7 @@
 #include <stdio.h>
 
 #include <base/fail.h>
-#include <store/mysql/db.h>
+#include <store/shared/sql/rare.h>
 
 static const struct my_refusal {
 	unsigned number;

@@ -6,6 +6,9 @@
 
 #include <store/mysql/plan.h>
 
+/** In place of a code when others were in the way: nothing was done, try again. */
+#define MY_AGAIN 1
+
 enum my_how {
 	MY_SAYS,
 	MY_HUSHED, /* the server's text may repeat the data */

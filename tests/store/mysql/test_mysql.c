@@ -188,6 +188,7 @@ static void test_messages_can_be_queried(void **state)
 static void test_L5_tls_is_verified(void **state)
 {
 	struct server *tls = server_start(SERVER_MARIADB_TLS, SERVER_FAST);
+	struct server *stranger = server_start(SERVER_MARIADB_TLS, SERVER_FAST);
 	struct server *plain = sql_server;
 	const char *url;
 
@@ -198,10 +199,13 @@ static void test_L5_tls_is_verified(void **state)
 			tls->port);
 	convo_store_close(sql_open(test_text("%s?tls=verify&ca=%s", url, tls->ca_file)));
 	convo_store_close(sql_open(test_text("%s?tls=unverified", url)));
-	/* Without TLS this user may not come in; another authority is not trusted. */
-	sql_must_refuse(CONVO_E_DENIED, url, "");
-	sql_must_refuse(CONVO_E_IO, test_text("%s?tls=verify", url), "");
+	/* Without TLS this user may not come in, and hears how; another authority is not trusted. */
+	sql_must_refuse(CONVO_E_DENIED, url, "tls=verify");
+	sql_must_refuse(CONVO_E_DENIED, test_text("%s?tls=off", url), "tls=verify");
+	sql_must_refuse(CONVO_E_IO, test_text("%s?ca=%s", url, stranger->ca_file), "");
+	sql_must_refuse(CONVO_E_IO, test_text("%s?tls=verify&ca=%s", url, stranger->ca_file), "");
 	sql_server = plain;
+	server_end(stranger);
 	server_end(tls);
 }
 
