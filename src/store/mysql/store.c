@@ -34,6 +34,12 @@ static const char *const my_texts[MY_RARE] = {
 	"? "                                                                                      \
 	"AND (position < ? OR no < ?) "
 #define MY_IN_ORDER " ORDER BY position DESC, no DESC LIMIT ?"
+#define MY_LIST MY_LIST_OF "AND life = 0 AND (expires_us = 0 OR expires_us > ?)" MY_IN_ORDER
+#define MY_LIST_TRASH MY_LIST_OF "AND life = 1 AND purge_us > ?" MY_IN_ORDER
+
+#define MY_SCOPE_ADD                                                                      \
+	"INSERT INTO {p}scopes (app, {user}, state_bytes) VALUES (?, ?, 0) ON DUPLICATE " \
+	"KEY UPDATE state_bytes = state_bytes"
 
 static const struct sql_dialect my_dialect = {
 	.scheme = "mysql",
@@ -43,12 +49,9 @@ static const struct sql_dialect my_dialect = {
 	.greatest = "GREATEST",
 	.texts =
 		{
-			[SQL_LIST] = MY_LIST_OF
-			"AND life = 0 AND (expires_us = 0 OR expires_us > ?)" MY_IN_ORDER,
-			[SQL_LIST_TRASH] = MY_LIST_OF "AND life = 1 AND purge_us > ?" MY_IN_ORDER,
-			[SQL_SCOPE_ADD] = "INSERT INTO {p}scopes (app, {user}, state_bytes) "
-					  "VALUES (?, ?, 0) ON DUPLICATE KEY UPDATE "
-					  "state_bytes = state_bytes",
+			[SQL_LIST] = MY_LIST,
+			[SQL_LIST_TRASH] = MY_LIST_TRASH,
+			[SQL_SCOPE_ADD] = MY_SCOPE_ADD,
 			/* A value and, unless that is NULL, its text as it was. */
 			[SQL_STATE_PUT] =
 				"INSERT INTO {p}state (scope, owner, name, value, exact, bytes) "
