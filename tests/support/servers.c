@@ -409,12 +409,11 @@ static bool mariadb_ready(const struct server *server)
 
 static void mariadb_init(struct server_inside *in, const char *data)
 {
-	const char *argv[] = {test_path(in->bin, "mariadb-install-db"),
-			      "--no-defaults",
+	const char *argv[] = {test_path(in->bin, "mariadb-install-db"), "--no-defaults",
 			      test_text("--datadir=%s", data),
-			      "--auth-root-authentication-method=normal",
-			      "--skip-test-db",
-			      NULL};
+			      "--auth-root-authentication-method=normal", "--skip-test-db",
+			      /* two at once meet in the tables they sort */
+			      test_text("--tmpdir=%s", in->server.dir), NULL};
 	bool tls = in->server.kind == SERVER_MARIADB_TLS;
 
 	server_run_ok(in->program.uid, in->program.gid, argv);
