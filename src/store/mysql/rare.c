@@ -4,6 +4,7 @@
  */
 #include <store/mysql/store.h>
 
+#include <base/fail.h>
 #include <store/mysql/exact.h>
 
 struct my_talk {
@@ -79,10 +80,12 @@ static void talk_undo(void *ctx)
 	if (!talk->open)
 		return;
 	talk->open = false;
-	/* One that stays open keeps its locks for as long as the connection lives. */
+	/* One that stays open keeps its locks for as long as the connection lives. With that it ends
+	 * and nothing was done. */
 	if (*talk->fate == POOL_KEEP &&
-	    cv_my_end(talk->db, "ROLLBACK", talk->base.call, &fate, &ignored) != 0)
-		*talk->fate = POOL_LOST;
+	    (!cv_my_usable(talk->db) ||
+	     cv_my_end(talk->db, "ROLLBACK", talk->base.call, &fate, &ignored) != 0))
+		*talk->fate = POOL_UNSENT;
 }
 
 static int rare_op(struct convo_store *store, void *conn, const struct store_call *call, void *ctx,
@@ -102,6 +105,8 @@ static int rare_op(struct convo_store *store, void *conn, const struct store_cal
 		if (talk.open)
 			talk_undo(&talk);
 	} while (cv_my_again(rc, &tries, call, *fate));
+	if (rc == MY_AGAIN && *fate == POOL_UNSENT) /* on another connection, says the pool */
+		return cv_fail(err, CONVO_E_GONE, "%s: connection given up", store->where);
 	return rc == MY_AGAIN ? cv_my_in_the_way(store, err) : rc;
 }
 
