@@ -204,7 +204,7 @@ int cv_my_call(struct my_store *my, const struct store_call *call, bool repeat,
 
 	query->args = args->arg;
 	query->arg_count = args->count;
-	rc = cv_pool_run(my->pool, call, repeat, my_call_op, query, err);
+	rc = cv_pool_run(my->sql.pool, call, repeat, my_call_op, query, err);
 	if (rc == CONVO_E_TOOBIG && query->detail)
 		return cv_refuse_state(err, (enum convo_scope)query->detail);
 	return rc;
@@ -222,7 +222,7 @@ static int my_migrate_op(struct convo_store *store, void *conn, const struct sto
 
 static int my_expand(struct my_store *my, int text, struct convo_err *err)
 {
-	const char *prefix = my->base.prefix;
+	const char *prefix = my->sql.base.prefix;
 	struct cv_buf sql = {0};
 	int rc;
 
@@ -230,9 +230,9 @@ static int my_expand(struct my_store *my, int text, struct convo_err *err)
 		rc = cv_sql_expand(&sql, &my_dialect, prefix, my_texts[text], err);
 	else
 		rc = cv_sql_text(&sql, &my_dialect, prefix, (enum sql_text)(text - MY_RARE), err);
-	if (rc == 0 && !(my->sql[text] = cv_buf_take(&sql)))
+	if (rc == 0 && !(my->expanded[text] = cv_buf_take(&sql)))
 		rc = cv_fail_nomem(err);
-	my->texts[text] = my->sql[text];
+	my->texts[text] = my->expanded[text];
 	cv_buf_clear(&sql);
 	return rc;
 }
@@ -256,10 +256,11 @@ static int my_open(struct convo_store *store, const struct store_call *call,
 		if (rc < 0)
 			return rc;
 	}
-	rc = cv_pool_new(&my->pool, store, &my_driver, err);
+	my->sql.op = cv_my_rare;
+	rc = cv_pool_new(&my->sql.pool, store, &my_driver, err);
 	if (rc < 0)
 		return rc;
-	rc = cv_pool_run(my->pool, call, true, my_migrate_op, NULL, err);
+	rc = cv_pool_run(my->sql.pool, call, true, my_migrate_op, NULL, err);
 	/* A database that disappears later was not meant to be made again. */
 	my->plan.create_database = false;
 	return rc;
@@ -270,10 +271,10 @@ static void my_close(struct convo_store *store)
 	struct my_store *my = cv_my_of(store);
 	int i;
 
-	cv_pool_free(my->pool);
+	cv_pool_free(my->sql.pool);
 	cv_my_plan_clear(&my->plan);
 	for (i = 0; i < MY_TEXT_COUNT; i++)
-		free(my->sql[i]);
+		free(my->expanded[i]);
 }
 
 static int my_schema(struct cv_buf *out, const char *prefix, struct convo_err *err)
@@ -374,13 +375,13 @@ const struct cv_backend cv_backend_mysql = {
 	.create = my_create,
 	.load = cv_my_load,
 	.append = cv_my_append,
-	.rename = cv_my_rename,
-	.list = cv_my_list,
-	.delete = cv_my_delete,
-	.restore = cv_my_restore,
-	.purge = cv_my_purge,
-	.state_set = cv_my_state_set,
-	.state_list = cv_my_state_list,
+	.rename = cv_sql_store_rename,
+	.list = cv_sql_store_list,
+	.delete = cv_sql_store_delete,
+	.restore = cv_sql_store_restore,
+	.purge = cv_sql_store_purge,
+	.state_set = cv_sql_store_state_set,
+	.state_list = cv_sql_store_state_list,
 	.clean = my_clean,
 	.schema = my_schema,
 };

@@ -7,6 +7,7 @@
 #define STORE_MYSQL_STORE_H
 
 #include <store/mysql/db.h>
+#include <store/shared/sql/member.h>
 
 /** Its statements; those of sql/rare.h come last. */
 enum {
@@ -19,10 +20,9 @@ enum {
 };
 
 struct my_store {
-	struct convo_store base;
+	struct sql_store sql;
 	struct my_plan plan;
-	struct store_pool *pool;
-	char *sql[MY_TEXT_COUNT];
+	char *expanded[MY_TEXT_COUNT];
 	const char *texts[MY_TEXT_COUNT];
 };
 
@@ -69,24 +69,8 @@ int cv_my_append(struct convo_store *store, const struct store_call *call,
 int cv_my_load(struct convo_store *store, const struct store_call *call,
 	       const struct convo_key *key, const struct store_window *window,
 	       struct convo_session *into, struct convo_err *err);
-int cv_my_rename(struct convo_store *store, const struct store_call *call,
-		 const struct convo_key *key, struct cv_text title, struct convo_err *err);
-int cv_my_list(struct convo_store *store, const struct store_call *call, const char *app,
-	       const char *user, bool trash, const struct store_place *place, size_t n,
-	       struct store_page *into, struct convo_err *err);
-int cv_my_delete(struct convo_store *store, const struct store_call *call,
-		 const struct convo_key *key, struct convo_err *err);
-int cv_my_restore(struct convo_store *store, const struct store_call *call,
-		  const struct convo_key *key, const unsigned char *generation,
-		  struct convo_err *err);
-int cv_my_purge(struct convo_store *store, const struct store_call *call,
-		const struct convo_key *key, const unsigned char *generation,
-		struct convo_err *err);
-int cv_my_state_set(struct convo_store *store, const struct store_call *call,
-		    const struct convo_key *key, const struct store_change *changes, size_t count,
-		    struct convo_err *err);
-int cv_my_state_list(struct convo_store *store, const struct store_call *call,
-		     const struct convo_key *key, unsigned scopes, const struct cv_text *name,
-		     struct convo_state *into, struct convo_err *err);
+/** Carries out a struct sql_request, in one transaction. */
+int cv_my_rare(struct convo_store *store, void *conn, const struct store_call *call, void *ctx,
+	       enum pool_fate *fate, struct convo_err *err);
 
 #endif

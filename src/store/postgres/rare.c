@@ -131,13 +131,14 @@ static void talk_undo(void *ctx)
 	if (!talk->open)
 		return;
 	talk->open = false;
+	/* A transaction that cannot be ended ends with its connection, and nothing was done. */
 	if (*talk->fate == POOL_KEEP &&
 	    cv_pg_run(talk->db, &rollback, 1, &talk->until, &fate, &ignored) != 0)
-		*talk->fate = POOL_LOST;
+		*talk->fate = POOL_UNSENT;
 }
 
-static int rare_op(struct convo_store *store, void *conn, const struct store_call *call, void *ctx,
-		   enum pool_fate *fate, struct convo_err *err)
+int cv_pg_rare(struct convo_store *store, void *conn, const struct store_call *call, void *ctx,
+	       enum pool_fate *fate, struct convo_err *err)
 {
 	const struct sql_request *request = ctx;
 	struct pg_talk talk = {
@@ -152,87 +153,10 @@ static int rare_op(struct convo_store *store, void *conn, const struct store_cal
 	do
 		rc = request->run(&talk.base, request, err);
 	while (rc == PG_AGAIN && *fate == POOL_KEEP && cv_clock_mono_us() < call->deadline_us);
+	if (rc == PG_AGAIN && *fate == POOL_UNSENT) /* on another connection, says the pool */
+		return cv_fail(err, CONVO_E_GONE, "%s: connection given up", store->where);
 	if (rc == PG_AGAIN)
 		rc = cv_fail(err, CONVO_E_TIMEOUT, "%s: other transactions were in the way",
 			     store->where);
 	return rc;
-}
-
-static int rare(struct convo_store *store, const struct store_call *call, bool repeat,
-		struct sql_request *request, struct convo_err *err)
-{
-	return cv_pool_run(cv_pg_of(store)->pool, call, repeat, rare_op, request, err);
-}
-
-/* ---- the members of the backend ---------------------------------------------------------- */
-
-int cv_pg_rename(struct convo_store *store, const struct store_call *call,
-		 const struct convo_key *key, struct cv_text title, struct convo_err *err)
-{
-	struct sql_request request = {.run = cv_sql_rename, .key = key, .title = title};
-
-	return rare(store, call, false, &request, err);
-}
-
-int cv_pg_list(struct convo_store *store, const struct store_call *call, const char *app,
-	       const char *user, bool trash, const struct store_place *place, size_t n,
-	       struct store_page *into, struct convo_err *err)
-{
-	const struct convo_key key = {app, user, NULL};
-	struct sql_request request = {.run = cv_sql_list,
-				      .key = &key,
-				      .trash = trash,
-				      .place = place,
-				      .n = n,
-				      .page = into};
-
-	return rare(store, call, true, &request, err);
-}
-
-int cv_pg_delete(struct convo_store *store, const struct store_call *call,
-		 const struct convo_key *key, struct convo_err *err)
-{
-	struct sql_request request = {.run = cv_sql_delete, .key = key};
-
-	return rare(store, call, false, &request, err);
-}
-
-int cv_pg_restore(struct convo_store *store, const struct store_call *call,
-		  const struct convo_key *key, const unsigned char *generation,
-		  struct convo_err *err)
-{
-	struct sql_request request = {.run = cv_sql_restore, .key = key, .generation = generation};
-
-	return rare(store, call, false, &request, err);
-}
-
-int cv_pg_purge(struct convo_store *store, const struct store_call *call,
-		const struct convo_key *key, const unsigned char *generation, struct convo_err *err)
-{
-	struct sql_request request = {.run = cv_sql_purge, .key = key, .generation = generation};
-
-	return rare(store, call, false, &request, err);
-}
-
-int cv_pg_state_set(struct convo_store *store, const struct store_call *call,
-		    const struct convo_key *key, const struct store_change *changes, size_t count,
-		    struct convo_err *err)
-{
-	struct sql_request request = {
-		.run = cv_sql_state_set, .key = key, .changes = changes, .change_count = count};
-
-	return rare(store, call, false, &request, err);
-}
-
-int cv_pg_state_list(struct convo_store *store, const struct store_call *call,
-		     const struct convo_key *key, unsigned scopes, const struct cv_text *name,
-		     struct convo_state *into, struct convo_err *err)
-{
-	struct sql_request request = {.run = cv_sql_state_list,
-				      .key = key,
-				      .scopes = scopes,
-				      .name = name,
-				      .state = into};
-
-	return rare(store, call, true, &request, err);
 }

@@ -113,7 +113,7 @@ static int pg_work_op(struct convo_store *store, void *conn, const struct store_
 int cv_pg_work(struct pg_store *pg, const struct store_call *call, struct pg_work *work,
 	       struct convo_err *err)
 {
-	return cv_pool_run_for(pg->pool, call, &work->stops, true, pg_work_op, work, err);
+	return cv_pool_run_for(pg->sql.pool, call, &work->stops, true, pg_work_op, work, err);
 }
 
 int cv_pg_one(struct pg_store *pg, const struct store_call *call, struct pg_query *query,
@@ -189,7 +189,7 @@ static int pg_migrate_op(struct convo_store *store, void *conn, const struct sto
 static int pg_statement(struct pg_store *pg, unsigned i, struct convo_err *err)
 {
 	struct pg_statement *statement = &pg->statement[i];
-	const char *prefix = pg->base.prefix;
+	const char *prefix = pg->sql.base.prefix;
 	struct cv_buf sql = {0};
 	int rc;
 
@@ -216,7 +216,7 @@ static int pg_statements(struct pg_store *pg, struct convo_err *err)
 {
 	struct cv_buf lock = {0};
 	unsigned i;
-	int rc = cv_sql_expand(&lock, &pg_dialect, pg->base.prefix, PG_LOCK, err);
+	int rc = cv_sql_expand(&lock, &pg_dialect, pg->sql.base.prefix, PG_LOCK, err);
 
 	if (rc < 0)
 		goto out;
@@ -247,7 +247,8 @@ static int pg_open(struct convo_store *store, const struct store_call *call,
 	rc = pg_statements(pg, err);
 	if (rc < 0)
 		return rc;
-	rc = cv_pool_new(&pg->pool, store, &pg_driver, err);
+	pg->sql.op = cv_pg_rare;
+	rc = cv_pool_new(&pg->sql.pool, store, &pg_driver, err);
 	if (rc < 0)
 		return rc;
 	rc = cv_group_new(&pg->appends, cv_pg_append_round, pg,
@@ -255,7 +256,7 @@ static int pg_open(struct convo_store *store, const struct store_call *call,
 			  err);
 	if (rc < 0)
 		return rc;
-	rc = cv_pool_run(pg->pool, call, true, pg_migrate_op, NULL, err);
+	rc = cv_pool_run(pg->sql.pool, call, true, pg_migrate_op, NULL, err);
 	/* A database that disappears later was not meant to be made again. */
 	pg->plan.create_database = false;
 	return rc;
@@ -267,7 +268,7 @@ static void pg_close(struct convo_store *store)
 	unsigned i;
 
 	cv_group_free(pg->appends);
-	cv_pool_free(pg->pool);
+	cv_pool_free(pg->sql.pool);
 	cv_pg_plan_clear(&pg->plan);
 	free(pg->lock);
 	for (i = 0; i < PG_STATEMENTS; i++)
@@ -358,13 +359,13 @@ const struct cv_backend cv_backend_postgres = {
 	.create = pg_create,
 	.load = cv_pg_load,
 	.append = cv_pg_append,
-	.rename = cv_pg_rename,
-	.list = cv_pg_list,
-	.delete = cv_pg_delete,
-	.restore = cv_pg_restore,
-	.purge = cv_pg_purge,
-	.state_set = cv_pg_state_set,
-	.state_list = cv_pg_state_list,
+	.rename = cv_sql_store_rename,
+	.list = cv_sql_store_list,
+	.delete = cv_sql_store_delete,
+	.restore = cv_sql_store_restore,
+	.purge = cv_sql_store_purge,
+	.state_set = cv_sql_store_state_set,
+	.state_list = cv_sql_store_state_list,
 	.clean = pg_clean,
 	.schema = pg_schema,
 };

@@ -6,6 +6,7 @@
 
 #include <store/postgres/db.h>
 #include <store/shared/group.h>
+#include <store/shared/sql/member.h>
 
 /* The statements that are PostgreSQL's own; those of rare.h follow them. */
 enum pg_own {
@@ -23,9 +24,8 @@ enum pg_own {
 #define PG_STATEMENTS ((unsigned)PG_RARE + (unsigned)SQL_TEXT_COUNT)
 
 struct pg_store {
-	struct convo_store base;
+	struct sql_store sql;
 	struct pg_plan plan;
-	struct store_pool *pool;
 	struct store_group *appends;
 	atomic_bool unprepared; /* see struct pg_db */
 	char *lock;             /* the statement that shuts out other migrations */
@@ -76,24 +76,8 @@ int cv_pg_load(struct convo_store *store, const struct store_call *call,
 	       const struct convo_key *key, const struct store_window *window,
 	       struct convo_session *into, struct convo_err *err);
 
-int cv_pg_rename(struct convo_store *store, const struct store_call *call,
-		 const struct convo_key *key, struct cv_text title, struct convo_err *err);
-int cv_pg_list(struct convo_store *store, const struct store_call *call, const char *app,
-	       const char *user, bool trash, const struct store_place *place, size_t n,
-	       struct store_page *into, struct convo_err *err);
-int cv_pg_delete(struct convo_store *store, const struct store_call *call,
-		 const struct convo_key *key, struct convo_err *err);
-int cv_pg_restore(struct convo_store *store, const struct store_call *call,
-		  const struct convo_key *key, const unsigned char *generation,
-		  struct convo_err *err);
-int cv_pg_purge(struct convo_store *store, const struct store_call *call,
-		const struct convo_key *key, const unsigned char *generation,
-		struct convo_err *err);
-int cv_pg_state_set(struct convo_store *store, const struct store_call *call,
-		    const struct convo_key *key, const struct store_change *changes, size_t count,
-		    struct convo_err *err);
-int cv_pg_state_list(struct convo_store *store, const struct store_call *call,
-		     const struct convo_key *key, unsigned scopes, const struct cv_text *name,
-		     struct convo_state *into, struct convo_err *err);
+/** Carries out a struct sql_request, in one transaction. */
+int cv_pg_rare(struct convo_store *store, void *conn, const struct store_call *call, void *ctx,
+	       enum pool_fate *fate, struct convo_err *err);
 
 #endif
