@@ -476,15 +476,15 @@ static void bench_engine_run(const struct bench_engine *engine, const char *dir)
 
 /* ---- the command line ------------------------------------------------------------------- */
 
-static size_t read_numbers(const char *text, size_t *out, size_t max)
+static size_t read_numbers(const char *text, size_t *out, size_t min, size_t max)
 {
 	size_t count = 0;
 	char *end;
 
 	for (; *text && count < MAX_LIST; text = *end ? end + 1 : end) {
 		out[count] = strtoul(text, &end, 10);
-		if (end == text || !out[count] || out[count] > max)
-			bench_die("not a list of numbers from 1 to %zu: %s", max, text);
+		if (end == text || out[count] < min || out[count] > max)
+			bench_die("not a list of numbers from %zu to %zu: %s", min, max, text);
 		count++;
 	}
 	return count;
@@ -505,14 +505,14 @@ static void read_flag(const char *flag, const char *value)
 	else if (strcmp(flag, "-url") == 0)
 		option.url = value;
 	else if (strcmp(flag, "-events") == 0)
-		option.events_count = read_numbers(value, option.events, 1000000000);
+		option.events_count = read_numbers(value, option.events, 1, 1000000000);
 	else if (strcmp(flag, "-callers") == 0)
-		option.callers_count = read_numbers(value, option.callers, MAX_CALLERS);
+		option.callers_count = read_numbers(value, option.callers, 1, MAX_CALLERS);
 	else if (strcmp(flag, "-bytes") == 0)
-		option.bytes_count = read_numbers(value, option.bytes, 60000);
-	else if (strcmp(flag, "-turns") == 0 && read_numbers(value, &number, MAX_TURNS))
+		option.bytes_count = read_numbers(value, option.bytes, 64, 60000);
+	else if (strcmp(flag, "-turns") == 0 && read_numbers(value, &number, 1, MAX_TURNS))
 		option.turns = (int)number;
-	else if (strcmp(flag, "-ms") == 0 && read_numbers(value, &number, 60000))
+	else if (strcmp(flag, "-ms") == 0 && read_numbers(value, &number, 1, 60000))
 		option.ms = (int)number;
 	else
 		bench_die("unknown flag %s", flag);

@@ -6,7 +6,7 @@
 #include <store/mysql/pack.h>
 
 struct my_append {
-	const struct convo_store *store;
+	const char *where;
 	struct store_append *append;
 	bool answered;
 	int64_t code, last_seq;
@@ -41,13 +41,13 @@ static int append_row(void *ctx, const struct sql_value *column, struct convo_er
 	size_t i;
 
 	if (self->answered)
-		return cv_my_damaged(self->store, err);
+		return cv_my_damaged(self->where, err);
 	self->answered = true;
 	self->code = column[0].number;
 	self->last_seq = column[1].number;
 	for (i = 0; self->code == 0 && i < self->append->count; i++) {
 		if (!append_seq(&seqs, &self->append->events[i].seq))
-			return cv_my_damaged(self->store, err);
+			return cv_my_damaged(self->where, err);
 	}
 	return 0;
 }
@@ -55,7 +55,7 @@ static int append_row(void *ctx, const struct sql_value *column, struct convo_er
 int cv_my_append(struct convo_store *store, const struct store_call *call,
 		 const struct convo_key *key, struct store_append *append, struct convo_err *err)
 {
-	struct my_append self = {.store = store, .append = append};
+	struct my_append self = {.where = store->where, .append = append};
 	struct my_query query = {.text = MY_APPEND,
 				 .begin = append_begin,
 				 .take[0] = {"iIt", append_row},
@@ -85,7 +85,7 @@ int cv_my_append(struct convo_store *store, const struct store_call *call,
 	if (rc < 0)
 		goto out;
 	if (!self.answered)
-		rc = cv_my_damaged(store, err);
+		rc = cv_my_damaged(store->where, err);
 	else if (self.code == CONVO_E_NOTFOUND)
 		rc = cv_refuse_notfound(err, key);
 	else if (self.code == CONVO_E_CONFLICT)

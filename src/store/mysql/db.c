@@ -1,5 +1,5 @@
 /*
- * A connection to MySQL or MariaDB; see mysql_db.h. The library is used in its non-blocking way:
+ * A connection to MySQL or MariaDB; see db.h. The library is used in its non-blocking way:
  * each of its calls is started, and continued after every poll() here, which has the caller's
  * deadline. Past it the library is told that time is over and unwinds by itself.
  */
@@ -295,7 +295,11 @@ static struct store_call my_share(const struct store_call *call, const struct ad
 	return share;
 }
 
-/* Connect to the first of the host's addresses that can be connected to. */
+/*
+ * Connect to the first of the host's addresses that can be connected to. With a certificate to be
+ * verified it is the library that goes through them: the name is looked up here first, so that a
+ * name server which is silent costs the timeout and no more.
+ */
 static struct my_db *my_open_any(const struct my_plan *plan, const char *database,
 				 const struct store_call *call, unsigned *number,
 				 struct convo_err *err)
@@ -313,6 +317,10 @@ static struct my_db *my_open_any(const struct my_plan *plan, const char *databas
 		cv_fail(err, rc == CONVO_E_IO ? CONVO_E_GONE : rc, "%s: %s", plan->where, why.text);
 		return NULL;
 	}
+	if (plan->verify) { /* a certificate is compared with what the library is given */
+		db = my_open(plan, plan->host, database, call, number, err);
+		goto out;
+	}
 	why.code = CONVO_E_GONE;
 	for (at = list; at && !db && why.code == CONVO_E_GONE; at = at->ai_next) {
 		struct store_call share = my_share(call, at);
@@ -320,15 +328,14 @@ static struct my_db *my_open_any(const struct my_plan *plan, const char *databas
 
 		if (getnameinfo(at->ai_addr, at->ai_addrlen, address, sizeof(address), NULL, 0,
 				NI_NUMERICHOST) == 0)
-			/* A certificate is compared with what the library is given. */
-			db = my_open(plan, plan->verify ? plan->host : address, database, &share,
-				     number, &why);
+			db = my_open(plan, address, database, &share, number, &why);
 		if (!db && why.code == CONVO_E_TIMEOUT && at->ai_next)
 			why.code = CONVO_E_GONE;
 	}
-	freeaddrinfo(list);
 	if (!db && err)
 		*err = why;
+out:
+	freeaddrinfo(list);
 	return db;
 }
 
@@ -523,10 +530,7 @@ static bool my_is_text(enum enum_field_types type)
 static int my_damaged(struct my_db *db, struct convo_err *err)
 {
 	db->broken = true;
-	cv_sql_damaged(err, db->plan->where);
-	if (err)
-		err->maybe = true;
-	return CONVO_E_IO;
+	return cv_my_damaged(db->plan->where, err);
 }
 
 /* Give each text its room. */

@@ -137,3 +137,11 @@ int cv_my_refuse(const struct my_plan *plan, unsigned number, const char *text, 
 	return cv_fail(err, refusal->code, "%s: %s%s", plan->where, line,
 		       refusal_hint(plan, number));
 }
+
+int cv_my_damaged(const char *where, struct convo_err *err)
+{
+	cv_sql_damaged(err, where);
+	if (err)
+		err->maybe = true;
+	return CONVO_E_IO;
+}

@@ -29,4 +29,7 @@ enum my_how cv_my_how(unsigned number, const char *text);
 int cv_my_refuse(const struct my_plan *plan, unsigned number, const char *text, bool asked,
 		 struct convo_err *err);
 
+/** The answer to a write makes no sense: it was carried out, or not. CONVO_E_IO, with `maybe`. */
+int cv_my_damaged(const char *where, struct convo_err *err);
+
 #endif

@@ -27,12 +27,11 @@ static const char *const my_texts[MY_RARE] = {
 };
 
 /* Without the hint the server may sort a user's sessions. */
-#define MY_LIST_OF                                                                                \
-	"SELECT no, life, position, created_us, updated_us, expires_us, deleted_us, purge_us, "   \
-	"due_us, kept_seq, first_seq, last_seq, last_time_ms, state_bytes, generation, session, " \
-	"title FROM {p}sessions FORCE INDEX (list) WHERE app = ? AND {user} = ? AND position <= " \
-	"? "                                                                                      \
-	"AND (position < ? OR no < ?) "
+#define MY_LIST_OF                                                                     \
+	"SELECT no, life, position, created_us, updated_us, expires_us, deleted_us, "  \
+	"purge_us, due_us, kept_seq, first_seq, last_seq, last_time_ms, state_bytes, " \
+	"generation, session, title FROM {p}sessions FORCE INDEX (list) "              \
+	"WHERE app = ? AND {user} = ? AND position <= ? AND (position < ? OR no < ?) "
 #define MY_IN_ORDER " ORDER BY position DESC, no DESC LIMIT ?"
 #define MY_LIST MY_LIST_OF "AND life = 0 AND (expires_us = 0 OR expires_us > ?)" MY_IN_ORDER
 #define MY_LIST_TRASH MY_LIST_OF "AND life = 1 AND purge_us > ?" MY_IN_ORDER
@@ -60,16 +59,16 @@ static const struct sql_dialect my_dialect = {
 				"VALUES(bytes)",
 			[SQL_STATE_LIST] =
 				"SELECT o.scope, t.name, IFNULL(t.exact, t.value) AS value FROM "
-				"(SELECT 1 AS scope, no AS owner FROM {p}sessions WHERE app = ? "
-				"AND "
-				"{user} = ? AND session = ? AND {live} AND "
-				"(expires_us = 0 OR expires_us > ?) UNION ALL "
-				"SELECT 2, no FROM {p}scopes WHERE app = ? AND {user} = ? UNION "
-				"ALL "
-				"SELECT 4, no FROM {p}scopes WHERE app = ? AND {user} = '') AS o "
-				"LEFT JOIN {p}state AS t ON t.scope = o.scope AND t.owner = "
-				"o.owner "
-				"AND (? IS NULL OR t.name = ?) WHERE o.scope & ? > 0",
+				"(SELECT 1 AS scope, no AS owner FROM {p}sessions "
+				"WHERE app = ? AND {user} = ? AND session = ? AND {live} "
+				"AND (expires_us = 0 OR expires_us > ?) "
+				"UNION ALL SELECT 2, no FROM {p}scopes "
+				"WHERE app = ? AND {user} = ? "
+				"UNION ALL SELECT 4, no FROM {p}scopes "
+				"WHERE app = ? AND {user} = '') AS o "
+				"LEFT JOIN {p}state AS t ON t.scope = o.scope "
+				"AND t.owner = o.owner AND (? IS NULL OR t.name = ?) "
+				"WHERE o.scope & ? > 0",
 		},
 	.migrations = cv_sql_mysql,
 	.delimiter = "$$",
@@ -175,14 +174,6 @@ int cv_my_in_the_way(const struct convo_store *store, struct convo_err *err)
 {
 	return cv_fail(err, CONVO_E_TIMEOUT, "%s: other transactions were in the way",
 		       store->where);
-}
-
-int cv_my_damaged(const struct convo_store *store, struct convo_err *err)
-{
-	cv_sql_damaged(err, store->where);
-	if (err)
-		err->maybe = true;
-	return CONVO_E_IO;
 }
 
 static int my_call_op(struct convo_store *store, void *conn, const struct store_call *call,
@@ -322,7 +313,7 @@ static int my_create(struct convo_store *store, const struct store_call *call,
 	if (rc == CONVO_E_EXISTS || (rc == 0 && code < 0))
 		rc = cv_refuse_exists(err, key);
 	else if (rc == 0 && code)
-		rc = cv_my_damaged(store, err);
+		rc = cv_my_damaged(store->where, err);
 out:
 	cv_my_pack_clear(&pack);
 	return rc;
