@@ -26,8 +26,7 @@ static int migration_get(void *ctx, const char *sql, int64_t *value, bool *found
 		rc = cv_my_plain(m->db, sql, value, found, m->call, m->fate, err);
 	while (rc == MY_AGAIN && cv_clock_mono_us() < m->call->deadline_us);
 	if (rc == MY_AGAIN)
-		return cv_fail(err, CONVO_E_TIMEOUT, "%s: other transactions were in the way",
-			       cv_my_plan_of(m->db)->where);
+		return cv_sql_in_the_way(err, cv_my_plan_of(m->db)->where);
 	return rc;
 }
 

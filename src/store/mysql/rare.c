@@ -107,5 +107,5 @@ int cv_my_rare(struct convo_store *store, void *conn, const struct store_call *c
 	} while (cv_my_again(rc, &tries, call, *fate));
 	if (rc == MY_AGAIN && *fate == POOL_UNSENT) /* on another connection, says the pool */
 		return cv_fail(err, CONVO_E_GONE, "%s: connection given up", store->where);
-	return rc == MY_AGAIN ? cv_my_in_the_way(store, err) : rc;
+	return rc == MY_AGAIN ? cv_sql_in_the_way(err, store->where) : rc;
 }

@@ -170,12 +170,6 @@ bool cv_my_again(int rc, struct my_tries *tries, const struct store_call *call, 
 	return true;
 }
 
-int cv_my_in_the_way(const struct convo_store *store, struct convo_err *err)
-{
-	return cv_fail(err, CONVO_E_TIMEOUT, "%s: other transactions were in the way",
-		       store->where);
-}
-
 static int my_call_op(struct convo_store *store, void *conn, const struct store_call *call,
 		      void *ctx, enum pool_fate *fate, struct convo_err *err)
 {
@@ -185,7 +179,7 @@ static int my_call_op(struct convo_store *store, void *conn, const struct store_
 	do
 		rc = cv_my_run(conn, ctx, call, fate, err);
 	while (cv_my_again(rc, &tries, call, *fate));
-	return rc == MY_AGAIN ? cv_my_in_the_way(store, err) : rc;
+	return rc == MY_AGAIN ? cv_sql_in_the_way(err, store->where) : rc;
 }
 
 int cv_my_call(struct my_store *my, const struct store_call *call, bool repeat,

@@ -57,9 +57,6 @@ struct my_tries {
 bool cv_my_again(int rc, struct my_tries *tries, const struct store_call *call,
 		 enum pool_fate fate);
 
-/** They still are: CONVO_E_TIMEOUT. */
-int cv_my_in_the_way(const struct convo_store *store, struct convo_err *err);
-
 /* Members of cv_backend_mysql, as in backend.h. */
 int cv_my_append(struct convo_store *store, const struct store_call *call,
 		 const struct convo_key *key, struct store_append *append, struct convo_err *err);

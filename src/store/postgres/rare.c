@@ -156,7 +156,6 @@ int cv_pg_rare(struct convo_store *store, void *conn, const struct store_call *c
 	if (rc == PG_AGAIN && *fate == POOL_UNSENT) /* on another connection, says the pool */
 		return cv_fail(err, CONVO_E_GONE, "%s: connection given up", store->where);
 	if (rc == PG_AGAIN)
-		rc = cv_fail(err, CONVO_E_TIMEOUT, "%s: other transactions were in the way",
-			     store->where);
+		rc = cv_sql_in_the_way(err, store->where);
 	return rc;
 }

@@ -104,8 +104,7 @@ static int pg_work_op(struct convo_store *store, void *conn, const struct store_
 		rc = cv_pg_run(conn, work->query, work->count, &until, fate, err);
 	} while (rc == PG_AGAIN && *fate == POOL_KEEP && cv_clock_mono_us() < call->deadline_us);
 	if (rc == PG_AGAIN)
-		rc = cv_fail(err, CONVO_E_TIMEOUT, "%s: other transactions were in the way",
-			     store->where);
+		rc = cv_sql_in_the_way(err, store->where);
 	work->refused = rc < 0 && *fate == POOL_KEEP;
 	return rc;
 }

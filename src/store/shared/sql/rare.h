@@ -35,6 +35,9 @@ typedef int (*sql_row_fn)(void *ctx, const struct sql_value *column, struct conv
 int cv_sql_check_columns(const char *promised, const struct sql_value *column, size_t count,
 			 const char *where, struct convo_err *err);
 
+/** Others were in the way until the deadline: nothing was done, CONVO_E_TIMEOUT. */
+int cv_sql_in_the_way(struct convo_err *err, const char *where);
+
 /** "the database is damaged", CONVO_E_IO. */
 int cv_sql_damaged(struct convo_err *err, const char *where);
 

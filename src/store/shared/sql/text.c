@@ -110,6 +110,11 @@ int cv_sql_text(struct cv_buf *out, const struct sql_dialect *dialect, const cha
 
 /* ---- what is read ----------------------------------------------------------------------- */
 
+int cv_sql_in_the_way(struct convo_err *err, const char *where)
+{
+	return cv_fail(err, CONVO_E_TIMEOUT, "%s: other transactions were in the way", where);
+}
+
 int cv_sql_damaged(struct convo_err *err, const char *where)
 {
 	return cv_fail(err, CONVO_E_IO, "%s: the database is damaged", where);
