@@ -14,6 +14,9 @@ from pathlib import Path
 
 WANTED = 97.0
 
+# It runs within fork(), behind which gcov sets the child's counters to nothing.
+UNSEEN = {('src/base/uuid.c', 'uuid_forked')}
+
 
 def read(data):
     """What gcov knows of one object: (file, {line: count}, {function: (line, count)})."""
@@ -65,7 +68,8 @@ def main():
         print(f'{100 * (1 - len(missed) / len(lines[name])):6.1f} %  {name}'
               f'{"  " + ranges(missed) if missed else ""}')
     never = sorted(f'{name}:{number}: {function}() never ran'
-                   for (name, function), (number, count) in functions.items() if not count)
+                   for (name, function), (number, count) in functions.items()
+                   if not count and (name, function) not in UNSEEN)
     for line in never:
         print(line)
     share = 100 * covered / total if total else 0
