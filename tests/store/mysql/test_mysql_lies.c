@@ -1,0 +1,325 @@
+/*
+ * A server that lies cannot hurt: bytes of what it says are spoiled in turn, at every place of every
+ * call. The call fails with a code, or succeeds, by its deadline; the rest is for the sanitizers.
+ */
+#define _GNU_SOURCE /* dladdr() */
+
+#include "store/shared/sql_suite.h"
+
+#include <dlfcn.h>
+#include <execinfo.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <base/clock.h>
+#include <support/fake_mysql.h>
+
+static const struct convo_key key = {"app", "user", "s"};
+static const struct convo_store_options opts = {
+	.clean_interval_ms = CONVO_OFF, .timeout_ms = 300, .max_connections = 1};
+
+static struct fake_mysql *fake;
+
+static const char *fake_url(void)
+{
+	const char *url = sql_url(NULL, "prefix=lies_"),
+		   *port = test_text(":%d/", sql_server->port);
+
+	return test_text("%.*s:%d/%s", (int)(strstr(url, port) - url), url, fake_mysql_port(fake),
+			 strstr(url, port) + strlen(port));
+}
+
+/* ---- calls -------------------------------------------------------------------------------- */
+
+static int call_open(convo_store *unused, struct convo_err *err)
+{
+	convo_store *store = NULL;
+	int rc = convo_store_open(&store, fake_url(), &opts, err);
+
+	(void)unused;
+	convo_store_close(store);
+	return rc;
+}
+
+static int call_create(convo_store *store, struct convo_err *err)
+{
+	return convo_store_create(store, &key, NULL, NULL, NULL, err);
+}
+
+static int call_append(convo_store *store, struct convo_err *err)
+{
+	const struct convo_event event = {.message = "{\"role\":\"user\"}"};
+
+	return convo_store_append(store, &key, NULL, &event, 1, NULL, NULL, err);
+}
+
+static int load_some(convo_store *store, const struct convo_window *window, struct convo_err *err)
+{
+	convo_session *session = NULL;
+	int rc = convo_store_load(&session, store, &key, window, NULL, err);
+
+	for (size_t i = 0; i < convo_session_count(session); i++)
+		must(convo_session_event(session, i)->message != NULL);
+	convo_session_free(session);
+	return rc;
+}
+
+static int call_load(convo_store *store, struct convo_err *err)
+{
+	return load_some(store, &(struct convo_window){.kind = CONVO_WINDOW_LAST, .n = 5}, err);
+}
+
+static int call_load_all(convo_store *store, struct convo_err *err)
+{
+	return load_some(store, NULL, err);
+}
+
+static int call_list(convo_store *store, struct convo_err *err)
+{
+	convo_cursor *cursor = NULL;
+	size_t count;
+	int rc = convo_cursor_new(&cursor, "app", "user", CONVO_LIST_LIVE, err);
+
+	if (rc >= 0)
+		rc = convo_store_list(store, cursor, 5, &count, NULL, err);
+	convo_cursor_free(cursor);
+	return rc;
+}
+
+static int call_rename(convo_store *store, struct convo_err *err)
+{
+	return convo_store_rename(store, &key, "title", NULL, err);
+}
+
+static int call_delete(convo_store *store, struct convo_err *err)
+{
+	return convo_store_delete(store, &key, NULL, err);
+}
+
+static int call_restore(convo_store *store, struct convo_err *err)
+{
+	return convo_store_restore(store, &key, NULL, NULL, err);
+}
+
+static int call_state_get(convo_store *store, struct convo_err *err)
+{
+	char *value = NULL;
+	int rc = convo_store_state_get(&value, store, &key, "n", NULL, err);
+
+	convo_free(value);
+	return rc;
+}
+
+static int call_state_set(convo_store *store, struct convo_err *err)
+{
+	const struct convo_item item = {.name = "n", .json = "1"};
+
+	return convo_store_state_set(store, &key, &item, 1, NULL, err);
+}
+
+static int call_clean(convo_store *store, struct convo_err *err)
+{
+	return convo_store_clean(store, NULL, NULL, err);
+}
+
+static const struct call {
+	const char *name;
+	int (*run)(convo_store *store, struct convo_err *err);
+} calls[] = {
+	{"open", call_open},     {"create", call_create},       {"append", call_append},
+	{"load", call_load},     {"load all", call_load_all},   {"list", call_list},
+	{"rename", call_rename}, {"state set", call_state_set}, {"state get", call_state_get},
+	{"delete", call_delete}, {"restore", call_restore},     {"clean", call_clean},
+};
+
+#define CALLS (sizeof(calls) / sizeof(calls[0]))
+
+static convo_store *fake_open(void)
+{
+	convo_store *store = NULL;
+	struct convo_err err;
+	int rc = CONVO_E_TIMEOUT;
+
+	/* The short timeout is for the lies; a machine that is busy may need longer to connect. */
+	for (int tries = 0; rc == CONVO_E_TIMEOUT && tries < 20; tries++)
+		rc = convo_store_open(&store, fake_url(), &opts, &err);
+	if (rc < 0)
+		must_not_reach("open: %s", err.text);
+	return store;
+}
+
+/* How many bytes the server says to a call on a new connection. */
+static size_t bytes_of(const struct call *call)
+{
+	struct convo_err err = {0};
+	convo_store *store;
+	size_t said;
+
+	fake_mysql_spoil(fake, FAKE_LIE_CUT, SIZE_MAX);
+	store = fake_open();
+	call->run(store, &err);
+	said = fake_mysql_said(fake);
+	convo_store_close(store);
+	return said;
+}
+
+static void spoil(const struct call *call, convo_store *store, enum fake_lie how, size_t at)
+{
+	int64_t begin_us = cv_clock_mono_us();
+	struct convo_err err = {0};
+	int rc;
+
+	fake_mysql_spoil(fake, how, at);
+	rc = call->run(store, &err);
+	if (rc > 0 || (rc < 0 && !*err.text))
+		must_not_reach("%s, byte %zu, lie %d: %d '%s'", call->name, at, (int)how, rc,
+			       err.text);
+	if (cv_clock_mono_us() - begin_us > 3000000)
+		must_not_reach("%s, byte %zu, lie %d: took %lld us", call->name, at, (int)how,
+			       (long long)(cv_clock_mono_us() - begin_us));
+}
+
+/*
+ * The client library believes the server in places, and can crash by it; with a lie that has it do
+ * so, the process of the lies ends, and the next one goes on behind it. Any other crash is ours.
+ */
+static struct progress {
+	const struct call *call;
+	size_t step, how, at;
+	bool crashed;
+} * progress; /* shared with the process of the lies */
+
+/* Is the code at an address one that only passes a fault on? */
+static bool passes_on(const char *file)
+{
+	static const char *const passing[] = {"/libc.so", "/libasan", "/libubsan", "/libtsan"};
+
+	for (size_t i = 0; i < sizeof(passing) / sizeof(passing[0]); i++) {
+		if (strstr(file, passing[i]))
+			return true;
+	}
+	return false;
+}
+
+/* For a signal's handler, and the sanitizer's: did the client library do it? */
+static __attribute__((noinline)) bool client_did_it(void)
+{
+	void *frames[32];
+	int own = 2; /* this function and the handler */
+	int count = backtrace(frames, 32);
+	Dl_info info;
+
+	for (int i = 0; i < count; i++) {
+		if (!dladdr(frames[i], &info) || !info.dli_fname)
+			break;
+		if (!passes_on(info.dli_fname) && own-- == 0)
+			return strstr(info.dli_fname, "/libmariadb") != NULL;
+	}
+	backtrace_symbols_fd(frames, count, STDERR_FILENO);
+	return false;
+}
+
+static void on_fault(int sig)
+{
+	progress->crashed = client_did_it();
+	if (progress->crashed)
+		_exit(0);
+	signal(sig, SIG_DFL);
+	raise(sig);
+}
+
+void __asan_on_error(void);
+
+void __asan_on_error(void)
+{
+	progress->crashed = client_did_it();
+	if (progress->crashed)
+		_exit(0);
+}
+
+/* A process: tell the lies from *progress on. */
+static void lie(void *ctx, int index)
+{
+	const struct call *call = progress->call;
+	size_t bytes;
+	convo_store *store;
+
+	(void)index;
+	(void)ctx;
+	signal(SIGSEGV, on_fault);
+	signal(SIGBUS, on_fault);
+	signal(SIGFPE, on_fault);
+	fake = fake_mysql_start(sql_server->port);
+	bytes = bytes_of(call);
+	for (; progress->how < FAKE_LIES; progress->how++, progress->at = SIZE_MAX) {
+		fake_mysql_spoil(fake, FAKE_LIE_CUT, SIZE_MAX);
+		store = fake_open();
+		if (progress->at == SIZE_MAX)
+			progress->at = progress->how * 5 % progress->step;
+		for (; progress->at < bytes; progress->at += progress->step)
+			spoil(call, store, (enum fake_lie)progress->how, progress->at);
+		fake_mysql_spoil(fake, FAKE_LIE_CUT, SIZE_MAX);
+		convo_store_close(store);
+	}
+	fake_mysql_end(fake);
+}
+
+/* The primes leave no place out for good: another lie comes there. All of them take hours. */
+static void spoil_all(const struct call *call)
+{
+	const bool all = getenv("CONVO_TEST_FAULTS") != NULL;
+
+	progress->call = call;
+	progress->step = all ? 1 : call->run == call_open ? 97 : 31;
+	progress->how = 0;
+	progress->at = SIZE_MAX;
+	do {
+		progress->crashed = false;
+		test_processes(1, lie, NULL);
+		if (progress->crashed) {
+			printf("the client library crashes: %s, byte %zu, lie %zu\n", call->name,
+			       progress->at, progress->how);
+			progress->at += progress->step;
+		}
+	} while (progress->crashed);
+}
+
+static void test_L2_a_server_that_lies_cannot_hurt(void **state)
+{
+	convo_store *store;
+	struct convo_err err;
+
+	(void)state;
+	sql_needed();
+	progress = test_shared(sizeof(*progress));
+	store = sql_open(sql_url(NULL, "prefix=lies_"));
+	sql_create(store, "s");
+	must_pass(call_state_set(store, &err));
+	must_pass(call_append(store, &err));
+	convo_store_close(store);
+	for (size_t i = 0; i < CALLS; i++)
+		spoil_all(&calls[i]);
+	/* And afterwards all is well. */
+	store = sql_open(sql_url(NULL, "prefix=lies_"));
+	sql_create(store, "after");
+	must_pass(sql_say(store, "after", &err));
+	sql_must_have(store, "after", 1);
+	convo_store_close(store);
+	test_shared_free(progress, sizeof(*progress));
+}
+
+int main(void)
+{
+	const struct CMUnitTest lies[] = {
+		cmocka_unit_test(test_L2_a_server_that_lies_cannot_hurt),
+	};
+	int rc;
+
+	sql_server = server_start(SERVER_MARIADB, SERVER_FAST);
+	rc = TEST_RUN(lies);
+	server_end(sql_server);
+	return rc;
+}
