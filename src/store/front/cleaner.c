@@ -79,14 +79,14 @@ static void *cleaner_main(void *ctx)
 {
 	struct store_cleaner *cleaner = ctx;
 	struct convo_store *store = cleaner->store;
-	const int64_t interval_us = store->opts.clean_interval_ms * 1000;
-	int64_t pause_us = interval_us, retry_us = PAUSE_US;
+	int64_t pause_us = store->opts.clean_interval_ms * 1000, retry_us = PAUSE_US;
 
 	while (cleaner_sleep(cleaner, pause_us)) {
-		int64_t removed = 0;
+		int64_t interval_us, removed = 0;
 		bool more = false;
 		int rc = clean_step(store, NULL, INT64_MAX, &removed, &more, NULL);
 
+		interval_us = store->opts.clean_interval_ms * 1000;
 		if (rc < 0) {
 			pause_us = retry_us < interval_us ? retry_us : interval_us;
 			retry_us = 2 * pause_us;
