@@ -4,6 +4,8 @@
 #include <model/curl.h>
 
 #include <stdlib.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #include <base/alloc.h>
 #include <base/dl.h>
@@ -45,6 +47,38 @@ static struct curl_link *link_new(void)
 		return link;
 	link_free(link);
 	return NULL;
+}
+
+static curl_socket_t link_open(void *ctx, curlsocktype purpose, struct curl_sockaddr *at)
+{
+	struct curl_link *link = ctx;
+
+	(void)purpose;
+	link->opened = socket(at->family, at->socktype | SOCK_CLOEXEC, at->protocol);
+	return link->opened;
+}
+
+static int link_close(void *ctx, curl_socket_t fd)
+{
+	struct curl_link *link = ctx;
+	struct sockaddr_storage peer;
+	socklen_t len = sizeof(peer);
+
+	if (fd == link->opened)
+		link->stood = getpeername(fd, (struct sockaddr *)&peer, &len) == 0;
+	return close(fd);
+}
+
+bool cv_curl_watch(struct curl_link *link)
+{
+	CURL *easy = link->easy;
+
+	link->opened = CURL_SOCKET_BAD;
+	link->stood = false;
+	return CURL_SET(easy, CURLOPT_OPENSOCKETFUNCTION, link_open) &&
+	       CURL_SET(easy, CURLOPT_OPENSOCKETDATA, link) &&
+	       CURL_SET(easy, CURLOPT_CLOSESOCKETFUNCTION, link_close) &&
+	       CURL_SET(easy, CURLOPT_CLOSESOCKETDATA, link);
 }
 
 void cv_curl_init(struct curl_links *links)

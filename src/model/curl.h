@@ -41,9 +41,14 @@ extern struct curl_functions {
 } cv_curl;
 /* clang-format on */
 
+/** Set an option of a handle. @return false without memory */
+#define CURL_SET(easy, option, value) (cv_curl.easy_setopt((easy), (option), (value)) == CURLE_OK)
+
 struct curl_link {
 	CURLM *multi;
 	CURL *easy;
+	curl_socket_t opened; /* last, for the transfer on it */
+	bool stood;           /* it was connected when it was closed */
 	struct curl_link *next;
 };
 
@@ -57,6 +62,9 @@ void cv_curl_init(struct curl_links *links);
 
 /** A link that waits, or a new one. @return 0, CONVO_E_UNSUPPORTED without libcurl, CONVO_E_NOMEM */
 int cv_curl_borrow(struct curl_links *links, struct curl_link **out, struct convo_err *err);
+
+/** Have a link, whose handle was reset, note opened and stood anew. @return false without memory */
+bool cv_curl_watch(struct curl_link *link);
 
 /** Give a link back; its transfer was removed. */
 void cv_curl_return(struct curl_links *links, struct curl_link *link);

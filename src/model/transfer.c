@@ -20,7 +20,8 @@ const char *cv_transfer_header(const struct transfer *transfer, const char *name
 {
 	struct curl_header *header;
 
-	return cv_curl.easy_header(transfer->easy, name, 0, CURLH_HEADER, -1, &header) == CURLHE_OK
+	return cv_curl.easy_header(transfer->link->easy, name, 0, CURLH_HEADER, -1, &header) ==
+			       CURLHE_OK
 		       ? header->value
 		       : NULL;
 }
@@ -33,8 +34,8 @@ void cv_transfer_begin_reply(struct transfer *transfer)
 
 	if (transfer->begun)
 		return;
-	cv_curl.easy_getinfo(transfer->easy, CURLINFO_RESPONSE_CODE, &status);
-	cv_curl.easy_getinfo(transfer->easy, CURLINFO_CONTENT_TYPE, &type);
+	cv_curl.easy_getinfo(transfer->link->easy, CURLINFO_RESPONSE_CODE, &status);
+	cv_curl.easy_getinfo(transfer->link->easy, CURLINFO_CONTENT_TYPE, &type);
 	transfer->begun = true;
 	reply->status = (int)status;
 	reply->says_events = type && strncasecmp(type, "text/event-stream", 17) == 0;
@@ -82,7 +83,7 @@ static int transfer_set_headers(struct transfer *transfer, const char *accept)
 	return rc;
 }
 
-#define SET(option, value) (cv_curl.easy_setopt(easy, (option), (value)) == CURLE_OK)
+#define SET(option, value) CURL_SET(easy, option, value)
 
 /* The way to the server: an option given is for every host, the environment knows exceptions. */
 static bool transfer_set_way(CURL *easy, const struct access *access)
@@ -99,10 +100,11 @@ static bool transfer_set_way(CURL *easy, const struct access *access)
 static bool transfer_set_options(struct transfer *transfer, const char *url)
 {
 	const struct cv_buf *body = &transfer->body;
-	CURL *easy = transfer->easy;
+	CURL *easy = transfer->link->easy;
 
 	cv_curl.easy_reset(easy);
-	return SET(CURLOPT_URL, url) && SET(CURLOPT_PROTOCOLS_STR, "http,https") &&
+	return cv_curl_watch(transfer->link) && SET(CURLOPT_URL, url) &&
+	       SET(CURLOPT_PROTOCOLS_STR, "http,https") &&
 	       SET(CURLOPT_HTTPHEADER, transfer->headers) &&
 	       SET(CURLOPT_USERAGENT, "convo/" CONVO_VERSION) &&
 	       SET(CURLOPT_ACCEPT_ENCODING, "identity") && SET(CURLOPT_NOSIGNAL, 1L) &&
@@ -124,10 +126,10 @@ static void transfer_watch(struct transfer *transfer, int64_t now_us)
 	int64_t bytes, grace_us = now_us + GRACE_MS * 1000;
 	long headers = 0;
 
-	cv_curl.easy_getinfo(transfer->easy, CURLINFO_PRETRANSFER_TIME_T, &ready);
-	cv_curl.easy_getinfo(transfer->easy, CURLINFO_SIZE_UPLOAD_T, &up);
-	cv_curl.easy_getinfo(transfer->easy, CURLINFO_SIZE_DOWNLOAD_T, &down);
-	cv_curl.easy_getinfo(transfer->easy, CURLINFO_HEADER_SIZE, &headers);
+	cv_curl.easy_getinfo(transfer->link->easy, CURLINFO_PRETRANSFER_TIME_T, &ready);
+	cv_curl.easy_getinfo(transfer->link->easy, CURLINFO_SIZE_UPLOAD_T, &up);
+	cv_curl.easy_getinfo(transfer->link->easy, CURLINFO_SIZE_DOWNLOAD_T, &down);
+	cv_curl.easy_getinfo(transfer->link->easy, CURLINFO_HEADER_SIZE, &headers);
 	bytes = up + down + headers;
 	if (ready == 0 || bytes != transfer->bytes)
 		transfer->moved_us = now_us;
@@ -153,7 +155,7 @@ static void transfer_collect(struct transfer *transfer)
 	int left;
 	CURLMsg *message;
 
-	while ((message = cv_curl.multi_info_read(transfer->multi, &left))) {
+	while ((message = cv_curl.multi_info_read(transfer->link->multi, &left))) {
 		if (message->msg == CURLMSG_DONE) {
 			transfer->over = true;
 			transfer->result = message->data.result;
@@ -172,7 +174,7 @@ static int transfer_drive(struct transfer *transfer)
 		int64_t now_us;
 		int patience;
 
-		if (cv_curl.multi_perform(transfer->multi, &running) != CURLM_OK)
+		if (cv_curl.multi_perform(transfer->link->multi, &running) != CURLM_OK)
 			return cv_fail_nomem(transfer->err);
 		transfer_collect(transfer);
 		if (transfer->over || transfer->rc < 0)
@@ -186,7 +188,7 @@ static int transfer_drive(struct transfer *transfer)
 			transfer->timed_out = !transfer->finish_us;
 			return 0;
 		}
-		cv_curl.multi_poll(transfer->multi, &wake, transfer->cancel ? 1 : 0, patience,
+		cv_curl.multi_poll(transfer->link->multi, &wake, transfer->cancel ? 1 : 0, patience,
 				   NULL);
 	}
 }
@@ -195,7 +197,7 @@ int cv_transfer_run(struct transfer *transfer, const char *url, const char *acce
 {
 	if (transfer_set_headers(transfer, accept) < 0 || !transfer_set_options(transfer, url))
 		return cv_fail_nomem(transfer->err);
-	if (cv_curl.multi_add_handle(transfer->multi, transfer->easy) != CURLM_OK)
+	if (cv_curl.multi_add_handle(transfer->link->multi, transfer->link->easy) != CURLM_OK)
 		return cv_fail_nomem(transfer->err);
 	return transfer_drive(transfer);
 }
@@ -221,14 +223,13 @@ int cv_transfer_end(struct transfer *transfer)
 }
 
 void cv_transfer_init(struct transfer *transfer, const struct endpoint *endpoint,
-		      const struct access *access, const struct curl_link *link,
-		      convo_cancel *cancel, struct convo_err *err)
+		      const struct access *access, struct curl_link *link, convo_cancel *cancel,
+		      struct convo_err *err)
 {
 	memset(transfer, 0, sizeof(*transfer));
 	transfer->endpoint = endpoint;
 	transfer->access = access;
-	transfer->multi = link->multi;
-	transfer->easy = link->easy;
+	transfer->link = link;
 	transfer->cancel = cancel;
 	transfer->err = err;
 	transfer->reply.err = err;
@@ -238,7 +239,7 @@ void cv_transfer_init(struct transfer *transfer, const struct endpoint *endpoint
 
 void cv_transfer_clear(struct transfer *transfer)
 {
-	cv_curl.multi_remove_handle(transfer->multi, transfer->easy);
+	cv_curl.multi_remove_handle(transfer->link->multi, transfer->link->easy);
 	cv_curl.slist_free_all(transfer->headers);
 	cv_buf_clear(&transfer->body);
 	cv_reply_clear(&transfer->reply);

@@ -14,8 +14,7 @@
 struct transfer {
 	const struct endpoint *endpoint;
 	const struct access *access;
-	CURLM *multi;
-	CURL *easy;
+	struct curl_link *link;
 	convo_cancel *cancel;
 	struct convo_err *err;
 	struct reply reply;
@@ -34,8 +33,8 @@ struct transfer {
 };
 
 void cv_transfer_init(struct transfer *transfer, const struct endpoint *endpoint,
-		      const struct access *access, const struct curl_link *link,
-		      convo_cancel *cancel, struct convo_err *err);
+		      const struct access *access, struct curl_link *link, convo_cancel *cancel,
+		      struct convo_err *err);
 
 /**
  * Send the request and read the reply until it is over, complete, cancelled or silent for too long.

@@ -88,11 +88,8 @@ static bool trouble_has_proxy(const struct access *access)
 /* Whether the connection stood and TLS on it did not come about in time. */
 static bool trouble_is_mute(const struct transfer *transfer)
 {
-	long port = 0; /* ours; set once the connection stands */
-
-	cv_curl.easy_getinfo(transfer->easy, CURLINFO_LOCAL_PORT, &port);
 	return transfer->result == CURLE_OPERATION_TIMEDOUT && transfer->endpoint->tls &&
-	       port > 0 && !trouble_has_proxy(transfer->access);
+	       transfer->link->stood && !trouble_has_proxy(transfer->access);
 }
 
 static int trouble_certificate(const struct transfer *transfer)
@@ -130,7 +127,7 @@ static int trouble_connect(const struct transfer *transfer)
 	int port = 0;
 	long number = 0;
 
-	cv_curl.easy_getinfo(transfer->easy, CURLINFO_OS_ERRNO, &number);
+	cv_curl.easy_getinfo(transfer->link->easy, CURLINFO_OS_ERRNO, &number);
 	if (!number || sscanf(why, "Failed to connect to %127s port %d", host, &port) != 2)
 		return cv_fail(transfer->err, CONVO_E_GONE, "%s: cannot connect: %s", base,
 			       number ? strerror((int)number) : why);
