@@ -144,5 +144,7 @@ int cv_op_refusal(const struct redis_op *op, const struct redis_value *answer,
 
 int cv_op_plain(struct redis_ask *ask, const struct redis_value *answer, struct convo_err *err)
 {
+	if (answer->item[0].integer == 0 && answer->len != 1)
+		return cv_op_damaged(ask->ctx, err);
 	return cv_op_refusal(ask->ctx, answer, err);
 }

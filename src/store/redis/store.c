@@ -66,7 +66,7 @@ static int create_answer(struct redis_ask *ask, const struct redis_value *answer
 	    cv_op_uuid(&answer->item[1], generation) &&
 	    memcmp(generation, create->generation, UUID_BYTES) == 0)
 		return 0;
-	return cv_op_refusal(op, answer, err);
+	return cv_op_plain(ask, answer, err);
 }
 
 static int redis_create(struct convo_store *store, const struct store_call *call,
@@ -170,7 +170,7 @@ static int restore_answer(struct redis_ask *ask, const struct redis_value *answe
 
 	if (answer->item[0].integer == CONVO_E_NOTFOUND)
 		return cv_refuse_trash(err, op->key);
-	return cv_op_refusal(op, answer, err);
+	return cv_op_plain(ask, answer, err);
 }
 
 static int redis_restore(struct convo_store *store, const struct store_call *call,
