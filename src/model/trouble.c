@@ -113,8 +113,12 @@ static int trouble_ca_file(const struct transfer *transfer)
 	const char *given = transfer->access->ca_file;
 	const char *file = given ? given : getenv("SSL_CERT_FILE");
 
+	if (!file || !*file)
+		return cv_fail(transfer->err, CONVO_E_IO,
+			       "the system's file of certificates is missing or cannot be read: "
+			       "install ca-certificates, or name one: SSL_CERT_FILE");
 	return cv_fail(transfer->err, CONVO_E_IO, "%s '%s' holds no certificates or cannot be read",
-		       given ? "the CA file" : "SSL_CERT_FILE", file ? file : "");
+		       given ? "the CA file" : "SSL_CERT_FILE", file);
 }
 
 /* ---- connections -------------------------------------------------------------------------- */
