@@ -14,6 +14,8 @@
 
 #include <base/uuid.h>
 
+#define BENCH_SESSIONS 200 /* of a user whose list is read */
+
 /** One caller of an engine; each has its own, and one thread uses it. */
 struct raw;
 
@@ -33,6 +35,10 @@ struct bench_engine {
 
 	/* Read the newest n events, copying them. NULL as above. @return bytes copied */
 	size_t (*load)(struct raw *raw, const struct convo_key *key, size_t n);
+
+	/* Read what a list shows of the n newest of BENCH_SESSIONS sessions, which it makes at first;
+	 * NULL as above. @return how many */
+	size_t (*list)(struct raw *raw, size_t n);
 
 	/* Bring a session to n events. */
 	void (*fill)(struct raw *raw, const struct convo_key *key, size_t n, const char *message,

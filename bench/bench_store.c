@@ -29,7 +29,6 @@
 #include "server.h"
 
 #define LAST 50
-#define SESSIONS 200 /* of a user whose list is read */
 #define MAX_TURNS 101
 #define MAX_CALLERS 256
 #define MAX_LIST 8
@@ -185,12 +184,18 @@ static void store_list(struct caller *caller)
 	convo_cursor_free(cursor);
 }
 
+static void raw_list(struct caller *caller)
+{
+	if (caller->bench->engine->list(caller->raw, LAST) != LAST)
+		bench_die("the raw engine's list is too short");
+}
+
 static void *caller_run(void *arg)
 {
 	static void (*const runs[OPS][2])(struct caller *) = {
 		[OP_APPEND] = {store_append, raw_append},
 		[OP_LOAD] = {store_load, raw_load},
-		[OP_LIST] = {store_list, NULL},
+		[OP_LIST] = {store_list, raw_list},
 	};
 	struct caller *caller = arg;
 	struct bench *bench = caller->bench;
@@ -289,7 +294,8 @@ static double bench_measure(struct bench *bench, size_t events)
 	double per_s[2][MAX_TURNS] = {{0}}, cpu[2][MAX_TURNS] = {{0}};
 	double server_cpu[2][MAX_TURNS] = {{0}}, ratio[MAX_TURNS] = {0}, store_rate, middle[3];
 	bool has_bare = (bench->op == OP_APPEND && bench->engine->append) ||
-			(bench->op == OP_LOAD && bench->engine->load);
+			(bench->op == OP_LOAD && bench->engine->load) ||
+			(bench->op == OP_LIST && bench->engine->list);
 	int i, bare;
 
 	for (i = 0; i < option.turns; i++) {
@@ -435,7 +441,7 @@ static void make_sessions(convo_store *store)
 	struct convo_err err;
 	int i;
 
-	for (i = 0; i < SESSIONS; i++) {
+	for (i = 0; i < BENCH_SESSIONS; i++) {
 		struct convo_key key = {"bench", "lister", NULL};
 
 		if (convo_store_create(store, &key, &create, NULL, NULL, &err) < 0)
