@@ -1,7 +1,7 @@
 /*
  * Appends of many threads travel together, as one pipeline that is one transaction (group.h).
  */
-#include <store/postgres/store.h>
+#include <store/postgres/append.h>
 
 #include <assert.h>
 #include <stdlib.h>
@@ -9,18 +9,10 @@
 #include <base/clock.h>
 #include <base/fail.h>
 
-/* One caller's append. */
-struct pg_append {
-	struct group_job job;
-	const struct convo_key *key;
-	const struct store_call *call;
-	struct store_append *append;
-	const char *where;
-	struct pg_args args;
-	/* What came back, believed only once the transaction took effect. */
-	bool answered;
-	int64_t code, last_seq;
-};
+enum pg_type cv_pg_field_type(enum event_field field)
+{
+	return event_field_is_json(field) ? PG_JSONB : PG_TEXT;
+}
 
 static int append_args(struct pg_append *self, struct convo_err *err)
 {
@@ -44,8 +36,7 @@ static int append_args(struct pg_append *self, struct convo_err *err)
 	for (i = 0; i < append->count; i++)
 		cv_pg_item_int(args, PG_INT2, append->events[i].status);
 	for (field = 0; field < FIELD_COUNT; field++) {
-		enum pg_type type =
-			event_field_is_json((enum event_field)field) ? PG_JSONB : PG_TEXT;
+		enum pg_type type = cv_pg_field_type((enum event_field)field);
 
 		cv_pg_args_array(args, type, append->count);
 		for (i = 0; i < append->count; i++)
@@ -55,7 +46,6 @@ static int append_args(struct pg_append *self, struct convo_err *err)
 	for (i = 0; i < append->change_count; i++)
 		cv_pg_item_int(args, PG_INT4, (int64_t)append->changes[i].event);
 	cv_pg_args_changes(args, append->changes, append->change_count);
-	self->job.weight = args->bytes.len;
 	return cv_pg_args_finish(args, err);
 }
 
@@ -86,10 +76,20 @@ static bool append_seqs(const struct pg_append *self, struct cv_text text)
 	return at == stop;
 }
 
+int cv_pg_append_number(const struct pg_append *self, struct convo_err *err)
+{
+	size_t i, count = self->append->count;
+
+	if (self->last_seq < (int64_t)count || self->last_seq > STORE_SEQ_MAX)
+		return cv_sql_damaged(err, self->where);
+	for (i = 0; i < count; i++)
+		self->append->events[i].seq = self->last_seq - (int64_t)(count - 1 - i);
+	return 0;
+}
+
 static int append_row(void *ctx, const struct sql_value *column, struct convo_err *err)
 {
 	struct pg_append *self = ctx;
-	size_t i, count = self->append->count;
 
 	self->code = column[0].number;
 	self->last_seq = column[1].number;
@@ -98,11 +98,7 @@ static int append_row(void *ctx, const struct sql_value *column, struct convo_er
 		return 0;
 	if (column[2].kind == SQL_TEXT)
 		return append_seqs(self, column[2].text) ? 0 : cv_sql_damaged(err, self->where);
-	if (self->last_seq < (int64_t)count || self->last_seq > STORE_SEQ_MAX)
-		return cv_sql_damaged(err, self->where);
-	for (i = 0; i < count; i++)
-		self->append->events[i].seq = self->last_seq - (int64_t)(count - 1 - i);
-	return 0;
+	return cv_pg_append_number(self, err);
 }
 
 /* What became of an append whose transaction took effect. */
@@ -126,34 +122,69 @@ static int append_result(const struct pg_append *self, struct convo_err *err)
 
 /* ---- rounds ----------------------------------------------------------------------------- */
 
-/* Run the jobs as one pipeline, until the first of their deadlines and cancels. */
-static int append_together(struct pg_store *pg, struct group_job **jobs, size_t count,
-			   bool *refused, struct convo_err *err)
-{
-	struct store_call call = *((struct pg_append *)jobs[0])->call;
-	const convo_cancel *cancel[PG_ROUND_JOBS];
+/* What a round sends. */
+struct pg_round {
 	struct pg_query query[PG_ROUND_JOBS];
-	struct pg_work work = {.query = query, .count = count, .stops = {cancel, 0}};
+	const convo_cancel *cancel[PG_ROUND_JOBS];
+	struct pg_many many; /* of no jobs: each is a statement of its own */
+	bool refused;        /* set: by the server, which still answers */
+};
+
+/* A statement for each job, or one for all. @return how many, or a negative code */
+static int round_make(struct pg_store *pg, struct pg_round *round, struct group_job **jobs,
+		      size_t count, struct convo_err *err)
+{
 	size_t i;
 	int rc;
 
-	assert(count <= PG_ROUND_JOBS);
+	if (cv_pg_many_can(jobs, count)) {
+		round->many = (struct pg_many){.jobs = jobs, .count = count};
+		rc = cv_pg_many(pg, &round->many, &round->query[0], err);
+		return rc < 0 ? rc : 1;
+	}
 	for (i = 0; i < count; i++) {
 		struct pg_append *one = (struct pg_append *)jobs[i];
 
-		query[i] = (struct pg_query){.statement = &pg->statement[PG_APPEND],
-					     .args = &one->args,
-					     .begin = append_begin,
-					     .row = append_row,
-					     .ctx = one};
-		if (one->call->deadline_us < call.deadline_us)
-			call.deadline_us = one->call->deadline_us;
-		if (one->call->cancel)
-			cancel[work.stops.count++] = one->call->cancel;
+		rc = one->args.count ? 0 : append_args(one, err);
+		if (rc < 0)
+			return rc;
+		round->query[i] = (struct pg_query){.statement = &pg->statement[PG_APPEND],
+						    .args = &one->args,
+						    .begin = append_begin,
+						    .row = append_row,
+						    .ctx = one};
+	}
+	return (int)count;
+}
+
+/* Run the jobs as one transaction, until the first of their deadlines and cancels. */
+static int append_together(struct pg_store *pg, struct pg_round *round, struct group_job **jobs,
+			   size_t count, struct convo_err *err)
+{
+	struct store_call call = *((struct pg_append *)jobs[0])->call;
+	struct pg_work work = {.query = round->query, .stops = {round->cancel, 0}};
+	int rc = round_make(pg, round, jobs, count, err);
+	size_t i;
+
+	round->refused = false;
+	if (rc < 0)
+		goto out;
+	work.count = (size_t)rc;
+	for (i = 0; i < count; i++) {
+		const struct store_call *one = ((struct pg_append *)jobs[i])->call;
+
+		if (one->deadline_us < call.deadline_us)
+			call.deadline_us = one->deadline_us;
+		if (one->cancel)
+			round->cancel[work.stops.count++] = one->cancel;
 	}
 	rc = cv_pg_work(pg, &call, &work, err);
-	*refused = work.refused;
-	return count == 1 ? cv_pg_tell(rc, &query[0], err) : rc;
+	round->refused = work.refused;
+	if (count == 1)
+		rc = cv_pg_tell(rc, &round->query[0], err);
+out:
+	cv_pg_args_clear(&round->many.args);
+	return rc;
 }
 
 /* Whether a job may try again although its round failed: another's time was up, or it was
@@ -209,34 +240,65 @@ static int append_order(const void *a, const void *b)
 	return order ? order : strcmp(one->session, two->session);
 }
 
-void cv_pg_append_round(void *ctx, struct group_job **jobs, size_t count)
+/* Each by itself gets what is its own. */
+static void append_alone(struct pg_store *pg, struct group_job **jobs, size_t count)
 {
-	struct convo_err why;
-	bool refused;
 	size_t i;
 
+	for (i = 0; i < count; i++)
+		cv_pg_append_round(pg, &jobs[i], 1);
+}
+
+void cv_pg_append_round(void *ctx, struct group_job **jobs, size_t count)
+{
+	struct pg_round round = {.refused = false};
+	struct convo_err why;
+	size_t i;
+
+	assert(count <= PG_ROUND_JOBS);
 	qsort(jobs, count, sizeof(struct group_job *), append_order);
 	while (count) {
 		memset(&why, 0, sizeof(why));
-		if (append_together(ctx, jobs, count, &refused, &why) == 0)
+		round.many = (struct pg_many){0};
+		if (append_together(ctx, &round, jobs, count, &why) == 0)
 			break;
-		if (refused && count > 1 && append_is_own(why.code)) {
-			/* One of them failed all; each by itself gets what is its own. */
-			for (i = 0; i < count; i++)
-				cv_pg_append_round(ctx, &jobs[i], 1);
+		if (round.refused && count > 1 && append_is_own(why.code)) {
+			append_alone(ctx, jobs, count); /* one of them failed all */
 			return;
 		}
-		count = append_left(jobs, count, !refused, &why);
+		count = append_left(jobs, count, !round.refused, &why);
 	}
-	for (i = 0; i < count; i++)
-		jobs[i]->rc = append_result((struct pg_append *)jobs[i], &jobs[i]->err);
+	for (i = 0; i < count; i++) {
+		struct pg_append *one = (struct pg_append *)jobs[i];
+
+		if (round.many.count && !one->answered)
+			append_alone(ctx, &jobs[i], 1);
+		else
+			jobs[i]->rc = append_result(one, &jobs[i]->err);
+	}
+}
+
+/* About what it takes in a round. */
+static size_t append_weight(const struct store_append *append)
+{
+	size_t i, bytes = 0;
+	int field;
+
+	for (i = 0; i < append->count; i++) {
+		for (field = 0; field < FIELD_COUNT; field++)
+			bytes += append->events[i].field[field].len + 8;
+	}
+	for (i = 0; i < append->change_count; i++)
+		bytes += append->changes[i].name.len + append->changes[i].value.len + 16;
+	return bytes;
 }
 
 int cv_pg_append(struct convo_store *store, const struct store_call *call,
 		 const struct convo_key *key, struct store_append *append, struct convo_err *err)
 {
 	struct pg_store *pg = cv_pg_of(store);
-	struct pg_append self = {.job.deadline_us = call->deadline_us,
+	struct pg_append self = {.job.weight = append_weight(append),
+				 .job.deadline_us = call->deadline_us,
 				 .job.cancel = call->cancel,
 				 .key = key,
 				 .call = call,
@@ -245,10 +307,8 @@ int cv_pg_append(struct convo_store *store, const struct store_call *call,
 	struct group_job *job = &self.job;
 	bool shares = false;
 	size_t i;
-	int rc = append_args(&self, err);
+	int rc;
 
-	if (rc < 0)
-		goto out;
 	for (i = 0; i < append->change_count; i++)
 		shares = shares || append->changes[i].scope != CONVO_SCOPE_SESSION;
 	if (!shares) {

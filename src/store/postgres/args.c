@@ -79,6 +79,8 @@ static enum pg_type pg_array_of(enum pg_type element)
 		return PG_INT2_ARRAY;
 	case PG_INT4:
 		return PG_INT4_ARRAY;
+	case PG_INT8:
+		return PG_INT8_ARRAY;
 	case PG_UUID:
 		return PG_UUID_ARRAY;
 	case PG_JSONB:
@@ -102,7 +104,7 @@ void cv_pg_args_array(struct pg_args *args, enum pg_type element, size_t count)
 
 void cv_pg_item_int(struct pg_args *args, enum pg_type element, int64_t value)
 {
-	size_t size = element == PG_INT2 ? 2 : 4;
+	size_t size = element == PG_INT2 ? 2 : element == PG_INT4 ? 4 : 8;
 
 	pg_put_int(args, 4, (int64_t)size);
 	pg_put_int(args, size, value);

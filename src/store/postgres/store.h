@@ -13,6 +13,7 @@ enum pg_own {
 	PG_CREATE,
 	PG_LOAD,
 	PG_APPEND,
+	PG_APPEND_MANY,
 	PG_CLEAN,
 	PG_BEGIN,
 	PG_HASTE,
