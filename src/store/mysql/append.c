@@ -1,11 +1,13 @@
 /*
- * Appending: {p}append() takes the events of a call and answers with their seqs.
+ * Appending: {p}append() takes the events of a call and answers with their seqs; calls that come
+ * together travel together (round.c).
  */
 #include <store/mysql/store.h>
 
 #include <store/mysql/pack.h>
+#include <store/mysql/round.h>
 
-struct my_append {
+struct my_answer {
 	const char *where;
 	struct store_append *append;
 	bool answered;
@@ -14,7 +16,7 @@ struct my_append {
 
 static void append_begin(void *ctx)
 {
-	struct my_append *self = ctx;
+	struct my_answer *self = ctx;
 
 	self->answered = false;
 }
@@ -36,7 +38,7 @@ static bool append_seq(struct cv_text *seqs, int64_t *seq)
 
 static int append_row(void *ctx, const struct sql_value *column, struct convo_err *err)
 {
-	struct my_append *self = ctx;
+	struct my_answer *self = ctx;
 	struct cv_text seqs = column[2].text;
 	size_t i;
 
@@ -52,14 +54,14 @@ static int append_row(void *ctx, const struct sql_value *column, struct convo_er
 	return 0;
 }
 
-int cv_my_append(struct convo_store *store, const struct store_call *call,
-		 const struct convo_key *key, struct store_append *append, struct convo_err *err)
+int cv_my_append_alone(struct my_append *self, struct convo_err *err)
 {
-	struct my_append self = {.where = store->where, .append = append};
+	const struct store_append *append = self->append;
+	struct my_answer answer = {.where = self->store->where, .append = self->append};
 	struct my_query query = {.text = MY_APPEND,
 				 .begin = append_begin,
 				 .take[0] = {"iIt", append_row},
-				 .ctx = &self};
+				 .ctx = &answer};
 	struct my_pack pack = {.data.max = MY_PACK_MAX};
 	struct my_args args = {0};
 	int rc;
@@ -70,29 +72,72 @@ int cv_my_append(struct convo_store *store, const struct store_call *call,
 		rc = cv_buf_fail(err, pack.rc);
 		goto out;
 	}
-	cv_my_key(&args, key);
-	cv_my_int(&args, call->now_us);
-	cv_my_int(&args, call->ttl_us);
+	cv_my_key(&args, self->key);
+	cv_my_int(&args, self->call->now_us);
+	cv_my_int(&args, self->call->ttl_us);
 	cv_my_int(&args, CONVO_MAX_STATE);
-	cv_my_int(&args, call->event_limit);
+	cv_my_int(&args, self->call->event_limit);
 	cv_my_bytes(&args, append->generation, UUID_BYTES);
 	cv_my_int(&args, append->check_seq ? append->after_seq : -1);
 	cv_my_buf(&args, &pack.events);
 	cv_my_int(&args, pack.scopes);
 	cv_my_buf(&args, &pack.changes);
 	cv_my_buf(&args, &pack.data);
-	rc = cv_my_call(cv_my_of(store), call, true, &query, &args, err);
+	rc = cv_my_call(cv_my_of(self->store), self->call, true, &query, &args, err);
 	if (rc < 0)
 		goto out;
-	if (!self.answered)
-		rc = cv_my_damaged(store->where, err);
-	else if (self.code == CONVO_E_NOTFOUND)
-		rc = cv_refuse_notfound(err, key);
-	else if (self.code == CONVO_E_CONFLICT)
-		rc = cv_refuse_conflict(err, key, self.last_seq);
-	else if (self.code)
-		rc = cv_refuse_generation(err, key, self.last_seq);
+	if (!answer.answered)
+		rc = cv_my_damaged(answer.where, err);
+	else if (answer.code == CONVO_E_NOTFOUND)
+		rc = cv_refuse_notfound(err, self->key);
+	else if (answer.code == CONVO_E_CONFLICT)
+		rc = cv_refuse_conflict(err, self->key, answer.last_seq);
+	else if (answer.code)
+		rc = cv_refuse_generation(err, self->key, answer.last_seq);
 out:
 	cv_my_pack_clear(&pack);
+	return rc;
+}
+
+/* Whether it may travel with others: what is small, and changes what belongs to its session alone.
+ */
+static bool append_shares(const struct store_append *append, size_t *weight)
+{
+	size_t i;
+	int field;
+
+	*weight = 0;
+	for (i = 0; i < append->count && i < MY_ROUND_EVENTS; i++) {
+		for (field = 0; field < FIELD_COUNT; field++)
+			*weight += append->events[i].field[field].len;
+	}
+	return !append->change_count && i == append->count && *weight <= MY_ROUND_SHARE;
+}
+
+int cv_my_append(struct convo_store *store, const struct store_call *call,
+		 const struct convo_key *key, struct store_append *append, struct convo_err *err)
+{
+	struct my_append self = {.job.deadline_us = call->deadline_us,
+				 .job.cancel = call->cancel,
+				 .store = store,
+				 .call = call,
+				 .key = key,
+				 .append = append};
+	struct my_store *my = cv_my_of(store);
+	struct convo_err why = {0};
+	int rc = 0;
+
+	if (!my->rounds || !append_shares(append, &self.job.weight))
+		return cv_my_append_alone(&self, err);
+	self.alone = atomic_fetch_add(&my->appending, 1) + 1 < MY_CROWD;
+	if (!self.alone)
+		rc = cv_group_run(my->appends, &self.job, &why);
+	if (rc == 0 && self.alone)
+		rc = cv_my_append_alone(&self, &why);
+	atomic_fetch_sub(&my->appending, 1);
+	if (rc < 0 && self.maybe)
+		rc = cv_pool_undecide(&why);
+	if (rc < 0 && err)
+		*err = why;
 	return rc;
 }

@@ -5,6 +5,7 @@
  */
 #include <store/mysql/db.h>
 
+#include <assert.h>
 #include <errno.h>
 #include <netdb.h>
 #include <poll.h>
@@ -21,7 +22,7 @@
 #include <base/resolve.h>
 
 #define MY_COLUMNS 24
-#define MY_ARGS 16
+#define MY_ARGS 16 /* of most statements; those of more take memory */
 
 /* Most that the server may send at once: the largest event, with its names. */
 #define MY_PACKET_MAX (64ul << 20)
@@ -30,13 +31,16 @@ struct my_db {
 	MYSQL *my;
 	const struct my_plan *plan;
 	MYSQL_STMT *stmt[MY_TEXTS];
-	int64_t max_packet;            /* what the server takes */
-	const struct store_call *call; /* that runs */
+	int64_t max_packet;             /* what the server takes */
+	const struct store_call *call;  /* that runs */
+	const struct pool_stops *stops; /* see cv_my_stop_by() */
 	enum { MY_ON, MY_LATE, MY_STOPPED } ended;
 	bool broken;       /* not to be used again */
 	bool mariadb;      /* not MySQL */
 	struct cv_buf row; /* what a row is read into, and what of it was too long for that */
 	struct cv_buf more;
+	void *many; /* a MYSQL_BIND for each parameter of the largest statement */
+	size_t many_room;
 };
 
 const struct my_plan *cv_my_plan_of(const struct my_db *db)
@@ -46,9 +50,31 @@ const struct my_plan *cv_my_plan_of(const struct my_db *db)
 
 /* ---- waiting -------------------------------------------------------------------------- */
 
+void cv_my_stop_by(struct my_db *db, const struct pool_stops *stops)
+{
+	assert(!stops || stops->count <= MY_STOPS);
+	db->stops = stops;
+}
+
+static const convo_cancel *my_stop(const struct my_db *db, size_t i)
+{
+	if (db->stops)
+		return i < db->stops->count ? db->stops->cancel[i] : NULL;
+	return i ? NULL : db->call->cancel;
+}
+
+static bool my_stopped(const struct my_db *db)
+{
+	size_t i = 0;
+
+	while (my_stop(db, i) && !convo_cancel_requested(my_stop(db, i)))
+		i++;
+	return my_stop(db, i) != NULL;
+}
+
 static bool my_ended(struct my_db *db, int64_t left_ms)
 {
-	if (db->ended == MY_ON && convo_cancel_requested(db->call->cancel))
+	if (db->ended == MY_ON && my_stopped(db))
 		db->ended = MY_STOPPED;
 	else if (db->ended == MY_ON && left_ms <= 0)
 		db->ended = MY_LATE;
@@ -58,8 +84,8 @@ static bool my_ended(struct my_db *db, int64_t left_ms)
 /* Wait for what the library wants. @return what to tell it */
 static int my_wait(struct my_db *db, int status)
 {
-	struct pollfd fd[2] = {{.fd = mysql_get_socket(db->my)},
-			       {.fd = convo_cancel_fd(db->call->cancel), .events = POLLIN}};
+	struct pollfd fd[1 + MY_STOPS] = {{.fd = mysql_get_socket(db->my)}};
+	nfds_t count = 1;
 	int64_t left_ms;
 	int n;
 
@@ -69,11 +95,14 @@ static int my_wait(struct my_db *db, int status)
 		fd[0].events |= POLLOUT;
 	if (status & MYSQL_WAIT_EXCEPT)
 		fd[0].events |= POLLPRI;
+	for (; my_stop(db, count - 1); count++)
+		fd[count] = (struct pollfd){.fd = convo_cancel_fd(my_stop(db, count - 1)),
+					    .events = POLLIN};
 	do {
 		left_ms = (db->call->deadline_us - cv_clock_mono_us() + 999) / 1000;
 		if (my_ended(db, left_ms))
 			return MYSQL_WAIT_TIMEOUT;
-		n = poll(fd, 2, left_ms > 60000 ? 60000 : (int)left_ms);
+		n = poll(fd, count, left_ms > 60000 ? 60000 : (int)left_ms);
 	} while (n == 0 || (n < 0 && errno == EINTR) || !fd[0].revents);
 	/* An error of the socket is for the library to find. */
 	if (fd[0].revents & (POLLERR | POLLHUP | POLLNVAL))
@@ -403,6 +432,7 @@ void cv_my_close(struct my_db *db)
 	mysql_close(db->my);
 	cv_buf_clear(&db->row);
 	cv_buf_clear(&db->more);
+	free(db->many);
 	free(db);
 }
 
@@ -412,6 +442,11 @@ bool cv_my_usable(const struct my_db *db)
 
 	/* An idle server says nothing; what there is to read is its farewell. */
 	return !db->broken && fd.fd >= 0 && poll(&fd, 1, 0) == 0;
+}
+
+bool cv_my_skips(const struct my_db *db)
+{
+	return db->mariadb || mysql_get_server_version(db->my) >= 80001;
 }
 
 /* ---- prepared statements -------------------------------------------------------------- */
@@ -452,7 +487,7 @@ static int my_prepare(struct my_db *db, size_t text, enum pool_fate *fate, struc
 	return rc;
 }
 
-static void my_bind(MYSQL_BIND *bind, unsigned long *length, const struct sql_value *arg)
+static void my_bind(MYSQL_BIND *bind, const struct sql_value *arg)
 {
 	memset(bind, 0, sizeof(*bind));
 	switch (arg->kind) {
@@ -467,9 +502,7 @@ static void my_bind(MYSQL_BIND *bind, unsigned long *length, const struct sql_va
 		/* As a string: JSON columns of MySQL refuse what is marked as binary. */
 		bind->buffer_type = MYSQL_TYPE_STRING;
 		bind->buffer = (void *)(uintptr_t)arg->text.data;
-		*length = arg->text.len;
-		bind->buffer_length = *length;
-		bind->length = length;
+		bind->buffer_length = arg->text.len; /* its length, where no other is named */
 		break;
 	}
 }
@@ -477,13 +510,17 @@ static void my_bind(MYSQL_BIND *bind, unsigned long *length, const struct sql_va
 static int my_execute(struct my_db *db, MYSQL_STMT *stmt, const struct my_query *query,
 		      enum pool_fate *fate, struct convo_err *err)
 {
-	unsigned long length[MY_ARGS];
-	MYSQL_BIND bind[MY_ARGS];
+	MYSQL_BIND few[MY_ARGS], *bind = few;
 	size_t i, bytes = 1024;
 	int failed;
 
+	if (query->arg_count > MY_ARGS) {
+		if (!cv_grow(&db->many, &db->many_room, query->arg_count, sizeof(*bind)))
+			return cv_fail_nomem(err);
+		bind = db->many;
+	}
 	for (i = 0; i < query->arg_count; i++) {
-		my_bind(&bind[i], &length[i], &query->args[i]);
+		my_bind(&bind[i], &query->args[i]);
 		bytes += 16 + (query->args[i].kind > SQL_INT ? query->args[i].text.len : 0);
 	}
 	if ((int64_t)bytes > db->max_packet)

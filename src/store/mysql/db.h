@@ -24,6 +24,9 @@ void cv_my_close(struct my_db *db);
 /** Whether it still looks usable; neither blocks nor asks. */
 bool cv_my_usable(const struct my_db *db);
 
+/** Whether it knows SKIP LOCKED, which MySQL does from 8.0.1 on. */
+bool cv_my_skips(const struct my_db *db);
+
 const struct my_plan *cv_my_plan_of(const struct my_db *db);
 
 /** What the rows of one result hold, by cv_sql_check_columns(), and who takes them. */
@@ -53,6 +56,11 @@ struct my_query {
  */
 int cv_my_run(struct my_db *db, struct my_query *query, const struct store_call *call,
 	      enum pool_fate *fate, struct convo_err *err);
+
+/** What ends the following statements early, in place of each call's cancel; NULL: that again. */
+void cv_my_stop_by(struct my_db *db, const struct pool_stops *stops);
+
+#define MY_STOPS 64 /* most of them */
 
 /**
  * Run a statement without parameters.

@@ -20,7 +20,7 @@ struct my_plan {
 	char *host, *user, *password, *database, *socket, *ca, *cert, *key;
 };
 
-#define MY_TEXTS 32
+#define MY_TEXTS 80
 
 /**
  * Read a URL.

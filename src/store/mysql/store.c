@@ -16,6 +16,7 @@
 #include <store/mysql/pack.h>
 
 #define MY_CLEAN_ROWS 2000
+#define MY_ROUNDS 1 /* of appends, at a time: the more gather for the next */
 
 /* ---- statements ----------------------------------------------------------------------- */
 
@@ -200,9 +201,22 @@ int cv_my_call(struct my_store *my, const struct store_call *call, bool repeat,
 static int my_migrate_op(struct convo_store *store, void *conn, const struct store_call *call,
 			 void *ctx, enum pool_fate *fate, struct convo_err *err)
 {
-	(void)ctx;
+	struct my_store *my = ctx;
+
+	my->rounds = cv_my_skips(conn);
 	return cv_my_migrate(conn, &my_dialect, store->prefix, store->opts.check_schema, call, fate,
 			     err);
+}
+
+static int my_expand_round(struct cv_buf *sql, int text, const char *prefix, struct convo_err *err)
+{
+	struct cv_buf plain = {0};
+	int rc = cv_my_round_text(&plain, text);
+
+	rc = rc < 0 ? cv_buf_fail(err, rc)
+		    : cv_sql_expand(sql, &my_dialect, prefix, cv_buf_str(&plain), err);
+	cv_buf_clear(&plain);
+	return rc;
 }
 
 static int my_expand(struct my_store *my, int text, struct convo_err *err)
@@ -213,8 +227,10 @@ static int my_expand(struct my_store *my, int text, struct convo_err *err)
 
 	if (text < MY_RARE)
 		rc = cv_sql_expand(&sql, &my_dialect, prefix, my_texts[text], err);
-	else
+	else if (text < MY_ROUND)
 		rc = cv_sql_text(&sql, &my_dialect, prefix, (enum sql_text)(text - MY_RARE), err);
+	else
+		rc = my_expand_round(&sql, text - MY_ROUND, prefix, err);
 	if (rc == 0 && !(my->expanded[text] = cv_buf_take(&sql)))
 		rc = cv_fail_nomem(err);
 	my->texts[text] = my->expanded[text];
@@ -245,7 +261,11 @@ static int my_open(struct convo_store *store, const struct store_call *call,
 	rc = cv_pool_new(&my->sql.pool, store, &my_driver, err);
 	if (rc < 0)
 		return rc;
-	rc = cv_pool_run(my->sql.pool, call, true, my_migrate_op, NULL, err);
+	rc = cv_group_new(&my->appends, cv_my_round, my, MY_ROUNDS, MY_ROUND_JOBS, MY_ROUND_BYTES,
+			  err);
+	if (rc < 0)
+		return rc;
+	rc = cv_pool_run(my->sql.pool, call, true, my_migrate_op, my, err);
 	/* A database that disappears later was not meant to be made again. */
 	my->plan.create_database = false;
 	return rc;
@@ -256,6 +276,7 @@ static void my_close(struct convo_store *store)
 	struct my_store *my = cv_my_of(store);
 	int i;
 
+	cv_group_free(my->appends);
 	cv_pool_free(my->sql.pool);
 	cv_my_plan_clear(&my->plan);
 	for (i = 0; i < MY_TEXT_COUNT; i++)

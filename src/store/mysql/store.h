@@ -7,6 +7,7 @@
 #define STORE_MYSQL_STORE_H
 
 #include <store/mysql/db.h>
+#include <store/mysql/round.h>
 #include <store/shared/sql/member.h>
 
 /** Its statements; those of sql/rare.h come last. */
@@ -15,13 +16,17 @@ enum {
 	MY_LOAD,
 	MY_APPEND,
 	MY_CLEAN,
-	MY_RARE, /* + an enum sql_text */
-	MY_TEXT_COUNT = MY_RARE + SQL_TEXT_COUNT
+	MY_RARE,                             /* + an enum sql_text */
+	MY_ROUND = MY_RARE + SQL_TEXT_COUNT, /* + what round.h says */
+	MY_TEXT_COUNT = MY_ROUND + MY_ROUND_TEXTS
 };
 
 struct my_store {
 	struct sql_store sql;
 	struct my_plan plan;
+	struct store_group *appends;
+	atomic_int appending; /* calls that could travel together */
+	bool rounds;          /* the server knows what they take */
 	char *expanded[MY_TEXT_COUNT];
 	const char *texts[MY_TEXT_COUNT];
 };

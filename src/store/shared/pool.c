@@ -258,15 +258,22 @@ static bool pool_undecided(int rc)
 	       rc == CONVO_E_FULL || rc == CONVO_E_READONLY;
 }
 
+int cv_pool_undecide(struct convo_err *why)
+{
+	if (!pool_undecided(why->code))
+		return why->code;
+	why->maybe = true;
+	if (why->code != CONVO_E_TIMEOUT && why->code != CONVO_E_GONE &&
+	    why->code != CONVO_E_CANCELED)
+		why->code = CONVO_E_IO;
+	return why->code;
+}
+
 /* Tell a failure. After a try of unknown outcome it is IO or TIMEOUT, and maybe. */
 static int pool_fail(const struct pool_run *run, struct convo_err *why, struct convo_err *err)
 {
-	if (run->unknown && pool_undecided(why->code)) {
-		why->maybe = true;
-		if (why->code != CONVO_E_TIMEOUT && why->code != CONVO_E_GONE &&
-		    why->code != CONVO_E_CANCELED)
-			why->code = CONVO_E_IO;
-	}
+	if (run->unknown)
+		cv_pool_undecide(why);
 	if (err)
 		*err = *why;
 	return why->code;

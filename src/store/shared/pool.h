@@ -76,4 +76,12 @@ int cv_pool_run_for(struct store_pool *pool, const struct store_call *call,
 		    const struct pool_stops *stops, bool repeat, pool_op op, void *ctx,
 		    struct convo_err *err);
 
+/**
+ * Tell a failure that follows a try of unknown outcome: unless it is an answer of the server, it is IO,
+ * GONE, TIMEOUT or CANCELED, and maybe. For a backend that tries again by itself.
+ *
+ * @return its code
+ */
+int cv_pool_undecide(struct convo_err *why);
+
 #endif
