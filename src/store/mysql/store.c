@@ -45,6 +45,7 @@ static const struct sql_dialect my_dialect = {
 	.scheme = "mysql",
 	.quote = '`',
 	.live = "live = 1",
+	.listed = "life = 0",
 	.lock = " FOR UPDATE",
 	.greatest = "GREATEST",
 	.texts =

@@ -69,4 +69,10 @@ BEGIN
 	RETURN QUERY SELECT s.job, s.new FROM unnest(v_job, v_new) AS s (job, new);
 END $$;
 
+-- A server that has not yet counted a table takes the index of the list to be as good for finding one
+-- name as that of the names, and goes over all sessions of a user. Nothing but a list says it so.
+DROP INDEX {p}sessions_list;
+
+CREATE INDEX {p}sessions_list ON {p}sessions (app, "user", position, no) WHERE life + 0 = 0;
+
 UPDATE {p}meta SET value = '3' WHERE name = 'schema';

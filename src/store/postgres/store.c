@@ -49,6 +49,7 @@ static const struct sql_dialect pg_dialect = {
 	.quote = '"',
 	.numbered = true,
 	.live = "life = 0",
+	.listed = "life + 0 = 0",
 	.lock = " FOR UPDATE",
 	.greatest = "greatest",
 	.migrations = cv_sql_postgres,

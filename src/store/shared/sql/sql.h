@@ -58,6 +58,7 @@ struct sql_dialect {
 	char quote;           /* around column names: '"' or '`' */
 	bool numbered;        /* parameters are $1, $2 ..., not ? */
 	const char *live;     /* what is true of the sessions that live: "life = 0" */
+	const char *listed;   /* the same, as the index of their list has it */
 	const char *lock;     /* after a SELECT whose rows are to be locked: " FOR UPDATE" or "" */
 	const char *greatest; /* the function: "greatest" */
 	const char *texts[SQL_TEXT_COUNT]; /* in place of the usual ones; NULL: none */
@@ -96,7 +97,7 @@ int cv_sql_expand(struct cv_buf *out, const struct sql_dialect *dialect, const c
 
 /**
  * Append a statement of rare.h, ready for the driver. Besides what cv_sql_expand() fills in, {user}
- * is the quoted column, {live}, {lock} and {greatest} come from the dialect, and each ? becomes a
+ * is the quoted column, {live}, {listed}, {lock} and {greatest} come from the dialect, and each ? becomes a
  * number where the dialect has them.
  */
 int cv_sql_text(struct cv_buf *out, const struct sql_dialect *dialect, const char *prefix,

@@ -20,7 +20,7 @@ static const char *const sql_texts[SQL_TEXT_COUNT] = {
 		"AND purge_us > ?" IN_ORDER "1{lock}",
 	[SQL_FIND_TRASH_LIFE] = "SELECT " ROW " FROM {p}sessions WHERE " THE_NAME " AND life = 1 "
 		"AND purge_us > ? AND generation = ?{lock}",
-	[SQL_LIST] = "SELECT " ROW " FROM {p}sessions WHERE app = ? AND {user} = ? AND life = 0"
+	[SQL_LIST] = "SELECT " ROW " FROM {p}sessions WHERE app = ? AND {user} = ? AND {listed}"
 		AFTER_THE_PLACE " AND (expires_us = 0 OR expires_us > ?)" IN_ORDER "?",
 	[SQL_LIST_TRASH] = "SELECT " ROW " FROM {p}sessions WHERE app = ? AND {user} = ? "
 		"AND life = 1" AFTER_THE_PLACE " AND purge_us > ?" IN_ORDER "?",
@@ -72,8 +72,9 @@ const char *const cv_sql_columns[SQL_TEXT_COUNT] = {
 static int text_add(struct cv_buf *out, const struct sql_dialect *dialect, const char **at,
 		    int *values)
 {
-	static const char *const names[] = {"{user}", "{live}", "{lock}", "{greatest}"};
-	const char *const fill[] = {NULL, dialect->live, dialect->lock, dialect->greatest};
+	static const char *const names[] = {"{user}", "{live}", "{listed}", "{lock}", "{greatest}"};
+	const char *const fill[] = {NULL, dialect->live, dialect->listed, dialect->lock,
+				    dialect->greatest};
 	size_t i;
 
 	for (i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
