@@ -33,6 +33,9 @@ struct bench_engine {
 	void (*append)(struct raw *raw, const struct convo_key *key, const unsigned char *id,
 		       const char *message, size_t len);
 
+	/* After a turn: end what would be felt in the store's. NULL where nothing is left open. */
+	void (*settle)(struct raw *raw);
+
 	/* Read the newest n events, copying them. NULL as above. @return bytes copied */
 	size_t (*load)(struct raw *raw, const struct convo_key *key, size_t n);
 

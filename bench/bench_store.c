@@ -245,6 +245,8 @@ static struct rate bench_turn(struct bench *bench, bool bare)
 		pthread_join(bench->caller[i].thread, NULL);
 		done += bench->caller[i].done;
 	}
+	if (bare && bench->engine->settle)
+		bench->engine->settle(bench->caller[0].raw);
 	rate.per_s = (double)done * 1e6 / (double)(cv_clock_mono_us() - begin_us);
 	rate.cpu = (double)(cpu_us() - begin_cpu_us) / (double)(done ? done : 1);
 	rate.server_cpu = (double)(bench_server_cpu_us(bench->server) - begin_server_us) /
