@@ -89,7 +89,7 @@ static bool ask_question(const struct app *app, struct text *question)
 	if (ok && piped.len)
 		ok = text_add(question, piped.data, piped.len);
 	if (!ok && !signals_interrupted() && !signals_leaving())
-		term_error("the question is longer than %zu MiB", TEXT_MAX >> 20);
+		term_error("the question is more than %s", text_limit());
 	text_clear(&piped);
 	return ok;
 }

@@ -110,7 +110,7 @@ static enum line_end input_line(struct text *out)
 	if (!seen)
 		return LINE_OVER;
 	if (!fits) {
-		term_error("a message of more than %zu MiB: not sent", TEXT_MAX >> 20);
+		term_error("a message of more than %s: not sent", text_limit());
 		return LINE_TOOBIG;
 	}
 	if (out->len && out->data[out->len - 1] == '\r')

@@ -362,7 +362,7 @@ enum line_end line_edit(const char *prompt, struct text *out)
 	if (end == LINE_TEXT && !paste_expand(out, typed))
 		end = LINE_TOOBIG;
 	if (end == LINE_TOOBIG)
-		term_error("a message of more than %zu MiB: not sent", TEXT_MAX >> 20);
+		term_error("a message of more than %s: not sent", text_limit());
 	if (end == LINE_TEXT && typed->len && typed->data[strspn(typed->data, " \t\n")]) {
 		history_remember(typed->data, typed->len);
 		history_save(out->data, out->len);

@@ -3,6 +3,8 @@
  */
 #include "term/text.h"
 
+#include <assert.h>
+#include <errno.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,8 +16,10 @@ static bool text_reserve(struct text *text, size_t extra)
 	size_t max = text->max ? text->max : TEXT_MAX, cap;
 	char *data;
 
-	if (extra > max || text->len > max - extra)
+	if (extra > max || text->len > max - extra) {
+		errno = EFBIG;
 		return false;
+	}
 	if (text->cap > text->len + extra)
 		return true;
 	cap = text->cap < 64 ? 64 : text->cap;
@@ -38,6 +42,12 @@ bool text_add(struct text *text, const char *data, size_t len)
 	text->len += len;
 	text->data[text->len] = '\0';
 	return true;
+}
+
+const char *text_limit(void)
+{
+	static_assert(TEXT_MAX == (size_t)8 << 20, "as said");
+	return errno == EFBIG ? "8 MiB" : "memory has room for";
 }
 
 bool text_adds(struct text *text, const char *s)

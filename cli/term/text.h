@@ -19,10 +19,13 @@ struct text {
 	size_t max; /* ceiling in bytes; 0: TEXT_MAX */
 };
 
-/** Append. @return false when memory or the ceiling ends. */
+/** Append. @return false when memory or the ceiling TEXT_MAX ends: text_limit() tells which. */
 bool text_add(struct text *text, const char *data, size_t len);
 bool text_adds(struct text *text, const char *s);
 bool text_addf(struct text *text, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+
+/** What the text would have been more than, by the errno of what has just failed: "8 MiB". */
+const char *text_limit(void);
 
 /** Put bytes in at a place. @return false, and nothing changed, when memory or the ceiling ends. */
 bool text_insert(struct text *text, size_t at, const char *data, size_t len);

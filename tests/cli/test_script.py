@@ -643,7 +643,7 @@ def piped_input_follows_after_a_blank_line(home):
     contains('user: alone', home.echo('-p', '', text='alone').out)
     contains('user: x\n', home.echo('-p', 'x', stdin=subprocess.DEVNULL).out)
     done = home.echo('-p', 'x', text='x' * (8 << 20))
-    equal(('', 'convo: the question is longer than 8 MiB\n', 1),
+    equal(('', 'convo: the question is more than 8 MiB\n', 1),
           (done.out, done.err, done.returncode))
 
 
