@@ -227,6 +227,7 @@ static void test_L5_damaged_rows_are_told(void **state)
 		"first_seq = -9223372036854775808, kept_seq = -9223372036854775808",
 		"UPDATE damage_events SET status = 9",
 		"UPDATE damage_events SET time_ms = 9223372036854775807",
+		"ALTER TABLE damage_events MODIFY time_ms DOUBLE NOT NULL",
 		"UPDATE damage_events SET exact = 'nonsense'",
 		"UPDATE damage_events SET exact = '[1]'",
 		"ALTER TABLE damage_events MODIFY id VARBINARY(20); UPDATE damage_events SET id = "
