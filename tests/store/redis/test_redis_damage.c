@@ -11,7 +11,7 @@
 #include <store/redis/event.h>
 #include <support/servers.h>
 
-#include "calls.h"
+#include "store/shared/calls.h"
 
 #define BASE "'convo:{app:user}"
 

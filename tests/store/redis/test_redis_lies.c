@@ -13,7 +13,7 @@
 #include <store/redis/event.h>
 #include <support/fake_redis.h>
 
-#include "calls.h"
+#include "store/shared/calls.h"
 
 #define TIMEOUT_MS 300
 #define SLACK_MS 2000

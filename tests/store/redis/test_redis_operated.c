@@ -14,7 +14,7 @@
 #include <support/proxy.h>
 #include <support/servers.h>
 
-#include "calls.h"
+#include "store/shared/calls.h"
 
 #define MINUTE_US INT64_C(60000000)
 

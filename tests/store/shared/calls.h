@@ -1,9 +1,9 @@
 /*
- * Every call of a store once, as the tests of what a Redis server may hold or say make them: each
+ * Every call of a store once, as the tests of what a server may hold or say make them: each
  * looks at all that it was given, so that a sanitizer sees what should not be there.
  */
-#ifndef TESTS_STORE_REDIS_CALLS_H
-#define TESTS_STORE_REDIS_CALLS_H
+#ifndef TESTS_STORE_SHARED_CALLS_H
+#define TESTS_STORE_SHARED_CALLS_H
 
 #include <stdlib.h>
 #include <string.h>
