@@ -647,19 +647,13 @@ static void *serve_noise(void *arg)
 
 static void test_connection__not_an_http_server(void **state)
 {
-	struct sockaddr_in address = {.sin_family = AF_INET};
-	socklen_t len = sizeof(address);
-	int listener = socket(AF_INET, SOCK_STREAM, 0);
+	int port, listener = test_listen(&port);
 	struct convo_model_options opts;
 	pthread_t thread;
 
 	(void)state;
-	address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-	must_equal(0, bind(listener, (struct sockaddr *)&address, sizeof(address)));
-	must_equal(0, listen(listener, 1));
-	must_equal(0, getsockname(listener, (struct sockaddr *)&address, &len));
 	must_equal(0, pthread_create(&thread, NULL, serve_noise, &listener));
-	opts = options_of(test_text("http://127.0.0.1:%d/v1", ntohs(address.sin_port)));
+	opts = options_of(test_text("http://127.0.0.1:%d/v1", port));
 	must(strstr(must_fail_to_ask(CONVO_E_NOTFOUND, &opts), "not an HTTP server") != NULL);
 	pthread_join(thread, NULL);
 	close(listener);
@@ -1124,9 +1118,7 @@ static void test_tls__a_ca_file_that_is_none_is_named(void **state)
 /* A server that speaks HTTP and answers what it takes for a request. */
 static void test_tls__a_plain_server_that_answers_is_told(void **state)
 {
-	struct sockaddr_in address = {.sin_family = AF_INET};
-	socklen_t len = sizeof(address);
-	int listener = socket(AF_INET, SOCK_STREAM, 0);
+	int port, listener = test_listen(&port);
 	struct waits waits = {0};
 	struct convo_listener ear = {.on_wait = on_wait, .ctx = &waits};
 	struct convo_model_options opts;
@@ -1136,12 +1128,8 @@ static void test_tls__a_plain_server_that_answers_is_told(void **state)
 	struct convo_err err;
 
 	(void)state;
-	address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-	must_equal(0, bind(listener, (struct sockaddr *)&address, sizeof(address)));
-	must_equal(0, listen(listener, 1));
-	must_equal(0, getsockname(listener, (struct sockaddr *)&address, &len));
 	must_equal(0, pthread_create(&thread, NULL, serve_noise, &listener));
-	opts = options_of(test_text("https://127.0.0.1:%d/v1", ntohs(address.sin_port)));
+	opts = options_of(test_text("https://127.0.0.1:%d/v1", port));
 	opts.max_retries = 2;
 	model = open_model(&opts);
 	must_fail_with(CONVO_E_NOTFOUND, ask_with(&answer, model, &ear, NULL, &err));

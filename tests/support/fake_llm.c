@@ -95,21 +95,6 @@ static const struct fake_reply *fake_next(struct fake_llm *server, struct cv_buf
 
 /* ---- the reply ------------------------------------------------------------------------- */
 
-static bool fake_send(struct fake_connection *connection, const char *bytes, size_t len)
-{
-	while (len) {
-		ssize_t sent = send(connection->fd, bytes, len, MSG_NOSIGNAL);
-
-		if (sent < 0 && errno == EINTR)
-			continue;
-		if (sent <= 0)
-			return false;
-		bytes += sent;
-		len -= (size_t)sent;
-	}
-	return true;
-}
-
 static bool fake_send_head(struct fake_connection *connection, const struct fake_reply *reply)
 {
 	struct cv_buf head = {0};
@@ -125,7 +110,7 @@ static bool fake_send_head(struct fake_connection *connection, const struct fake
 	if (reply->end == FAKE_CLOSE)
 		cv_buf_adds(&head, "Connection: close\r\n");
 	cv_buf_adds(&head, "\r\n");
-	ok = fake_send(connection, head.data, head.len);
+	ok = test_send(connection->fd, head.data, head.len);
 	cv_buf_clear(&head);
 	return ok;
 }
@@ -149,7 +134,7 @@ static bool fake_send_until(struct fake_connection *connection, const struct fak
 			cv_buf_adds(&out, "\r\n");
 	}
 	if (out.len)
-		ok = fake_send(connection, out.data, out.len);
+		ok = test_send(connection->fd, out.data, out.len);
 	cv_buf_clear(&out);
 	return ok;
 }
@@ -178,7 +163,7 @@ static bool fake_answer(struct fake_connection *connection, const struct fake_re
 	if (!fake_send_until(connection, reply, at, reply->body_len))
 		return false;
 	if (reply->end == FAKE_CHUNKED)
-		return fake_send(connection, "0\r\n\r\n", 5);
+		return test_send(connection->fd, "0\r\n\r\n", 5);
 	if (reply->end == FAKE_HOLD)
 		fake_wait(connection->server, connection->fd, -1);
 	return reply->end == FAKE_LENGTH;
@@ -243,8 +228,7 @@ static void *fake_accept(void *arg)
 struct fake_llm *fake_llm_start(const struct fake_reply *replies, size_t count, size_t piece)
 {
 	struct fake_llm *server = calloc(1, sizeof(*server));
-	struct sockaddr_in address = {.sin_family = AF_INET};
-	socklen_t len = sizeof(address);
+	int port;
 
 	must(server != NULL && count > 0);
 	server->replies = replies;
@@ -252,14 +236,8 @@ struct fake_llm *fake_llm_start(const struct fake_reply *replies, size_t count, 
 	server->piece = piece;
 	pthread_mutex_init(&server->lock, NULL);
 	must_equal(0, pipe(server->stop));
-	server->listener = socket(AF_INET, SOCK_STREAM, 0);
-	must(server->listener >= 0);
-	address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-	must_equal(0, bind(server->listener, (struct sockaddr *)&address, sizeof(address)));
-	must_equal(0, listen(server->listener, 16));
-	must_equal(0, getsockname(server->listener, (struct sockaddr *)&address, &len));
-	snprintf(server->base, sizeof(server->base), "http://127.0.0.1:%d/v1",
-		 ntohs(address.sin_port));
+	server->listener = test_listen(&port);
+	snprintf(server->base, sizeof(server->base), "http://127.0.0.1:%d/v1", port);
 	must_equal(0, pthread_create(&server->acceptor, NULL, fake_accept, server));
 	return server;
 }

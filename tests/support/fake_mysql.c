@@ -36,27 +36,6 @@ struct fake_link {
 	int client, slot;
 };
 
-static struct sockaddr_in fake_here(int port)
-{
-	struct sockaddr_in here = {.sin_family = AF_INET, .sin_port = htons((uint16_t)port)};
-
-	here.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-	return here;
-}
-
-static bool fake_send(int fd, const char *data, size_t len)
-{
-	while (len) {
-		ssize_t n = send(fd, data, len, MSG_NOSIGNAL);
-
-		if (n <= 0)
-			return false;
-		data += n;
-		len -= (size_t)n;
-	}
-	return true;
-}
-
 static char fake_spoiled(enum fake_lie how, char byte)
 {
 	switch (how) {
@@ -87,10 +66,10 @@ static bool fake_pass(struct fake_mysql *fake, int client, char *data, size_t le
 	fake->said += len;
 	pthread_mutex_unlock(&fake->lock);
 	if (!here)
-		return fake_send(client, data, len);
+		return test_send(client, data, len);
 	*spoiled = true;
 	if (how == FAKE_LIE_CUT)
-		return fake_send(client, data, at) && false;
+		return test_send(client, data, at) && false;
 	data[at] = fake_spoiled(how, data[at]);
 	while (how == FAKE_LIE_ENDLESS) {
 		struct pollfd fd = {.fd = client, .events = POLLIN | POLLOUT};
@@ -101,7 +80,7 @@ static bool fake_pass(struct fake_mysql *fake, int client, char *data, size_t le
 		if (send(client, data, len, MSG_NOSIGNAL | MSG_DONTWAIT) < 0 && errno != EAGAIN)
 			return false;
 	}
-	return fake_send(client, data, len);
+	return test_send(client, data, len);
 }
 
 static void fake_serve(struct fake_mysql *fake, int client, int server)
@@ -116,7 +95,7 @@ static void fake_serve(struct fake_mysql *fake, int client, int server)
 			return;
 		if (fd[0].revents) {
 			n = recv(client, data, sizeof(data), 0);
-			if (n <= 0 || !fake_send(server, data, (size_t)n))
+			if (n <= 0 || !test_send(server, data, (size_t)n))
 				return;
 		}
 		if (fd[1].revents) {
@@ -155,7 +134,9 @@ static void fake_give(struct fake_mysql *fake, int slot)
 static void *fake_link_thread(void *ctx)
 {
 	struct fake_link link = *(struct fake_link *)ctx;
-	struct sockaddr_in there = fake_here(link.fake->server_port);
+	struct sockaddr_in there = {.sin_family = AF_INET,
+				    .sin_port = htons((uint16_t)link.fake->server_port),
+				    .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
 	int server = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
 	free(ctx);
@@ -188,8 +169,6 @@ static void *fake_thread(void *ctx)
 struct fake_mysql *fake_mysql_start(int port)
 {
 	struct fake_mysql *fake = calloc(1, sizeof(*fake));
-	struct sockaddr_in here = fake_here(0);
-	socklen_t len = sizeof(here);
 
 	must(fake);
 	for (int i = 0; i < CLIENTS; i++)
@@ -198,12 +177,7 @@ struct fake_mysql *fake_mysql_start(int port)
 	fake->at = SIZE_MAX;
 	pthread_mutex_init(&fake->lock, NULL);
 	pthread_cond_init(&fake->gone, NULL);
-	fake->listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	must(fake->listener >= 0);
-	must(bind(fake->listener, (struct sockaddr *)&here, sizeof(here)) == 0);
-	must(listen(fake->listener, 16) == 0);
-	must(getsockname(fake->listener, (struct sockaddr *)&here, &len) == 0);
-	fake->port = ntohs(here.sin_port);
+	fake->listener = test_listen(&fake->port);
 	must(pthread_create(&fake->thread, NULL, fake_thread, fake) == 0);
 	return fake;
 }

@@ -269,19 +269,6 @@ static void say_plain(struct cv_buf *out, const char *sql)
 
 /* ---- talking ------------------------------------------------------------------------------ */
 
-static bool send_all(int fd, const char *data, size_t len)
-{
-	while (len) {
-		ssize_t n = send(fd, data, len, MSG_NOSIGNAL);
-
-		if (n <= 0)
-			return false;
-		data += n;
-		len -= (size_t)n;
-	}
-	return true;
-}
-
 /* Say something, with the spoiled byte if it is in it. */
 static bool client_say(struct fake_client *client, struct cv_buf *bytes)
 {
@@ -304,7 +291,7 @@ static bool client_say(struct fake_client *client, struct cv_buf *bytes)
 	}
 	fake->passed += bytes->len;
 	pthread_mutex_unlock(&fake->lock);
-	if (!send_all(client->fd, bytes->data, len) || len < bytes->len)
+	if (!test_send(client->fd, bytes->data, len) || len < bytes->len)
 		return false;
 	return true;
 }
@@ -458,7 +445,7 @@ static void client_serve(struct fake_client *client)
 		must(body != NULL);
 		more = read_all(client->fd, body, len - 4);
 		if (more && !welcomed && len == 8) {
-			more = send_all(client->fd, "N", 1); /* no TLS here */
+			more = test_send(client->fd, "N", 1); /* no TLS here */
 		} else if (more && !welcomed) {
 			welcomed = true;
 			more = client_welcome(client);
@@ -502,19 +489,11 @@ static void *fake_thread(void *ctx)
 struct fake_postgres *fake_postgres_start(void)
 {
 	struct fake_postgres *fake = calloc(1, sizeof(*fake));
-	struct sockaddr_in here = {.sin_family = AF_INET};
-	socklen_t len = sizeof(here);
 
 	must(fake != NULL);
 	pthread_mutex_init(&fake->lock, NULL);
 	fake->client = -1;
-	here.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-	fake->listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	must(fake->listener >= 0);
-	must(bind(fake->listener, (struct sockaddr *)&here, sizeof(here)) == 0);
-	must(listen(fake->listener, 16) == 0);
-	must(getsockname(fake->listener, (struct sockaddr *)&here, &len) == 0);
-	fake->port = ntohs(here.sin_port);
+	fake->listener = test_listen(&fake->port);
 	must(pthread_create(&fake->thread, NULL, fake_thread, fake) == 0);
 	return fake;
 }

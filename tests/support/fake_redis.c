@@ -99,19 +99,11 @@ static void *fake_thread(void *ctx)
 struct fake_redis *fake_redis_start(void)
 {
 	struct fake_redis *fake = calloc(1, sizeof(*fake));
-	struct sockaddr_in here = {.sin_family = AF_INET};
-	socklen_t len = sizeof(here);
 
 	must(fake);
 	fake->client = -1;
 	pthread_mutex_init(&fake->lock, NULL);
-	here.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-	fake->listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	must(fake->listener >= 0);
-	must(bind(fake->listener, (struct sockaddr *)&here, sizeof(here)) == 0);
-	must(listen(fake->listener, 16) == 0);
-	must(getsockname(fake->listener, (struct sockaddr *)&here, &len) == 0);
-	fake->port = ntohs(here.sin_port);
+	fake->listener = test_listen(&fake->port);
 	must(pthread_create(&fake->thread, NULL, fake_thread, fake) == 0);
 	return fake;
 }

@@ -98,19 +98,6 @@ static enum proxy_fault pump_count(struct pump *pump, size_t *len)
 	return fault;
 }
 
-static bool send_all(int fd, const char *data, size_t len)
-{
-	while (len) {
-		ssize_t n = send(fd, data, len, MSG_NOSIGNAL);
-
-		if (n <= 0)
-			return false;
-		data += n;
-		len -= (size_t)n;
-	}
-	return true;
-}
-
 /* Pass a piece on, with the fault that is due in it. */
 static bool pump_pass(struct pump *pump, const char *data, size_t len)
 {
@@ -120,7 +107,7 @@ static bool pump_pass(struct pump *pump, const char *data, size_t len)
 		size_t part = len;
 		enum proxy_fault fault = pump_count(pump, &part);
 
-		if (!send_all(pump->to, data, part))
+		if (!test_send(pump->to, data, part))
 			return false;
 		data += part;
 		len -= part;
@@ -200,21 +187,13 @@ static void *proxy_thread(void *ctx)
 struct proxy *proxy_start(const char *host, int port)
 {
 	struct proxy *proxy = calloc(1, sizeof(*proxy));
-	struct sockaddr_in here = {.sin_family = AF_INET};
-	socklen_t len = sizeof(here);
 
 	must(proxy);
 	pthread_mutex_init(&proxy->lock, NULL);
 	proxy->target.sin_family = AF_INET;
 	proxy->target.sin_port = htons((uint16_t)port);
 	must(inet_pton(AF_INET, host, &proxy->target.sin_addr) == 1);
-	here.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-	proxy->listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	must(proxy->listener >= 0);
-	must(bind(proxy->listener, (struct sockaddr *)&here, sizeof(here)) == 0);
-	must(listen(proxy->listener, 128) == 0);
-	must(getsockname(proxy->listener, (struct sockaddr *)&here, &len) == 0);
-	proxy->port = ntohs(here.sin_port);
+	proxy->listener = test_listen(&proxy->port);
 	must(pthread_create(&proxy->thread, NULL, proxy_thread, proxy) == 0);
 	return proxy;
 }

@@ -387,17 +387,45 @@ const char *test_path(const char *dir, const char *name)
 	return test_text("%s/%s", dir, name);
 }
 
-int test_port(void)
+/* Bind to a free port, and listen with a queue of that length, if any. */
+static int bind_here(int *port, int queue)
 {
 	struct sockaddr_in at = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
 	socklen_t len = sizeof(at);
-	int fd = socket(AF_INET, SOCK_STREAM, 0);
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
 	must(fd >= 0);
 	must(bind(fd, (struct sockaddr *)&at, sizeof(at)) == 0);
+	must(!queue || listen(fd, queue) == 0);
 	must(getsockname(fd, (struct sockaddr *)&at, &len) == 0);
+	*port = ntohs(at.sin_port);
+	return fd;
+}
+
+int test_port(void)
+{
+	int port, fd = bind_here(&port, 0);
+
 	close(fd);
-	return ntohs(at.sin_port);
+	return port;
+}
+
+int test_listen(int *port)
+{
+	return bind_here(port, 128);
+}
+
+bool test_send(int fd, const char *data, size_t len)
+{
+	while (len) {
+		ssize_t n = send(fd, data, len, MSG_NOSIGNAL);
+
+		if (n <= 0)
+			return false;
+		data += n;
+		len -= (size_t)n;
+	}
+	return true;
 }
 
 /* ---- random numbers -------------------------------------------------------------------- */

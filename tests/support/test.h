@@ -96,6 +96,12 @@ void test_remove_tree(const char *dir);
 /** A TCP port of the loopback interface that was free just now. */
 int test_port(void);
 
+/** Listen at such a port; fails the test where it cannot. @return the socket */
+int test_listen(int *port);
+
+/** Send all of it. @return false when the other side is gone */
+bool test_send(int fd, const char *data, size_t len);
+
 /** printf() into new memory that lives until the program ends. */
 const char *test_text(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 

@@ -4,9 +4,7 @@
  */
 #include <support/test.h>
 
-#include <netinet/in.h>
 #include <stdatomic.h>
-#include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -35,21 +33,6 @@ struct opening {
 	atomic_bool begun;
 	int64_t asked_us;
 };
-
-static int mute_listen(int *port)
-{
-	struct sockaddr_in here = {.sin_family = AF_INET};
-	socklen_t len = sizeof(here);
-	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-
-	here.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-	must(fd >= 0);
-	must(bind(fd, (struct sockaddr *)&here, sizeof(here)) == 0);
-	must(listen(fd, 64) == 0);
-	must(getsockname(fd, (struct sockaddr *)&here, &len) == 0);
-	*port = ntohs(here.sin_port);
-	return fd;
-}
 
 static const char *url_of(const char *form, int port)
 {
@@ -82,7 +65,7 @@ static void open_or_cancel(void *ctx, int index)
 
 static void test_L2_a_cancel_ends_the_opening(void **state)
 {
-	int port, listener = mute_listen(&port);
+	int port, listener = test_listen(&port);
 
 	(void)state;
 	for (size_t i = 0; urls[i]; i++) {
@@ -99,7 +82,7 @@ static void test_L2_a_cancel_ends_the_opening(void **state)
 static void test_L2_the_timeout_ends_the_opening(void **state)
 {
 	const struct convo_store_options opts = {.timeout_ms = 200};
-	int port, listener = mute_listen(&port);
+	int port, listener = test_listen(&port);
 
 	(void)state;
 	for (size_t i = 0; urls[i]; i++) {

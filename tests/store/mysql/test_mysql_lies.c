@@ -17,7 +17,8 @@
 #include <base/clock.h>
 #include <support/fake_mysql.h>
 
-static const struct convo_key key = {"app", "user", "s"};
+#include "store/shared/calls.h"
+
 static const struct convo_store_options opts = {
 	.clean_interval_ms = CONVO_OFF, .timeout_ms = 300, .max_connections = 1};
 
@@ -44,95 +45,16 @@ static int call_open(convo_store *unused, struct convo_err *err)
 	return rc;
 }
 
-static int call_create(convo_store *store, struct convo_err *err)
-{
-	return convo_store_create(store, &key, NULL, NULL, NULL, err);
-}
-
-static int call_append(convo_store *store, struct convo_err *err)
-{
-	const struct convo_event event = {.message = "{\"role\":\"user\"}"};
-
-	return convo_store_append(store, &key, NULL, &event, 1, NULL, NULL, err);
-}
-
-static int load_some(convo_store *store, const struct convo_window *window, struct convo_err *err)
-{
-	convo_session *session = NULL;
-	int rc = convo_store_load(&session, store, &key, window, NULL, err);
-
-	for (size_t i = 0; i < convo_session_count(session); i++)
-		must(convo_session_event(session, i)->message != NULL);
-	convo_session_free(session);
-	return rc;
-}
-
-static int call_load(convo_store *store, struct convo_err *err)
-{
-	return load_some(store, &(struct convo_window){.kind = CONVO_WINDOW_LAST, .n = 5}, err);
-}
-
-static int call_load_all(convo_store *store, struct convo_err *err)
-{
-	return load_some(store, NULL, err);
-}
-
-static int call_list(convo_store *store, struct convo_err *err)
-{
-	convo_cursor *cursor = NULL;
-	size_t count;
-	int rc = convo_cursor_new(&cursor, "app", "user", CONVO_LIST_LIVE, err);
-
-	if (rc >= 0)
-		rc = convo_store_list(store, cursor, 5, &count, NULL, err);
-	convo_cursor_free(cursor);
-	return rc;
-}
-
-static int call_rename(convo_store *store, struct convo_err *err)
-{
-	return convo_store_rename(store, &key, "title", NULL, err);
-}
-
-static int call_delete(convo_store *store, struct convo_err *err)
-{
-	return convo_store_delete(store, &key, NULL, err);
-}
-
-static int call_restore(convo_store *store, struct convo_err *err)
-{
-	return convo_store_restore(store, &key, NULL, NULL, err);
-}
-
-static int call_state_get(convo_store *store, struct convo_err *err)
-{
-	char *value = NULL;
-	int rc = convo_store_state_get(&value, store, &key, "n", NULL, err);
-
-	convo_free(value);
-	return rc;
-}
-
-static int call_state_set(convo_store *store, struct convo_err *err)
-{
-	const struct convo_item item = {.name = "n", .json = "1"};
-
-	return convo_store_state_set(store, &key, &item, 1, NULL, err);
-}
-
 static int call_clean(convo_store *store, struct convo_err *err)
 {
 	return convo_store_clean(store, NULL, NULL, err);
 }
 
-static const struct call {
-	const char *name;
-	int (*run)(convo_store *store, struct convo_err *err);
-} calls[] = {
-	{"open", call_open},     {"create", call_create},       {"append", call_append},
-	{"load", call_load},     {"load all", call_load_all},   {"list", call_list},
-	{"rename", call_rename}, {"state set", call_state_set}, {"state get", call_state_get},
-	{"delete", call_delete}, {"restore", call_restore},     {"clean", call_clean},
+static const struct call calls[] = {
+	{"open", call_open},      {"create", call_create},       {"append", call_append},
+	{"load", call_load_last}, {"load all", call_load},       {"list", call_list},
+	{"rename", call_rename},  {"state set", call_state_set}, {"state list", call_state_list},
+	{"delete", call_delete},  {"restore", call_restore},     {"clean", call_clean},
 };
 
 #define CALLS (sizeof(calls) / sizeof(calls[0]))

@@ -9,9 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <convo/store.h>
+#include "store/shared/calls.h"
 
-static const struct convo_key key = {"app", "user", "s"};
 static const struct convo_store_options opts = {
 	.clean_interval_ms = CONVO_OFF, .timeout_ms = 400, .max_connections = 1};
 
@@ -34,104 +33,27 @@ static int call_open(convo_store *unused, struct convo_err *err)
 	return rc;
 }
 
-static int call_create(convo_store *store, struct convo_err *err)
-{
-	return convo_store_create(store, &key, NULL, NULL, NULL, err);
-}
-
-static int call_append(convo_store *store, struct convo_err *err)
-{
-	const struct convo_event event = {.message = "{\"role\":\"user\"}"};
-
-	return convo_store_append(store, &key, NULL, &event, 1, NULL, NULL, err);
-}
-
-static int load_some(convo_store *store, const struct convo_window *window, struct convo_err *err)
-{
-	convo_session *session = NULL;
-	int rc = convo_store_load(&session, store, &key, window, NULL, err);
-
-	for (size_t i = 0; i < convo_session_count(session); i++)
-		must(convo_session_event(session, i)->message != NULL);
-	convo_session_free(session);
-	return rc;
-}
-
-static int call_load(convo_store *store, struct convo_err *err)
-{
-	return load_some(store, &(struct convo_window){.kind = CONVO_WINDOW_LAST, .n = 5}, err);
-}
-
-static int call_load_all(convo_store *store, struct convo_err *err)
-{
-	return load_some(store, NULL, err);
-}
-
-static int call_list(convo_store *store, struct convo_err *err)
-{
-	convo_cursor *cursor = NULL;
-	size_t count;
-	int rc = convo_cursor_new(&cursor, "app", "user", CONVO_LIST_LIVE, err);
-
-	if (rc >= 0)
-		rc = convo_store_list(store, cursor, 5, &count, NULL, err);
-	convo_cursor_free(cursor);
-	return rc;
-}
-
-static int call_rename(convo_store *store, struct convo_err *err)
-{
-	return convo_store_rename(store, &key, "title", NULL, err);
-}
-
-static int call_delete(convo_store *store, struct convo_err *err)
-{
-	return convo_store_delete(store, &key, NULL, err);
-}
-
-static int call_restore(convo_store *store, struct convo_err *err)
-{
-	return convo_store_restore(store, &key, NULL, NULL, err);
-}
-
-static int call_state_get(convo_store *store, struct convo_err *err)
-{
-	char *value = NULL;
-	int rc = convo_store_state_get(&value, store, &key, "n", NULL, err);
-
-	convo_free(value);
-	return rc;
-}
-
-static int call_state_set(convo_store *store, struct convo_err *err)
-{
-	const struct convo_item item = {.name = "n", .json = "1"};
-
-	return convo_store_state_set(store, &key, &item, 1, NULL, err);
-}
-
 static int call_clean(convo_store *store, struct convo_err *err)
 {
 	return convo_store_clean(store, NULL, NULL, err);
 }
 
-static const struct call {
-	const char *name;
-	int (*run)(convo_store *store, struct convo_err *err);
+static const struct {
+	struct call call;
 	const char *statement; /* a part of the one that says most */
 } calls[] = {
-	{"open", call_open, "pg_class"},
-	{"create", call_create, "_create("},
-	{"append", call_append, "_append("},
-	{"load", call_load, "_load("},
-	{"load all", call_load_all, "_load("},
-	{"list", call_list, "SELECT no, life"},
-	{"rename", call_rename, "SET title"},
-	{"delete", call_delete, "SET life"},
-	{"restore", call_restore, "SELECT no, life"},
-	{"state get", call_state_get, "SELECT o.scope"},
-	{"state set", call_state_set, "SELECT bytes"},
-	{"clean", call_clean, "_clean("},
+	{{"open", call_open}, "pg_class"},
+	{{"create", call_create}, "_create("},
+	{{"append", call_append}, "_append("},
+	{{"load", call_load_last}, "_load("},
+	{{"load all", call_load}, "_load("},
+	{{"list", call_list}, "SELECT no, life"},
+	{{"rename", call_rename}, "SET title"},
+	{{"delete", call_delete}, "SET life"},
+	{{"restore", call_restore}, "SELECT no, life"},
+	{{"state list", call_state_list}, "SELECT o.scope"},
+	{{"state set", call_state_set_own}, "SELECT bytes"},
+	{{"clean", call_clean}, "_clean("},
 };
 
 #define CALLS (sizeof(calls) / sizeof(calls[0]))
@@ -167,15 +89,15 @@ static void test_an_honest_server_is_believed(void **state)
 {
 	(void)state;
 	for (size_t i = 0; i < CALLS; i++) {
-		convo_store *store = fake_open_for(&calls[i]);
+		convo_store *store = fake_open_for(&calls[i].call);
 		struct convo_err err = {0};
-		int rc = calls[i].run(store, &err);
+		int rc = calls[i].call.run(store, &err);
 
 		/* The one session that it knows lives. */
-		if (calls[i].run == call_restore)
+		if (calls[i].call.run == call_restore)
 			must_equal(CONVO_E_EXISTS, rc);
 		else if (rc < 0)
-			must_not_reach("%s: %s", calls[i].name, err.text);
+			must_not_reach("%s: %s", calls[i].call.name, err.text);
 		convo_store_close(store);
 	}
 }
@@ -224,7 +146,7 @@ static void test_every_byte_may_be_wrong(void **state)
 	(void)state;
 	for (size_t i = 0; i < CALLS; i++) {
 		for (int how = 0; how < FAKE_SPOILS; how++)
-			spoil_call(&calls[i], (enum fake_spoil)how);
+			spoil_call(&calls[i].call, (enum fake_spoil)how);
 	}
 }
 
@@ -347,15 +269,15 @@ static void test_nonsense_in_every_place_is_refused(void **state)
 	for (size_t i = 0; i < CALLS; i++) {
 		for (size_t kind = 0; kind < NONSENSE; kind++) {
 			for (size_t n = 0; n < (kind < 15 ? 5 : 1); n++) {
-				convo_store *store = fake_open_for(&calls[i]);
+				convo_store *store = fake_open_for(&calls[i].call);
 				struct convo_err err = {0};
 				struct cv_buf say = {0};
 				int rc;
 
 				say_nonsense(&say, kind, counts[n]);
 				fake_postgres_say(fake, calls[i].statement, &say);
-				rc = calls[i].run(store, &err);
-				must_be_told(&calls[i], rc, &err);
+				rc = calls[i].call.run(store, &err);
+				must_be_told(&calls[i].call, rc, &err);
 				fake_postgres_say(fake, NULL, NULL);
 				cv_buf_clear(&say);
 				convo_store_close(store);
@@ -415,12 +337,12 @@ static void test_L2_an_answer_without_end_is_not_listened_to(void **state)
 		struct convo_err err = {0};
 		int rc;
 
-		store = fake_open_for(&calls[i]);
+		store = fake_open_for(&calls[i].call);
 		fake_postgres_say(fake, calls[i].statement, &say);
 		fake_postgres_say_for_ever(fake);
-		rc = calls[i].run(store, &err);
+		rc = calls[i].call.run(store, &err);
 		must(rc < 0);
-		must_be_told(&calls[i], rc, &err);
+		must_be_told(&calls[i].call, rc, &err);
 		convo_store_close(store);
 		fake_postgres_say(fake, NULL, NULL);
 	}

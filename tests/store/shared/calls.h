@@ -144,6 +144,14 @@ static inline int call_state_set(convo_store *store, struct convo_err *err)
 	return convo_store_state_set(store, &calls_key, items, 3, NULL, err);
 }
 
+/* Of the session alone. */
+static inline int call_state_set_own(convo_store *store, struct convo_err *err)
+{
+	const struct convo_item item = {.name = "a", .json = "1"};
+
+	return convo_store_state_set(store, &calls_key, &item, 1, NULL, err);
+}
+
 static inline int call_state_list(convo_store *store, struct convo_err *err)
 {
 	convo_state *state = NULL;
