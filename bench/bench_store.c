@@ -53,20 +53,44 @@ enum op { OP_APPEND, OP_LOAD, OP_LIST, OPS };
 
 static const char *const op_names[OPS] = {"append", "load", "list"};
 
+/* Why a goal may be missed: what ours does that the bare engine does not. */
+#define WHY_MEMORY_APPEND "ids that occur once, a place in the list, bytes that loads may share"
+#define WHY_REDIS_APPEND                                                                       \
+	"a script of five commands, each some 3 us: is it there, is the id new, store, note, " \
+	"move in the list; the bare one has two"
+#define WHY_REDIS_LIST \
+	"a hash for each session: the bare script that reads 50 of them takes as long"
+#define WHY_POSTGRES_LOAD \
+	"rows of 15 columns, the bare ones have 3; a function keeps all before it sends"
+#define WHY_POSTGRES_APPEND                                                           \
+	"a second unique index, for ids; the session's row locked, and moved in the " \
+	"index of the list"
+#define WHY_MYSQL_LOAD "rows of 16 columns, the bare ones have 3; the session's row and its state"
+#define WHY_MYSQL_APPEND \
+	"a second unique index, for ids; the session's row moved in the index of the list"
+
 /* What is wanted: a ratio to the bare engine, a rate, or microseconds of the server's CPU. */
 static const struct goal {
 	const char *engine;
 	enum op op;
 	size_t callers, bytes;
 	double ratio, per_s, server_us;
+	const char *why; /* it may be missed; or NULL */
 } goals[] = {
-	{"memory", OP_APPEND, 1, 400, 0, 1e6, 0},   {"memory", OP_LOAD, 1, 400, 0, 3e5, 0},
-	{"memory", OP_LOAD, 1, 4000, 0, 3e5, 0},    {"sqlite", OP_APPEND, 1, 400, 0.9, 0, 0},
-	{"sqlite", OP_APPEND, 64, 400, 10, 0, 0},   {"redis", OP_APPEND, 1, 400, 0.8, 0, 0},
-	{"redis", OP_APPEND, 64, 400, 0.8, 0, 0},   {"redis", OP_LIST, 1, 400, 0, 0, 200},
-	{"postgres", OP_LOAD, 1, 400, 0.6, 0, 0},   {"postgres", OP_LOAD, 8, 400, 0.6, 0, 0},
-	{"pgbatch", OP_APPEND, 64, 400, 0.6, 0, 0}, {"mysql", OP_LOAD, 1, 400, 0.6, 0, 0},
-	{"mysql", OP_LOAD, 8, 400, 0.6, 0, 0},      {"mysql", OP_APPEND, 64, 400, 2, 0, 0},
+	{"memory", OP_APPEND, 1, 400, 0, 1e6, 0, WHY_MEMORY_APPEND},
+	{"memory", OP_LOAD, 1, 400, 0, 3e5, 0, NULL},
+	{"memory", OP_LOAD, 1, 4000, 0, 3e5, 0, NULL},
+	{"sqlite", OP_APPEND, 1, 400, 0.9, 0, 0, NULL},
+	{"sqlite", OP_APPEND, 64, 400, 10, 0, 0, NULL},
+	{"redis", OP_APPEND, 1, 400, 0.8, 0, 0, WHY_REDIS_APPEND},
+	{"redis", OP_APPEND, 64, 400, 0.8, 0, 0, WHY_REDIS_APPEND},
+	{"redis", OP_LIST, 1, 400, 0, 0, 200, WHY_REDIS_LIST},
+	{"postgres", OP_LOAD, 1, 400, 0.6, 0, 0, WHY_POSTGRES_LOAD},
+	{"postgres", OP_LOAD, 8, 400, 0.6, 0, 0, WHY_POSTGRES_LOAD},
+	{"pgbatch", OP_APPEND, 64, 400, 0.6, 0, 0, WHY_POSTGRES_APPEND},
+	{"mysql", OP_LOAD, 1, 400, 0.6, 0, 0, WHY_MYSQL_LOAD},
+	{"mysql", OP_LOAD, 8, 400, 0.6, 0, 0, WHY_MYSQL_LOAD},
+	{"mysql", OP_APPEND, 64, 400, 2, 0, 0, WHY_MYSQL_APPEND},
 };
 
 static struct {
@@ -267,26 +291,34 @@ static double median(double *values, int count)
 	return values[count / 2];
 }
 
-/* What is wanted of this cell, and whether it was reached. */
+static bool is_reached(const struct goal *goal, double ratio, double per_s, double server_us)
+{
+	if (goal->ratio > 0)
+		printf("  %.2f wanted: ", goal->ratio);
+	else if (goal->per_s > 0)
+		printf("  %.0f/s wanted: ", goal->per_s);
+	else
+		printf("  %.0f us of server wanted: ", goal->server_us);
+	return ratio >= goal->ratio && per_s >= goal->per_s &&
+	       (goal->server_us <= 0 || server_us <= goal->server_us);
+}
+
+/* What is wanted of this cell, whether it was reached, and why not. */
 static void print_goal(const struct bench *bench, double ratio, double per_s, double server_us)
 {
 	size_t i;
 
 	for (i = 0; i < sizeof(goals) / sizeof(goals[0]); i++) {
 		const struct goal *goal = &goals[i];
+		bool reached;
 
 		if (strcmp(goal->engine, bench->engine->name) != 0 || goal->op != bench->op ||
 		    goal->callers != bench->count || goal->bytes != bench->bytes)
 			continue;
-		if (goal->ratio > 0)
-			printf("  %.2f wanted: %s", goal->ratio,
-			       ratio >= goal->ratio ? "yes" : "NO");
-		if (goal->per_s > 0)
-			printf("  %.0f/s wanted: %s", goal->per_s,
-			       per_s >= goal->per_s ? "yes" : "NO");
-		if (goal->server_us > 0)
-			printf("  %.0f us of server wanted: %s", goal->server_us,
-			       server_us <= goal->server_us ? "yes" : "NO");
+		reached = is_reached(goal, ratio, per_s, server_us);
+		fputs(reached ? "yes" : "NO", stdout);
+		if (!reached && goal->why)
+			printf("\n         ours besides: %s", goal->why);
 	}
 }
 
