@@ -7,6 +7,11 @@
 #include <store/mysql/pack.h>
 #include <store/mysql/round.h>
 
+/* Callers at a time from which on they travel together, and most that each of them may bring. */
+#define APPEND_CROWD 4
+#define APPEND_EVENTS 16
+#define APPEND_BYTES (MY_ROUND_BYTES / 16)
+
 struct my_answer {
 	const char *where;
 	struct store_append *append;
@@ -107,11 +112,11 @@ static bool append_shares(const struct store_append *append, size_t *weight)
 	int field;
 
 	*weight = 0;
-	for (i = 0; i < append->count && i < MY_ROUND_EVENTS; i++) {
+	for (i = 0; i < append->count && i < APPEND_EVENTS; i++) {
 		for (field = 0; field < FIELD_COUNT; field++)
 			*weight += append->events[i].field[field].len;
 	}
-	return !append->change_count && i == append->count && *weight <= MY_ROUND_SHARE;
+	return !append->change_count && i == append->count && *weight <= APPEND_BYTES;
 }
 
 int cv_my_append(struct convo_store *store, const struct store_call *call,
@@ -129,7 +134,7 @@ int cv_my_append(struct convo_store *store, const struct store_call *call,
 
 	if (!my->rounds || !append_shares(append, &self.job.weight))
 		return cv_my_append_alone(&self, err);
-	self.alone = atomic_fetch_add(&my->appending, 1) + 1 < MY_CROWD;
+	self.alone = atomic_fetch_add(&my->appending, 1) + 1 < APPEND_CROWD;
 	if (!self.alone)
 		rc = cv_group_run(my->appends, &self.job, &why);
 	if (rc == 0 && self.alone)

@@ -53,57 +53,6 @@ struct my_round {
 
 /* ---- statements -------------------------------------------------------------------------- */
 
-/*
- * Without the hints a server may read a small table as a whole, and lock what it reads. What becomes
- * of a session's row follows from what it was and from numbers that all rows of the statement have in
- * common. No column is read after it was set: whether that shows depends on the sql_mode.
- */
-#define ROUND_FIRST "GREATEST(first_seq, last_seq + ? - ? + 1)"
-
-static const struct round_text {
-	const char *head, *item, *between, *tail;
-} round_texts[MY_ROUND_KINDS] = {
-	[MY_ROUND_FIND] = {"SELECT app, user, session, generation, no, expires_us, kept_seq, "
-			   "first_seq, last_seq, last_time_ms "
-			   "FROM {p}sessions FORCE INDEX (name) "
-			   "WHERE (app, user, session, live) IN (",
-			   "(?, ?, ?, 1)", ", ", ") FOR UPDATE SKIP LOCKED"},
-	[MY_ROUND_ADD] = {"INSERT INTO {p}events (session, seq, id, time_ms, status, {fields}) "
-			  "VALUES ",
-			  "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", ", ", ""},
-	[MY_ROUND_CUT] = {"DELETE e FROM {p}events AS e FORCE INDEX (PRIMARY) WHERE ",
-			  "(e.session = ? AND e.seq >= ? AND e.seq < ?)", " OR ", ""},
-	[MY_ROUND_MOVE] = {"UPDATE {p}sessions FORCE INDEX (PRIMARY) SET "
-			   "position = GREATEST(position, ?), "
-			   "updated_us = GREATEST(updated_us, ?), "
-			   "due_us = IF(? > 0 AND (due_us = 0 OR due_us > ?), ?, due_us), "
-			   "expires_us = IF(? > 0, ?, expires_us), "
-			   "kept_seq = IF(? > 0, LEAST(" ROUND_FIRST ", kept_seq + ?), kept_seq), "
-			   "first_seq = IF(? > 0, " ROUND_FIRST ", first_seq), "
-			   "last_seq = last_seq + ?, last_time_ms = GREATEST(last_time_ms, ?) "
-			   "WHERE no IN (",
-			   "?", ", ", ")"},
-};
-
-#define ROUND_FOUND "tttuiiiiii"
-#define ROUND_FIND_ARGS 3
-#define ROUND_ADD_ARGS (5 + FIELD_COUNT)
-#define ROUND_CUT_ARGS 3
-#define ROUND_MOVE_ARGS 16 /* before its rows */
-
-static const size_t round_rows[MY_ROUND_SIZES] = {1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64};
-
-int cv_my_round_text(struct cv_buf *out, int number)
-{
-	const struct round_text *text = &round_texts[number / MY_ROUND_SIZES];
-	size_t row, rows = round_rows[number % MY_ROUND_SIZES];
-	int rc = cv_buf_adds(out, text->head);
-
-	for (row = 0; row < rows && rc == 0; row++)
-		rc = cv_buf_addf(out, "%s%s", row ? text->between : "", text->item);
-	return rc < 0 ? rc : cv_buf_adds(out, text->tail);
-}
-
 /* Make room for so many values, and forget those before. */
 static int round_args(struct my_round *round, size_t count, struct convo_err *err)
 {
@@ -127,20 +76,10 @@ static void round_bytes(struct my_round *round, const void *data, size_t len)
 		(struct sql_value){.kind = data ? SQL_TEXT : SQL_NULL, .text = {data, len}};
 }
 
-/* The smallest statement that takes so many rows. Those that it has too many repeat the last one. */
-static size_t round_size(size_t rows)
+static int round_run(struct my_round *round, enum my_rows kind, size_t size, struct my_take take,
+		     struct convo_err *err)
 {
-	size_t size = 0;
-
-	while (round_rows[size] < rows)
-		size++;
-	return size;
-}
-
-static int round_run(struct my_round *round, enum my_round_kind kind, size_t size,
-		     struct my_take take, struct convo_err *err)
-{
-	struct my_query query = {.text = (size_t)MY_ROUND + kind * MY_ROUND_SIZES + size,
+	struct my_query query = {.text = (size_t)MY_ROWS + kind * MY_ROWS_SIZES + size,
 				 .args = round->args,
 				 .arg_count = round->arg_count,
 				 .take[0] = take,
@@ -201,8 +140,8 @@ static int round_row(void *ctx, const struct sql_value *column, struct convo_err
  * lock stops the others of it, and rounds cannot stop each other. */
 static int round_find(struct my_round *round, struct convo_err *err)
 {
-	size_t size = round_size(round->count), rows = round_rows[size], i;
-	int rc = round_args(round, rows * ROUND_FIND_ARGS, err);
+	size_t size = cv_my_rows_size(round->count), rows = cv_my_rows[size], i;
+	int rc = round_args(round, rows * MY_FIND_ARGS, err);
 
 	if (rc < 0)
 		return rc;
@@ -214,7 +153,7 @@ static int round_find(struct my_round *round, struct convo_err *err)
 		round_bytes(round, key->user, strlen(key->user));
 		round_bytes(round, key->session, strlen(key->session));
 	}
-	return round_run(round, MY_ROUND_FIND, size, (struct my_take){ROUND_FOUND, round_row}, err);
+	return round_run(round, MY_ROWS_FIND, size, (struct my_take){MY_FOUND, round_row}, err);
 }
 
 /* ---- deciding ---------------------------------------------------------------------------- */
@@ -287,25 +226,25 @@ static void round_event(struct my_round *round, const struct my_append *job, siz
 /* Rows cannot be repeated here: 37 take the statements for 32, 4 and 1. */
 static int round_add(struct my_round *round, struct convo_err *err)
 {
-	size_t left = 0, size = MY_ROUND_SIZES - 1, job, event = 0, row;
+	size_t left = 0, size = MY_ROWS_SIZES - 1, job, event = 0, row;
 	int rc;
 
 	for (job = 0; job < round->count; job++)
 		left += round->job[job]->adds ? round->job[job]->append->count : 0;
-	for (job = 0; left; left -= round_rows[size]) {
-		while (round_rows[size] > left)
+	for (job = 0; left; left -= cv_my_rows[size]) {
+		while (cv_my_rows[size] > left)
 			size--;
-		rc = round_args(round, round_rows[size] * ROUND_ADD_ARGS, err);
+		rc = round_args(round, cv_my_rows[size] * MY_ADD_ARGS, err);
 		if (rc < 0)
 			return rc;
-		for (row = 0; row < round_rows[size]; row++) {
+		for (row = 0; row < cv_my_rows[size]; row++) {
 			while (!round->job[job]->adds || event == round->job[job]->append->count) {
 				job++;
 				event = 0;
 			}
 			round_event(round, round->job[job], event++);
 		}
-		rc = round_run(round, MY_ROUND_ADD, size, (struct my_take){0}, err);
+		rc = round_run(round, MY_ROWS_ADD, size, (struct my_take){0}, err);
 		if (rc)
 			return rc;
 	}
@@ -313,7 +252,7 @@ static int round_add(struct my_round *round, struct convo_err *err)
 }
 
 /* The first of a session's events that stays. A session that was kept without a limit is cut by and
- * by; the statement of MY_ROUND_MOVE says the same. */
+ * by; the statement of MY_ROWS_MOVE says the same. */
 static int64_t round_kept(const struct round_session *session)
 {
 	const struct round_change *change = &session->change;
@@ -340,42 +279,42 @@ static int round_cut(struct my_round *round, struct convo_err *err)
 	}
 	if (!count)
 		return 0;
-	size = round_size(count);
-	rc = round_args(round, round_rows[size] * ROUND_CUT_ARGS, err);
+	size = cv_my_rows_size(count);
+	rc = round_args(round, cv_my_rows[size] * MY_CUT_ARGS, err);
 	if (rc < 0)
 		return rc;
-	for (i = 0; i < round_rows[size]; i++) {
+	for (i = 0; i < cv_my_rows[size]; i++) {
 		const struct round_session *one = session[i < count ? i : count - 1];
 
 		round_int(round, one->row.no);
 		round_int(round, one->row.kept_seq);
 		round_int(round, round_kept(one));
 	}
-	return round_run(round, MY_ROUND_CUT, size, (struct my_take){0}, err);
+	return round_run(round, MY_ROWS_CUT, size, (struct my_take){0}, err);
 }
 
 static void round_move_args(struct my_round *round, const struct round_change *change)
 {
 	const int64_t expires_us = change->ttl_us ? round->call.now_us + change->ttl_us : 0;
-	const int64_t args[ROUND_MOVE_ARGS] = {/* position, updated_us */ round->call.now_us,
-					       round->call.now_us,
-					       /* due_us, expires_us */ expires_us,
-					       expires_us,
-					       expires_us,
-					       expires_us,
-					       expires_us,
-					       /* kept_seq */ change->keep,
-					       change->count,
-					       change->keep,
-					       change->count + ROUND_CUT_MOST,
-					       /* first_seq */ change->keep,
-					       change->count,
-					       change->keep,
-					       /* last_seq, last_time_ms */ change->count,
-					       round->call.now_ms};
+	const int64_t args[MY_MOVE_ARGS] = {/* position, updated_us */ round->call.now_us,
+					    round->call.now_us,
+					    /* due_us, expires_us */ expires_us,
+					    expires_us,
+					    expires_us,
+					    expires_us,
+					    expires_us,
+					    /* kept_seq */ change->keep,
+					    change->count,
+					    change->keep,
+					    change->count + ROUND_CUT_MOST,
+					    /* first_seq */ change->keep,
+					    change->count,
+					    change->keep,
+					    /* last_seq, last_time_ms */ change->count,
+					    round->call.now_ms};
 	size_t i;
 
-	for (i = 0; i < ROUND_MOVE_ARGS; i++)
+	for (i = 0; i < MY_MOVE_ARGS; i++)
 		round_int(round, args[i]);
 }
 
@@ -396,14 +335,14 @@ static int round_move_like(struct my_round *round, const struct round_change *ch
 		one->moved = true;
 		session[count++] = one;
 	}
-	size = round_size(count);
-	rc = round_args(round, ROUND_MOVE_ARGS + round_rows[size], err);
+	size = cv_my_rows_size(count);
+	rc = round_args(round, MY_MOVE_ARGS + cv_my_rows[size], err);
 	if (rc < 0)
 		return rc;
 	round_move_args(round, change);
-	for (i = 0; i < round_rows[size]; i++)
+	for (i = 0; i < cv_my_rows[size]; i++)
 		round_int(round, session[i < count ? i : count - 1]->row.no);
-	return round_run(round, MY_ROUND_MOVE, size, (struct my_take){0}, err);
+	return round_run(round, MY_ROWS_MOVE, size, (struct my_take){0}, err);
 }
 
 static int round_move(struct my_round *round, struct convo_err *err)

@@ -209,10 +209,10 @@ static int my_migrate_op(struct convo_store *store, void *conn, const struct sto
 			     err);
 }
 
-static int my_expand_round(struct cv_buf *sql, int text, const char *prefix, struct convo_err *err)
+static int my_expand_rows(struct cv_buf *sql, int text, const char *prefix, struct convo_err *err)
 {
 	struct cv_buf plain = {0};
-	int rc = cv_my_round_text(&plain, text);
+	int rc = cv_my_rows_text(&plain, text);
 
 	rc = rc < 0 ? cv_buf_fail(err, rc)
 		    : cv_sql_expand(sql, &my_dialect, prefix, cv_buf_str(&plain), err);
@@ -228,10 +228,10 @@ static int my_expand(struct my_store *my, int text, struct convo_err *err)
 
 	if (text < MY_RARE)
 		rc = cv_sql_expand(&sql, &my_dialect, prefix, my_texts[text], err);
-	else if (text < MY_ROUND)
+	else if (text < MY_ROWS)
 		rc = cv_sql_text(&sql, &my_dialect, prefix, (enum sql_text)(text - MY_RARE), err);
 	else
-		rc = my_expand_round(&sql, text - MY_ROUND, prefix, err);
+		rc = my_expand_rows(&sql, text - MY_ROWS, prefix, err);
 	if (rc == 0 && !(my->expanded[text] = cv_buf_take(&sql)))
 		rc = cv_fail_nomem(err);
 	my->texts[text] = my->expanded[text];

@@ -1,13 +1,14 @@
 /*
  * What the files of the MySQL store share: store.c opens it, creates and cleans; append.c and load.c
- * carry parameters to a procedure of 0002.sql and its rows back; rare.c does what all SQL stores do
- * alike.
+ * carry parameters to a procedure of 0002.sql and its rows back; round.c appends for many callers;
+ * rare.c does what all SQL stores do alike.
  */
 #ifndef STORE_MYSQL_STORE_H
 #define STORE_MYSQL_STORE_H
 
 #include <store/mysql/db.h>
-#include <store/mysql/round.h>
+#include <store/mysql/rows.h>
+#include <store/shared/group.h>
 #include <store/shared/sql/member.h>
 
 /** Its statements; those of sql/rare.h come last. */
@@ -16,9 +17,9 @@ enum {
 	MY_LOAD,
 	MY_APPEND,
 	MY_CLEAN,
-	MY_RARE,                             /* + an enum sql_text */
-	MY_ROUND = MY_RARE + SQL_TEXT_COUNT, /* + what round.h says */
-	MY_TEXT_COUNT = MY_ROUND + MY_ROUND_TEXTS
+	MY_RARE,                            /* + an enum sql_text */
+	MY_ROWS = MY_RARE + SQL_TEXT_COUNT, /* + what rows.h says */
+	MY_TEXT_COUNT = MY_ROWS + MY_ROWS_TEXTS
 };
 
 struct my_store {
@@ -65,6 +66,15 @@ bool cv_my_again(int rc, struct my_tries *tries, const struct store_call *call,
 /* Members of cv_backend_mysql, as in backend.h. */
 int cv_my_append(struct convo_store *store, const struct store_call *call,
 		 const struct convo_key *key, struct store_append *append, struct convo_err *err);
+/** Carry out an append by itself, in one round trip. */
+struct my_append;
+int cv_my_append_alone(struct my_append *self, struct convo_err *err);
+/** How much travels together. */
+#define MY_ROUND_JOBS 64
+#define MY_ROUND_BYTES ((size_t)1 << 20)
+
+/** A round of appends; its context is the store. Those that it leaves undone are to go alone. */
+void cv_my_round(void *ctx, struct group_job **jobs, size_t count);
 int cv_my_load(struct convo_store *store, const struct store_call *call,
 	       const struct convo_key *key, const struct store_window *window,
 	       struct convo_session *into, struct convo_err *err);

@@ -1,0 +1,58 @@
+/*
+ * Statements for several rows; see rows.h.
+ */
+#include <store/mysql/rows.h>
+
+/*
+ * Without the hints a server may read a small table as a whole, and lock what it reads. What becomes
+ * of a session's row follows from what it was and from numbers that all rows of the statement have in
+ * common. No column is read after it was set: whether that shows depends on the sql_mode.
+ */
+#define ROWS_FIRST "GREATEST(first_seq, last_seq + ? - ? + 1)"
+
+static const struct rows_text {
+	const char *head, *item, *between, *tail;
+} rows_texts[MY_ROWS_KINDS] = {
+	[MY_ROWS_FIND] = {"SELECT app, user, session, generation, no, expires_us, kept_seq, "
+			  "first_seq, last_seq, last_time_ms "
+			  "FROM {p}sessions FORCE INDEX (name) "
+			  "WHERE (app, user, session, live) IN (",
+			  "(?, ?, ?, 1)", ", ", ") FOR UPDATE SKIP LOCKED"},
+	[MY_ROWS_ADD] = {"INSERT INTO {p}events (session, seq, id, time_ms, status, {fields}) "
+			 "VALUES ",
+			 "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", ", ", ""},
+	[MY_ROWS_CUT] = {"DELETE e FROM {p}events AS e FORCE INDEX (PRIMARY) WHERE ",
+			 "(e.session = ? AND e.seq >= ? AND e.seq < ?)", " OR ", ""},
+	[MY_ROWS_MOVE] = {"UPDATE {p}sessions FORCE INDEX (PRIMARY) SET "
+			  "position = GREATEST(position, ?), "
+			  "updated_us = GREATEST(updated_us, ?), "
+			  "due_us = IF(? > 0 AND (due_us = 0 OR due_us > ?), ?, due_us), "
+			  "expires_us = IF(? > 0, ?, expires_us), "
+			  "kept_seq = IF(? > 0, LEAST(" ROWS_FIRST ", kept_seq + ?), kept_seq), "
+			  "first_seq = IF(? > 0, " ROWS_FIRST ", first_seq), "
+			  "last_seq = last_seq + ?, last_time_ms = GREATEST(last_time_ms, ?) "
+			  "WHERE no IN (",
+			  "?", ", ", ")"},
+};
+
+const size_t cv_my_rows[MY_ROWS_SIZES] = {1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64};
+
+int cv_my_rows_text(struct cv_buf *out, int number)
+{
+	const struct rows_text *text = &rows_texts[number / MY_ROWS_SIZES];
+	size_t row, rows = cv_my_rows[number % MY_ROWS_SIZES];
+	int rc = cv_buf_adds(out, text->head);
+
+	for (row = 0; row < rows && rc == 0; row++)
+		rc = cv_buf_addf(out, "%s%s", row ? text->between : "", text->item);
+	return rc < 0 ? rc : cv_buf_adds(out, text->tail);
+}
+
+size_t cv_my_rows_size(size_t rows)
+{
+	size_t size = 0;
+
+	while (cv_my_rows[size] < rows)
+		size++;
+	return size;
+}
