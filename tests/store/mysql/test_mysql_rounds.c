@@ -19,6 +19,7 @@ struct crowd {
 	convo_store *store;
 	const char *prefix;
 	convo_cancel *cancel;
+	atomic_bool over;
 	atomic_int lost;     /* callers that were late or canceled */
 	bool maybe[CALLERS]; /* whether that left open what became of their append */
 };
@@ -46,9 +47,10 @@ static struct crowd crowd_open(const char *prefix, const char *options)
 	return crowd;
 }
 
-static long calls_of_procedures(void)
+/* How often the server was told that, from "Com_" on. */
+static long count_of(const char *command)
 {
-	const char *line = server_ask(sql_server, "SHOW GLOBAL STATUS LIKE 'Com_call_procedure'");
+	const char *line = server_ask(sql_server, "SHOW GLOBAL STATUS LIKE 'Com_%s'", command);
 
 	return strtol(strpbrk(line, "0123456789"), NULL, 10);
 }
@@ -112,12 +114,12 @@ static void append_to_own(void *ctx, int index)
 static void test_A7_callers_share_a_transaction(void **state)
 {
 	struct crowd crowd = crowd_open("share_", "");
-	long before = calls_of_procedures(), after;
+	long before = count_of("call_procedure"), after;
 	int i;
 
 	(void)state;
 	test_threads(CALLERS, append_to_own, &crowd);
-	after = calls_of_procedures();
+	after = count_of("call_procedure");
 	test_say("%ld calls of procedures for %d appends", after - before, CALLERS * TURNS);
 	must(after - before < CALLERS * TURNS / 2);
 	for (i = 0; i < CALLERS; i++)
@@ -280,9 +282,9 @@ static void test_A1_a_deadlock_leaves_each_to_try_by_itself(void **state)
 		   "UPDATE dead_count SET n = n + 1; "
 		   "IF (SELECT n FROM dead_count) %% 7 = 0 THEN "
 		   "SIGNAL SQLSTATE '40001' SET MYSQL_ERRNO = 1213; END IF; END $$");
-	before = calls_of_procedures();
+	before = count_of("call_procedure");
 	test_threads(CALLERS, append_to_own, &crowd);
-	must(calls_of_procedures() > before);
+	must(count_of("call_procedure") > before);
 	for (i = 0; i < CALLERS; i++)
 		must_have_all(crowd.store, crowd_name(i), (size_t)2 * TURNS);
 	convo_store_close(crowd.store);
@@ -326,6 +328,45 @@ static void let_go(struct holder *holder)
 {
 	server_ask(sql_server, "SET GLOBAL max_error_count = 64");
 	pthread_join(holder->thread, NULL);
+}
+
+static void *kill_connections(void *ctx)
+{
+	struct crowd *crowd = ctx;
+	int i;
+
+	while (!atomic_load(&crowd->over)) {
+		server_ask(sql_server, "DELIMITER $$\n"
+				       "BEGIN NOT ATOMIC "
+				       "DECLARE CONTINUE HANDLER FOR SQLEXCEPTION BEGIN END; "
+				       "FOR c IN (SELECT id FROM information_schema.processlist "
+				       "WHERE db = DATABASE() AND id <> CONNECTION_ID()) DO "
+				       "EXECUTE IMMEDIATE CONCAT('KILL ', c.id); END FOR; END $$");
+		for (i = 0; i < 6; i++)
+			pause_a_little();
+	}
+	return NULL;
+}
+
+/* A connection may go at any statement of a round, and while it commits. */
+static void test_A8_connections_that_are_killed_lose_nothing(void **state)
+{
+	struct crowd crowd = crowd_open("kill_", "");
+	pthread_t killer;
+	long before;
+	int i;
+
+	(void)state;
+	before = count_of("kill");
+	must_equal(0, pthread_create(&killer, NULL, kill_connections, &crowd));
+	test_threads(CALLERS, append_to_own, &crowd);
+	atomic_store(&crowd.over, true);
+	pthread_join(killer, NULL);
+	test_say("%ld connections killed", count_of("kill") - before);
+	must(count_of("kill") > before);
+	for (i = 0; i < CALLERS; i++)
+		must_have_all(crowd.store, crowd_name(i), (size_t)2 * TURNS);
+	convo_store_close(crowd.store);
 }
 
 static void append_or_wait(void *ctx, int index)
@@ -445,6 +486,7 @@ int main(void)
 		cmocka_unit_test(test_A3_A4_who_is_refused_does_not_hurt_the_others),
 		cmocka_unit_test(test_A2_an_event_that_comes_again_is_stored_once),
 		cmocka_unit_test(test_A1_a_deadlock_leaves_each_to_try_by_itself),
+		cmocka_unit_test(test_A8_connections_that_are_killed_lose_nothing),
 		cmocka_unit_test(test_L2_a_session_that_is_locked_stops_no_other),
 		cmocka_unit_test(test_L2_late_and_stopped_callers_leave_the_others),
 	};
