@@ -21,7 +21,7 @@
 #include <base/fail.h>
 #include <base/resolve.h>
 
-#define MY_COLUMNS 24
+#define MY_COLUMNS 32
 #define MY_ARGS 16 /* of most statements; those of more take memory */
 
 /* Most that the server may send at once: the largest event, with its names. */

@@ -20,9 +20,24 @@
 
 /* ---- statements ----------------------------------------------------------------------- */
 
+/* The newest events up to a seq, as {p}load() finds them, and whether the session, its user or its app
+ * have state. The session is found by a unique key, so that the server takes its columns for
+ * constants and reads the events in the order of theirs. */
+#define MY_GLANCE_TEXT                                                                     \
+	"SELECT s.no, s.position, s.created_us, s.updated_us, s.expires_us, s.first_seq, " \
+	"s.last_seq, s.state_bytes, IFNULL((SELECT MAX(o.state_bytes) FROM {p}scopes AS "  \
+	"o WHERE o.app = ? AND o.user IN (?, '')), 0) AS shared_bytes, s.generation, "     \
+	"s.title, e.seq, e.time_ms, e.id, e.status, {fields}, e.exact FROM {p}sessions "   \
+	"AS s JOIN {p}events AS e ON e.session = s.no "                                    \
+	"WHERE e.seq <= LEAST(s.last_seq, ?) AND e.seq >= GREATEST(s.first_seq, "          \
+	"IF(? > 0, s.last_seq - ? + 1, 1), LEAST(s.last_seq, ?) - ? + 1) "                 \
+	"AND s.app = ? AND s.user = ? AND s.session = ? AND s.live = 1 "                   \
+	"AND (s.expires_us = 0 OR s.expires_us > ?) ORDER BY e.seq"
+
 static const char *const my_texts[MY_RARE] = {
 	[MY_CREATE] = "CALL {p}create(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
 	[MY_LOAD] = "CALL {p}load(?, ?, ?, ?, ?, ?, ?, ?, ?)",
+	[MY_GLANCE] = MY_GLANCE_TEXT,
 	[MY_APPEND] = "CALL {p}append(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
 	[MY_CLEAN] = "CALL {p}clean(?, ?)",
 };

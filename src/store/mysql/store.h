@@ -15,6 +15,7 @@
 enum {
 	MY_CREATE,
 	MY_LOAD,
+	MY_GLANCE,
 	MY_APPEND,
 	MY_CLEAN,
 	MY_RARE,                            /* + an enum sql_text */
@@ -25,6 +26,7 @@ enum {
 struct my_store {
 	struct sql_store sql;
 	struct my_plan plan;
+	atomic_bool state; /* the session that was loaded last has some */
 	struct store_group *appends;
 	atomic_int appending; /* calls that could travel together */
 	bool rounds;          /* the server knows what they take */
