@@ -1,7 +1,7 @@
 /*
  * A connection to a MySQL or MariaDB server: connecting, prepared statements with bound
  * parameters, and errors in our words, all of it by a call's deadline and until it is canceled.
- * Knows nothing of sessions. db.c is the only file that includes mysql.h.
+ * Knows nothing of sessions. libmariadb is behind it (driver.h).
  */
 #ifndef STORE_MYSQL_DB_H
 #define STORE_MYSQL_DB_H

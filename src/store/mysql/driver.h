@@ -1,0 +1,62 @@
+/*
+ * What the files share that speak to libmariadb: it is used in its non-blocking way. Each of its calls
+ * is started, and continued after every poll(), which has the caller's deadline. Past it the library
+ * is told that time is over and unwinds by itself.
+ */
+#ifndef STORE_MYSQL_DRIVER_H
+#define STORE_MYSQL_DRIVER_H
+
+#include <mysql.h>
+
+#include <store/mysql/db.h>
+
+/** Most that the server may send at once: the largest event, with its names. */
+#define MY_PACKET_MAX (64ul << 20)
+
+struct my_db {
+	MYSQL *my;
+	const struct my_plan *plan;
+	MYSQL_STMT *stmt[MY_TEXTS];
+	int64_t max_packet;             /* what the server takes */
+	const struct store_call *call;  /* that runs */
+	const struct pool_stops *stops; /* see cv_my_stop_by() */
+	enum { MY_ON, MY_LATE, MY_STOPPED } ended;
+	bool broken;       /* not to be used again */
+	bool mariadb;      /* not MySQL */
+	struct cv_buf row; /* what a row is read into, and what of it was too long for that */
+	struct cv_buf more;
+	void *many; /* a MYSQL_BIND for each parameter of the largest statement */
+	size_t many_room;
+};
+
+/** A call begins: its deadline and cancel count from here. */
+void cv_my_begin(struct my_db *db, const struct store_call *call);
+
+/** Whether it is over: late, or stopped; `left_ms` is what there is of its time. */
+bool cv_my_ended(struct my_db *db, int64_t left_ms);
+
+/** Wait for what the library wants. @return what to tell it */
+int cv_my_wait(struct my_db *db, int status);
+
+/** Run a call of the library to its end: MY_WAIT(db, f_start(...), f_cont(..., status)). */
+#define MY_WAIT(db, start, cont)                           \
+	do {                                               \
+		int status = (start);                      \
+		while (status) {                           \
+			status = cv_my_wait((db), status); \
+			status = (cont);                   \
+		}                                          \
+	} while (0)
+
+/** Fill `err` for an error that the library has told, and say how the connection stands. */
+int cv_my_refused(struct my_db *db, unsigned number, const char *text, enum pool_fate *fate,
+		  struct convo_err *err);
+
+/** The same for the last error of the connection. */
+int cv_my_plain_failed(struct my_db *db, enum pool_fate *fate, struct convo_err *err);
+
+/** cv_my_plain() within a call that has begun. */
+int cv_my_ask(struct my_db *db, const char *sql, int64_t *value, bool *found, enum pool_fate *fate,
+	      struct convo_err *err);
+
+#endif
