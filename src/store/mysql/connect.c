@@ -242,6 +242,13 @@ struct my_db *cv_my_open(const struct my_plan *plan, const struct store_call *ca
 	return db;
 }
 
+void cv_my_hang_up(struct my_db *db)
+{
+	db->broken = true;
+	if (mysql_get_socket(db->my) >= 0)
+		shutdown(mysql_get_socket(db->my), SHUT_RDWR);
+}
+
 void cv_my_close(struct my_db *db)
 {
 	size_t i;
@@ -249,8 +256,8 @@ void cv_my_close(struct my_db *db)
 	if (!db)
 		return;
 	/* The library says goodbye, and must not wait for anybody to take it. */
-	if (db->broken && mysql_get_socket(db->my) >= 0)
-		shutdown(mysql_get_socket(db->my), SHUT_RDWR);
+	if (db->broken)
+		cv_my_hang_up(db);
 	for (i = 0; i < MY_TEXTS; i++) {
 		if (db->stmt[i])
 			mysql_stmt_close(db->stmt[i]);

@@ -3,7 +3,6 @@
  */
 #include <store/mysql/driver.h>
 
-#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>

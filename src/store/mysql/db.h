@@ -21,6 +21,9 @@ struct my_db *cv_my_open(const struct my_plan *plan, const struct store_call *ca
 /** Close it without waiting for anything. NULL is fine. */
 void cv_my_close(struct my_db *db);
 
+/** Have the server see that we are gone: it ends what transaction there is. It is not usable then. */
+void cv_my_hang_up(struct my_db *db);
+
 /** Whether it still looks usable; neither blocks nor asks. */
 bool cv_my_usable(const struct my_db *db);
 

@@ -11,7 +11,8 @@ struct my_talk {
 	struct sql_conversation base;
 	struct my_db *db;
 	enum pool_fate *fate;
-	bool open; /* a transaction is */
+	bool open;     /* a transaction is */
+	bool given_up; /* the connection, because of a transaction that could not be undone */
 };
 
 /* JSON goes to two columns: the value, and its text where MySQL would change it. */
@@ -82,10 +83,12 @@ static void talk_undo(void *ctx)
 	talk->open = false;
 	/* One that stays open keeps its locks for as long as the connection lives. With that it ends
 	 * and nothing was done. */
-	if (*talk->fate == POOL_KEEP &&
-	    (!cv_my_usable(talk->db) ||
-	     cv_my_end(talk->db, "ROLLBACK", talk->base.call, &fate, &ignored) != 0))
-		*talk->fate = POOL_UNSENT;
+	if (*talk->fate != POOL_KEEP ||
+	    (cv_my_usable(talk->db) &&
+	     cv_my_end(talk->db, "ROLLBACK", talk->base.call, &fate, &ignored) == 0))
+		return;
+	*talk->fate = POOL_UNSENT;
+	talk->given_up = true;
 }
 
 int cv_my_rare(struct convo_store *store, void *conn, const struct store_call *call, void *ctx,
@@ -105,6 +108,12 @@ int cv_my_rare(struct convo_store *store, void *conn, const struct store_call *c
 		if (talk.open)
 			talk_undo(&talk);
 	} while (cv_my_again(rc, &tries, call, *fate));
+	/* A verdict, as that a row is damaged, is not to be had again on another connection. */
+	if (rc < 0 && talk.given_up) {
+		cv_my_hang_up(conn);
+		*fate = POOL_KEEP;
+		return rc;
+	}
 	if (rc == MY_AGAIN && *fate == POOL_UNSENT) /* on another connection, says the pool */
 		return cv_fail(err, CONVO_E_GONE, "%s: connection given up", store->where);
 	return rc == MY_AGAIN ? cv_sql_in_the_way(err, store->where) : rc;

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <base/clock.h>
 #include <store/mysql/exact.h>
 #include <support/json_same.h>
 
@@ -267,6 +268,29 @@ static void test_L5_damaged_rows_are_told(void **state)
 	}
 }
 
+/* In a transaction of ours too: another connection would not find anything else. */
+static void test_L5_a_damaged_row_is_told_at_once(void **state)
+{
+	const struct convo_item item = {.name = "n", .json = "1"};
+	int64_t began_us;
+	struct convo_err err;
+	convo_store *store;
+
+	(void)state;
+	sql_needed();
+	store = sql_open(sql_url(NULL, "prefix=at_once_&timeout=60s"));
+	sql_create(store, "s");
+	server_ask(sql_server, "UPDATE at_once_sessions SET last_seq = -9223372036854775808");
+	began_us = cv_clock_mono_us();
+	must_fail_with(CONVO_E_IO, convo_store_state_set(store, &key, &item, 1, NULL, &err));
+	must(strstr(err.text, "damaged") != NULL);
+	must(!err.maybe);
+	must(cv_clock_mono_us() - began_us < 30000000);
+	server_ask(sql_server, "UPDATE at_once_sessions SET last_seq = 0");
+	must_pass(convo_store_state_set(store, &key, &item, 1, NULL, &err));
+	convo_store_close(store);
+}
+
 /* ---- errors ------------------------------------------------------------------------------- */
 
 static void test_A8_a_full_table_is_told_as_full(void **state)
@@ -318,6 +342,7 @@ int main(void)
 		cmocka_unit_test(test_S2_around_an_unknown_event_says_so),
 		cmocka_unit_test(test_L6_no_function_is_used_that_a_server_lacks),
 		cmocka_unit_test(test_L5_damaged_rows_are_told),
+		cmocka_unit_test(test_L5_a_damaged_row_is_told_at_once),
 		cmocka_unit_test(test_A8_a_full_table_is_told_as_full),
 		cmocka_unit_test(test_L2_a_cancel_stops_a_call),
 	};
