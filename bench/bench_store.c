@@ -65,7 +65,7 @@ static const char *const op_names[OPS] = {"append", "load", "list"};
 #define WHY_POSTGRES_APPEND                                                           \
 	"a second unique index, for ids; the session's row locked, and moved in the " \
 	"index of the list"
-#define WHY_MYSQL_LOAD "rows of 16 columns, the bare ones have 3; the session's row and its state"
+#define WHY_MYSQL_LOAD "rows of 26 columns, the bare ones have 3; the session's row and its state"
 #define WHY_MYSQL_APPEND \
 	"a second unique index, for ids; the session's row moved in the index of the list"
 
