@@ -46,7 +46,7 @@ bool text_add(struct text *text, const char *data, size_t len)
 
 const char *text_limit(void)
 {
-	static_assert(TEXT_MAX == (size_t)8 << 20, "as said");
+	static_assert(TEXT_MAX >> 20 == 8, "as said");
 	return errno == EFBIG ? "8 MiB" : "memory has room for";
 }
 

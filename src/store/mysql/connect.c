@@ -1,7 +1,7 @@
 /*
  * Connecting to MySQL or MariaDB, and what is known of a connection; see db.h.
  */
-#include <store/mysql/driver.h>
+#include <store/mysql/db.h>
 
 #include <netdb.h>
 #include <poll.h>
@@ -14,6 +14,7 @@
 #include <base/clock.h>
 #include <base/fail.h>
 #include <base/resolve.h>
+#include <store/mysql/driver.h>
 
 /* ---- connecting ----------------------------------------------------------------------- */
 

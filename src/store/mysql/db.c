@@ -1,8 +1,9 @@
 /*
  * Prepared statements on a connection to MySQL or MariaDB; see db.h.
  */
-#include <store/mysql/driver.h>
+#include <store/mysql/db.h>
 
+#include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
@@ -10,9 +11,24 @@
 #include <base/alloc.h>
 #include <base/clock.h>
 #include <base/fail.h>
+#include <store/mysql/driver.h>
 
 #define MY_COLUMNS 32
 #define MY_ARGS 16 /* of most statements; those of more take memory */
+
+void cv_my_stop_by(struct my_db *db, const struct pool_stops *stops)
+{
+	assert(!stops || stops->count <= MY_STOPS);
+	db->stops = stops;
+}
+
+int cv_my_plain(struct my_db *db, const char *sql, int64_t *value, bool *found,
+		const struct store_call *call, enum pool_fate *fate, struct convo_err *err)
+{
+	cv_my_begin(db, call);
+	store_work_trip(call);
+	return cv_my_ask(db, sql, value, found, fate, err);
+}
 
 /* ---- prepared statements -------------------------------------------------------------- */
 

@@ -63,8 +63,6 @@ int cv_my_run(struct my_db *db, struct my_query *query, const struct store_call 
 /** What ends the following statements early, in place of each call's cancel; NULL: that again. */
 void cv_my_stop_by(struct my_db *db, const struct pool_stops *stops);
 
-#define MY_STOPS 64 /* most of them */
-
 /**
  * Run a statement without parameters.
  *

@@ -3,7 +3,6 @@
  */
 #include <store/mysql/driver.h>
 
-#include <assert.h>
 #include <errno.h>
 #include <poll.h>
 #include <stdlib.h>
@@ -12,12 +11,6 @@
 #include <base/fail.h>
 
 /* ---- waiting -------------------------------------------------------------------------- */
-
-void cv_my_stop_by(struct my_db *db, const struct pool_stops *stops)
-{
-	assert(!stops || stops->count <= MY_STOPS);
-	db->stops = stops;
-}
 
 static const convo_cancel *my_stop(const struct my_db *db, size_t i)
 {
@@ -132,12 +125,4 @@ int cv_my_ask(struct my_db *db, const char *sql, int64_t *value, bool *found, en
 	}
 	mysql_free_result(res);
 	return 0;
-}
-
-int cv_my_plain(struct my_db *db, const char *sql, int64_t *value, bool *found,
-		const struct store_call *call, enum pool_fate *fate, struct convo_err *err)
-{
-	cv_my_begin(db, call);
-	store_work_trip(call);
-	return cv_my_ask(db, sql, value, found, fate, err);
 }

@@ -8,7 +8,12 @@
 
 #include <mysql.h>
 
-#include <store/mysql/db.h>
+#include <store/mysql/plan.h>
+#include <store/mysql/refuse.h>
+#include <store/shared/pool.h>
+
+/** Most cancels that end one call: those of a round. */
+#define MY_STOPS 64
 
 /** Most that the server may send at once: the largest event, with its names. */
 #define MY_PACKET_MAX (64ul << 20)
