@@ -444,6 +444,8 @@ static void mariadb_prepare(struct server_inside *in, enum server_care care)
 				     test_text("--port=%d", server->port), "--bind-address=" HOST,
 				     test_text("--socket=%s", server->socket),
 				     test_text("--pid-file=%s/pid", dir),
+				     /* one that starts removes the tables of others there */
+				     test_text("--tmpdir=%s", dir),
 				     test_text("--init-file=%s/init.sql", dir),
 				     "--innodb-buffer-pool-size=64M", "--innodb-log-file-size=32M",
 				     "--performance-schema=OFF", "--skip-name-resolve",
