@@ -31,7 +31,7 @@ struct opening {
 	const char *url;
 	convo_cancel *cancel;
 	atomic_bool begun;
-	int64_t asked_us;
+	_Atomic int64_t asked_us;
 };
 
 static const char *url_of(const char *form, int port)
