@@ -4,12 +4,13 @@
 #include "term/text.h"
 
 #include <assert.h>
-#include <errno.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "term/glyph.h"
+
+static bool at_ceiling; /* why the last addition failed that did */
 
 static bool text_reserve(struct text *text, size_t extra)
 {
@@ -17,7 +18,7 @@ static bool text_reserve(struct text *text, size_t extra)
 	char *data;
 
 	if (extra > max || text->len > max - extra) {
-		errno = EFBIG;
+		at_ceiling = true;
 		return false;
 	}
 	if (text->cap > text->len + extra)
@@ -26,8 +27,10 @@ static bool text_reserve(struct text *text, size_t extra)
 	while (cap <= text->len + extra)
 		cap *= 2; /* the ceiling is far below SIZE_MAX / 2 */
 	data = realloc(text->data, cap);
-	if (!data)
+	if (!data) {
+		at_ceiling = false;
 		return false;
+	}
 	text->data = data;
 	text->cap = cap;
 	return true;
@@ -47,7 +50,7 @@ bool text_add(struct text *text, const char *data, size_t len)
 const char *text_limit(void)
 {
 	static_assert(TEXT_MAX >> 20 == 8, "as said");
-	return errno == EFBIG ? "8 MiB" : "memory has room for";
+	return at_ceiling ? "8 MiB" : "memory has room for";
 }
 
 bool text_adds(struct text *text, const char *s)

@@ -24,7 +24,7 @@ bool text_add(struct text *text, const char *data, size_t len);
 bool text_adds(struct text *text, const char *s);
 bool text_addf(struct text *text, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
-/** What the text would have been more than, by the errno of what has just failed: "8 MiB". */
+/** What the text that could not grow last would have been more than: "8 MiB". */
 const char *text_limit(void);
 
 /** Put bytes in at a place. @return false, and nothing changed, when memory or the ceiling ends. */
