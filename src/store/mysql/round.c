@@ -92,13 +92,8 @@ static int round_run(struct my_round *round, enum my_rows kind, size_t size, str
 
 static int round_compare(const void *a, const void *b)
 {
-	const struct convo_key *one = (*(struct my_append *const *)a)->key;
-	const struct convo_key *two = (*(struct my_append *const *)b)->key;
-	int order = strcmp(one->app, two->app);
-
-	if (!order)
-		order = strcmp(one->user, two->user);
-	return order ? order : strcmp(one->session, two->session);
+	return cv_sql_key_order((*(struct my_append *const *)a)->key,
+				(*(struct my_append *const *)b)->key);
 }
 
 static bool round_is(struct cv_text name, const char *key)

@@ -228,16 +228,10 @@ static bool append_is_own(int code)
 	       code == CONVO_E_IO;
 }
 
-/* Rounds lock their sessions in one order, so that two of them do not wait for each other. */
 static int append_order(const void *a, const void *b)
 {
-	const struct convo_key *one = (*(struct pg_append *const *)a)->key;
-	const struct convo_key *two = (*(struct pg_append *const *)b)->key;
-	int order = strcmp(one->app, two->app);
-
-	if (!order)
-		order = strcmp(one->user, two->user);
-	return order ? order : strcmp(one->session, two->session);
+	return cv_sql_key_order((*(struct pg_append *const *)a)->key,
+				(*(struct pg_append *const *)b)->key);
 }
 
 /* Each by itself gets what is its own. */

@@ -23,12 +23,6 @@ static const struct pg_append *many_one(const struct group_job *job)
 	return (const struct pg_append *)job;
 }
 
-static bool many_same_key(const struct convo_key *one, const struct convo_key *two)
-{
-	return strcmp(one->app, two->app) == 0 && strcmp(one->user, two->user) == 0 &&
-	       strcmp(one->session, two->session) == 0;
-}
-
 bool cv_pg_many_can(struct group_job *const *jobs, size_t count)
 {
 	const struct store_call *call = many_one(jobs[0])->call;
@@ -41,7 +35,7 @@ bool cv_pg_many_can(struct group_job *const *jobs, size_t count)
 		    one->call->event_limit != call->event_limit)
 			return false;
 		/* Of two appends to one session the second has to see what the first did. */
-		if (i && many_same_key(one->key, many_one(jobs[i - 1])->key))
+		if (i && cv_sql_key_order(one->key, many_one(jobs[i - 1])->key) == 0)
 			return false;
 	}
 	return count > 1;

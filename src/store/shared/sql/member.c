@@ -3,6 +3,15 @@
  */
 #include <store/shared/sql/member.h>
 
+int cv_sql_key_order(const struct convo_key *one, const struct convo_key *two)
+{
+	int order = strcmp(one->app, two->app);
+
+	if (!order)
+		order = strcmp(one->user, two->user);
+	return order ? order : strcmp(one->session, two->session);
+}
+
 static int member(struct convo_store *store, const struct store_call *call, bool repeat,
 		  struct sql_request *request, struct convo_err *err)
 {

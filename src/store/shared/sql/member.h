@@ -16,6 +16,9 @@ struct sql_store {
 	pool_op op; /* carries out the struct sql_request that is its ctx */
 };
 
+/** The order in which rounds lock their sessions, so that two of them do not wait for each other. */
+int cv_sql_key_order(const struct convo_key *one, const struct convo_key *two);
+
 /* As in backend.h. */
 int cv_sql_store_rename(struct convo_store *store, const struct store_call *call,
 			const struct convo_key *key, struct cv_text title, struct convo_err *err);
