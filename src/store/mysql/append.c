@@ -59,7 +59,7 @@ static int append_row(void *ctx, const struct sql_value *column, struct convo_er
 	return 0;
 }
 
-int cv_my_append_alone(struct my_append *self, struct convo_err *err)
+static int append_alone(struct my_append *self, struct convo_err *err)
 {
 	const struct store_append *append = self->append;
 	struct my_answer answer = {.where = self->store->where, .append = self->append};
@@ -133,12 +133,12 @@ int cv_my_append(struct convo_store *store, const struct store_call *call,
 	int rc = 0;
 
 	if (!my->rounds || !append_shares(append, &self.job.weight))
-		return cv_my_append_alone(&self, err);
+		return append_alone(&self, err);
 	self.alone = atomic_fetch_add(&my->appending, 1) + 1 < APPEND_CROWD;
 	if (!self.alone)
 		rc = cv_group_run(my->appends, &self.job, &why);
 	if (rc == 0 && self.alone)
-		rc = cv_my_append_alone(&self, &why);
+		rc = append_alone(&self, &why);
 	atomic_fetch_sub(&my->appending, 1);
 	if (rc < 0 && self.maybe)
 		rc = cv_pool_undecide(&why);

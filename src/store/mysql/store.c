@@ -49,7 +49,7 @@ static const char *const my_texts[MY_RARE] = {
 	"generation, session, title FROM {p}sessions FORCE INDEX (list) "              \
 	"WHERE app = ? AND {user} = ? AND position <= ? AND (position < ? OR no < ?) "
 #define MY_IN_ORDER " ORDER BY position DESC, no DESC LIMIT ?"
-#define MY_LIST MY_LIST_OF "AND life = 0 AND (expires_us = 0 OR expires_us > ?)" MY_IN_ORDER
+#define MY_LIST MY_LIST_OF "AND {listed} AND (expires_us = 0 OR expires_us > ?)" MY_IN_ORDER
 #define MY_LIST_TRASH MY_LIST_OF "AND life = 1 AND purge_us > ?" MY_IN_ORDER
 
 #define MY_SCOPE_ADD                                                                      \

@@ -11,7 +11,7 @@
 #include <store/shared/group.h>
 #include <store/shared/sql/member.h>
 
-/** Its statements; those of sql/rare.h come last. */
+/** Its statements: its own, those of sql/rare.h, those for several rows. */
 enum {
 	MY_CREATE,
 	MY_LOAD,
@@ -68,18 +68,17 @@ bool cv_my_again(int rc, struct my_tries *tries, const struct store_call *call,
 /* Members of cv_backend_mysql, as in backend.h. */
 int cv_my_append(struct convo_store *store, const struct store_call *call,
 		 const struct convo_key *key, struct store_append *append, struct convo_err *err);
-/** Carry out an append by itself, in one round trip. */
-struct my_append;
-int cv_my_append_alone(struct my_append *self, struct convo_err *err);
+int cv_my_load(struct convo_store *store, const struct store_call *call,
+	       const struct convo_key *key, const struct store_window *window,
+	       struct convo_session *into, struct convo_err *err);
+
 /** How much travels together. */
 #define MY_ROUND_JOBS 64
 #define MY_ROUND_BYTES ((size_t)1 << 20)
 
 /** A round of appends; its context is the store. Those that it leaves undone are to go alone. */
 void cv_my_round(void *ctx, struct group_job **jobs, size_t count);
-int cv_my_load(struct convo_store *store, const struct store_call *call,
-	       const struct convo_key *key, const struct store_window *window,
-	       struct convo_session *into, struct convo_err *err);
+
 /** Carries out a struct sql_request, in one transaction. */
 int cv_my_rare(struct convo_store *store, void *conn, const struct store_call *call, void *ctx,
 	       enum pool_fate *fate, struct convo_err *err);
