@@ -78,46 +78,119 @@ static int url_parse_params(struct cv_url *url, char *query, struct convo_err *e
 	return 0;
 }
 
-static int url_parse_port(struct cv_url *url, const char *text, struct convo_err *err)
+static int url_parse_port(int *out, struct cv_text text, struct convo_err *err)
 {
 	int port = 0;
+	size_t i;
 
-	if (!*text)
+	*out = 0;
+	if (!text.len)
 		return 0;
-	for (; *text >= '0' && *text <= '9' && port < 100000; text++)
-		port = port * 10 + (*text - '0');
-	if (*text || port < 1 || port > 65535)
+	for (i = 0; i < text.len && text.data[i] >= '0' && text.data[i] <= '9' && port < 100000;
+	     i++)
+		port = port * 10 + (text.data[i] - '0');
+	if (i < text.len || port < 1 || port > 65535)
 		return url_fail(err, "the port must be 1 to 65535");
-	url->port = port;
+	*out = port;
 	return 0;
 }
 
-static int url_parse_host(struct cv_url *url, char *host, struct convo_err *err)
+/* Where ":port" begins in "host:port", "[v6]:port" or "/directory:port"; its end without one. NULL
+ * for an address whose colons tell nothing. */
+static const char *url_find_port(struct cv_text text)
 {
-	char *colon = strrchr(host, ':'), *bracket;
+	const char *end = text.data + text.len, *colon = end, *p;
 
-	if (strchr(host, ',')) {
-		url->host = host;
-		return url_decode(host, err);
+	if (text.len && *text.data == '[') {
+		p = memchr(text.data, ']', text.len);
+		return p && (p + 1 == end || p[1] == ':') ? p + 1 : NULL;
 	}
-	if (*host == '[') {
-		bracket = strchr(host, ']');
-		if (!bracket || (bracket[1] && bracket[1] != ':'))
-			return url_fail(err, "write an IPv6 address as [::1]:port");
-		*bracket = '\0';
-		colon = bracket[1] ? bracket + 1 : NULL;
-		host++;
-	} else if (colon && strchr(host, ':') != colon) {
+	for (p = text.data; p < end; p++) {
+		if (*p != ':')
+			continue;
+		if (colon < end && *text.data != '/')
+			return NULL;
+		colon = p;
+	}
+	return colon;
+}
+
+static int url_split_host(struct cv_url_host *out, struct cv_text text, struct convo_err *err)
+{
+	const char *end = text.data + text.len, *port = url_find_port(text);
+
+	if (!port)
 		return url_fail(err, "write an IPv6 address as [::1]:port");
+	out->name = (struct cv_text){text.data, (size_t)(port - text.data)};
+	if (text.len && *text.data == '[') {
+		out->name.data++;
+		out->name.len -= 2;
 	}
-	if (colon) {
-		*colon = '\0';
-		if (url_parse_port(url, colon + 1, err) < 0)
-			return CONVO_E_INVALID;
+	if (port < end)
+		port++;
+	return url_parse_port(&out->port, (struct cv_text){port, (size_t)(end - port)}, err);
+}
+
+int cv_url_host_in(const char *list, size_t i, struct cv_url_host *out, struct convo_err *err)
+{
+	size_t len = strcspn(list, ",");
+
+	for (; i; i--) {
+		if (!list[len])
+			return 0;
+		list += len + 1;
+		len = strcspn(list, ",");
 	}
-	if (*host)
-		url->host = host;
-	return url_decode(host, err);
+	return url_split_host(out, (struct cv_text){list, len}, err) < 0 ? CONVO_E_INVALID : 1;
+}
+
+int cv_url_host_at(const struct cv_url *url, size_t i, struct cv_url_host *out)
+{
+	if (!url->host)
+		return 0;
+	if (strchr(url->host, ','))
+		return cv_url_host_in(url->host, i, out, NULL);
+	*out = (struct cv_url_host){cv_text_of(url->host), url->port};
+	return i == 0;
+}
+
+/* Look at each host of a list; it is kept as it is. */
+static int url_check_hosts(const char *list, struct convo_err *err)
+{
+	struct cv_url_host host;
+	size_t i = 0;
+	int rc;
+
+	do
+		rc = cv_url_host_in(list, i++, &host, err);
+	while (rc > 0 && host.name.len);
+	if (rc > 0)
+		return url_fail(err, "a host of its list has no name");
+	return rc;
+}
+
+static int url_parse_host(struct cv_url *url, char *text, struct convo_err *err)
+{
+	struct cv_url_host host;
+	int rc;
+
+	if (strchr(text, ',')) {
+		url->host = text;
+		rc = url_decode(text, err);
+		return rc < 0 ? rc : url_check_hosts(text, err);
+	}
+	rc = url_split_host(&host, cv_text_of(text), err);
+	if (rc < 0)
+		return rc;
+	url->port = host.port;
+	text += host.name.data - text;
+	text[host.name.len] = '\0';
+	if (*text)
+		url->host = text;
+	rc = url_decode(text, err);
+	if (rc == 0 && strchr(text, ','))
+		return url_fail(err, "the name of a host has a comma");
+	return rc;
 }
 
 /* user:password@host:port */

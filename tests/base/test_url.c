@@ -56,6 +56,72 @@ static void test_url__takes_urls_apart(void **state)
 	}
 }
 
+static void must_be_host(const char *name, int port, const struct cv_url_host *host)
+{
+	if (!cv_text_is(host->name, name) || host->port != port)
+		must_not_reach("%.*s and %d, not %s and %d", (int)host->name.len, host->name.data,
+			       host->port, name, port);
+}
+
+static void test_url__hosts_come_one_by_one(void **state)
+{
+	static const struct {
+		const char *text;
+		size_t count;
+		struct {
+			const char *name;
+			int port;
+		} host[4];
+	} cases[] = {
+		{"x:p", 0, {{NULL, 0}}},
+		{"x:///p", 0, {{NULL, 0}}},
+		{"x://h/p", 1, {{"h", 0}}},
+		{"x://h:1/p", 1, {{"h", 1}}},
+		{"x://[::1]:2/p", 1, {{"::1", 2}}},
+		{"x://u:p@a:1,b:2,c/p", 3, {{"a", 1}, {"b", 2}, {"c", 0}}},
+		{"x://[::1]:2,[fe80::1],127.0.0.1:65535",
+		 3,
+		 {{"::1", 2}, {"fe80::1", 0}, {"127.0.0.1", 65535}}},
+		{"x://a:,%62", 2, {{"a", 0}, {"b", 0}}},
+		{"x://%2Frun%2Fa:5,%2Frun%2Fb,h", 3, {{"/run/a", 5}, {"/run/b", 0}, {"h", 0}}},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct cv_url_host host;
+		struct cv_url url;
+		struct convo_err err;
+
+		must_pass(cv_url_parse(&url, cases[i].text, &err));
+		for (size_t k = 0; k < cases[i].count; k++) {
+			must_equal(1, cv_url_host_at(&url, k, &host));
+			must_be_host(cases[i].host[k].name, cases[i].host[k].port, &host);
+		}
+		must_equal(0, cv_url_host_at(&url, cases[i].count, &host));
+		must_equal(0, cv_url_host_at(&url, cases[i].count + 1, &host));
+		cv_url_clear(&url);
+	}
+}
+
+/* A list that is no URL's: of an option, of a variable. */
+static void test_url__a_list_alone_is_split_alike(void **state)
+{
+	struct cv_url_host host;
+	struct convo_err err;
+
+	(void)state;
+	must_pass(cv_url_host_in("", 0, &host, &err));
+	must_be_host("", 0, &host);
+	must_equal(0, cv_url_host_in("", 1, &host, &err));
+	must_equal(1, cv_url_host_in("a,/run/pg:5433", 1, &host, &err));
+	must_be_host("/run/pg", 5433, &host);
+	must_equal(1, cv_url_host_in("/run/a:b:7", 0, &host, &err));
+	must_be_host("/run/a:b", 7, &host);
+	must_fail_with(CONVO_E_INVALID, cv_url_host_in("a,::1:5", 1, &host, &err));
+	must_fail_with(CONVO_E_INVALID, cv_url_host_in("a:x", 0, &host, &err));
+	must_fail_with(CONVO_E_INVALID, cv_url_host_in("[::1", 0, &host, &err));
+}
+
 static void test_url__params_are_decoded_and_the_last_counts(void **state)
 {
 	struct cv_url url;
@@ -100,6 +166,17 @@ static void test_url__what_is_no_url_is_refused_without_its_password(void **stat
 		"x://u:hunter2@[::1/",
 		"x://u:hunter2@[::1]x/",
 		"x://u:hunter2@::1/",
+		"x://u:hunter2@a,/",
+		"x://u:hunter2@a%2Cb/",
+		"x://u:hunter2@,a/",
+		"x://u:hunter2@a,:1,b/",
+		"x://u:hunter2@a,b:0/",
+		"x://u:hunter2@a:65536,b/",
+		"x://u:hunter2@a,b:1x/",
+		"x://u:hunter2@a,::1:5/",
+		"x://u:hunter2@a,[::1/",
+		"x://u:hunter2@a,[::1]x/",
+		"x://u:hunter2@a,b%zz/",
 		"x://u:hunter2@h/%zz",
 		"x://u:hunter2@h/?a",
 		"x://u:hunter2@h/?=1",
@@ -218,6 +295,8 @@ int main(void)
 {
 	const struct CMUnitTest url[] = {
 		cmocka_unit_test(test_url__takes_urls_apart),
+		cmocka_unit_test(test_url__hosts_come_one_by_one),
+		cmocka_unit_test(test_url__a_list_alone_is_split_alike),
 		cmocka_unit_test(test_url__params_are_decoded_and_the_last_counts),
 		cmocka_unit_test(test_url__what_is_no_url_is_refused_without_its_password),
 		cmocka_unit_test(test_url__a_very_long_one_is_refused),

@@ -29,6 +29,24 @@ static size_t length(const char *part)
 	return part ? strlen(part) : 0;
 }
 
+/* The hosts of a URL lie in its own, none overlaps another, and there is no end of them but one. */
+static void check_hosts(const struct cv_url *url)
+{
+	const char *from = url->host, *end = from ? from + strlen(from) : NULL;
+	struct cv_url_host host;
+	size_t i;
+
+	for (i = 0; cv_url_host_at(url, i, &host); i++) {
+		if (host.name.data < from || host.name.data + host.name.len > end ||
+		    !host.name.len || host.port < 0 || host.port > 65535 ||
+		    memchr(host.name.data, ',', host.name.len))
+			abort();
+		from = host.name.data + host.name.len;
+	}
+	if (!i != !url->host)
+		abort();
+}
+
 static void try_url(const char *text)
 {
 	struct cv_url url = {0};
@@ -50,6 +68,7 @@ static void try_url(const char *text)
 	if (!length(url.scheme) || sum > strlen(text) || url.count > URL_PARAMS || url.port < 0 ||
 	    url.port > 65535)
 		abort();
+	check_hosts(&url);
 	cv_url_clear(&url);
 }
 

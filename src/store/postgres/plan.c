@@ -58,66 +58,65 @@ static int pg_plan_option(struct pg_plan *plan, const char *name, const char *va
 	return pg_keep(plan, value, strlen(value), &option->value);
 }
 
-/* Where ":port" begins in "host:port", "[v6]:port" or "/directory:port"; NULL without one. */
-static const char *pg_port_of(const char *text, size_t len)
-{
-	size_t at = len;
-
-	while (at > 0 && text[at - 1] >= '0' && text[at - 1] <= '9')
-		at--;
-	if (at < 2 || at == len || text[at - 1] != ':')
-		return NULL;
-	/* An address without brackets has colons of its own. */
-	if (text[at - 2] == ']' || *text == '/' || !memchr(text, ':', at - 1))
-		return text + at - 1;
-	return NULL;
-}
-
-static int pg_plan_host(struct pg_plan *plan, const char *text, size_t len, int port)
+static int pg_plan_host(struct pg_plan *plan, const struct cv_url_host *from)
 {
 	struct pg_host *host = &plan->host[plan->host_count];
-	const char *colon = pg_port_of(text, len);
-	size_t name = colon ? (size_t)(colon - text) : len;
 	char number[16];
 	int rc = 0;
 
 	if (plan->host_count == PG_PLAN_HOSTS)
 		return CONVO_E_TOOBIG;
 	host->port = PG_NONE;
-	if (colon) {
-		rc = pg_keep(plan, colon + 1, len - name - 1, &host->port);
-	} else if (port) {
-		snprintf(number, sizeof(number), "%d", port);
+	if (from->port) {
+		snprintf(number, sizeof(number), "%d", from->port);
 		rc = pg_keep(plan, number, strlen(number), &host->port);
 	}
 	if (rc < 0)
 		return rc;
-	if (name > 1 && *text == '[' && text[name - 1] == ']') {
-		text++;
-		name -= 2;
-	}
 	plan->host_count++;
-	return pg_keep(plan, text, name, &host->host);
+	return pg_keep(plan, from->name.data, from->name.len, &host->host);
 }
 
-static int pg_plan_hosts(struct pg_plan *plan, const struct cv_url *url)
+/* An IPv6 address as libpq takes it too, without brackets and so without a port. */
+static bool pg_is_bare(const char *text)
+{
+	const char *colon = strchr(text, ':');
+
+	return colon && strchr(colon + 1, ':') && !strpbrk(text, "[/,");
+}
+
+/* @return as cv_url_host_in() */
+static int pg_next_host(const struct cv_url *url, const char *list, size_t i,
+			struct cv_url_host *out, struct convo_err *err)
+{
+	int rc;
+
+	if (!list && url->host)
+		return cv_url_host_at(url, i, out);
+	*out = (struct cv_url_host){cv_text_of(list ? list : ""), 0};
+	rc = list && !pg_is_bare(list) ? cv_url_host_in(list, i, out, err) : i == 0;
+	if (!out->port)
+		out->port = url->port;
+	return rc;
+}
+
+static int pg_plan_hosts(struct pg_plan *plan, const struct cv_url *url, struct convo_err *err)
 {
 	const char *list = cv_url_param(url, "host");
+	struct cv_url_host host;
+	size_t i;
 	int rc = 0;
 
 	/* What libpq would take, but it would also look the name up. */
 	if (!list && !url->host && !getenv("PGHOSTADDR") && !getenv("PGSERVICE"))
 		list = getenv("PGHOST");
-	if (!list)
-		list = url->host ? url->host : "";
-	for (;;) {
-		size_t len = strcspn(list, ",");
-
-		rc = pg_plan_host(plan, list, len, url->port);
-		if (rc < 0 || !list[len])
+	for (i = 0; rc >= 0; i++) {
+		rc = pg_next_host(url, list, i, &host, err);
+		if (rc <= 0)
 			return rc;
-		list += len + 1;
+		rc = pg_plan_host(plan, &host);
 	}
+	return rc;
 }
 
 static void pg_plan_where(const struct pg_plan *plan, char *where, size_t size)
@@ -137,7 +136,7 @@ static void pg_plan_where(const struct pg_plan *plan, char *where, size_t size)
 		snprintf(where + len, size - len, "/%s", text + plan->database);
 }
 
-static int pg_plan_fill(struct pg_plan *plan, const struct cv_url *url)
+static int pg_plan_fill(struct pg_plan *plan, const struct cv_url *url, struct convo_err *err)
 {
 	const char *database = url->path && *url->path == '/' ? url->path + 1 : url->path;
 	size_t i;
@@ -149,7 +148,7 @@ static int pg_plan_fill(struct pg_plan *plan, const struct cv_url *url)
 		if (rc < 0)
 			return rc;
 	}
-	rc = pg_plan_hosts(plan, url);
+	rc = pg_plan_hosts(plan, url, err);
 	if (rc < 0)
 		return rc;
 	rc = pg_plan_option(plan, "user", url->user);
@@ -171,10 +170,10 @@ static int pg_plan_fill(struct pg_plan *plan, const struct cv_url *url)
 int cv_pg_plan_init(struct pg_plan *plan, const struct cv_url *url, char *where, size_t size,
 		    struct convo_err *err)
 {
-	int rc = pg_plan_fill(plan, url);
+	int rc = pg_plan_fill(plan, url, err);
 
 	if (rc < 0)
-		return cv_buf_fail(err, rc);
+		return rc == CONVO_E_INVALID ? rc : cv_buf_fail(err, rc);
 	pg_plan_where(plan, where, size);
 	return 0;
 }
