@@ -92,7 +92,8 @@ static bool link_usable(void *conn)
 	return cv_redis_usable(conn);
 }
 
-static const struct pool_driver link_driver = {link_connect, link_disconnect, link_usable};
+static const struct pool_driver link_driver = {
+	.connect = link_connect, .disconnect = link_disconnect, .usable = link_usable};
 
 /* ---- opening ----------------------------------------------------------------------------- */
 

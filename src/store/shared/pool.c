@@ -16,7 +16,8 @@
 
 #define POOL_PAUSE_US 1000
 #define POOL_PAUSE_MAX_US 50000
-#define POOL_LOOK_US 50000 /* between two looks at the cancels of one who waits */
+#define POOL_LOOK_US 50000   /* between two looks at the cancels of one who waits */
+#define POOL_SHARE_US 100000 /* less than that is not divided among servers */
 
 /* A caller without a permit, on its own stack. */
 struct pool_waiter {
@@ -279,6 +280,31 @@ static int pool_fail(const struct pool_run *run, struct convo_err *why, struct c
 	return why->code;
 }
 
+/* The bounds of one try: a server that says nothing leaves time for another one. */
+static struct store_call pool_share(const struct pool_run *run, bool repeat)
+{
+	struct store_call one = *run->call;
+	int64_t left_us = one.deadline_us - cv_clock_mono_us();
+
+	if (repeat && left_us > POOL_SHARE_US && run->pool->driver->elsewhere &&
+	    run->pool->driver->elsewhere(run->pool->store))
+		one.deadline_us -= left_us / 2;
+	return one;
+}
+
+/* Whether an operation that has failed may run again, and when it is time for that. */
+static bool pool_again(struct pool_run *run, int rc, bool repeat, enum pool_fate fate,
+		       const struct store_call *one)
+{
+	bool ours = pool_broken(rc);
+
+	if (!repeat && fate != POOL_UNSENT)
+		return false;
+	if (rc == CONVO_E_TIMEOUT) /* it was the share that ran out */
+		ours = one->deadline_us < run->call->deadline_us;
+	return ours && pool_pause(run);
+}
+
 int cv_pool_run(struct store_pool *pool, const struct store_call *call, bool repeat, pool_op op,
 		void *ctx, struct convo_err *err)
 {
@@ -293,6 +319,7 @@ int cv_pool_run_for(struct store_pool *pool, const struct store_call *call,
 {
 	struct pool_run run = {.pool = pool, .call = call, .stops = stops};
 	struct convo_err why = {0}; /* a try that failed must not show when the next succeeds */
+	struct store_call one;
 	enum pool_fate fate;
 	int rc = pool_acquire(pool, call->deadline_us, stops, &run.conn, err);
 
@@ -304,7 +331,8 @@ int cv_pool_run_for(struct store_pool *pool, const struct store_call *call,
 			break;
 		fate = POOL_KEEP;
 		store_work_try(call);
-		rc = op(pool->store, run.conn, call, ctx, &fate, &why);
+		one = pool_share(&run, repeat);
+		rc = op(pool->store, run.conn, &one, ctx, &fate, &why);
 		if (fate == POOL_KEEP)
 			break;
 		pool->driver->disconnect(run.conn);
@@ -312,7 +340,7 @@ int cv_pool_run_for(struct store_pool *pool, const struct store_call *call,
 		run.unknown = run.unknown || fate == POOL_LOST;
 		if (rc < 0 && rc != CONVO_E_CANCELED)
 			pool_suspect(pool);
-	} while (pool_broken(rc) && (repeat || fate == POOL_UNSENT) && pool_pause(&run));
+	} while (pool_again(&run, rc, repeat, fate, &one));
 	pool_release(pool, run.conn);
 	return rc < 0 ? pool_fail(&run, &why, err) : rc;
 }

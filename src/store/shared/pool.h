@@ -28,6 +28,10 @@ struct pool_driver {
 	/* Whether an idle connection still looks usable; must not block or ask the server (a poll()
 	 * that finds the socket readable tells that the server has closed it). */
 	bool (*usable)(void *conn);
+
+	/* Whether another server may answer where one does not: then a try that may be repeated gets
+	 * half of the time that is left, so that the other half is left for that one. NULL: no. */
+	bool (*elsewhere)(struct convo_store *store);
 };
 
 struct store_pool;
@@ -46,6 +50,7 @@ void cv_pool_free(struct store_pool *pool);
 /**
  * An operation on a connection of its own.
  *
+ * @param call its deadline is that of the try, which may be earlier than that of the whole
  * @param fate tells what became of the connection; POOL_KEEP when it is called
  * @return 0 or a negative code with `err` filled, CONVO_E_IO for a lost connection
  */

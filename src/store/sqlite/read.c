@@ -87,7 +87,8 @@ static bool reader_usable(void *conn)
 	return !cv_sqlite_moved(reader->db);
 }
 
-const struct pool_driver cv_sqlite_readers = {reader_connect, reader_disconnect, reader_usable};
+const struct pool_driver cv_sqlite_readers = {
+	.connect = reader_connect, .disconnect = reader_disconnect, .usable = reader_usable};
 
 static int read_op(struct convo_store *base, void *conn, const struct store_call *call, void *ctx,
 		   enum pool_fate *fate, struct convo_err *err)

@@ -18,7 +18,8 @@ struct fake {
 	atomic_int connects, open, most_open;
 	atomic_int refuse; /* how many of the next connects fail; negative: all */
 	int refuse_code;
-	atomic_bool stale; /* idle connections look closed */
+	atomic_bool stale;     /* idle connections look closed */
+	atomic_bool elsewhere; /* there is another server */
 };
 
 struct fake_conn {
@@ -61,7 +62,15 @@ static bool fake_usable(void *conn)
 	return !((struct fake_conn *)conn)->fake->stale;
 }
 
-static const struct pool_driver fake_driver = {fake_connect, fake_disconnect, fake_usable};
+static bool fake_elsewhere(struct convo_store *store)
+{
+	return ((struct fake *)store)->elsewhere;
+}
+
+static const struct pool_driver fake_driver = {.connect = fake_connect,
+					       .disconnect = fake_disconnect,
+					       .usable = fake_usable,
+					       .elsewhere = fake_elsewhere};
 
 static int fake_setup(void **state)
 {
@@ -426,6 +435,71 @@ static void test_L3_a_failed_connect_gives_its_place_back(void **state)
 	must_pass(run_steps(fake, 1000, true, &script, &err));
 }
 
+/* The first `silent` servers say nothing. */
+struct silence {
+	int silent, tries;
+};
+
+static int dumb_op(struct convo_store *store, void *conn, const struct store_call *call, void *ctx,
+		   enum pool_fate *fate, struct convo_err *err)
+{
+	struct silence *silence = ctx;
+	int64_t left_us = call->deadline_us - cv_clock_mono_us();
+
+	(void)store;
+	(void)conn;
+	if (silence->tries++ >= silence->silent)
+		return 0;
+	nap(left_us > 0 ? (int)(left_us / 1000) + 1 : 0);
+	*fate = POOL_LOST;
+	return cv_fail_maybe(err, CONVO_E_TIMEOUT, "fake: no answer in time");
+}
+
+static int run_silent(struct fake *fake, int ms, bool repeat, struct silence *silence,
+		      struct convo_err *err)
+{
+	struct store_call call = call_in(ms);
+
+	silence->tries = 0;
+	return cv_pool_run(fake->pool, &call, repeat, dumb_op, silence, err);
+}
+
+static void test_L2_a_server_that_says_nothing_leaves_time_for_another(void **state)
+{
+	struct fake *fake = *state;
+	struct silence silence = {.silent = 1};
+	int64_t begin_us;
+	struct convo_err err;
+
+	/* There is none, or it must not be asked twice. */
+	must_fail_with(CONVO_E_TIMEOUT, run_silent(fake, 300, true, &silence, &err));
+	must_equal(1, silence.tries);
+	fake->elsewhere = true;
+	must_fail_with(CONVO_E_TIMEOUT, run_silent(fake, 300, false, &silence, &err));
+	must(err.maybe);
+	must_equal(1, silence.tries);
+
+	begin_us = cv_clock_mono_us();
+	must_pass(run_silent(fake, 2000, true, &silence, &err));
+	must_equal(2, silence.tries);
+	must(cv_clock_mono_us() - begin_us < 1800000);
+}
+
+static void test_L2_servers_that_all_say_nothing_cost_the_timeout_and_no_more(void **state)
+{
+	struct fake *fake = *state;
+	struct silence silence = {.silent = 1000};
+	int64_t begin_us = cv_clock_mono_us();
+	struct convo_err err;
+
+	fake->elsewhere = true;
+	must_fail_with(CONVO_E_TIMEOUT, run_silent(fake, 400, true, &silence, &err));
+	must(err.maybe);
+	must(silence.tries > 1 && silence.tries < 6);
+	must(cv_clock_mono_us() - begin_us >= 390000);
+	must(cv_clock_mono_us() - begin_us < 900000);
+}
+
 /* Hold a connection each until all have one, so that as many are idle afterwards. */
 static int meet_op(struct convo_store *store, void *conn, const struct store_call *call, void *ctx,
 		   enum pool_fate *fate, struct convo_err *err)
@@ -623,6 +697,8 @@ int main(void)
 		POOL_TEST(test_L3_a_failed_connect_gives_its_place_back),
 		POOL_TEST(test_L3_a_peer_that_went_without_a_word_costs_one_call),
 		POOL_TEST(test_L2_a_cancel_ends_the_waiting_for_a_connection),
+		POOL_TEST(test_L2_a_server_that_says_nothing_leaves_time_for_another),
+		POOL_TEST(test_L2_servers_that_all_say_nothing_cost_the_timeout_and_no_more),
 		POOL_TEST(test_L3_a_cancel_costs_its_own_connection_alone),
 		POOL_TEST(test_L3_a_refusal_costs_no_connection),
 		POOL_TEST(test_L3_a_success_may_cost_the_connection),
