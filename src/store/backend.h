@@ -18,6 +18,12 @@
 #include <base/url.h>
 #include <base/uuid.h>
 
+/** How long a server may be silent in one wait before its connection counts as lost. */
+struct store_patience {
+	int64_t us;     /* 0: as long as there is time */
+	bool elsewhere; /* another server may answer: then also if this one has taken the request */
+};
+
 /**
  * A call: its moment and its bounds, resolved by the front, so that no backend clamps, multiplies or
  * knows of a default.
@@ -33,7 +39,8 @@ struct store_call {
 	int64_t ttl_us;      /* what a write adds to now for the expiry; 0: leave that alone (T3) */
 	int64_t trash_us;    /* how long a delete keeps; 0: not at all (S4) */
 	int64_t event_limit; /* how many of the newest events stay and show (A5); 0: all */
-	struct store_work *work; /* to count in, by the functions below; NULL: nobody asks */
+	struct store_patience patience; /* set by the pool, for waits by store/shared/wait.h */
+	struct store_work *work;        /* to count in, by the functions below; NULL: nobody asks */
 };
 
 /** What a call has cost, as far as a backend can tell: for tracing, and for tests of P1 and P2. */

@@ -9,6 +9,7 @@
 
 #include <base/clock.h>
 #include <base/fail.h>
+#include <store/shared/wait.h>
 
 /* ---- waiting -------------------------------------------------------------------------- */
 
@@ -41,9 +42,9 @@ bool cv_my_ended(struct my_db *db, int64_t left_ms)
 int cv_my_wait(struct my_db *db, int status)
 {
 	struct pollfd fd[1 + MY_STOPS] = {{.fd = mysql_get_socket(db->my)}};
+	struct store_wait wait = cv_wait_until(db->call->deadline_us, db->call->patience);
 	nfds_t count = 1;
-	int64_t left_ms;
-	int n;
+	int left_ms, n;
 
 	if (status & MYSQL_WAIT_READ)
 		fd[0].events |= POLLIN;
@@ -55,10 +56,10 @@ int cv_my_wait(struct my_db *db, int status)
 		fd[count] = (struct pollfd){.fd = convo_cancel_fd(my_stop(db, count - 1)),
 					    .events = POLLIN};
 	do {
-		left_ms = (db->call->deadline_us - cv_clock_mono_us() + 999) / 1000;
+		left_ms = cv_wait_left_ms(&wait, fd[0].fd);
 		if (cv_my_ended(db, left_ms))
 			return MYSQL_WAIT_TIMEOUT;
-		n = poll(fd, count, left_ms > 60000 ? 60000 : (int)left_ms);
+		n = poll(fd, count, left_ms);
 	} while (n == 0 || (n < 0 && errno == EINTR) || !fd[0].revents);
 	/* An error of the socket is for the library to find. */
 	if (fd[0].revents & (POLLERR | POLLHUP | POLLNVAL))

@@ -502,6 +502,7 @@ void cv_my_round(void *ctx, struct group_job **jobs, size_t count)
 
 	round.call.work = ((struct my_append *)jobs[0])->call->work;
 	round_take(&round, count);
+	round.call.patience = cv_pool_patience(round.my->sql.pool, round.call.deadline_us);
 	if (round.count)
 		rc = cv_pool_run_for(round.my->sql.pool, &round.call, &round.stops, false, round_op,
 				     &round, &why);

@@ -11,6 +11,7 @@
 #include <base/clock.h>
 #include <base/dl.h>
 #include <base/fail.h>
+#include <store/shared/wait.h>
 
 struct pq_calls cv_pq;
 
@@ -30,18 +31,18 @@ int cv_pq_need(struct convo_err *err)
 int cv_pq_wait(const PGconn *pg, short events, const struct pg_until *until)
 {
 	struct pollfd fd[1 + PG_CANCELS] = {{.fd = pq.socket(pg), .events = events}};
+	struct store_wait wait = cv_wait_until(until->deadline_us, until->patience);
+	int left_ms, n;
 	size_t i;
-	int n;
 
 	for (i = 0; i < until->cancels; i++)
 		fd[1 + i] =
 			(struct pollfd){.fd = convo_cancel_fd(until->cancel[i]), .events = POLLIN};
 	do {
-		int64_t left_ms = (until->deadline_us - cv_clock_mono_us() + 999) / 1000;
-
-		if (left_ms <= 0)
+		left_ms = cv_wait_left_ms(&wait, fd[0].fd);
+		if (!left_ms)
 			return CONVO_E_TIMEOUT;
-		n = poll(fd, 1 + (nfds_t)until->cancels, left_ms > 60000 ? 60000 : (int)left_ms);
+		n = poll(fd, 1 + (nfds_t)until->cancels, left_ms);
 	} while (n == 0 || (n < 0 && errno == EINTR));
 	for (i = 0; i < until->cancels; i++) {
 		if (fd[1 + i].revents)

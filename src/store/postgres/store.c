@@ -101,7 +101,8 @@ static int pg_work_op(struct convo_store *store, void *conn, const struct store_
 		      void *ctx, enum pool_fate *fate, struct convo_err *err)
 {
 	struct pg_work *work = ctx;
-	const struct pg_until until = {call->deadline_us, work->stops.cancel, work->stops.count};
+	const struct pg_until until = {call->deadline_us, work->stops.cancel, work->stops.count,
+				       call->patience};
 	int rc;
 
 	do {

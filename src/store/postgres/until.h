@@ -10,6 +10,7 @@ struct pg_until {
 	int64_t deadline_us;               /* by cv_clock_mono_us() */
 	const convo_cancel *const *cancel; /* each ends it early; none of them NULL */
 	size_t cancels;
+	struct store_patience patience;
 };
 
 /** Most cancels that one wait looks at. */
@@ -18,7 +19,8 @@ struct pg_until {
 /** The bounds of one call. */
 static inline struct pg_until pg_until_of(const struct store_call *call)
 {
-	return (struct pg_until){call->deadline_us, &call->cancel, call->cancel ? 1 : 0};
+	return (struct pg_until){call->deadline_us, &call->cancel, call->cancel ? 1 : 0,
+				 call->patience};
 }
 
 /** What an operation returns when others were in the way: nothing was done, try again. */

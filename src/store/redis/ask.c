@@ -402,6 +402,19 @@ static int batch_lost(struct redis_batch *batch, int rc, enum pool_fate *fate,
 	return pending ? rc : 0;
 }
 
+/* What a silent server is given up for. What must not run twice waits to the end. */
+static struct store_patience batch_patience(const struct redis_batch *batch,
+					    const struct store_call *call)
+{
+	size_t i;
+
+	for (i = 0; i < batch->count; i++) {
+		if (!batch->ask[i]->done && !batch->ask[i]->repeat)
+			return (struct store_patience){0};
+	}
+	return call->patience;
+}
+
 /* Ask for all that is not done, until all is; on one connection. */
 static int batch_op(struct convo_store *store, void *ctx_conn, const struct store_call *call,
 		    void *ctx, enum pool_fate *fate, struct convo_err *err)
@@ -415,6 +428,7 @@ static int batch_op(struct convo_store *store, void *ctx_conn, const struct stor
 	int rc;
 
 	(void)store;
+	batch->until.patience = batch_patience(batch, call);
 	do {
 		store_work_trip(call);
 		rc = batch_send(batch, conn, err);
@@ -522,7 +536,9 @@ int cv_ask_run(struct redis_store *redis, const struct store_call *call, struct 
 
 	if (rc < 0)
 		return rc;
-	batch.until = (struct redis_until){call->deadline_us, &call->cancel, call->cancel ? 1 : 0};
+	batch.until = (struct redis_until){.deadline_us = call->deadline_us,
+					   .cancel = &call->cancel,
+					   .cancels = call->cancel ? 1 : 0};
 	batch_run(&batch);
 	return ask_outcome(ask, err);
 }
@@ -538,7 +554,7 @@ void cv_ask_round(void *ctx, struct group_job **jobs, size_t count)
 	bool early;
 
 	assert(count > 0 && count <= REDIS_GROUP_JOBS);
-	batch.until = (struct redis_until){jobs[0]->deadline_us, cancel, 0};
+	batch.until = (struct redis_until){.deadline_us = jobs[0]->deadline_us, .cancel = cancel};
 	for (i = 0; i < count; i++) {
 		ask[i] = (struct redis_ask *)jobs[i];
 		if (jobs[i]->deadline_us < batch.until.deadline_us)

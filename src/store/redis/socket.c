@@ -15,6 +15,7 @@
 
 #include <base/clock.h>
 #include <base/resolve.h>
+#include <store/shared/wait.h>
 
 /* ---- failing ---------------------------------------------------------------------------- */
 
@@ -66,6 +67,7 @@ static bool until_canceled(const struct redis_until *until)
 int cv_redis_wait(const struct redis_place *place, int fd, short events,
 		  const struct redis_until *until, const char *late, struct convo_err *err)
 {
+	struct store_wait wait = cv_wait_until(until->deadline_us, until->patience);
 	struct pollfd poller[1 + REDIS_MAX_CANCELS];
 	size_t i;
 
@@ -74,16 +76,13 @@ int cv_redis_wait(const struct redis_place *place, int fd, short events,
 		poller[1 + i] =
 			(struct pollfd){.fd = convo_cancel_fd(until->cancel[i]), .events = POLLIN};
 	for (;;) {
-		int64_t left_us = until->deadline_us - cv_clock_mono_us();
-		int rc;
+		int left_ms = cv_wait_left_ms(&wait, fd), rc;
 
 		if (until_canceled(until))
 			return cv_redis_fail(place, CONVO_E_CANCELED, "canceled", err);
-		if (left_us <= 0)
+		if (!left_ms)
 			return cv_redis_fail(place, CONVO_E_TIMEOUT, late, err);
-		if (left_us > 1000000000)
-			left_us = 1000000000;
-		rc = poll(poller, (nfds_t)(1 + until->cancels), (int)((left_us + 999) / 1000));
+		rc = poll(poller, (nfds_t)(1 + until->cancels), left_ms);
 		/* A failing poll() is left to the read or write that follows. */
 		if (rc > 0 ? poller[0].revents : rc < 0 && errno != EINTR)
 			return 0;

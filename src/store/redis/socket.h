@@ -11,6 +11,7 @@
 #include <convo/call.h>
 
 #include <base/fail.h>
+#include <store/backend.h>
 
 struct redis_tls;
 
@@ -34,6 +35,7 @@ struct redis_until {
 	int64_t deadline_us;
 	const convo_cancel *const *cancel; /* none of them NULL */
 	size_t cancels;
+	struct store_patience patience;
 };
 
 #define REDIS_MAX_CANCELS 256

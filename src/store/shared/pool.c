@@ -63,6 +63,17 @@ int cv_pool_new(struct store_pool **out, struct convo_store *store,
 	return 0;
 }
 
+struct store_patience cv_pool_patience(const struct store_pool *pool, int64_t deadline_us)
+{
+	const struct pool_driver *driver = pool->driver;
+	int64_t left_us = deadline_us - cv_clock_mono_us();
+
+	if (left_us < POOL_SHARE_US)
+		return (struct store_patience){0};
+	return (struct store_patience){left_us / 2,
+				       driver->elsewhere && driver->elsewhere(pool->store)};
+}
+
 void cv_pool_free(struct store_pool *pool)
 {
 	if (!pool)
@@ -179,9 +190,12 @@ struct pool_run {
 	struct store_pool *pool;
 	const struct store_call *call;
 	const struct pool_stops *stops;
+	bool repeat; /* carrying it out twice does no harm */
 	int64_t pause_us;
 	void *conn;
 	bool unknown; /* a try was lost after it may have been carried out */
+	bool patient; /* the last try was to give up a server that is silent */
+	bool hung;    /* one did */
 };
 
 /* Sleep longer each time; false when the deadline leaves no time for that, or somebody stops it. */
@@ -280,29 +294,34 @@ static int pool_fail(const struct pool_run *run, struct convo_err *why, struct c
 	return why->code;
 }
 
-/* The bounds of one try: a server that says nothing leaves time for another one. */
-static struct store_call pool_share(const struct pool_run *run, bool repeat)
+/* Try once, on a connection that there is. A server that hangs is given up once; several of them as
+ * long as there is time to divide. */
+static int pool_try(struct pool_run *run, pool_op op, void *ctx, enum pool_fate *fate,
+		    struct convo_err *err)
 {
-	struct store_call one = *run->call;
-	int64_t left_us = one.deadline_us - cv_clock_mono_us();
+	struct store_call call = *run->call;
 
-	if (repeat && left_us > POOL_SHARE_US && run->pool->driver->elsewhere &&
-	    run->pool->driver->elsewhere(run->pool->store))
-		one.deadline_us -= left_us / 2;
-	return one;
+	call.patience = (struct store_patience){0};
+	if (run->repeat)
+		call.patience = cv_pool_patience(run->pool, call.deadline_us);
+	if (run->hung && !call.patience.elsewhere)
+		call.patience.us = 0;
+	run->patient = call.patience.us > 0;
+	*fate = POOL_KEEP;
+	store_work_try(&call);
+	return op(run->pool->store, run->conn, &call, ctx, fate, err);
 }
 
-/* Whether an operation that has failed may run again, and when it is time for that. */
-static bool pool_again(struct pool_run *run, int rc, bool repeat, enum pool_fate fate,
-		       const struct store_call *one)
+/* Whether to try again after a connection was lost, when it is time for that. */
+static bool pool_again(struct pool_run *run, int rc, enum pool_fate fate)
 {
-	bool ours = pool_broken(rc);
-
-	if (!repeat && fate != POOL_UNSENT)
+	if (!run->repeat && fate != POOL_UNSENT)
 		return false;
-	if (rc == CONVO_E_TIMEOUT) /* it was the share that ran out */
-		ours = one->deadline_us < run->call->deadline_us;
-	return ours && pool_pause(run);
+	if (rc == CONVO_E_TIMEOUT && run->patient)
+		run->hung = true;
+	else if (!pool_broken(rc))
+		return false;
+	return pool_pause(run);
 }
 
 int cv_pool_run(struct store_pool *pool, const struct store_call *call, bool repeat, pool_op op,
@@ -317,9 +336,8 @@ int cv_pool_run_for(struct store_pool *pool, const struct store_call *call,
 		    const struct pool_stops *stops, bool repeat, pool_op op, void *ctx,
 		    struct convo_err *err)
 {
-	struct pool_run run = {.pool = pool, .call = call, .stops = stops};
+	struct pool_run run = {.pool = pool, .call = call, .stops = stops, .repeat = repeat};
 	struct convo_err why = {0}; /* a try that failed must not show when the next succeeds */
-	struct store_call one;
 	enum pool_fate fate;
 	int rc = pool_acquire(pool, call->deadline_us, stops, &run.conn, err);
 
@@ -329,10 +347,7 @@ int cv_pool_run_for(struct store_pool *pool, const struct store_call *call,
 		rc = pool_connect(&run, &why);
 		if (rc < 0)
 			break;
-		fate = POOL_KEEP;
-		store_work_try(call);
-		one = pool_share(&run, repeat);
-		rc = op(pool->store, run.conn, &one, ctx, &fate, &why);
+		rc = pool_try(&run, op, ctx, &fate, &why);
 		if (fate == POOL_KEEP)
 			break;
 		pool->driver->disconnect(run.conn);
@@ -340,7 +355,7 @@ int cv_pool_run_for(struct store_pool *pool, const struct store_call *call,
 		run.unknown = run.unknown || fate == POOL_LOST;
 		if (rc < 0 && rc != CONVO_E_CANCELED)
 			pool_suspect(pool);
-	} while (pool_again(&run, rc, repeat, fate, &one));
+	} while (pool_again(&run, rc, fate));
 	pool_release(pool, run.conn);
 	return rc < 0 ? pool_fail(&run, &why, err) : rc;
 }

@@ -29,8 +29,8 @@ struct pool_driver {
 	 * that finds the socket readable tells that the server has closed it). */
 	bool (*usable)(void *conn);
 
-	/* Whether another server may answer where one does not: then a try that may be repeated gets
-	 * half of the time that is left, so that the other half is left for that one. NULL: no. */
+	/* Whether another server may answer where one does not: then one that hangs is not waited
+	 * for to the end, even if its kernel has taken the request. NULL: no. */
 	bool (*elsewhere)(struct convo_store *store);
 };
 
@@ -44,13 +44,17 @@ struct store_pool;
 int cv_pool_new(struct store_pool **out, struct convo_store *store,
 		const struct pool_driver *driver, struct convo_err *err);
 
+/** The patience of an operation that may be repeated: half of the time until the deadline. For a
+ * backend that tries again by itself. */
+struct store_patience cv_pool_patience(const struct store_pool *pool, int64_t deadline_us);
+
 /** Disconnect all and free it. No operation may be running. NULL is fine. */
 void cv_pool_free(struct store_pool *pool);
 
 /**
  * An operation on a connection of its own.
  *
- * @param call its deadline is that of the try, which may be earlier than that of the whole
+ * @param call with the patience of this try
  * @param fate tells what became of the connection; POOL_KEEP when it is called
  * @return 0 or a negative code with `err` filled, CONVO_E_IO for a lost connection
  */
@@ -62,6 +66,12 @@ typedef int (*pool_op)(struct convo_store *store, void *conn, const struct store
  * `repeat` says that carrying it out twice does no harm (reads; appends, by A2), or if nothing was
  * sent, it runs again on a fresh connection until the call's deadline, with short growing pauses
  * while the server does not take connections.
+ *
+ * A try that may be repeated has the patience of half of the time that is left, in the call that the
+ * operation gets: whoever waits by cv_wait_until() gives up a server that has been silent for so
+ * long, with CONVO_E_TIMEOUT and the fate POOL_LOST, and the rest is for a fresh connection. That
+ * happens once in a call, or again and again if another server may answer. A server that is only
+ * slow is given up in the second case alone: wait.h tells one from the other.
  *
  * A failure whose outcome is unknown is returned with err->maybe set (A8), also when a repeat
  * failed later because the server could not be reached. No free connection by the deadline is

@@ -3,13 +3,18 @@
  */
 #include <support/test.h>
 
+#include <netinet/in.h>
+#include <poll.h>
 #include <pthread.h>
 #include <stdatomic.h>
+#include <sys/socket.h>
 #include <time.h>
+#include <unistd.h>
 
 #include <base/clock.h>
 #include <base/fail.h>
 #include <store/shared/pool.h>
+#include <store/shared/wait.h>
 
 /* A server that a test scripts. */
 struct fake {
@@ -448,6 +453,8 @@ static int dumb_op(struct convo_store *store, void *conn, const struct store_cal
 
 	(void)store;
 	(void)conn;
+	if (call->patience.elsewhere)
+		left_us = call->patience.us;
 	if (silence->tries++ >= silence->silent)
 		return 0;
 	nap(left_us > 0 ? (int)(left_us / 1000) + 1 : 0);
@@ -560,12 +567,159 @@ static void test_L3_a_peer_that_went_without_a_word_costs_one_call(void **state)
 
 	fill_pool(fake);
 	must_fail_with(CONVO_E_TIMEOUT,
-		       cv_pool_run(fake->pool, &call, true, silent_op, &gone, &err));
+		       cv_pool_run(fake->pool, &call, false, silent_op, &gone, &err));
 	must(err.maybe);
 	must_equal(0, fake->open);
 	for (int i = 0; i < 5; i++)
 		must_pass(cv_pool_run(fake->pool, &call, true, silent_op, &gone, &err));
 	must_equal(4, fake->connects);
+}
+
+static void test_L3_what_may_run_twice_does_not_fail_for_it(void **state)
+{
+	struct fake *fake = *state;
+	struct store_call call = call_in(20000);
+	struct convo_err err;
+	int gone = 3;
+
+	fill_pool(fake);
+	must_pass(cv_pool_run(fake->pool, &call, true, silent_op, &gone, &err));
+	must_equal(4, fake->connects);
+	must_equal(1, fake->open);
+}
+
+/* A server that hangs, and an operation that waits as its call tells it. */
+struct hang {
+	int tries, hangs; /* how many tries hang */
+	struct store_patience patience[3];
+	int64_t left_us[3];
+};
+
+static int hang_op(struct convo_store *store, void *conn, const struct store_call *call, void *ctx,
+		   enum pool_fate *fate, struct convo_err *err)
+{
+	int64_t left_us = call->deadline_us - cv_clock_mono_us();
+	struct hang *hang = ctx;
+
+	(void)store;
+	(void)conn;
+	must(hang->tries < 3);
+	hang->patience[hang->tries] = call->patience;
+	hang->left_us[hang->tries] = left_us;
+	if (hang->tries++ >= hang->hangs)
+		return 0;
+	nap((int)((call->patience.us ? call->patience.us : left_us) / 1000));
+	*fate = POOL_LOST;
+	return cv_fail(err, CONVO_E_TIMEOUT, "fake: no answer");
+}
+
+static void test_L3_a_hanging_try_leaves_half_of_the_time_to_another(void **state)
+{
+	struct fake *fake = *state;
+	struct store_call call = call_in(400);
+	struct hang hang = {.hangs = 1};
+	struct convo_err err;
+
+	must_pass(cv_pool_run(fake->pool, &call, true, hang_op, &hang, &err));
+	must_equal(2, hang.tries);
+	must_equal(2, fake->connects);
+	must(hang.patience[0].us > 100000 && hang.patience[0].us <= 200000);
+	must(!hang.patience[0].elsewhere);
+	must(hang.left_us[1] > 100000);
+	must_equal(0, hang.patience[1].us);
+}
+
+static void test_L2_a_server_that_hangs_twice_ends_the_call_in_time(void **state)
+{
+	struct fake *fake = *state;
+	struct store_call call = call_in(300);
+	int64_t begin = cv_clock_mono_us();
+	struct hang hang = {.hangs = 3};
+	struct convo_err err;
+
+	must_fail_with(CONVO_E_TIMEOUT, cv_pool_run(fake->pool, &call, true, hang_op, &hang, &err));
+	must(err.maybe);
+	must_equal(2, hang.tries);
+	must(cv_clock_mono_us() - begin < 500000);
+	must_equal(0, fake->open);
+}
+
+static void test_L3_what_may_not_run_twice_waits_to_the_end(void **state)
+{
+	struct fake *fake = *state;
+	struct store_call call = call_in(200);
+	struct hang hang = {.hangs = 3};
+	struct convo_err err;
+
+	must_fail_with(CONVO_E_TIMEOUT,
+		       cv_pool_run(fake->pool, &call, false, hang_op, &hang, &err));
+	must(err.maybe);
+	must_equal(1, hang.tries);
+	must_equal(0, hang.patience[0].us);
+}
+
+/* ---- waiting for a socket ------------------------------------------------------------- */
+
+/* Two ends of a connection over TCP, the second of which never says anything. */
+static void socket_pair(int fd[2])
+{
+	struct sockaddr_in at = {.sin_family = AF_INET};
+	socklen_t size = sizeof(at);
+	int listener = socket(AF_INET, SOCK_STREAM, 0);
+
+	at.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	must(listener >= 0 && bind(listener, (struct sockaddr *)&at, sizeof(at)) == 0);
+	must(listen(listener, 1) == 0);
+	must(getsockname(listener, (struct sockaddr *)&at, &size) == 0);
+	fd[0] = socket(AF_INET, SOCK_STREAM, 0);
+	must(fd[0] >= 0 && connect(fd[0], (struct sockaddr *)&at, size) == 0);
+	fd[1] = accept(listener, NULL, NULL);
+	must(fd[1] >= 0 && send(fd[0], "hello", 5, 0) == 5);
+	close(listener);
+}
+
+/* How long an operation waits that has 300 ms, and the patience of 100. */
+static int64_t wait_us(bool elsewhere)
+{
+	int64_t begin = cv_clock_mono_us();
+	struct store_patience patience = {100000, elsewhere};
+	struct store_wait wait = cv_wait_until(begin + 300000, patience);
+	struct pollfd poller = {.events = POLLIN};
+	int fd[2], left_ms;
+
+	socket_pair(fd);
+	poller.fd = fd[0];
+	while ((left_ms = cv_wait_left_ms(&wait, fd[0])) > 0)
+		must_equal(0, poll(&poller, 1, left_ms));
+	close(fd[0]);
+	close(fd[1]);
+	return cv_clock_mono_us() - begin;
+}
+
+static void test_L3_a_server_that_has_taken_the_request_is_waited_for(void **state)
+{
+	(void)state;
+	must(wait_us(false) >= 300000);
+}
+
+static void test_L3_unless_another_one_may_answer(void **state)
+{
+	int64_t waited_us = wait_us(true);
+
+	(void)state;
+	must(waited_us >= 100000 && waited_us < 250000);
+}
+
+static void test_L3_the_pool_tells_that_another_one_may(void **state)
+{
+	struct fake *fake = *state;
+	struct store_call call = call_in(20000);
+	struct hang hang = {0};
+	struct convo_err err;
+
+	fake->elsewhere = true;
+	must_pass(cv_pool_run(fake->pool, &call, true, hang_op, &hang, &err));
+	must(hang.patience[0].elsewhere);
 }
 
 static void test_L3_a_cancel_costs_its_own_connection_alone(void **state)
@@ -653,7 +807,7 @@ static void test_A8_a_timeout_is_unknown_only_if_something_was_sent(void **state
 	must_fail_with(CONVO_E_TIMEOUT, run_steps(*state, 1000, true, &script, &err));
 	must(err.maybe);
 	script = (struct script){&unsent, 1, 0, 0};
-	must_fail_with(CONVO_E_TIMEOUT, run_steps(*state, 1000, true, &script, &err));
+	must_fail_with(CONVO_E_TIMEOUT, run_steps(*state, 1000, false, &script, &err));
 	must(!err.maybe);
 	must_equal(1, script.tries);
 }
@@ -696,6 +850,13 @@ int main(void)
 		POOL_TEST(test_L3_a_server_never_reached_is_reported_at_once),
 		POOL_TEST(test_L3_a_failed_connect_gives_its_place_back),
 		POOL_TEST(test_L3_a_peer_that_went_without_a_word_costs_one_call),
+		POOL_TEST(test_L3_what_may_run_twice_does_not_fail_for_it),
+		POOL_TEST(test_L3_a_hanging_try_leaves_half_of_the_time_to_another),
+		POOL_TEST(test_L2_a_server_that_hangs_twice_ends_the_call_in_time),
+		POOL_TEST(test_L3_what_may_not_run_twice_waits_to_the_end),
+		POOL_TEST(test_L3_a_server_that_has_taken_the_request_is_waited_for),
+		POOL_TEST(test_L3_unless_another_one_may_answer),
+		POOL_TEST(test_L3_the_pool_tells_that_another_one_may),
 		POOL_TEST(test_L2_a_cancel_ends_the_waiting_for_a_connection),
 		POOL_TEST(test_L2_a_server_that_says_nothing_leaves_time_for_another),
 		POOL_TEST(test_L2_servers_that_all_say_nothing_cost_the_timeout_and_no_more),

@@ -1,0 +1,47 @@
+/*
+ * Whether a server that says nothing is slow or gone; see wait.h. The kernels know: that of the server
+ * acknowledges what it is sent, however busy the server is, and a network that swallows does not.
+ */
+#include <store/shared/wait.h>
+
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/socket.h>
+
+#include <base/clock.h>
+
+#define WAIT_MAX_MS 60000
+
+struct store_wait cv_wait_until(int64_t deadline_us, struct store_patience patience)
+{
+	int64_t look_us = patience.us ? cv_clock_mono_us() + patience.us : INT64_MAX;
+
+	return (struct store_wait){deadline_us, look_us, patience};
+}
+
+/* Whether the other end has acknowledged all that it was sent, or some of it not long ago: a request
+ * may be large and the network slow. What was heard before the request was sent is longer ago than
+ * half of the patience. Sockets within the machine lose nothing. */
+static bool wait_heard(int fd, int64_t patience_us)
+{
+	struct tcp_info info = {0};
+	socklen_t size = sizeof(info);
+
+	if (getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &size) != 0)
+		return true;
+	return !info.tcpi_unacked || info.tcpi_last_ack_recv < patience_us / 2000;
+}
+
+int cv_wait_left_ms(struct store_wait *wait, int fd)
+{
+	int64_t now_us = cv_clock_mono_us(), left_ms;
+
+	if (now_us >= wait->look_us) {
+		if (wait->patience.elsewhere || !wait_heard(fd, wait->patience.us))
+			return 0;
+		wait->look_us += wait->patience.us / 2;
+	}
+	left_ms = wait->look_us < wait->deadline_us ? wait->look_us : wait->deadline_us;
+	left_ms = (left_ms - now_us + 999) / 1000;
+	return left_ms <= 0 ? 0 : left_ms > WAIT_MAX_MS ? WAIT_MAX_MS : (int)left_ms;
+}
