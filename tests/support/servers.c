@@ -35,10 +35,12 @@ struct server_inside {
 	struct server server;
 	struct watch *watch;
 	struct watch_program program;
-	const char *argv[ARGS];
-	const char *bin; /* the directory of its programs */
+	const char *argv[ARGS], *again[ARGS]; /* the first time, and every other */
+	const char *bin;                      /* the directory of its programs */
 	int args;
 	int databases;
+	bool paused;
+	const struct server *primary; /* whose data it begins with, or NULL */
 	bool (*ready)(const struct server *server);
 };
 
@@ -117,7 +119,7 @@ static void server_arg(struct server_inside *in, const char *arg)
 
 static void server_args(struct server_inside *in, const char *const *args)
 {
-	for (; *args; args++)
+	for (; args && *args; args++)
 		server_arg(in, *args);
 }
 
@@ -174,6 +176,22 @@ static ssize_t server_talk(int port, const char *send_text, size_t send_len, cha
 	return n;
 }
 
+/* The last lines it wrote; its directory goes with the test. */
+static const char *server_log_end(const struct server *server)
+{
+	FILE *f = fopen(test_path(server->dir, "log"), "r");
+	char text[700];
+	size_t len = 0;
+
+	if (f) {
+		if (fseek(f, -(long)sizeof(text), SEEK_END) != 0)
+			rewind(f);
+		len = fread(text, 1, sizeof(text), f);
+		fclose(f);
+	}
+	return test_text("%.*s", (int)len, text);
+}
+
 static void server_wait_ready(struct server_inside *in)
 {
 	struct timespec poll = {0, POLL_MS * 1000000L};
@@ -183,8 +201,8 @@ static void server_wait_ready(struct server_inside *in)
 			return;
 		nanosleep(&poll, NULL);
 	}
-	must_not_reach("%s on port %d does not answer; see its log in %s", in->argv[0],
-		       in->server.port, in->server.dir);
+	must_not_reach("%s on port %d does not answer; its log ends with\n%s", in->argv[0],
+		       in->server.port, server_log_end(&in->server));
 }
 
 /* The account a server runs as when the test is root, who is refused by some. */
@@ -265,7 +283,7 @@ static void redis_prepare(struct server_inside *in, enum server_care care)
 	in->ready = redis_ready;
 }
 
-static const char *redis_ask(const struct server_inside *in, const char *text)
+static int redis_ask(const struct server_inside *in, const char *text, const char **output)
 {
 	const struct server *server = &in->server;
 	const char *script =
@@ -273,7 +291,7 @@ static const char *redis_ask(const struct server_inside *in, const char *text)
 			  server->password[0] ? "--no-auth-warning -a admin" : "", text);
 	const char *argv[] = {"/bin/sh", "-c", script, NULL};
 
-	return test_run_program(argv);
+	return server_run(0, 0, argv, output);
 }
 
 /* ---- PostgreSQL ------------------------------------------------------------------------ */
@@ -314,6 +332,32 @@ static void postgres_init(struct server_inside *in, const char *data)
 	server_run_ok(in->program.uid, in->program.gid, argv);
 }
 
+void server_follow(struct server *server, const struct server *primary)
+{
+	const struct server_inside *in = server->inside;
+	const char *data = test_path(server->dir, "data");
+	const char *argv[] = {test_path(in->bin, "pg_basebackup"),
+			      "-h",
+			      primary->host,
+			      "-p",
+			      test_text("%d", primary->port),
+			      "-U",
+			      primary->user,
+			      "-D",
+			      data,
+			      "-R",
+			      "-N",
+			      "-X",
+			      "stream",
+			      "-c",
+			      "fast",
+			      NULL};
+
+	must_equal(SERVER_POSTGRES, server->kind);
+	test_remove_tree(data);
+	server_run_ok(in->program.uid, in->program.gid, argv);
+}
+
 static void postgres_prepare(struct server_inside *in, enum server_care care)
 {
 	struct server *server = &in->server;
@@ -321,7 +365,10 @@ static void postgres_prepare(struct server_inside *in, enum server_care care)
 	const char *port = test_text("%d", server->port);
 
 	server_become(in, "postgres");
-	postgres_init(in, data);
+	if (in->primary)
+		server_follow(server, in->primary);
+	else
+		postgres_init(in, data);
 	server->socket = server->dir;
 	server->user = "convo";
 	server->database = "postgres";
@@ -350,7 +397,7 @@ static void postgres_prepare(struct server_inside *in, enum server_care care)
 	in->ready = postgres_ready;
 }
 
-static const char *postgres_ask(const struct server_inside *in, const char *text)
+static int postgres_ask(const struct server_inside *in, const char *text, const char **output)
 {
 	const struct server *server = &in->server;
 	const char *argv[] = {test_path(in->bin, "psql"),
@@ -369,7 +416,7 @@ static const char *postgres_ask(const struct server_inside *in, const char *text
 			      text,
 			      NULL};
 
-	return test_run_program(argv);
+	return server_run(0, 0, argv, output);
 }
 
 /* ---- PgBouncer ------------------------------------------------------------------------- */
@@ -416,6 +463,12 @@ static void mariadb_init(struct server_inside *in, const char *data)
 			      test_text("--tmpdir=%s", in->server.dir), NULL};
 	bool tls = in->server.kind == SERVER_MARIADB_TLS;
 
+	if (in->primary) {
+		must(mkdir(data, 0700) == 0); /* to be filled by Galera */
+		must(chown(data, in->program.uid, in->program.gid) == 0);
+		server_write_file(in, "init.sql", "");
+		return;
+	}
 	server_run_ok(in->program.uid, in->program.gid, argv);
 	server_write_file(in, "init.sql",
 			  test_text("CREATE DATABASE IF NOT EXISTS convo;\n"
@@ -466,7 +519,7 @@ static void mariadb_prepare(struct server_inside *in, enum server_care care)
 	in->ready = mariadb_ready;
 }
 
-static const char *mariadb_ask(const struct server_inside *in, const char *text)
+static int mariadb_ask(const struct server_inside *in, const char *text, const char **output)
 {
 	const char *argv[] = {test_path(in->bin, "mariadb"),
 			      "--no-defaults",
@@ -482,7 +535,7 @@ static const char *mariadb_ask(const struct server_inside *in, const char *text)
 			      text,
 			      NULL};
 
-	return test_run_program(argv);
+	return server_run(0, 0, argv, output);
 }
 
 /* ---- what all have --------------------------------------------------------------------- */
@@ -490,7 +543,7 @@ static const char *mariadb_ask(const struct server_inside *in, const char *text)
 static const struct server_recipe {
 	const char *program; /* where to look for it */
 	void (*prepare)(struct server_inside *in, enum server_care care);
-	const char *(*ask)(const struct server_inside *in, const char *text);
+	int (*ask)(const struct server_inside *in, const char *text, const char **output);
 } recipe_of[SERVER_KINDS] = {
 	[SERVER_REDIS] = {"/usr/{local/,}bin/redis-server", redis_prepare, redis_ask},
 	[SERVER_REDIS_AUTH] = {"/usr/{local/,}bin/redis-server", redis_prepare, redis_ask},
@@ -525,9 +578,12 @@ static struct server_inside *server_new(enum server_kind kind, const char *patte
 	return in;
 }
 
-static struct server *server_launch(struct server_inside *in)
+static struct server *server_launch(struct server_inside *in, const char *const *once)
 {
+	memcpy(in->again, in->argv, sizeof(in->again));
+	server_args(in, once);
 	in->program.argv = in->argv;
+	in->program.again = in->again;
 	in->program.dir = in->server.dir;
 	in->program.log = test_path(in->server.dir, "log");
 	in->watch = watch_start(&in->program);
@@ -535,23 +591,48 @@ static struct server *server_launch(struct server_inside *in)
 	return &in->server;
 }
 
-struct server *server_start_with(enum server_kind kind, enum server_care care,
-				 const char *const *args)
+struct server *server_start_more(enum server_kind kind, enum server_care care,
+				 const struct server_more *more)
 {
 	struct server_inside *in = server_new(kind, recipe_of[kind].program);
 
 	if (!in)
 		return NULL;
+	in->primary = more->primary;
 	recipe_of[kind].prepare(in, care);
-	server_args(in, args);
-	return server_launch(in);
+	server_args(in, more->args);
+	return server_launch(in, more->once);
+}
+
+struct server *server_start_with(enum server_kind kind, enum server_care care,
+				 const char *const *args)
+{
+	return server_start_more(kind, care, &(struct server_more){.args = args});
 }
 
 struct server *server_start(enum server_kind kind, enum server_care care)
 {
-	const char *const none[] = {NULL};
+	return server_start_more(kind, care, &(struct server_more){0});
+}
 
-	return server_start_with(kind, care, none);
+struct server *server_start_sentinel(const struct server *master, const char *config)
+{
+	struct server_inside *in = server_new(SERVER_REDIS, recipe_of[SERVER_REDIS].program);
+
+	if (!in)
+		return NULL;
+	must_equal(SERVER_REDIS, master->kind);
+	in->server.socket = test_path(in->server.dir, "redis.sock");
+	in->server.database = "";
+	in->server.url = "";
+	server_write_file(in, "sentinel.conf",
+			  test_text("port %d\nbind " HOST "\nunixsocket %s\n%s", in->server.port,
+				    in->server.socket, config));
+	server_args(in, (const char *[]){test_path(in->bin, "redis-server"), "sentinel.conf",
+					 "--sentinel", NULL});
+	in->program.stop_signal = SIGTERM;
+	in->ready = redis_ready;
+	return server_launch(in, NULL);
 }
 
 struct server *server_start_pgbouncer(const struct server *postgres)
@@ -564,7 +645,7 @@ struct server *server_start_pgbouncer(const struct server *postgres)
 		return NULL;
 	pgbouncer_prepare(in, postgres);
 	in->bin = postgres->inside->bin; /* psql and pg_isready */
-	return server_launch(in);
+	return server_launch(in, NULL);
 }
 
 void server_end(struct server *server)
@@ -578,11 +659,13 @@ void server_end(struct server *server)
 void server_stop(struct server *server)
 {
 	watch_stop(server->inside->watch);
+	server->inside->paused = false;
 }
 
 void server_kill(struct server *server)
 {
 	watch_kill(server->inside->watch);
+	server->inside->paused = false;
 }
 
 void server_restart(struct server *server)
@@ -594,22 +677,43 @@ void server_restart(struct server *server)
 void server_pause(struct server *server)
 {
 	watch_pause(server->inside->watch);
+	server->inside->paused = true;
 }
 
 void server_resume(struct server *server)
 {
 	watch_resume(server->inside->watch);
+	server->inside->paused = false;
+}
+
+bool server_is_up(const struct server *server)
+{
+	return watch_pid(server->inside->watch) > 0 && !server->inside->paused;
 }
 
 const char *server_ask(const struct server *server, const char *fmt, ...)
 {
+	const char *output;
 	char text[4096];
 	va_list args;
+	int status;
 
 	va_start(args, fmt);
 	vsnprintf(text, sizeof(text), fmt, args);
 	va_end(args);
-	return recipe_of[server->kind].ask(server->inside, text);
+	status = recipe_of[server->kind].ask(server->inside, text, &output);
+	if (status != 0)
+		must_not_reach("%s gave %d: %s", text, status, output);
+	return output;
+}
+
+const char *server_try(const struct server *server, const char *text)
+{
+	const char *output;
+
+	if (!server_is_up(server))
+		return "";
+	return recipe_of[server->kind].ask(server->inside, text, &output) == 0 ? output : "";
 }
 
 /* The server's URL with another database, which stands between the last '/' and the '?'. */

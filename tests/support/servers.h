@@ -51,6 +51,23 @@ struct server *server_start(enum server_kind kind, enum server_care care);
 struct server *server_start_with(enum server_kind kind, enum server_care care,
 				 const char *const *args);
 
+/** What a server of a group (groups.h) has besides. All-zero is nothing. */
+struct server_more {
+	const char *const *args;      /* for the program, NULL after the last; they must live on */
+	const char *const *once;      /* the same for its first start only */
+	const struct server *primary; /* whose data it begins with: PostgreSQL, MariaDB */
+};
+
+/** Start a server that belongs to a group. NULL as above. */
+struct server *server_start_more(enum server_kind kind, enum server_care care,
+				 const struct server_more *more);
+
+/** Start a Redis Sentinel with that text in its configuration, beside port and socket. NULL as above. */
+struct server *server_start_sentinel(const struct server *master, const char *config);
+
+/** A PostgreSQL that is stopped: its data are the primary's from now on, which it will follow. */
+void server_follow(struct server *server, const struct server *primary);
+
 /** Start PgBouncer in transaction mode in front of a SERVER_POSTGRES. NULL as above. */
 struct server *server_start_pgbouncer(const struct server *postgres);
 
@@ -69,6 +86,9 @@ int server_pid(const struct server *server);
 void server_pause(struct server *server);
 void server_resume(struct server *server);
 
+/** Whether it runs: neither stopped nor killed nor paused by the functions above. */
+bool server_is_up(const struct server *server);
+
 /**
  * Ask it something with its own client as its administrator: SQL, or for Redis one command.
  *
@@ -77,6 +97,9 @@ void server_resume(struct server *server);
  */
 const char *server_ask(const struct server *server, const char *fmt, ...)
 	__attribute__((format(printf, 2, 3)));
+
+/** The same, but "" where the server is not up or refuses. */
+const char *server_try(const struct server *server, const char *text);
 
 /** The URL of a new empty database on it; for Redis, of the next of its 16, emptied. */
 const char *server_new_database(struct server *server);

@@ -387,32 +387,50 @@ const char *test_path(const char *dir, const char *name)
 	return test_text("%s/%s", dir, name);
 }
 
-/* Bind to a free port, and listen with a queue of that length, if any. */
-static int bind_here(int *port, int queue)
+/* Whether a socket can be bound to that port; 0 is any. */
+static bool bind_here(int fd, int port)
 {
-	struct sockaddr_in at = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-	socklen_t len = sizeof(at);
-	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	struct sockaddr_in at = {.sin_family = AF_INET,
+				 .sin_port = htons((uint16_t)port),
+				 .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
 
-	must(fd >= 0);
-	must(bind(fd, (struct sockaddr *)&at, sizeof(at)) == 0);
-	must(!queue || listen(fd, queue) == 0);
-	must(getsockname(fd, (struct sockaddr *)&at, &len) == 0);
-	*port = ntohs(at.sin_port);
-	return fd;
+	return bind(fd, (struct sockaddr *)&at, sizeof(at)) == 0;
 }
 
+/*
+ * Below those that the kernel gives to whoever connects: it would give away the port of a server
+ * that has been killed and is to come back.
+ */
 int test_port(void)
 {
-	int port, fd = bind_here(&port, 0);
+	for (int i = 0; i < 1000; i++) {
+		int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), port;
+		uint32_t number;
+		bool is_free;
 
-	close(fd);
-	return port;
+		must(fd >= 0);
+		must(getentropy(&number, sizeof(number)) == 0);
+		port = 10000 + (int)(number % 22000);
+		is_free = bind_here(fd, port);
+		close(fd);
+		if (is_free)
+			return port;
+	}
+	must_not_reach("no port is free");
 }
 
 int test_listen(int *port)
 {
-	return bind_here(port, 128);
+	struct sockaddr_in at;
+	socklen_t len = sizeof(at);
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	must(fd >= 0);
+	must(bind_here(fd, 0));
+	must(listen(fd, 128) == 0);
+	must(getsockname(fd, (struct sockaddr *)&at, &len) == 0);
+	*port = ntohs(at.sin_port);
+	return fd;
 }
 
 bool test_send(int fd, const char *data, size_t len)

@@ -164,7 +164,7 @@ static void watcher_stop(pid_t server, int sig)
 	watcher_kill_all();
 }
 
-static void watcher_exec(const struct watch_program *program)
+static void watcher_exec(const struct watch_program *program, const char *const *argv)
 {
 	int log = open(program->log, O_WRONLY | O_CREAT | O_APPEND, 0644);
 
@@ -180,21 +180,22 @@ static void watcher_exec(const struct watch_program *program)
 	setenv("HOME", program->dir, 1);
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	signal(SIGPIPE, SIG_DFL);
-	execv(program->argv[0], (char *const *)program->argv);
+	execv(argv[0], (char *const *)argv);
 	_exit(127);
 }
 
-static pid_t watcher_spawn(const struct watch_program *program)
+static pid_t watcher_spawn(const struct watch_program *program, const char *const *argv)
 {
 	pid_t pid = fork();
 
 	if (pid == 0)
-		watcher_exec(program);
+		watcher_exec(program, argv);
 	return pid;
 }
 
 static void watcher_run(const struct watch_program *program, int command, int answer)
 {
+	const char *const *argv = program->argv;
 	pid_t server = 0;
 	char letter;
 
@@ -208,7 +209,8 @@ static void watcher_run(const struct watch_program *program, int command, int an
 			close(fd);
 	while (read(command, &letter, 1) == 1) {
 		if (letter == 'S') {
-			server = watcher_spawn(program);
+			server = watcher_spawn(program, argv);
+			argv = program->again;
 		} else if (letter == 'T') {
 			watcher_stop(server, program->stop_signal);
 			server = 0;

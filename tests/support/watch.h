@@ -11,8 +11,9 @@ struct watch;
 
 /** What runs. */
 struct watch_program {
-	const char *const *argv; /* NULL after the last; argv[0] is an absolute path */
-	uid_t uid;               /* who runs it; 0: the caller */
+	const char *const *argv;  /* NULL after the last; argv[0] is an absolute path */
+	const char *const *again; /* the same for every start after the first */
+	uid_t uid;                /* who runs it; 0: the caller */
 	gid_t gid;
 	int stop_signal; /* the polite one */
 	const char *log; /* where its output goes */
