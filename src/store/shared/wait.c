@@ -21,7 +21,8 @@ struct store_wait cv_wait_until(int64_t deadline_us, struct store_patience patie
 
 /* Whether the other end has acknowledged all that it was sent, or some of it not long ago: a request
  * may be large and the network slow. What was heard before the request was sent is longer ago than
- * half of the patience. Sockets within the machine lose nothing. */
+ * half of the patience. An acknowledgement is only missing once our kernel has sent again in vain.
+ * Sockets within the machine lose nothing. */
 static bool wait_heard(int fd, int64_t patience_us)
 {
 	struct tcp_info info = {0};
@@ -29,7 +30,8 @@ static bool wait_heard(int fd, int64_t patience_us)
 
 	if (getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &size) != 0)
 		return true;
-	return !info.tcpi_unacked || info.tcpi_last_ack_recv < patience_us / 2000;
+	return !info.tcpi_unacked || !info.tcpi_retransmits ||
+	       info.tcpi_last_ack_recv < patience_us / 2000;
 }
 
 int cv_wait_left_ms(struct store_wait *wait, int fd)
