@@ -241,7 +241,7 @@ static int pool_connect(struct pool_run *run, struct convo_err *err)
 		pthread_mutex_unlock(&pool->lock);
 		if (run->conn)
 			break;
-		if (!pool_broken(why.code) || !reached || !pool_pause(run))
+		if (!pool_broken(why.code) || !reached || pool->driver->hurried || !pool_pause(run))
 			return cv_fail(err, why.code, "%s", why.text);
 	}
 	return 0;

@@ -32,6 +32,9 @@ struct pool_driver {
 	/* Whether another server may answer where one does not: then one that hangs is not waited
 	 * for to the end, even if its kernel has taken the request. NULL: no. */
 	bool (*elsewhere)(struct convo_store *store);
+
+	/* A server that takes no connection is not waited for: the caller knows others. */
+	bool hurried;
 };
 
 struct store_pool;
