@@ -26,6 +26,11 @@ struct store_contract {
 	bool server_cleans;
 	/** schema=check finds something missing in an empty database. */
 	bool has_schema;
+	/**
+	 * The state of the app is kept elsewhere, and changed before a call returns but not in the
+	 * same instant as the rest (A6): more round trips for those who change it.
+	 */
+	bool app_apart;
 };
 
 #define STORE_CONTRACT(...) store_contract_run(&(const struct store_contract){__VA_ARGS__})
