@@ -115,7 +115,7 @@ static int address_url(struct text *url, const char *scheme, const char *address
 {
 	if (strstr(address, "://"))
 		return text_adds(url, address) ? 0 : out_of_memory();
-	return text_addf(url, "%s://", scheme) && text_add_encoded(url, address, "[]:/")
+	return text_addf(url, "%s://", scheme) && text_add_encoded(url, address, "[]:/,")
 		       ? 0
 		       : out_of_memory();
 }

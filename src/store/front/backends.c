@@ -37,7 +37,10 @@ static const struct convo_backend_variable mysql_variables[] = {
 };
 
 static const char *const no_aliases[] = {NULL};
-static const char *const redis_aliases[] = {"rediss", "valkey", "valkeys", NULL};
+static const char *const redis_aliases[] = {
+	"rediss",          "valkey",          "valkeys",          "redis+cluster",
+	"rediss+cluster",  "valkey+cluster",  "valkeys+cluster",  "redis+sentinel",
+	"rediss+sentinel", "valkey+sentinel", "valkeys+sentinel", NULL};
 static const char *const postgres_aliases[] = {"postgresql", NULL};
 static const char *const mysql_aliases[] = {"mariadb", NULL};
 

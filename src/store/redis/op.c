@@ -6,6 +6,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include <store/redis/refuse.h>
+
 #define KEY_SIZE (40 + 2 * 3 * CONVO_MAX_NAME) /* of a user's key: names may triple */
 #define LARGEST INT64_C(9000000000000000)      /* scripts count in doubles */
 
@@ -45,17 +47,50 @@ static void key_make(char out[KEY_SIZE], const struct convo_store *store, const 
 	*to = '\0';
 }
 
+bool cv_op_is_apart(const struct redis_op *op)
+{
+	return op->redis->mode == REDIS_CLUSTER;
+}
+
 void cv_op_begin(const struct redis_op *op, struct redis_ask *ask, enum redis_script_id script,
 		 const char *app, const char *user)
 {
-	char user_key[KEY_SIZE], app_key[KEY_SIZE];
+	bool apart = cv_op_is_apart(op);
+	char key[KEY_SIZE];
 
-	key_make(user_key, &op->redis->base, app, user);
-	key_make(app_key, &op->redis->base, app, NULL);
-	cv_ask_begin(ask, script, 2);
-	cv_ask_add_text(ask, user_key);
-	cv_ask_add_text(ask, app_key);
+	key_make(key, &op->redis->base, app, user);
+	cv_ask_begin(ask, script, apart ? 1 : 2);
+	cv_ask_add_text(ask, key);
+	if (apart) {
+		ask->slot = cv_redis_slot(key);
+	} else {
+		key_make(key, &op->redis->base, app, NULL);
+		cv_ask_add_text(ask, key);
+	}
 	cv_ask_add_int(ask, op->call->now_us);
+}
+
+void cv_op_begin_app(const struct redis_op *op, struct redis_ask *ask, enum redis_script_id script)
+{
+	char key[KEY_SIZE];
+
+	key_make(key, &op->redis->base, op->key->app, NULL);
+	cv_ask_begin(ask, script, 2);
+	cv_ask_add_text(ask, key);
+	cv_ask_add_text(ask, key);
+	ask->slot = cv_redis_slot(key);
+	cv_ask_add_int(ask, op->call->now_us);
+}
+
+void cv_op_add_change(struct redis_ask *ask, const struct store_change *change)
+{
+	static const char *const letters[] = {
+		[CONVO_SCOPE_SESSION] = "s", [CONVO_SCOPE_USER] = "u", [CONVO_SCOPE_APP] = "a"};
+
+	cv_ask_add_int(ask, (int64_t)change->event);
+	cv_ask_add_text(ask, letters[change->scope]);
+	cv_ask_add(ask, change->name.data, change->name.len);
+	cv_ask_add(ask, change->value.data, change->value.len);
 }
 
 void cv_op_add_uuid(struct redis_ask *ask, const unsigned char *uuid)
@@ -71,7 +106,7 @@ void cv_op_add_uuid(struct redis_ask *ask, const unsigned char *uuid)
 
 int cv_op_damaged(const struct redis_op *op, struct convo_err *err)
 {
-	return cv_ask_damaged(op->redis, err);
+	return cv_redis_damaged(op->redis->name, err);
 }
 
 bool cv_op_number(const struct redis_value *item, int64_t *out)

@@ -15,9 +15,19 @@ struct redis_op {
 	void *into;                  /* the operation's own */
 };
 
-/** Begin the call of a script: its keys, those of a user and of the app, and the time. */
+/** Whether the app's state is in another slot than its users: in a cluster. See notes.h. */
+bool cv_op_is_apart(const struct redis_op *op);
+
+/** Begin the call of a script: its keys, those of a user and (unless apart) of the app, and the
+ * time. */
 void cv_op_begin(const struct redis_op *op, struct redis_ask *ask, enum redis_script_id script,
 		 const char *app, const char *user);
+
+/** The same for a script that is about the app's state alone: both keys are the app's. */
+void cv_op_begin_app(const struct redis_op *op, struct redis_ask *ask, enum redis_script_id script);
+
+/** Add a change of state. */
+void cv_op_add_change(struct redis_ask *ask, const struct store_change *change);
 
 /** Add a UUID as text, "" for NULL. */
 void cv_op_add_uuid(struct redis_ask *ask, const unsigned char *uuid);

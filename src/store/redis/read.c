@@ -9,7 +9,7 @@
 
 #include <base/utf8.h>
 #include <store/redis/event.h>
-#include <store/redis/op.h>
+#include <store/redis/notes.h>
 
 #define LOAD_BYTES (4 << 20)   /* of events in a script's answer, and at most one piece more */
 #define FETCH_BYTES (16 << 20) /* the same for each script that fetches further ones */
@@ -45,6 +45,7 @@ struct redis_load {
 	int64_t next, high; /* seqs still to fetch */
 	int64_t large;      /* the last seq that may hold a large event */
 	bool gone;          /* events went before they could be fetched */
+	bool noted;         /* there are notes in the place of the app's state */
 };
 
 /* Add the events of lists: those from load->next up to, not including, `end`. */
@@ -133,7 +134,8 @@ static int load_answer(struct redis_ask *ask, const struct redis_value *answer,
 	rc = cv_session_set_meta(load->into, &meta, err);
 	if (rc < 0)
 		return rc;
-	for (i = 0; i < 3; i++) {
+	load->noted = cv_op_is_apart(op) && op_is_list(&item[4], 1);
+	for (i = 0; i < (cv_op_is_apart(op) ? 2 : 3); i++) {
 		rc = load_add_state(op, &item[2 + i], scopes[i], err);
 		if (rc < 0)
 			return rc;
@@ -149,6 +151,25 @@ static int load_answer(struct redis_ask *ask, const struct redis_value *answer,
 	return 0;
 }
 
+/* Ask for a session, and beside it for the app's state, which is elsewhere. */
+static int load_run_apart(const struct redis_op *op, struct redis_ask *ask, struct convo_err *err)
+{
+	struct redis_load *load = op->into;
+	struct cv_text name, json;
+	struct redis_app app;
+	size_t at = 0;
+	int rc;
+
+	cv_app_begin(&app, op, NULL);
+	rc = cv_app_run(&app, ask, &load->noted, err);
+	while (rc == 0 && cv_app_next(&app, &at, &name, &json)) {
+		if (name.len)
+			rc = cv_session_add_state(load->into, CONVO_SCOPE_APP, name, json, err);
+	}
+	cv_app_end(&app);
+	return rc;
+}
+
 /* Meta, state and the first events, up to a number of bytes. */
 static int load_begin(const struct redis_op *op, const struct store_window *window,
 		      struct convo_err *err)
@@ -158,7 +179,8 @@ static int load_begin(const struct redis_op *op, const struct store_window *wind
 		[CONVO_WINDOW_BEFORE] = "before", [CONVO_WINDOW_AROUND] = "around",
 		[CONVO_WINDOW_NONE] = "none",
 	};
-	struct redis_ask ask = {.answer = load_answer, .ctx = (void *)op, .repeat = true};
+	struct redis_ask ask = {
+		.answer = load_answer, .ctx = (void *)op, .repeat = true, .reads = true};
 	char id[1 + UUID_BYTES] = "#";
 	int rc;
 
@@ -171,7 +193,8 @@ static int load_begin(const struct redis_op *op, const struct store_window *wind
 	cv_ask_add(&ask, id, sizeof(id));
 	cv_ask_add_int(&ask, op->call->event_limit);
 	cv_ask_add_int(&ask, LOAD_BYTES);
-	rc = cv_ask_run(op->redis, op->call, &ask, err);
+	rc = cv_op_is_apart(op) ? load_run_apart(op, &ask, err)
+				: cv_ask_run(op->redis, op->call, &ask, err);
 	cv_ask_clear(&ask);
 	return rc;
 }
@@ -194,7 +217,8 @@ static int load_more_answer(struct redis_ask *ask, const struct redis_value *ans
 static int load_more(const struct redis_op *op, struct convo_err *err)
 {
 	struct redis_load *load = op->into;
-	struct redis_ask ask = {.answer = load_more_answer, .ctx = (void *)op};
+	struct redis_ask ask = {
+		.answer = load_more_answer, .ctx = (void *)op, .repeat = true, .reads = true};
 	int rc;
 
 	cv_op_begin(op, &ask, REDIS_SCRIPT_FETCH, op->key->app, op->key->user);
@@ -203,7 +227,6 @@ static int load_more(const struct redis_op *op, struct convo_err *err)
 	cv_ask_add_int(&ask, load->high);
 	cv_ask_add_int(&ask, load->large);
 	cv_ask_add_int(&ask, FETCH_BYTES);
-	ask.repeat = true;
 	rc = cv_ask_run(op->redis, op->call, &ask, err);
 	cv_ask_clear(&ask);
 	return rc;
@@ -301,7 +324,8 @@ int cv_redis_list(struct convo_store *store, const struct store_call *call, cons
 	if (place->position < INT64_MAX)
 		snprintf(from, sizeof(from), "(%lld", (long long)place->position);
 	while (!list.complete) {
-		struct redis_ask ask = {.answer = list_answer, .ctx = (void *)&op, .repeat = true};
+		struct redis_ask ask = {
+			.answer = list_answer, .ctx = (void *)&op, .repeat = true, .reads = true};
 
 		cv_op_begin(&op, &ask, REDIS_SCRIPT_LIST, app, user);
 		cv_ask_add_text(&ask, trash ? "trash" : "live");
@@ -321,17 +345,46 @@ int cv_redis_list(struct convo_store *store, const struct store_call *call, cons
 
 /* ---- state ------------------------------------------------------------------------------ */
 
+struct redis_state {
+	struct convo_state *into;
+	bool apart; /* the app's is asked for elsewhere */
+	bool noted; /* as of a load */
+};
+
+/* Names and values of one scope. */
+static int state_add(const struct redis_op *op, enum convo_scope scope,
+		     const struct redis_value *list, struct convo_err *err)
+{
+	struct redis_state *state = op->into;
+	struct cv_text name, json;
+	size_t i;
+	int rc;
+
+	if (list->len % 2)
+		return cv_op_damaged(op, err);
+	for (i = 0; i < list->len; i += 2) {
+		if (!cv_op_text(&list->item[i], &name) || !cv_op_text(&list->item[i + 1], &json))
+			return cv_op_damaged(op, err);
+		if (!name.len)
+			continue;
+		rc = cv_state_add(state->into, scope, name, json, err);
+		if (rc < 0)
+			return rc;
+	}
+	return 0;
+}
+
 static int state_list_answer(struct redis_ask *ask, const struct redis_value *answer,
 			     struct convo_err *err)
 {
 	const struct redis_op *op = ask->ctx;
 	const struct redis_value *item = answer->item;
+	struct redis_state *state = op->into;
 	enum convo_scope scope;
-	struct cv_text name, json;
 	int rc = cv_op_refusal(op, answer, err);
-	size_t i, j;
+	size_t i;
 
-	cv_state_reset(op->into);
+	cv_state_reset(state->into);
 	if (rc < 0)
 		return rc;
 	if (answer->len % 2 == 0)
@@ -339,42 +392,69 @@ static int state_list_answer(struct redis_ask *ask, const struct redis_value *an
 	for (i = 1; i < answer->len; i += 2) {
 		const struct redis_value *list = &item[i + 1];
 
-		if (!cv_op_scope(&item[i], &scope) || !op_is_list(list, 0) || list->len % 2)
+		if (!cv_op_scope(&item[i], &scope) || !op_is_list(list, 0))
 			return cv_op_damaged(op, err);
-		for (j = 0; j < list->len; j += 2) {
-			if (!cv_op_text(&list->item[j], &name) ||
-			    !cv_op_text(&list->item[j + 1], &json))
-				return cv_op_damaged(op, err);
-			if (!name.len)
-				continue;
-			rc = cv_state_add(op->into, scope, name, json, err);
-			if (rc < 0)
-				return rc;
+		if (scope == CONVO_SCOPE_APP && state->apart) {
+			state->noted = list->len > 0;
+			continue;
 		}
+		rc = state_add(op, scope, list, err);
+		if (rc < 0)
+			return rc;
 	}
 	return 0;
+}
+
+/* Ask for the state of a user, and beside it for the app's, which is elsewhere. */
+static int state_run_apart(const struct redis_op *op, struct redis_ask *ask,
+			   const struct cv_text *only, struct convo_err *err)
+{
+	struct redis_state *state = op->into;
+	struct cv_text name, json;
+	struct redis_app app;
+	size_t at = 0;
+	int rc;
+
+	cv_app_begin(&app, op, only);
+	rc = cv_app_run(&app, ask, &state->noted, err);
+	while (rc == 0 && cv_app_next(&app, &at, &name, &json)) {
+		if (name.len)
+			rc = cv_state_add(state->into, CONVO_SCOPE_APP, name, json, err);
+	}
+	cv_app_end(&app);
+	return rc;
 }
 
 int cv_redis_state_list(struct convo_store *store, const struct store_call *call,
 			const struct convo_key *key, unsigned scopes, const struct cv_text *name,
 			struct convo_state *into, struct convo_err *err)
 {
-	const struct redis_op op = {(struct redis_store *)store, call, key, into};
-	struct redis_ask ask = {.answer = state_list_answer, .ctx = (void *)&op, .repeat = true};
+	struct redis_state state = {.into = into};
+	const struct redis_op op = {(struct redis_store *)store, call, key, &state};
+	struct redis_ask ask = {
+		.answer = state_list_answer, .ctx = (void *)&op, .repeat = true, .reads = true};
 	char letters[4] = "", *letter = letters;
+	bool of_app = scopes & CONVO_SCOPE_APP, of_app_alone = scopes == CONVO_SCOPE_APP;
 	int rc;
 
 	if (scopes & CONVO_SCOPE_SESSION)
 		*letter++ = 's';
 	if (scopes & CONVO_SCOPE_USER)
 		*letter++ = 'u';
-	if (scopes & CONVO_SCOPE_APP)
+	if (of_app)
 		*letter = 'a';
-	cv_op_begin(&op, &ask, REDIS_SCRIPT_STATE_LIST, key->app, key->user ? key->user : "");
+	if (of_app_alone)
+		cv_op_begin_app(&op, &ask, REDIS_SCRIPT_STATE_LIST);
+	else
+		cv_op_begin(&op, &ask, REDIS_SCRIPT_STATE_LIST, key->app, key->user);
 	cv_ask_add_text(&ask, scopes & CONVO_SCOPE_SESSION ? key->session : "");
 	cv_ask_add_text(&ask, letters);
 	cv_ask_add(&ask, name ? name->data : "", name ? name->len : 0);
-	rc = cv_ask_run(op.redis, call, &ask, err);
+	state.apart = of_app && !of_app_alone && cv_op_is_apart(&op);
+	if (state.apart)
+		rc = state_run_apart(&op, &ask, name, err);
+	else
+		rc = cv_ask_run(op.redis, call, &ask, err);
 	cv_ask_clear(&ask);
 	return rc;
 }

@@ -15,6 +15,13 @@
 
 struct redis_tls;
 
+/** Who we say we are. */
+struct redis_login {
+	char *user, *password; /* NULL: nobody says one */
+	int database;
+	bool wants_master; /* what is no master is not the server that is meant */
+};
+
 /** Where a server is. */
 struct redis_place {
 	const char *name; /* for messages: "redis localhost:6379" */
@@ -22,6 +29,7 @@ struct redis_place {
 	int port;
 	const char *path;
 	struct redis_tls *tls; /* NULL without */
+	const struct redis_login *login;
 };
 
 struct redis_socket {

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include <store/redis/event.h>
+#include <store/redis/notes.h>
 #include <store/redis/open.h>
 #include <store/redis/read.h>
 
@@ -37,19 +38,28 @@ static int op_run(const struct redis_op *op, struct redis_ask *ask, struct convo
 /* Scripts take the absence of changes for their absence. */
 static void ask_add_changes(struct redis_ask *ask, const struct store_change *changes, size_t count)
 {
-	static const char *const letters[] = {
-		[CONVO_SCOPE_SESSION] = "s", [CONVO_SCOPE_USER] = "u", [CONVO_SCOPE_APP] = "a"};
 	size_t i;
 
 	if (!count)
 		return;
 	cv_ask_add_int(ask, (int64_t)count);
-	for (i = 0; i < count; i++) {
-		cv_ask_add_int(ask, (int64_t)changes[i].event);
-		cv_ask_add_text(ask, letters[changes[i].scope]);
-		cv_ask_add(ask, changes[i].name.data, changes[i].name.len);
-		cv_ask_add(ask, changes[i].value.data, changes[i].value.len);
-	}
+	for (i = 0; i < count; i++)
+		cv_op_add_change(ask, &changes[i]);
+}
+
+/* Run an ask that is complete and may change the app's state, and let go of it. */
+static int run_changes(const struct redis_op *op, struct redis_ask *ask,
+		       const struct store_change *changes, size_t count, struct convo_err *err)
+{
+	bool needed = cv_notes_needed(op, changes, count);
+	int rc = needed ? cv_notes_check(op, changes, count, err) : 0;
+
+	if (rc == 0 && ask->repeat)
+		rc = cv_ask_run_grouped(op->redis, op->call, ask, err);
+	else if (rc == 0)
+		rc = cv_ask_run(op->redis, op->call, ask, err);
+	cv_ask_clear(ask);
+	return rc == 0 && needed ? cv_notes_finish(op, err) : rc;
 }
 
 /* ---- sessions --------------------------------------------------------------------------- */
@@ -75,16 +85,13 @@ static int redis_create(struct convo_store *store, const struct store_call *call
 {
 	struct redis_op op = op_of(store, call, key, (void *)create);
 	struct redis_ask ask = {.answer = create_answer, .ctx = &op, .repeat = true};
-	int rc;
 
 	session_begin(&op, &ask, REDIS_SCRIPT_CREATE);
 	cv_ask_add_int(&ask, call->ttl_us);
 	cv_op_add_uuid(&ask, create->generation);
 	cv_ask_add(&ask, create->title.data, create->title.len);
 	ask_add_changes(&ask, create->changes, create->change_count);
-	rc = cv_ask_run_grouped(op.redis, call, &ask, err);
-	cv_ask_clear(&ask);
-	return rc;
+	return run_changes(&op, &ask, create->changes, create->change_count, err);
 }
 
 static int append_answer(struct redis_ask *ask, const struct redis_value *answer,
@@ -116,7 +123,6 @@ static int redis_append(struct convo_store *store, const struct store_call *call
 	struct redis_op op = op_of(store, call, key, append);
 	struct redis_ask ask = {.answer = append_answer, .ctx = &op, .repeat = true};
 	size_t i;
-	int rc;
 
 	session_begin(&op, &ask, REDIS_SCRIPT_APPEND);
 	cv_ask_add_int(&ask, call->ttl_us);
@@ -135,9 +141,7 @@ static int redis_append(struct convo_store *store, const struct store_call *call
 			cv_event_pack(room, event, call->now_ms);
 	}
 	ask_add_changes(&ask, append->changes, append->change_count);
-	rc = cv_ask_run_grouped(op.redis, call, &ask, err);
-	cv_ask_clear(&ask);
-	return rc;
+	return run_changes(&op, &ask, append->changes, append->change_count, err);
 }
 
 static int redis_rename(struct convo_store *store, const struct store_call *call,
@@ -227,22 +231,29 @@ static int redis_state_set(struct convo_store *store, const struct store_call *c
 {
 	struct redis_op op = op_of(store, call, key, NULL);
 	struct redis_ask ask = {.answer = cv_op_plain, .ctx = &op};
-	bool of_session = false;
+	bool of_session = false, of_user = false;
 	size_t i;
 
-	for (i = 0; i < count; i++)
+	for (i = 0; i < count; i++) {
 		of_session = of_session || changes[i].scope == CONVO_SCOPE_SESSION;
-	/* Where none is needed, any user's key will do. */
-	cv_op_begin(&op, &ask, REDIS_SCRIPT_STATE_SET, key->app, key->user ? key->user : "");
+		of_user = of_user || changes[i].scope == CONVO_SCOPE_USER;
+	}
+	if (of_session || of_user)
+		cv_op_begin(&op, &ask, REDIS_SCRIPT_STATE_SET, key->app, key->user);
+	else
+		cv_op_begin_app(&op, &ask, REDIS_SCRIPT_STATE_SET);
 	cv_ask_add_text(&ask, of_session ? key->session : "");
 	cv_ask_add_int(&ask, call->ttl_us);
 	ask_add_changes(&ask, changes, count);
+	if (of_session || of_user)
+		return run_changes(&op, &ask, changes, count, err);
 	return op_run(&op, &ask, err);
 }
 
 /* There is no clean(): the server forgets by itself; see docs/backends/redis.md. */
 
-static const char *const redis_params[] = {"db", "ca", "cert", "key", NULL};
+static const char *const redis_params[] = {
+	"db", "ca", "cert", "key", "wait", "sentinel_user", "sentinel_password", NULL};
 
 const struct cv_backend cv_backend_redis = {
 	.scheme = "redis",

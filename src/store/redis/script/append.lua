@@ -65,6 +65,8 @@ for i = 1, count do
 	end
 end
 if n == 0 then
+	-- Who waits for replicas waits for what this connection wrote: it was another one before.
+	redis.pcall('HSET', key, 'last', m[5])
 	return {0, unpack(seqs)}
 end
 if ARGV[6] ~= '' and tonumber(ARGV[6]) ~= before then

@@ -1,7 +1,8 @@
 -- What all scripts share. Each is one atomic operation.
 --
 -- KEYS[1] is the user's key, "convo:{app:user}": it holds the user's state, and with ":..." added
--- it names all else of the user, in the same slot. KEYS[2] is the app's key, "convo:{app}".
+-- it names all else of the user, in the same slot. KEYS[2] is the app's key, "convo:{app}"; it is not
+-- given in a cluster, where it is in another slot.
 -- ARGV[1] is the time in µs. It comes from the caller and decides what has expired; the expiry of
 -- keys only collects what is over, never earlier. docs/backends/redis.md tells what each key holds.
 --

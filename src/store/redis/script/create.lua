@@ -35,6 +35,9 @@ end
 
 local old = call('HMGET', key, 'generation', 'expires')
 if lasts(old[1], old[2]) then
+	if old[1] == generation then
+		redis.pcall('HSET', key, 'generation', generation) -- for who waits for replicas; see append.lua
+	end
 	return {EXISTS, old[1]}
 end
 -- A repeated call, whose first try made the session and did not hear of it, and others have deleted

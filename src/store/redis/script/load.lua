@@ -1,7 +1,8 @@
 -- ARGV: now, session, window, n, seq, '#' and id, limit, bytes of events after which to stop
 --
 -- Answers 0, the session, the state of the three scopes, the first and last seq of the window, the
--- first seq that is not in this answer, the seq of the last large event, and lists of packed events.
+-- first seq that is not in this answer, the seq of the last large event, and lists of packed events. In
+-- a cluster the notes of the user (state.lua) are in the place of the app's state.
 
 --include common.lua
 --include fetch_events.lua
@@ -45,6 +46,7 @@ else
 end
 
 local answer = {0, m, call('HGETALL', state_key(m[1])), call('HGETALL', base),
-	call('HGETALL', KEYS[2]), low, high, low, large}
+	KEYS[2] and call('HGETALL', KEYS[2]) or call('LRANGE', base .. ':notes', 0, 0), low, high, low,
+	large}
 answer[8] = fetch_events(answer, events, low, high, large, tonumber(ARGV[8]))
 return answer

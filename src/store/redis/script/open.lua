@@ -1,5 +1,5 @@
 -- Not an operation on sessions. KEYS: schema key, scratch key. ARGV: now, our schema, whether the
--- schema may be set.
+-- schema may be set, whether this is a cluster.
 --
 -- Makes sure that the database is ours and that we may use every command: a right that is missing must
 -- show here, not in the middle of a script. Answers 0, the schema, '' for none, and if a command was
@@ -58,6 +58,12 @@ if reads then
 		{'HSET', scratch, 'a', 1}, {'HDEL', scratch, 'b'}, {'PEXPIRE', scratch, 60000},
 		{'PERSIST', scratch}, {'RENAME', scratch, scratch .. ':2'}, {'UNLINK', scratch .. ':2'},
 		{'ZADD', scratch, 1, 'a'}, {'ZREM', scratch, 'a'}, {'UNLINK', scratch},
+	})
+end
+if not refused[2] and ARGV[4] == '1' then
+	try_all({
+		{'LRANGE', scratch, 0, 0}, {'RPUSH', scratch, 'a'}, {'LREM', scratch, 1, 'a'}, {'TIME'},
+		{'SET', scratch, 1, 'PX', 60000}, {'UNLINK', scratch},
 	})
 end
 if refused[2] and found and is_passing(refused[2]) then

@@ -1,6 +1,7 @@
 -- ARGV: now, session or '', the scopes as letters, the one name or ''
 --
--- Answers 0 and, for each scope asked for, its letter and its names and values.
+-- Answers 0 and, for each scope asked for, its letter and its names and values. In a cluster the notes of
+-- the user (state.lua) are in the place of the app's state.
 
 --include common.lua
 
@@ -15,7 +16,9 @@ end
 local answer = {0}
 for scope in string.gmatch(ARGV[3], '.') do
 	local found
-	if ARGV[4] == '' then
+	if not keys[scope] then
+		found = call('LRANGE', base .. ':notes', 0, 0)
+	elseif ARGV[4] == '' then
 		found = call('HGETALL', keys[scope])
 	else
 		local value = call('HGET', keys[scope], ARGV[4])

@@ -1,0 +1,187 @@
+/*
+ * The app's state in another slot; see notes.h and script/state.lua, carry.lua.
+ */
+#include <store/redis/notes.h>
+
+#include <string.h>
+
+#include <store/redis/redis.h>
+#include <store/shared/pool.h>
+
+#define MAX_NOTES 10000 /* carried out in one go */
+
+bool cv_notes_needed(const struct redis_op *op, const struct store_change *changes, size_t count)
+{
+	size_t i = 0;
+
+	if (!cv_op_is_apart(op))
+		return false;
+	while (i < count && changes[i].scope != CONVO_SCOPE_APP)
+		i++;
+	return i < count;
+}
+
+int cv_notes_check(const struct redis_op *op, const struct store_change *changes, size_t count,
+		   struct convo_err *err)
+{
+	struct redis_ask ask = {
+		.answer = cv_op_plain, .ctx = (void *)op, .repeat = true, .reads = true};
+	size_t of_app = 0, i;
+	int rc;
+
+	cv_op_begin_app(op, &ask, REDIS_SCRIPT_APP_FITS);
+	for (i = 0; i < count; i++)
+		of_app += changes[i].scope == CONVO_SCOPE_APP;
+	cv_ask_add_int(&ask, (int64_t)of_app);
+	for (i = 0; i < count; i++) {
+		if (changes[i].scope == CONVO_SCOPE_APP)
+			cv_op_add_change(&ask, &changes[i]);
+	}
+	rc = cv_ask_run(op->redis, op->call, &ask, err);
+	cv_ask_clear(&ask);
+	return rc;
+}
+
+/* ---- carrying out ---------------------------------------------------------------------- */
+
+/* Notes on their way: as arguments of the two that follow. */
+struct carry {
+	struct redis_ask *apply, *drop;
+	size_t count;
+};
+
+static int carry_answer(struct redis_ask *ask, const struct redis_value *answer,
+			struct convo_err *err)
+{
+	const struct redis_op *op = ask->ctx;
+	struct carry *carry = op->into;
+	const struct redis_value *list = &answer->item[1];
+	size_t i;
+
+	if (answer->len != 2 || answer->item[0].integer || !op_is_list(list, 0))
+		return cv_op_damaged(op, err);
+	carry->count = list->len;
+	for (i = 0; i < list->len; i++) {
+		if (list->item[i].kind != REDIS_VALUE_STRING)
+			return cv_op_damaged(op, err);
+		cv_ask_add(carry->apply, list->item[i].data, list->item[i].len);
+		cv_ask_add(carry->drop, list->item[i].data, list->item[i].len);
+	}
+	return 0;
+}
+
+static int carry_read(const struct redis_op *op, struct carry *carry, struct convo_err *err)
+{
+	const struct redis_op reading = {op->redis, op->call, op->key, carry};
+	struct redis_ask ask = {
+		.answer = carry_answer, .ctx = (void *)&reading, .repeat = true, .reads = true};
+	int rc;
+
+	cv_op_begin(op, &ask, REDIS_SCRIPT_NOTES, op->key->app, op->key->user);
+	cv_ask_add_int(&ask, MAX_NOTES);
+	rc = cv_ask_run(op->redis, op->call, &ask, err);
+	cv_ask_clear(&ask);
+	return rc;
+}
+
+int cv_notes_carry(const struct redis_op *op, struct convo_err *err)
+{
+	struct redis_ask apply = {.answer = cv_op_plain, .ctx = (void *)op, .repeat = true};
+	struct redis_ask drop = {.answer = cv_op_plain, .ctx = (void *)op, .repeat = true};
+	struct carry carry = {&apply, &drop, 0};
+	int rc;
+
+	cv_op_begin_app(op, &apply, REDIS_SCRIPT_CARRY);
+	cv_ask_add_text(&apply, op->key->user);
+	cv_op_begin(op, &drop, REDIS_SCRIPT_DROP, op->key->app, op->key->user);
+	rc = carry_read(op, &carry, err);
+	if (rc == 0 && carry.count)
+		rc = cv_ask_run(op->redis, op->call, &apply, err);
+	if (rc == 0 && carry.count)
+		rc = cv_ask_run(op->redis, op->call, &drop, err);
+	cv_ask_clear(&apply);
+	cv_ask_clear(&drop);
+	return rc;
+}
+
+int cv_notes_finish(const struct redis_op *op, struct convo_err *err)
+{
+	struct convo_err why = {0};
+
+	if (cv_notes_carry(op, &why) == 0)
+		return 0;
+	(void)cv_pool_undecide(&why);
+	if (err)
+		*err = why;
+	return why.code;
+}
+
+/* ---- reading --------------------------------------------------------------------------- */
+
+static int app_answer(struct redis_ask *ask, const struct redis_value *answer,
+		      struct convo_err *err)
+{
+	struct redis_app *app = ask->ctx;
+	const struct redis_value *list = &answer->item[2];
+	struct cv_text text;
+	size_t i;
+	int rc = 0;
+
+	cv_buf_reset(&app->texts);
+	if (answer->len != 3 || answer->item[0].integer || !op_is_list(list, 0) || list->len % 2)
+		return cv_op_damaged(app->op, err);
+	for (i = 0; i < list->len && rc == 0; i++) {
+		if (!cv_op_text(&list->item[i], &text))
+			return cv_op_damaged(app->op, err);
+		rc = cv_buf_add(&app->texts, text.data, text.len);
+		if (rc == 0)
+			rc = cv_buf_add(&app->texts, "", 1);
+	}
+	return rc < 0 ? cv_buf_fail(err, rc) : 0;
+}
+
+void cv_app_begin(struct redis_app *app, const struct redis_op *op, const struct cv_text *name)
+{
+	*app = (struct redis_app){.op = op};
+	app->ask =
+		(struct redis_ask){.answer = app_answer, .ctx = app, .repeat = true, .reads = true};
+	cv_op_begin_app(op, &app->ask, REDIS_SCRIPT_STATE_LIST);
+	cv_ask_add_text(&app->ask, "");
+	cv_ask_add_text(&app->ask, "a");
+	cv_ask_add(&app->ask, name ? name->data : "", name ? name->len : 0);
+}
+
+int cv_app_run(struct redis_app *app, struct redis_ask *ask, const bool *noted,
+	       struct convo_err *err)
+{
+	const struct redis_op *op = app->op;
+	int rc = cv_ask_run_both(op->redis, op->call, ask, &app->ask, err);
+
+	if (rc < 0 || !*noted)
+		return rc;
+	rc = cv_notes_carry(op, err);
+	if (rc < 0)
+		return rc;
+	app->ask.done = false;
+	return cv_ask_run(op->redis, op->call, &app->ask, err);
+}
+
+bool cv_app_next(const struct redis_app *app, size_t *at, struct cv_text *name,
+		 struct cv_text *value)
+{
+	const char *text = app->texts.data + *at;
+
+	if (*at >= app->texts.len)
+		return false;
+	*name = (struct cv_text){text, strlen(text)};
+	text += name->len + 1;
+	*value = (struct cv_text){text, strlen(text)};
+	*at += name->len + value->len + 2;
+	return true;
+}
+
+void cv_app_end(struct redis_app *app)
+{
+	cv_ask_clear(&app->ask);
+	cv_buf_clear(&app->texts);
+}

@@ -1,0 +1,11 @@
+-- In a cluster. KEYS[1] and KEYS[2] are both the app's key. ARGV: now, changes of the app's state
+--
+-- Whether there is room for them.
+
+--include common.lua
+--include state.lua
+
+if changes_overflow(changes_read(2, nil, {})) then
+	return {TOOBIG, 'a'}
+end
+return {0}
