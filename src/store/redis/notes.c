@@ -118,37 +118,47 @@ int cv_notes_finish(const struct redis_op *op, struct convo_err *err)
 
 /* ---- reading --------------------------------------------------------------------------- */
 
+static int app_add(struct redis_app *app, struct cv_text text, struct convo_err *err)
+{
+	int rc = cv_buf_add(&app->texts, text.data, text.len);
+
+	if (rc == 0)
+		rc = cv_buf_add(&app->texts, "", 1);
+	return rc < 0 ? cv_buf_fail(err, rc) : 0;
+}
+
+/* Names and values; or the value of the only name, if it is set. */
 static int app_answer(struct redis_ask *ask, const struct redis_value *answer,
 		      struct convo_err *err)
 {
 	struct redis_app *app = ask->ctx;
-	const struct redis_value *list = &answer->item[2];
+	const struct redis_value *item = app->only ? answer : answer->item;
+	size_t count = app->only ? 1 : answer->len, i;
 	struct cv_text text;
-	size_t i;
 	int rc = 0;
 
 	cv_buf_reset(&app->texts);
-	if (answer->len != 3 || answer->item[0].integer || !op_is_list(list, 0) || list->len % 2)
+	if (app->only && answer->kind == REDIS_VALUE_NIL)
+		return 0;
+	if (app->only)
+		rc = app_add(app, *app->only, err);
+	else if (!op_is_list(answer, 0) || count % 2)
 		return cv_op_damaged(app->op, err);
-	for (i = 0; i < list->len && rc == 0; i++) {
-		if (!cv_op_text(&list->item[i], &text))
-			return cv_op_damaged(app->op, err);
-		rc = cv_buf_add(&app->texts, text.data, text.len);
-		if (rc == 0)
-			rc = cv_buf_add(&app->texts, "", 1);
-	}
-	return rc < 0 ? cv_buf_fail(err, rc) : 0;
+	for (i = 0; i < count && rc == 0; i++)
+		rc = cv_op_text(&item[i], &text) ? app_add(app, text, err)
+						 : cv_op_damaged(app->op, err);
+	return rc;
 }
 
-void cv_app_begin(struct redis_app *app, const struct redis_op *op, const struct cv_text *name)
+/* A plain command costs the server half of what a script does. */
+void cv_app_begin(struct redis_app *app, const struct redis_op *op, const struct cv_text *only)
 {
-	*app = (struct redis_app){.op = op};
+	*app = (struct redis_app){.op = op, .only = only};
 	app->ask =
 		(struct redis_ask){.answer = app_answer, .ctx = app, .repeat = true, .reads = true};
-	cv_op_begin_app(op, &app->ask, REDIS_SCRIPT_STATE_LIST);
-	cv_ask_add_text(&app->ask, "");
-	cv_ask_add_text(&app->ask, "a");
-	cv_ask_add(&app->ask, name ? name->data : "", name ? name->len : 0);
+	cv_op_begin_command(op, &app->ask, only ? "HGET" : "HGETALL");
+	if (only)
+		cv_ask_add(&app->ask, only->data, only->len);
 }
 
 int cv_app_run(struct redis_app *app, struct redis_ask *ask, const bool *noted,

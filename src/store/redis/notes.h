@@ -31,12 +31,13 @@ int cv_notes_finish(const struct redis_op *op, struct convo_err *err);
 /** The app's state, read beside something of the user. All-zero but for what begin() sets. */
 struct redis_app {
 	const struct redis_op *op;
+	const struct cv_text *only;
 	struct redis_ask ask;
 	struct cv_buf texts; /* names and values, each with its NUL */
 };
 
-/** @param name the only one that is wanted, or NULL; borrowed until the end */
-void cv_app_begin(struct redis_app *app, const struct redis_op *op, const struct cv_text *name);
+/** @param only the name that is wanted; NULL: all; borrowed until the end */
+void cv_app_begin(struct redis_app *app, const struct redis_op *op, const struct cv_text *only);
 
 /**
  * Run both at once.

@@ -82,6 +82,17 @@ void cv_op_begin_app(const struct redis_op *op, struct redis_ask *ask, enum redi
 	cv_ask_add_int(ask, op->call->now_us);
 }
 
+void cv_op_begin_command(const struct redis_op *op, struct redis_ask *ask, const char *command)
+{
+	char key[KEY_SIZE];
+
+	key_make(key, &op->redis->base, op->key->app, NULL);
+	cv_ask_begin(ask, REDIS_SCRIPTS, 0);
+	cv_ask_add_text(ask, command);
+	cv_ask_add_text(ask, key);
+	ask->slot = cv_redis_slot(key);
+}
+
 void cv_op_add_change(struct redis_ask *ask, const struct store_change *change)
 {
 	static const char *const letters[] = {

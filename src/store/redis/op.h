@@ -26,6 +26,9 @@ void cv_op_begin(const struct redis_op *op, struct redis_ask *ask, enum redis_sc
 /** The same for a script that is about the app's state alone: both keys are the app's. */
 void cv_op_begin_app(const struct redis_op *op, struct redis_ask *ask, enum redis_script_id script);
 
+/** Begin a command about the key of the app. */
+void cv_op_begin_command(const struct redis_op *op, struct redis_ask *ask, const char *command);
+
 /** Add a change of state. */
 void cv_op_add_change(struct redis_ask *ask, const struct store_change *change);
 
