@@ -219,6 +219,17 @@ static bool pool_broken(int rc)
 	return rc == CONVO_E_IO || rc == CONVO_E_GONE;
 }
 
+/* Another connection that idles, or NULL. */
+static void *pool_other(struct store_pool *pool)
+{
+	void *conn;
+
+	pthread_mutex_lock(&pool->lock);
+	conn = pool_pop(pool);
+	pthread_mutex_unlock(&pool->lock);
+	return conn;
+}
+
 /* Make sure of a connection that looks alive: the given one, another idle one, a new one. A server
  * that was never reached is not waited for: whoever opens a store wants to know at once. */
 static int pool_connect(struct pool_run *run, struct convo_err *err)
@@ -227,24 +238,25 @@ static int pool_connect(struct pool_run *run, struct convo_err *err)
 	struct convo_err why = {0};
 	bool reached;
 
-	while (run->conn && !pool->driver->usable(run->conn)) {
-		pool->driver->disconnect(run->conn);
-		pthread_mutex_lock(&pool->lock);
-		run->conn = pool_pop(pool);
-		pthread_mutex_unlock(&pool->lock);
-	}
-	while (!run->conn) {
+	for (;;) {
+		while (run->conn && !pool->driver->usable(run->conn)) {
+			pool->driver->disconnect(run->conn);
+			run->conn = pool_other(pool);
+		}
+		if (run->conn)
+			return 0;
 		run->conn = pool->driver->connect(pool->store, run->call, &why);
 		pthread_mutex_lock(&pool->lock);
 		reached = pool->reached;
 		pool->reached = reached || run->conn;
 		pthread_mutex_unlock(&pool->lock);
 		if (run->conn)
-			break;
+			return 0;
 		if (!pool_broken(why.code) || !reached || pool->driver->hurried || !pool_pause(run))
 			return cv_fail(err, why.code, "%s", why.text);
+		/* A server that has no more connections for us leaves those that there are. */
+		run->conn = pool_other(pool);
 	}
-	return 0;
 }
 
 /*
@@ -254,15 +266,10 @@ static int pool_connect(struct pool_run *run, struct convo_err *err)
  */
 static void pool_suspect(struct store_pool *pool)
 {
-	void *conn;
+	void *conn = pool_other(pool);
 
-	do {
-		pthread_mutex_lock(&pool->lock);
-		conn = pool_pop(pool);
-		pthread_mutex_unlock(&pool->lock);
-		if (conn)
-			pool->driver->disconnect(conn);
-	} while (conn);
+	for (; conn; conn = pool_other(pool))
+		pool->driver->disconnect(conn);
 }
 
 /* Whether a code leaves open what became of a try before. */

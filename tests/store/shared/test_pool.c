@@ -507,6 +507,36 @@ static void test_L2_servers_that_all_say_nothing_cost_the_timeout_and_no_more(vo
 	must(cv_clock_mono_us() - begin_us < 900000);
 }
 
+/* One holds the only connection that the server grants for a while, the other waits for it. */
+static void few_thread(void *ctx, int index)
+{
+	struct fake *fake = ctx;
+	struct store_call call = call_in(5000);
+	struct script script = {&fine, 1, 0, 0};
+	struct convo_err err;
+	int ms = 100;
+
+	if (index == 0) {
+		must_pass(cv_pool_run(fake->pool, &call, true, hold_op, &ms, &err));
+		return;
+	}
+	nap(30);
+	must_pass(run_steps(fake, 5000, false, &script, &err));
+	must_equal(1, script.number);
+}
+
+static void test_L4_a_server_that_grants_few_connections_is_served_by_those(void **state)
+{
+	struct fake *fake = *state;
+	struct script script = {&fine, 1, 0, 0};
+	struct convo_err err;
+
+	must_pass(run_steps(fake, 1000, false, &script, &err));
+	fake->refuse_code = CONVO_E_GONE;
+	fake->refuse = -1;
+	test_threads(2, few_thread, fake);
+}
+
 /* Hold a connection each until all have one, so that as many are idle afterwards. */
 static int meet_op(struct convo_store *store, void *conn, const struct store_call *call, void *ctx,
 		   enum pool_fate *fate, struct convo_err *err)
@@ -849,6 +879,7 @@ int main(void)
 		POOL_TEST(test_L3_a_known_server_is_waited_for),
 		POOL_TEST(test_L3_a_server_never_reached_is_reported_at_once),
 		POOL_TEST(test_L3_a_failed_connect_gives_its_place_back),
+		POOL_TEST(test_L4_a_server_that_grants_few_connections_is_served_by_those),
 		POOL_TEST(test_L3_a_peer_that_went_without_a_word_costs_one_call),
 		POOL_TEST(test_L3_what_may_run_twice_does_not_fail_for_it),
 		POOL_TEST(test_L3_a_hanging_try_leaves_half_of_the_time_to_another),
