@@ -34,6 +34,7 @@ struct pg_load {
 	const struct convo_key *key;
 	const char *where;
 	bool found, no_event;
+	int64_t first_seq, last_seq; /* of what is stored */
 };
 
 static void load_begin(void *ctx)
@@ -82,6 +83,8 @@ static int load_session(struct pg_load *load, const struct sql_value *column, st
 		return rc;
 	meta = cv_sql_row_meta(&read);
 	load->found = true;
+	load->first_seq = read.first_seq;
+	load->last_seq = read.last_seq;
 	return cv_session_set_meta(load->into, &meta, err);
 }
 
@@ -136,6 +139,20 @@ static int load_row(void *ctx, const struct sql_value *column, struct convo_err 
 	}
 }
 
+/* Whether all events of the window came. Those of one AROUND which the window is cannot be counted
+ * without it, and it is known to have come. */
+static bool load_is_whole(const struct pg_load *load, const struct store_call *call,
+			  const struct store_window *window)
+{
+	int64_t first = store_first_shown(call, load->first_seq, load->last_seq), from, to;
+	int64_t count = (int64_t)convo_session_count(load->into);
+
+	if (window->kind == CONVO_WINDOW_AROUND)
+		return true;
+	cv_window_range(window, first, load->last_seq, 0, &from, &to);
+	return count == (from <= to ? to - from + 1 : 0);
+}
+
 int cv_pg_load(struct convo_store *store, const struct store_call *call,
 	       const struct convo_key *key, const struct store_window *window,
 	       struct convo_session *into, struct convo_err *err)
@@ -167,5 +184,12 @@ int cv_pg_load(struct convo_store *store, const struct store_call *call,
 		return rc;
 	if (load.no_event)
 		return cv_refuse_event(err, key);
-	return load.found ? 0 : cv_refuse_notfound(err, key);
+	if (!load.found)
+		return cv_refuse_notfound(err, key);
+	if (!load_is_whole(&load, call, window))
+		return cv_fail(err, CONVO_E_IO,
+			       "%s: events are missing: the database is damaged, or row level "
+			       "security hides them",
+			       store->where);
+	return 0;
 }

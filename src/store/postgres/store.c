@@ -60,6 +60,8 @@ static const struct sql_dialect pg_dialect = {
 			"to_regclass('{p}scopes'), to_regclass('{p}state'))",
 	.count_meta = "SELECT count(*) FROM pg_attribute WHERE attrelid = to_regclass('{p}meta') "
 		      "AND attname IN ('name', 'value') AND NOT attisdropped",
+	.count_hidden = "SELECT count(*) FROM pg_class WHERE oid = to_regclass('{p}meta') "
+			"AND row_security_active(oid)",
 };
 
 /* ---- the store ------------------------------------------------------------------------ */

@@ -70,7 +70,7 @@ out:
 static int sql_version(const struct sql_dialect *dialect, const struct sql_conn *conn,
 		       const char *prefix, int64_t *version, struct convo_err *err)
 {
-	int64_t columns, tables;
+	int64_t columns, tables, hidden = 0;
 	int rc;
 
 	*version = 0;
@@ -84,8 +84,14 @@ static int sql_version(const struct sql_dialect *dialect, const struct sql_conn 
 		rc = 0;
 	if (rc > 0 && *version >= 0)
 		return 0;
+	if (rc == 0 && dialect->count_hidden)
+		rc = sql_get(dialect, conn, prefix, dialect->count_hidden, &hidden, err);
 	if (rc < 0)
 		return rc;
+	if (hidden)
+		return cv_fail(err, CONVO_E_DENIED,
+			       "%s: row level security hides the rows of %smeta", conn->where,
+			       prefix);
 	return cv_fail(err, CONVO_E_VERSION,
 		       "%s: has tables named %s... that convo did not make; choose another prefix",
 		       conn->where, prefix);

@@ -68,6 +68,7 @@ struct sql_dialect {
 	/* One number each, read before anything else is done: */
 	const char *count_tables; /* how many tables have one of our names, whoever made them */
 	const char *count_meta; /* how many of the columns name and value {p}meta has: 2 is ours */
+	const char *count_hidden; /* 1 when rows of {p}meta may be hidden from us; NULL: never */
 };
 
 /** A connection on which a schema is checked or migrated. `ctx` goes back first. */
