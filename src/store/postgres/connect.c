@@ -1,35 +1,20 @@
 /*
- * Connecting to PostgreSQL; see db.h. Names of hosts are looked up here, by a deadline, since libpq
- * would wait for a name server as long as that takes.
+ * One connection to PostgreSQL, by the libpq that is polled; see connect.h. Also a database that is
+ * missing, and what a connection is to those who use it (db.h).
  */
-#include <store/postgres/db.h>
+#include <store/postgres/connect.h>
 
 #include <errno.h>
-#include <netdb.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 
 #include <base/alloc.h>
-#include <base/clock.h>
 #include <base/fail.h>
-#include <base/resolve.h>
-#include <store/postgres/pq.h>
 
 #define PG_OLDEST 120000 /* of the servers that we know */
 #define PG_NONE SIZE_MAX
-
-/* One connection being made. */
-struct pg_attempt {
-	const struct pg_plan *plan;
-	const char *database;
-	struct pg_until until;
-	PGconn *pg;
-	char state[6]; /* the SQLSTATE of the failure, or "" */
-	bool made;     /* there was a connection, */
-	bool closed;   /* which the other end has closed */
-};
 
 static void pg_quiet(void *ctx, const PGresult *res)
 {
@@ -58,44 +43,53 @@ static const char *pg_cause(const char *text, char state[6])
 	return cause;
 }
 
+/* Whether it was libpq that did not want a server which had taken us: that may change, and another
+ * one may do. */
+static bool pg_not_wanted(const struct pg_attempt *attempt)
+{
+	return attempt->plan->picky && !attempt->closed && !*attempt->state &&
+	       pq.parameterStatus(attempt->pg, "server_version");
+}
+
 static int pg_failed(struct pg_attempt *attempt, struct convo_err *err)
 {
 	const char *cause = pg_cause(pq.errorMessage(attempt->pg), attempt->state);
-	const char *where = attempt->plan->where, *user = pq.user(attempt->pg);
+	const char *user = pq.user(attempt->pg);
 	/* Without a connection nobody is there; what fails on one is another matter. */
 	int code = attempt->made && !attempt->closed ? CONVO_E_IO : CONVO_E_GONE;
 	char line[sizeof(err->text)];
 
 	if (pq.connectionNeedsPassword(attempt->pg))
 		return cv_fail(err, CONVO_E_DENIED,
-			       "%s: it wants the password of '%s': PG_PASSWORD, or in the URL",
-			       where, user ? user : "");
+			       "it wants the password of '%s': PG_PASSWORD, or in the URL",
+			       user ? user : "");
 	if (*attempt->state)
 		code = cv_pq_refusal_of(attempt->state)->code;
+	else if (pg_not_wanted(attempt))
+		code = CONVO_E_GONE;
+	attempt->nameless = attempt->nameless || strcmp(attempt->state, "3D000") == 0;
 	cv_pq_one_line(line, sizeof(line), cause);
-	return cv_fail(err, code < 0 ? code : CONVO_E_IO, "%s: %s", where, line);
+	return cv_fail(err, code < 0 ? code : CONVO_E_IO, "%s", line);
 }
 
-static int pg_ended(const struct pg_attempt *attempt, int rc, struct convo_err *err)
+static int pg_ended(int rc, struct convo_err *err)
 {
-	return cv_fail(err, rc, "%s: %s", attempt->plan->where,
+	return cv_fail(err, rc, "%s",
 		       rc == CONVO_E_CANCELED ? "canceled" : "cannot connect in time");
 }
 
 /* ---- one connection ------------------------------------------------------------------- */
 
 /* Whether a connection is to a server that we can work with. */
-static int pg_connect_check(const struct pg_plan *plan, PGconn *pg, struct convo_err *err)
+static int pg_connect_check(PGconn *pg, struct convo_err *err)
 {
 	const char *encoding = pq.parameterStatus(pg, "server_encoding");
 
 	if (pq.serverVersion(pg) < PG_OLDEST)
-		return cv_fail(err, CONVO_E_UNSUPPORTED, "%s: PostgreSQL 12 or later is needed",
-			       plan->where);
+		return cv_fail(err, CONVO_E_UNSUPPORTED, "PostgreSQL 12 or later is needed");
 	if (encoding && strcmp(encoding, "UTF8") != 0)
 		return cv_fail(err, CONVO_E_UNSUPPORTED,
-			       "%s: the database has the encoding %s, and convo needs UTF8",
-			       plan->where, encoding);
+			       "the database has the encoding %s, and convo needs UTF8", encoding);
 	if (pq.setnonblocking(pg, 1) != 0)
 		return cv_fail_nomem(err);
 	return 0;
@@ -127,18 +121,17 @@ static int pg_connect_wait(struct pg_attempt *attempt, struct convo_err *err)
 		rc = cv_pq_wait(pg, next == PGRES_POLLING_READING ? POLLIN : POLLOUT,
 				&attempt->until);
 		if (rc < 0)
-			return pg_ended(attempt, rc, err);
+			return pg_ended(rc, err);
 		pg_observe(attempt);
 		next = pq.connectPoll(pg);
 	}
-	return pg_connect_check(attempt->plan, pg, err);
+	return pg_connect_check(pg, err);
 }
 
-/* Connect to an address of a host; NULL leaves it to libpq, for the directories of sockets. */
-static int pg_connect_address(struct pg_attempt *attempt, const struct pg_host *host,
-			      const char *address, struct convo_err *err)
+int cv_pg_connect_address(struct pg_attempt *attempt, const char *address, struct convo_err *err)
 {
 	const struct pg_plan *plan = attempt->plan;
+	const struct pg_host *host = &plan->host[attempt->host];
 	const char *name[PG_PLAN_OPTIONS + 8], *value[PG_PLAN_OPTIONS + 8];
 	const char *text = plan->text.data;
 	size_t n = 0, i;
@@ -175,79 +168,16 @@ static int pg_connect_address(struct pg_attempt *attempt, const struct pg_host *
 	return rc;
 }
 
-/* ---- hosts ---------------------------------------------------------------------------- */
-
-/* Give an attempt its share of the time, where `others` come after it. */
-static void pg_share(struct pg_attempt *attempt, const struct pg_until *until, size_t others)
+/* The one notice that matters: somebody has ended the waiting of a commit for its standby. */
+static void pg_notice(void *ctx, const PGresult *res)
 {
-	int64_t now_us = cv_clock_mono_us();
+	const char *function = pq.resultErrorField(res, PG_DIAG_SOURCE_FUNCTION);
+	struct pg_db *db = ctx;
 
-	attempt->until = *until;
-	attempt->until.deadline_us = now_us + (until->deadline_us - now_us) / (int64_t)(others + 1);
+	db->alone = db->alone || (function && strcmp(function, "SyncRepWaitForLSN") == 0);
 }
 
-/* Whether a host is a name or an address, not a directory with a socket. */
-static bool pg_is_network(const char *host)
-{
-	return *host && *host != '/' && *host != '@';
-}
-
-/* Connect to the first address of a host that takes us. */
-static int pg_connect_host(struct pg_attempt *attempt, const struct pg_host *host,
-			   struct convo_err *err)
-{
-	const char *name = attempt->plan->text.data + host->host;
-	const struct pg_until until = attempt->until;
-	struct addrinfo *list = NULL, *at;
-	struct convo_err why = {0};
-	char address[64];
-	size_t others = 0;
-	int rc;
-
-	if (!pg_is_network(name))
-		return pg_connect_address(attempt, host, NULL, err);
-	rc = cv_resolve(&list, name, 0, until.deadline_us, &why);
-	if (rc < 0)
-		return cv_fail(err, rc == CONVO_E_IO ? CONVO_E_GONE : rc, "%s: %s: %s",
-			       attempt->plan->where, name, why.text);
-	for (at = list; at; at = at->ai_next)
-		others++;
-	for (at = list; at; at = at->ai_next) {
-		pg_share(attempt, &until, --others);
-		if (getnameinfo(at->ai_addr, at->ai_addrlen, address, sizeof(address), NULL, 0,
-				NI_NUMERICHOST) != 0)
-			rc = cv_fail(err, CONVO_E_GONE, "%s: %s has no usable address",
-				     attempt->plan->where, name);
-		else
-			rc = pg_connect_address(attempt, host, address, err);
-		/* A server that answered is not asked again by its other address. */
-		if (rc != CONVO_E_GONE && rc != CONVO_E_TIMEOUT)
-			break;
-	}
-	freeaddrinfo(list);
-	return rc;
-}
-
-/* Connect to the first host that takes us; one that does not answer leaves time for the rest. */
-static int pg_connect(struct pg_attempt *attempt, const struct pg_until *until,
-		      struct convo_err *err)
-{
-	const struct pg_plan *plan = attempt->plan;
-	int rc = cv_pq_need(err);
-	size_t i;
-
-	if (rc < 0)
-		return rc;
-	for (i = 0; i < plan->host_count; i++) {
-		pg_share(attempt, until, plan->host_count - i - 1);
-		rc = pg_connect_host(attempt, &plan->host[i], err);
-		if (rc >= 0 || rc == CONVO_E_CANCELED)
-			break;
-	}
-	return rc;
-}
-
-static struct pg_db *pg_wrap(struct pg_attempt *attempt, atomic_bool *unprepared,
+static struct pg_db *pg_wrap(struct pg_attempt *attempt, struct pg_shared *shared,
 			     struct convo_err *err)
 {
 	struct pg_db *db = cv_alloc(1, sizeof(*db));
@@ -259,7 +189,10 @@ static struct pg_db *pg_wrap(struct pg_attempt *attempt, atomic_bool *unprepared
 	}
 	db->pg = attempt->pg;
 	db->where = attempt->plan->where;
-	db->unprepared = unprepared;
+	db->host = attempt->host;
+	db->writes = attempt->plan->writes;
+	db->shared = shared;
+	pq.setNoticeReceiver(db->pg, pg_notice, db);
 	return db;
 }
 
@@ -268,18 +201,18 @@ static struct pg_db *pg_wrap(struct pg_attempt *attempt, atomic_bool *unprepared
 /* Create it, by way of the database that every server has. Somebody else may do so at the same
  * moment. */
 static int pg_create_database(const struct pg_plan *plan, const struct pg_until *until,
-			      atomic_bool *unprepared, struct convo_err *err)
+			      struct pg_shared *shared, struct convo_err *err)
 {
 	struct pg_attempt attempt = {.plan = plan, .database = "postgres"};
 	enum pool_fate fate = POOL_KEEP;
 	struct cv_buf sql = {0};
 	struct pg_db *db = NULL;
 	char state[6], *name = NULL;
-	int rc = pg_connect(&attempt, until, err);
+	int rc = cv_pg_connect(&attempt, until, shared, err);
 
 	if (rc < 0)
 		return rc;
-	db = pg_wrap(&attempt, unprepared, err);
+	db = pg_wrap(&attempt, shared, err);
 	if (!db)
 		return CONVO_E_NOMEM;
 	name = pq.escapeIdentifier(db->pg, plan->text.data + plan->database,
@@ -304,28 +237,32 @@ out:
 }
 
 struct pg_db *cv_pg_open(const struct pg_plan *plan, const struct pg_until *until,
-			 atomic_bool *unprepared, struct convo_err *err)
+			 struct pg_shared *shared, struct convo_err *err)
 {
 	struct pg_attempt attempt = {.plan = plan};
 	int rc;
 
 	if (plan->database != PG_NONE)
 		attempt.database = plan->text.data + plan->database;
-	rc = pg_connect(&attempt, until, err);
-	if (rc < 0 && strcmp(attempt.state, "3D000") == 0 && plan->create_database &&
-	    attempt.database) {
-		rc = pg_create_database(plan, until, unprepared, err);
+	rc = cv_pg_connect(&attempt, until, shared, err);
+	if (rc < 0 && attempt.nameless && plan->create_database && attempt.database) {
+		rc = pg_create_database(plan, until, shared, err);
 		if (rc >= 0)
-			rc = pg_connect(&attempt, until, err);
+			rc = cv_pg_connect(&attempt, until, shared, err);
 	}
-	return rc < 0 ? NULL : pg_wrap(&attempt, unprepared, err);
+	return rc < 0 ? NULL : pg_wrap(&attempt, shared, err);
 }
 
 void cv_pg_close(struct pg_db *db)
 {
 	if (!db)
 		return;
-	pq.finish(db->pg);
+	if (db->silent)
+		cv_pg_host_is_silent(db->shared, db->host);
+	if (db->busy)
+		cv_pq_leave(db->pg);
+	else
+		pq.finish(db->pg);
 	free(db);
 }
 

@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include <base/clock.h>
 #include <base/fail.h>
 #include <store/postgres/pq.h>
 
@@ -185,25 +186,48 @@ static int pg_take(struct pg_db *db, struct pg_query *query, const struct pg_unt
 	}
 }
 
+/* The end of a transaction that was carried out. */
+static int pg_ended_well(const struct pg_db *db, int rc, enum pool_fate *fate,
+			 struct convo_err *err)
+{
+	if (rc || !db->alone)
+		return rc;
+	*fate = POOL_LOST; /* what repeats it waits for the standby again */
+	return cv_fail_maybe(err, CONVO_E_IO, "%s: it is stored, but not on a standby", db->where);
+}
+
 /* Take the end of the pipeline, where the transaction takes effect or does not. */
 static int pg_take_end(struct pg_db *db, const struct pg_until *until, int rc, enum pool_fate *fate,
 		       struct convo_err *err)
 {
 	struct pg_query none = {0};
+	bool refused = false;
 	PGresult *res;
-	int one;
+	int one, i;
 
-	one = cv_pq_next(db, until, PG_MOST, &res, fate, rc ? NULL : err);
-	if (one < 0)
-		return rc ? rc : one;
-	if (pq.resultStatus(res) == PGRES_PIPELINE_SYNC) {
+	/* A commit that is refused says so first; then may come an end, and then that of all. */
+	for (i = 0; i < 3; i++) {
+		one = cv_pq_next(db, until, PG_MOST, &res, fate, rc ? NULL : err);
+		if (one < 0)
+			return rc ? rc : one;
+		if (pq.resultStatus(res) == PGRES_PIPELINE_SYNC) {
+			pq.clear(res);
+			return pg_ended_well(db, rc, fate, err);
+		}
+		if (!res && refused)
+			continue;
+		if (rc || pq.resultStatus(res) != PGRES_FATAL_ERROR)
+			break;
+		rc = pg_result(db, &none, res, fate, err);
+		refused = true;
 		pq.clear(res);
-		return rc;
+		if (*fate != POOL_KEEP)
+			return rc;
 	}
 	one = res ? pg_result(db, &none, res, fate, rc ? NULL : err)
 		  : cv_pq_lost(db, fate, rc ? NULL : err);
 	pq.clear(res);
-	*fate = POOL_LOST; /* out of step */
+	*fate = refused ? POOL_UNSENT : POOL_LOST; /* out of step */
 	return rc ? rc : one;
 }
 
@@ -211,7 +235,7 @@ static int pg_take_end(struct pg_db *db, const struct pg_until *until, int rc, e
 static bool pg_prepares(const struct pg_db *db, const struct pg_statement *statement)
 {
 	return *statement->name && !(db->prepared >> statement->number & 1) &&
-	       !atomic_load(db->unprepared);
+	       !atomic_load(&db->shared->unprepared);
 }
 
 static int pg_send(struct pg_db *db, const struct pg_query *query, bool *prepares)
@@ -224,7 +248,7 @@ static int pg_send(struct pg_db *db, const struct pg_query *query, bool *prepare
 	if (*prepares &&
 	    !pq.sendPrepare(db->pg, statement->name, statement->sql, args->count, args->type))
 		return 0;
-	if (*statement->name && !atomic_load(db->unprepared))
+	if (*statement->name && !atomic_load(&db->shared->unprepared))
 		return pq.sendQueryPrepared(db->pg, statement->name, args->count, args->value,
 					    args->length, args->format, 1);
 	return pq.sendQueryParams(db->pg, statement->sql, args->count, args->type, args->value,
@@ -345,32 +369,49 @@ struct pg_migration {
 	const char *lock;
 	const struct pg_until *until;
 	enum pool_fate *fate;
+	bool again; /* set: others were in the way */
 };
+
+static int migration_plain(struct pg_migration *m, const char *sql, int64_t *value, bool *found,
+			   struct convo_err *err)
+{
+	char state[6];
+	int rc = cv_pg_plain(m->db, sql, m->until, value, found, state, m->fate, err);
+
+	m->again = m->again || rc == PG_AGAIN;
+	return rc == PG_AGAIN ? cv_sql_in_the_way(err, m->db->where) : rc;
+}
 
 static int pg_migration_get(void *ctx, const char *sql, int64_t *value, bool *found,
 			    struct convo_err *err)
 {
-	struct pg_migration *m = ctx;
-	char state[6];
-
 	*found = false;
-	return cv_pg_plain(m->db, sql, m->until, value, found, state, m->fate, err);
+	return migration_plain(ctx, sql, value, found, err);
 }
 
 static int pg_migration_exec(void *ctx, const char *sql, struct convo_err *err)
 {
-	struct pg_migration *m = ctx;
-	char state[6];
-
-	return cv_pg_plain(m->db, sql, m->until, NULL, NULL, state, m->fate, err);
+	return migration_plain(ctx, sql, NULL, NULL, err);
 }
 
 static int pg_migration_begin(void *ctx, struct convo_err *err)
 {
 	struct pg_migration *m = ctx;
-	/* Others' tables must show once the lock is ours, whatever the server's default is. */
-	int rc = pg_migration_exec(ctx, "BEGIN ISOLATION LEVEL READ COMMITTED", err);
+	char bounds[256];
+	int rc;
 
+	/* The deadline bounds it, and not what an administrator means for short statements; but
+	 * nobody shall wait for one who went away with the lock. */
+	snprintf(bounds, sizeof(bounds),
+		 "SELECT set_config('statement_timeout', '0', true), "
+		 "set_config('lock_timeout', '0', true), "
+		 "set_config('idle_in_transaction_session_timeout', '%lld', true)",
+		 (long long)cv_pg_haste_ms(m->until));
+	/* Others' tables must show once the lock is ours, whatever the server's default is. */
+	rc = pg_migration_exec(ctx, "BEGIN ISOLATION LEVEL READ COMMITTED", err);
+	if (rc < 0)
+		return rc;
+	rc = pg_migration_exec(ctx, bounds, err);
 	return rc < 0 ? rc : pg_migration_exec(ctx, m->lock, err);
 }
 
@@ -390,7 +431,7 @@ int cv_pg_migrate(struct pg_db *db, const struct sql_dialect *dialect, const cha
 		  const char *prefix, bool check, const struct pg_until *until,
 		  enum pool_fate *fate, struct convo_err *err)
 {
-	struct pg_migration m = {db, lock, until, fate};
+	struct pg_migration m = {db, lock, until, fate, false};
 	struct sql_conn conn = {
 		.ctx = &m,
 		.where = db->where,
@@ -399,6 +440,12 @@ int cv_pg_migrate(struct pg_db *db, const struct sql_dialect *dialect, const cha
 		.begin = pg_migration_begin,
 		.end = pg_migration_end,
 	};
+	int rc;
 
-	return cv_sql_migrate(dialect, &conn, prefix, check, err);
+	do {
+		m.again = false;
+		rc = cv_sql_migrate(dialect, &conn, prefix, check, err);
+	} while (rc < 0 && m.again && *fate == POOL_KEEP &&
+		 cv_clock_mono_us() < until->deadline_us);
+	return rc;
 }

@@ -6,8 +6,6 @@
 #ifndef STORE_POSTGRES_DB_H
 #define STORE_POSTGRES_DB_H
 
-#include <stdatomic.h>
-
 #include <store/postgres/args.h>
 #include <store/postgres/plan.h>
 #include <store/postgres/until.h>
@@ -17,12 +15,9 @@
 /** One connection. One thread at a time. */
 struct pg_db;
 
-/**
- * Connect, to the first of the hosts that takes us, or NULL with `err` filled. `unprepared` is
- * shared by all connections of a store, and outlives them.
- */
+/** Connect, to the first of the hosts that takes us, or NULL with `err` filled. */
 struct pg_db *cv_pg_open(const struct pg_plan *plan, const struct pg_until *until,
-			 atomic_bool *unprepared, struct convo_err *err);
+			 struct pg_shared *shared, struct convo_err *err);
 
 /** Close it without waiting for anything. NULL is fine. */
 void cv_pg_close(struct pg_db *db);

@@ -6,6 +6,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include <base/fail.h>
+
 #define PG_NONE SIZE_MAX
 
 /* What a URL may say besides the options of every store; libpq's names. */
@@ -119,6 +121,27 @@ static int pg_plan_hosts(struct pg_plan *plan, const struct cv_url *url, struct 
 	return rc;
 }
 
+/* Which servers will do. Of several hosts one that takes writes is wanted, unless somebody says
+ * otherwise: a standby that comes first in the list is of no use to a store. */
+static int pg_plan_attrs(struct pg_plan *plan, const struct cv_url *url)
+{
+	const char *attrs = cv_url_param(url, "target_session_attrs");
+	int rc = 0;
+
+	if (!attrs)
+		attrs = getenv("PGTARGETSESSIONATTRS");
+	if (!attrs && plan->host_count > 1) {
+		attrs = "read-write";
+		rc = pg_plan_option(plan, "target_session_attrs", attrs);
+	}
+	plan->picky = attrs && strcmp(attrs, "any") != 0;
+	plan->writes = attrs && (strcmp(attrs, "read-write") == 0 || strcmp(attrs, "primary") == 0);
+	/* It is about all hosts at once, and libpq is given one at a time. */
+	return attrs && plan->host_count > 1 && strcmp(attrs, "prefer-standby") == 0
+		       ? CONVO_E_UNSUPPORTED
+		       : rc;
+}
+
 static void pg_plan_where(const struct pg_plan *plan, char *where, size_t size)
 {
 	const char *text = plan->text.data;
@@ -164,7 +187,7 @@ static int pg_plan_fill(struct pg_plan *plan, const struct cv_url *url, struct c
 		if (*list)
 			rc = pg_plan_option(plan, *list, url->param[i].value);
 	}
-	return rc;
+	return rc < 0 ? rc : pg_plan_attrs(plan, url);
 }
 
 int cv_pg_plan_init(struct pg_plan *plan, const struct cv_url *url, char *where, size_t size,

@@ -4,6 +4,8 @@
 #ifndef STORE_POSTGRES_PLAN_H
 #define STORE_POSTGRES_PLAN_H
 
+#include <stdatomic.h>
+
 #include <store/backend.h>
 
 #define PG_PLAN_OPTIONS 32
@@ -16,6 +18,8 @@ extern const char *const cv_pg_params[];
 struct pg_plan {
 	const char *where;    /* for messages; borrowed */
 	bool create_database; /* if it is missing and the user may */
+	bool picky;           /* not any server will do (target_session_attrs), */
+	bool writes;          /* but only one that takes writes */
 	struct cv_buf text;   /* holds the strings below */
 	size_t option_count, host_count;
 	struct pg_option {
@@ -25,6 +29,14 @@ struct pg_plan {
 		size_t host, port; /* offsets; SIZE_MAX: libpq's default */
 	} host[PG_PLAN_HOSTS];
 	size_t database; /* offset; SIZE_MAX: libpq's default */
+};
+
+/** What the connections of a store know together, which outlives them. All-zero at first. */
+struct pg_shared {
+	atomic_bool unprepared; /* a pooler stands between that keeps no prepared statements */
+	atomic_size_t first;    /* the host that took us last, and is asked first */
+	/* Until when a host is taken for one that says nothing, by cv_clock_mono_us(). */
+	_Atomic int64_t silent_us[PG_PLAN_HOSTS];
 };
 
 /**

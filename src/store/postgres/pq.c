@@ -53,31 +53,38 @@ int cv_pq_wait(const PGconn *pg, short events, const struct pg_until *until)
 
 /* ---- errors --------------------------------------------------------------------------- */
 
+/* clang-format off */
 static const struct pq_refusal pq_refusals[] = {
-	{"CV003", CONVO_E_TOOBIG, false},  /* our own */
-	{"40001", PG_AGAIN, false},        /* serialization failure */
-	{"40P01", PG_AGAIN, false},        /* deadlock */
-	{"26000", PG_AGAIN, false},        /* a prepared statement is not there, */
-	{"42P05", PG_AGAIN, false},        /* or is already: see pq_refused_by_pooler() */
-	{"42501", CONVO_E_DENIED, false},  /* insufficient privilege */
-	{"42P01", CONVO_E_VERSION, false}, /* undefined table, function, column: not our schema */
-	{"42883", CONVO_E_VERSION, false},  {"42703", CONVO_E_VERSION, false},
-	{"0A000", CONVO_E_VERSION, false},  /* a function now answers in another way */
-	{"23505", CONVO_E_EXISTS, false},   /* unique violation */
-	{"25006", CONVO_E_READONLY, false}, /* a standby, or told to be read-only */
-	{"53100", CONVO_E_FULL, false},     /* the disk */
-	{"53200", CONVO_E_FULL, false},     /* the server's memory */
-	{"53300", CONVO_E_GONE, false},     /* its connections */
-	{"28", CONVO_E_DENIED, false},      /* authentication */
-	{"22003", CONVO_E_IO, false},       /* a sum of what is stored has no place in a bigint */
-	{"22", CONVO_E_INVALID, false},     /* data */
-	{"54", CONVO_E_TOOBIG, false},      /* beyond a limit of the server */
-	{"57014", CONVO_E_TIMEOUT, false},  /* a statement_timeout of the administrator's */
-	{"55P03", CONVO_E_TIMEOUT, false},  /* or a lock_timeout */
-	{"25P03", CONVO_E_TIMEOUT, true},   /* our own: the transaction stood still for too long */
-	{"57", CONVO_E_GONE, true},         /* shutting down, starting up, crashed */
-	{"08", CONVO_E_GONE, true},         {"", CONVO_E_IO, false},
+	{"CV003", CONVO_E_TOOBIG, false, NULL},  /* our own */
+	{"40001", PG_AGAIN, false, NULL},        /* serialization failure */
+	{"40P01", PG_AGAIN, false, NULL},        /* deadlock */
+	{"55P03", PG_AGAIN, false, NULL},        /* a lock_timeout of the administrator's */
+	{"26000", PG_AGAIN, false, NULL},        /* a prepared statement is not there, */
+	{"42P05", PG_AGAIN, false, NULL},        /* or is already: see pq_refused_by_pooler() */
+	{"42501", CONVO_E_DENIED, false, NULL},  /* insufficient privilege, row level security */
+	{"3F000", CONVO_E_DENIED, false, "search_path"}, /* no schema to create in */
+	{"42P01", CONVO_E_VERSION, false, NULL}, /* undefined table, function, column: not our schema */
+	{"42883", CONVO_E_VERSION, false, NULL},
+	{"42703", CONVO_E_VERSION, false, NULL},
+	{"0A000", CONVO_E_VERSION, false, NULL},  /* a function now answers in another way */
+	{"23505", CONVO_E_EXISTS, false, NULL},   /* unique violation */
+	{"25006", CONVO_E_READONLY, false, NULL}, /* a standby, or told to be read-only */
+	{"53100", CONVO_E_FULL, false, NULL},     /* the disk */
+	{"53200", CONVO_E_FULL, false, NULL},     /* the server's memory */
+	{"53300", CONVO_E_GONE, false, NULL},     /* its connections */
+	{"28", CONVO_E_DENIED, false, NULL},      /* authentication */
+	{"22003", CONVO_E_IO, false, NULL}, /* a sum of what is stored has no place in a bigint */
+	{"22", CONVO_E_INVALID, false, NULL},     /* data */
+	{"54", CONVO_E_TOOBIG, false, NULL},      /* beyond a limit of the server */
+	/* Before a commit, so that nothing was done; our own cancel is not listened to any more. */
+	{"57014", CONVO_E_TIMEOUT, false, "statement_timeout, or an administrator"},
+	{"25P03", CONVO_E_TIMEOUT, true, NULL}, /* our own: the transaction stood still for too long */
+	{"25P04", CONVO_E_TIMEOUT, true, "transaction_timeout"},
+	{"57", CONVO_E_GONE, true, NULL},       /* shutting down, starting up, crashed */
+	{"08", CONVO_E_GONE, true, NULL},
+	{"", CONVO_E_IO, false, NULL},
 };
+/* clang-format on */
 
 const struct pq_refusal *cv_pq_refusal_of(const char *state)
 {
@@ -139,7 +146,19 @@ int cv_pq_lost(struct pg_db *db, enum pool_fate *fate, struct convo_err *err)
 static void pq_refused_by_pooler(struct pg_db *db, const char *state)
 {
 	if (strcmp(state, "26000") == 0 || strcmp(state, "42P05") == 0)
-		atomic_store(db->unprepared, true);
+		atomic_store(&db->shared->unprepared, true);
+}
+
+/* The next connection may find another server, or the one that took over. Where one that takes
+ * writes was asked for this is none any more, and the call goes on elsewhere. */
+static int pq_read_only(struct pg_db *db, const char *line, enum pool_fate *fate,
+			struct convo_err *err)
+{
+	db->stale = true;
+	if (!db->writes)
+		return cv_fail(err, CONVO_E_READONLY, "%s: %s", db->where, line);
+	*fate = POOL_UNSENT;
+	return cv_fail(err, CONVO_E_GONE, "%s: %s", db->where, line);
 }
 
 int cv_pq_refused(struct pg_db *db, const PGresult *res, int64_t *detail, enum pool_fate *fate,
@@ -162,20 +181,24 @@ int cv_pq_refused(struct pg_db *db, const PGresult *res, int64_t *detail, enum p
 		text = "the server refused the data";
 	if (refusal->lost)
 		*fate = POOL_LOST;
-	/* The next connection may find another server, or the one that took over. */
-	if (refusal->code == CONVO_E_READONLY)
-		db->stale = true;
 	*detail = more ? strtoll(more, NULL, 10) : 0;
 	cv_pq_one_line(line, sizeof(line), text);
-	cv_fail(err, refusal->code, "%s: %s", db->where, line);
+	if (refusal->code == CONVO_E_READONLY)
+		return pq_read_only(db, line, fate, err);
+	cv_fail(err, refusal->code, "%s: %s%s%s%s", db->where, line, refusal->hint ? " (" : "",
+		refusal->hint ? refusal->hint : "", refusal->hint ? ")" : "");
 	return refusal->code;
 }
 
 /* ---- results -------------------------------------------------------------------------- */
 
-static int pq_ended(struct pg_db *db, int rc, enum pool_fate *fate, struct convo_err *err)
+static int pq_ended(struct pg_db *db, int rc, size_t got, enum pool_fate *fate,
+		    struct convo_err *err)
 {
 	*fate = POOL_LOST;
+	db->silent = rc == CONVO_E_TIMEOUT && !got;
+	/* One that is telling its answer notices by itself that nobody listens. */
+	db->busy = !got;
 	return cv_fail_maybe(err, rc, "%s: %s", db->where,
 			     rc == CONVO_E_CANCELED ? "canceled" : "no answer in time");
 }
@@ -192,7 +215,7 @@ int cv_pq_next(struct pg_db *db, const struct pg_until *until, size_t most, PGre
 			return cv_pq_lost(db, fate, err);
 		rc = cv_pq_wait(db->pg, unsent ? POLLIN | POLLOUT : POLLIN, until);
 		if (rc < 0)
-			return pq_ended(db, rc, fate, err);
+			return pq_ended(db, rc, got, fate, err);
 		if (ioctl(pq.socket(db->pg), FIONREAD, &waiting) == 0 && waiting > 0)
 			got += (size_t)waiting;
 		if (!pq.consumeInput(db->pg))

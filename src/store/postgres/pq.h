@@ -6,15 +6,15 @@
 #ifndef STORE_POSTGRES_PQ_H
 #define STORE_POSTGRES_PQ_H
 
-#include <stdatomic.h>
-
 #include <libpq-fe.h>
 
+#include <store/postgres/plan.h>
 #include <store/postgres/until.h>
 #include <store/shared/pool.h>
 
 /* clang-format off */
 #define PQ_CALLS(X) \
+	X(cancel) \
 	X(clear) \
 	X(cmdTuples) \
 	X(connectPoll) \
@@ -27,8 +27,10 @@
 	X(fformat) \
 	X(finish) \
 	X(flush) \
+	X(freeCancel) \
 	X(freemem) \
 	X(ftype) \
+	X(getCancel) \
 	X(getResult) \
 	X(getisnull) \
 	X(getlength) \
@@ -71,9 +73,14 @@ int cv_pq_need(struct convo_err *err);
 struct pg_db {
 	PGconn *pg;
 	const char *where;
-	atomic_bool *unprepared; /* a pooler stands between that keeps no prepared statements */
-	uint64_t prepared;       /* the statements that the server has, a bit each */
-	bool stale;              /* not to be used again, though the server still answers */
+	struct pg_shared *shared;
+	size_t host;       /* which of the plan's it is */
+	uint64_t prepared; /* the statements that the server has, a bit each */
+	bool writes;       /* one that is read-only is left for another */
+	bool stale;        /* not to be used again, though the server still answers */
+	bool silent;       /* it did not answer in time */
+	bool busy;         /* it works on what nobody waits for any more */
+	bool alone; /* a commit took effect without the standby that it should have waited for */
 };
 
 /**
@@ -83,11 +90,15 @@ struct pg_db {
  */
 int cv_pq_wait(const PGconn *pg, short events, const struct pg_until *until);
 
+/** Close a connection whose server is at work, and tell it to stop. Does not block. */
+void cv_pq_leave(PGconn *pg);
+
 /** What the caller can do about an error of the server, by its SQLSTATE. */
 struct pq_refusal {
 	const char *state; /* or the beginning of some */
 	int code;
-	bool lost; /* the connection is gone, or soon will be */
+	bool lost;        /* the connection is gone, or soon will be */
+	const char *hint; /* NULL: the server's words say it all */
 };
 
 const struct pq_refusal *cv_pq_refusal_of(const char *state);

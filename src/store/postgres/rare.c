@@ -66,17 +66,12 @@ static void talk_bind(struct pg_args *args, const struct sql_value *value)
  * for the rows that it has locked. */
 static void talk_begin(struct pg_talk *talk, struct talk_run *run)
 {
-	int64_t left_ms = (talk->until.deadline_us - cv_clock_mono_us()) / 1000 + 1000;
 	struct pg_query *haste;
 	char text[24];
 
-	if (left_ms < 1000)
-		left_ms = 1000;
-	if (left_ms > INT32_MAX) /* the server's own bound */
-		left_ms = INT32_MAX;
 	talk_add(run, talk->pg, PG_BEGIN);
 	haste = talk_add(run, talk->pg, PG_HASTE);
-	snprintf(text, sizeof(text), "%lld", (long long)left_ms);
+	snprintf(text, sizeof(text), "%lld", (long long)cv_pg_haste_ms(&talk->until));
 	cv_pg_args_text((struct pg_args *)haste->args, cv_text_of(text));
 }
 

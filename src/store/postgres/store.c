@@ -78,7 +78,7 @@ static void *pg_connect(struct convo_store *store, const struct store_call *call
 	struct pg_store *pg = cv_pg_of(store);
 	const struct pg_until until = pg_until_of(call);
 
-	return cv_pg_open(&pg->plan, &until, &pg->unprepared, err);
+	return cv_pg_open(&pg->plan, &until, &pg->shared, err);
 }
 
 static void pg_disconnect(void *conn)
@@ -91,10 +91,16 @@ static bool pg_usable(void *conn)
 	return cv_pg_usable(conn);
 }
 
+static bool pg_elsewhere(struct convo_store *store)
+{
+	return cv_pg_of(store)->plan.host_count > 1;
+}
+
 static const struct pool_driver pg_driver = {
 	.connect = pg_connect,
 	.disconnect = pg_disconnect,
 	.usable = pg_usable,
+	.elsewhere = pg_elsewhere,
 };
 
 /* ---- running -------------------------------------------------------------------------- */
@@ -111,7 +117,9 @@ static int pg_work_op(struct convo_store *store, void *conn, const struct store_
 		store_work_trip(call);
 		rc = cv_pg_run(conn, work->query, work->count, &until, fate, err);
 	} while (rc == PG_AGAIN && *fate == POOL_KEEP && cv_clock_mono_us() < call->deadline_us);
-	if (rc == PG_AGAIN)
+	if (rc == PG_AGAIN && *fate == POOL_UNSENT) /* on another connection, says the pool */
+		rc = cv_fail(err, CONVO_E_GONE, "%s: connection given up", store->where);
+	else if (rc == PG_AGAIN)
 		rc = cv_sql_in_the_way(err, store->where);
 	work->refused = rc < 0 && *fate == POOL_KEEP;
 	return rc;
@@ -168,16 +176,6 @@ int cv_pg_tell(int rc, const struct pg_query *query, struct convo_err *err)
 	if (rc == CONVO_E_TOOBIG && query->detail)
 		return cv_refuse_state(err, (enum convo_scope)query->detail);
 	return rc;
-}
-
-/* A row of one number, the code that a function of ours returns. */
-static int pg_row_code(void *ctx, const struct sql_value *column, struct convo_err *err)
-{
-	int64_t *code = ctx;
-
-	(void)err;
-	*code = column[0].number;
-	return 0;
 }
 
 /* ---- opening -------------------------------------------------------------------------- */
@@ -291,15 +289,61 @@ static int pg_schema(struct cv_buf *out, const char *prefix, struct convo_err *e
 
 #define PG_NO_CODE INT64_MIN /* the server has not said it */
 
+struct pg_creating {
+	int64_t code;
+	int tries;
+};
+
+static void pg_create_begin(void *ctx)
+{
+	((struct pg_creating *)ctx)->tries++;
+}
+
+/* The code that a function of ours returns. */
+static int pg_row_code(void *ctx, const struct sql_value *column, struct convo_err *err)
+{
+	(void)err;
+	((struct pg_creating *)ctx)->code = column[0].number;
+	return 0;
+}
+
+static int pg_row_ignored(void *ctx, const struct sql_value *column, struct convo_err *err)
+{
+	(void)ctx;
+	(void)column;
+	(void)err;
+	return 0;
+}
+
+/* A repeat that finds its session there has written nothing, so its commit waited for nobody; the
+ * try before may have been cut off while it waited for the disk or a standby. A lock is written, and
+ * waits for all that was committed before it. */
+static int pg_create_confirm(struct pg_store *pg, const struct store_call *call,
+			     const struct convo_key *key, struct convo_err *err)
+{
+	struct pg_args args = {0};
+	struct pg_query query = {.statement = &pg->statement[PG_RARE + SQL_FIND],
+				 .row = pg_row_ignored};
+	int rc;
+
+	cv_pg_args_key(&args, key);
+	rc = cv_pg_one(pg, call, &query, &args, err);
+	if (rc < 0 && err)
+		cv_pool_undecide(err);
+	return rc < 0 && err ? err->code : rc;
+}
+
 static int pg_create(struct convo_store *store, const struct store_call *call,
 		     const struct convo_key *key, const struct store_create *create,
 		     struct convo_err *err)
 {
 	struct pg_store *pg = cv_pg_of(store);
-	int64_t code = PG_NO_CODE;
+	struct pg_creating creating = {PG_NO_CODE, 0};
 	struct pg_args args = {0};
-	struct pg_query query = {
-		.statement = &pg->statement[PG_CREATE], .row = pg_row_code, .ctx = &code};
+	struct pg_query query = {.statement = &pg->statement[PG_CREATE],
+				 .begin = pg_create_begin,
+				 .row = pg_row_code,
+				 .ctx = &creating};
 	int rc;
 
 	cv_pg_args_key(&args, key);
@@ -313,9 +357,11 @@ static int pg_create(struct convo_store *store, const struct store_call *call,
 	rc = cv_pg_one(pg, call, &query, &args, err);
 	if (rc < 0)
 		return cv_pg_tell(rc, &query, err);
-	if (code == PG_NO_CODE)
+	if (creating.code == PG_NO_CODE)
 		return cv_sql_damaged(err, store->where);
-	return code < 0 ? cv_refuse_exists(err, key) : 0;
+	if (creating.code < 0)
+		return cv_refuse_exists(err, key);
+	return creating.tries > 1 ? pg_create_confirm(pg, call, key, err) : 0;
 }
 
 struct pg_clean {

@@ -28,8 +28,8 @@ struct pg_store {
 	struct sql_store sql;
 	struct pg_plan plan;
 	struct store_group *appends;
-	atomic_bool unprepared; /* see struct pg_db */
-	char *lock;             /* the statement that shuts out other migrations */
+	struct pg_shared shared;
+	char *lock; /* the statement that shuts out other migrations */
 	struct pg_statement statement[PG_STATEMENTS];
 };
 
