@@ -475,6 +475,25 @@ static void plain_restart(struct group *group, int i)
 	server_restart(group->node[i]);
 }
 
+static int alone_master(const struct group *group, const char *key)
+{
+	(void)key;
+	return server_is_up(group->node[0]) ? 0 : -1;
+}
+
+static bool alone_is_replaced(const struct group *group, int i)
+{
+	(void)group;
+	(void)i;
+	return false;
+}
+
+static bool alone_is_healthy(const struct group *group)
+{
+	(void)group;
+	return true;
+}
+
 static const struct group_recipe {
 	bool (*start)(struct group *group);
 	int (*master)(const struct group *group, const char *key);
@@ -492,6 +511,7 @@ static const struct group_recipe {
 				  pair_restart},
 	[GROUP_GALERA] = {galera_start, galera_master, galera_is_replaced, galera_is_healthy,
 			  plain_restart},
+	[GROUP_ALONE] = {NULL, alone_master, alone_is_replaced, alone_is_healthy, plain_restart},
 };
 
 struct group *group_start(enum group_kind kind)
@@ -505,6 +525,16 @@ struct group *group_start(enum group_kind kind)
 		return NULL;
 	}
 	group_wait_healthy(group);
+	return group;
+}
+
+struct group *group_alone(struct server *server)
+{
+	struct group *group = calloc(1, sizeof(*group));
+
+	must(group != NULL);
+	*group = (struct group){.kind = GROUP_ALONE, .url = server->url, .data = 1};
+	group_add(group, server);
 	return group;
 }
 
@@ -578,6 +608,8 @@ const char *group_new_database(struct group *group)
 {
 	const char *url, *slash;
 
+	if (group->kind == GROUP_ALONE)
+		return server_new_database(group->node[0]);
 	group_wait_healthy(group);
 	if (group->kind <= GROUP_REDIS_SENTINEL) {
 		for (int i = 0; i < group->data; i++) {

@@ -17,6 +17,7 @@ enum group_kind {
 	GROUP_POSTGRES,       /* primary and synchronous standby; replaced by group_promote() */
 	GROUP_POSTGRES_ASYNC, /* the same, asynchronous */
 	GROUP_GALERA,         /* 3 MariaDB nodes that all take writes; one is missed after 4 s */
+	GROUP_ALONE,          /* one server, by group_alone() */
 	GROUP_KINDS
 };
 
@@ -41,6 +42,9 @@ struct group {
  *         installed. Any other trouble fails the test.
  */
 struct group *group_start(enum group_kind kind);
+
+/** A group of one server, whose it is from now on; nobody takes its place. */
+struct group *group_alone(struct server *server);
 
 /** Stop them and remove their directories. NULL is fine. */
 void group_end(struct group *group);

@@ -134,8 +134,10 @@ static bool watcher_runs(pid_t pid, int unused)
 static void watcher_pause_all(void)
 {
 	watcher_signal_all(SIGSTOP);
-	for (int ms = 0; ms < STOP_MS && watcher_visit_all(watcher_runs, 0) > 0; ms++)
+	for (int ms = 0; ms < STOP_MS && watcher_visit_all(watcher_runs, 0) > 0; ms++) {
 		watcher_pause_ms(1);
+		watcher_signal_all(SIGSTOP); /* one may have been started meanwhile */
+	}
 }
 
 static void watcher_kill_all(void)
