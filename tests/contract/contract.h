@@ -67,6 +67,9 @@ extern const struct contract_test contract_calls[];
 extern const struct contract_test contract_cost[];
 extern const struct contract_test contract_model[];
 
+/** The URL for the next handle. Lives until the program ends. */
+const char *fx_url(const struct fx *fx);
+
 /** Open a further handle, closed after the test. `opts` as they are. */
 convo_store *fx_open(struct fx *fx, const struct convo_store_options *opts);
 

@@ -94,7 +94,7 @@ static void T3_trash_time_is_that_of_who_deleted(struct fx *fx)
 
 static const char *handle_url(const struct fx *fx, const char *query)
 {
-	const char *url = fx->contract->url;
+	const char *url = fx_url(fx);
 
 	return test_text("%s%c%s", url, strchr(url, '?') ? '&' : '?', query);
 }
@@ -157,7 +157,7 @@ static void L1_options_that_make_no_sense_are_refused(struct fx *fx)
 			       convo_store_open(&store, handle_url(fx, bad[i]), NULL, &err));
 	for (size_t i = 0; i < sizeof(worse) / sizeof(worse[0]); i++)
 		must_fail_with(CONVO_E_INVALID,
-			       convo_store_open(&store, fx->contract->url, &worse[i], &err));
+			       convo_store_open(&store, fx_url(fx), &worse[i], &err));
 	must(store == NULL);
 }
 
@@ -194,7 +194,7 @@ static void start_run(void *ctx, int index)
 	struct convo_err err;
 
 	for (int i = 0; i < 3; i++) {
-		must_pass(convo_store_open(&store, starts->fx->contract->url, &opts, &err));
+		must_pass(convo_store_open(&store, fx_url(starts->fx), &opts, &err));
 		if (i == 0)
 			fx_create(store, &key);
 		must_equal(i + 1, fx_say(store, &key, "x"));
@@ -238,7 +238,7 @@ static void L1_checking_the_schema_runs_no_ddl(struct fx *fx)
 	start_prefix(&starts, "chk");
 	check.prefix = make.prefix = starts.prefix;
 	for (int i = 0; i < 2; i++) { /* the first has made nothing */
-		rc = convo_store_open(&store, fx->contract->url, &check, &err);
+		rc = convo_store_open(&store, fx_url(fx), &check, &err);
 		must(rc < 0 && store == NULL);
 		must(rc != CONVO_E_IO && rc != CONVO_E_TIMEOUT); /* nothing is broken */
 	}
@@ -294,7 +294,7 @@ static void L5_a_store_says_where_it_is_and_no_password(struct fx *fx)
 	struct convo_err err;
 
 	must(where && where[0] && strlen(where) < 256);
-	must_pass(cv_url_parse(&url, fx->contract->url, &err));
+	must_pass(cv_url_parse(&url, fx_url(fx), &err));
 	must(!url.password || !strstr(where, url.password));
 	cv_url_clear(&url);
 }

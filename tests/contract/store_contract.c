@@ -6,7 +6,9 @@
 #include "contract/store_contract.h"
 
 #include <ctype.h>
+#include <stdatomic.h>
 #include <stdio.h>
+#include <unistd.h>
 
 #include <base/clock.h>
 
@@ -25,12 +27,33 @@ static struct store_contract contract_now;
 
 /* ---- steps tests share ------------------------------------------------------------------ */
 
+/* The one with that number out of several, in turn. */
+static const char *contract_pick(const char *urls, unsigned turn)
+{
+	unsigned count = 1, i;
+	const char *p;
+
+	for (p = strchr(urls, ' '); p; p = strchr(p + 1, ' '))
+		count++;
+	for (i = 0; i < turn % count; i++)
+		urls = strchr(urls, ' ') + 1;
+	return count == 1 ? urls : test_text("%.*s", (int)strcspn(urls, " "), urls);
+}
+
+/* Processes that were forked at one moment begin with different ones. */
+const char *fx_url(const struct fx *fx)
+{
+	static atomic_uint turn;
+
+	return contract_pick(fx->contract->url, atomic_fetch_add(&turn, 1) + (unsigned)getpid());
+}
+
 static convo_store *fx_open_url(const struct fx *fx, const struct convo_store_options *opts)
 {
 	struct convo_err err;
 	convo_store *store = NULL;
 
-	must_pass(convo_store_open(&store, fx->contract->url, opts, &err));
+	must_pass(convo_store_open(&store, fx_url(fx), opts, &err));
 	must(store != NULL);
 	return store;
 }
@@ -297,7 +320,7 @@ static const char *contract_url(void)
 		url = contract_now.url;
 	if (!url)
 		return NULL;
-	rc = convo_store_open(&store, url, NULL, &err);
+	rc = convo_store_open(&store, contract_pick(url, 0), NULL, &err);
 	convo_store_close(store);
 	if (rc == CONVO_E_UNSUPPORTED) {
 		test_say("%s", err.text);

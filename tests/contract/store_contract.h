@@ -18,6 +18,8 @@ struct store_contract {
 	/**
 	 * Where an empty database is; NULL when there is no server to test with: every test is
 	 * then skipped, and counted so. The environment variable CONVO_TEST_<NAME>_URL wins.
+	 * Several URLs with blanks between them are of one database, by way of several servers:
+	 * each handle is opened by the next of them.
 	 */
 	const char *url;
 	/** Several handles and processes that open the URL see one database. */
