@@ -22,12 +22,29 @@ void cv_my_stop_by(struct my_db *db, const struct pool_stops *stops)
 	db->stops = stops;
 }
 
+struct my_number {
+	int64_t *value;
+	bool *found;
+};
+
+static void my_number_row(void *ctx, char **column, unsigned count)
+{
+	const struct my_number *number = ctx;
+
+	if (!count || !column[0] || *number->found)
+		return;
+	*number->found = true;
+	*number->value = strtoll(column[0], NULL, 10);
+}
+
 int cv_my_plain(struct my_db *db, const char *sql, int64_t *value, bool *found,
 		const struct store_call *call, enum pool_fate *fate, struct convo_err *err)
 {
+	struct my_number number = {value, found};
+
 	cv_my_begin(db, call);
 	store_work_trip(call);
-	return cv_my_ask(db, sql, value, found, fate, err);
+	return cv_my_ask(db, sql, value ? my_number_row : NULL, &number, fate, err);
 }
 
 /* ---- prepared statements -------------------------------------------------------------- */
@@ -107,7 +124,7 @@ static int my_execute(struct my_db *db, MYSQL_STMT *stmt, const struct my_query 
 	if ((int64_t)bytes > db->max_packet)
 		return cv_fail(err, CONVO_E_TOOBIG,
 			       "%s: %zu bytes are more than its max_allowed_packet of %lld",
-			       db->plan->where, bytes, (long long)db->max_packet);
+			       db->where, bytes, (long long)db->max_packet);
 	if (query->arg_count && mysql_stmt_bind_param(stmt, bind))
 		return my_failed(db, stmt, fate, err);
 	MY_WAIT(db, mysql_stmt_execute_start(&failed, stmt),
@@ -148,7 +165,7 @@ static bool my_is_text(enum enum_field_types type)
 static int my_damaged(struct my_db *db, struct convo_err *err)
 {
 	db->broken = true;
-	return cv_my_damaged(db->plan->where, err);
+	return cv_my_damaged(db->where, err);
 }
 
 /* Give each text its room. */
@@ -215,7 +232,7 @@ static int my_result_more(struct my_db *db, struct my_result *result, MYSQL_STMT
 			need += result->length[i];
 	}
 	if (need > MY_PACKET_MAX)
-		return cv_sql_damaged(err, db->plan->where);
+		return cv_sql_damaged(err, db->where);
 	cv_buf_reset(&db->more);
 	at = cv_buf_room(&db->more, need + 1);
 	if (!at)
@@ -229,7 +246,7 @@ static int my_result_more(struct my_db *db, struct my_result *result, MYSQL_STMT
 		bind.buffer_length = result->length[i];
 		bind.length = &bind.length_value;
 		if (mysql_stmt_fetch_column(stmt, &bind, i, 0))
-			return cv_sql_damaged(err, db->plan->where);
+			return cv_sql_damaged(err, db->where);
 		result->value[i].text.data = at;
 		at += result->length[i];
 		result->room[i] = result->length[i] + result->length[i] / 2;
@@ -282,8 +299,8 @@ static int my_take_rows(struct my_db *db, MYSQL_STMT *stmt, const struct my_take
 		rc = my_result_values(db, &result, stmt, err);
 		if (rc)
 			return rc;
-		rc = cv_sql_check_columns(take->promised, result.value, result.count,
-					  db->plan->where, err);
+		rc = cv_sql_check_columns(take->promised, result.value, result.count, db->where,
+					  err);
 		if (rc)
 			return rc;
 		rc = take->row(ctx, result.value, err);
@@ -374,6 +391,11 @@ int cv_my_end(struct my_db *db, const char *how, const struct store_call *call,
 	struct convo_err ignored;
 	int rc = cv_my_plain(db, how, NULL, NULL, call, fate, err);
 
+	/* To commit may be refused, because another node's writer was first. */
+	if (rc == MY_AGAIN && strcmp(how, "ROLLBACK") != 0) {
+		cv_my_end(db, "ROLLBACK", call, &after, &ignored);
+		return rc;
+	}
 	if (rc == 0 && (db->mariadb || cv_my_plain(db, "SET SESSION wait_timeout = DEFAULT", NULL,
 						   NULL, call, &after, &ignored) == 0))
 		return 0;

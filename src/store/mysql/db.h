@@ -14,8 +14,11 @@
 /** One connection. One thread at a time. */
 struct my_db;
 
-/** Connect, or NULL with `err` filled. */
-struct my_db *cv_my_open(const struct my_plan *plan, const struct store_call *call,
+/**
+ * Connect to a host that takes writes; where all answer and none does, to the first that can be read
+ * from. NULL with `err` filled if there is none.
+ */
+struct my_db *cv_my_open(struct my_plan *plan, const struct store_call *call,
 			 struct convo_err *err);
 
 /** Close it without waiting for anything. NULL is fine. */
@@ -30,7 +33,11 @@ bool cv_my_usable(const struct my_db *db);
 /** Whether it knows SKIP LOCKED, which MySQL does from 8.0.1 on. */
 bool cv_my_skips(const struct my_db *db);
 
-const struct my_plan *cv_my_plan_of(const struct my_db *db);
+/** Whether it is a node of a Galera cluster, whose other nodes know nothing of its locks. */
+bool cv_my_is_galera(const struct my_db *db);
+
+/** What to call its host. */
+const char *cv_my_where(const struct my_db *db);
 
 /** What the rows of one result hold, by cv_sql_check_columns(), and who takes them. */
 struct my_take {
@@ -67,7 +74,7 @@ void cv_my_stop_by(struct my_db *db, const struct pool_stops *stops);
  * Run a statement without parameters.
  *
  * @param value receives the first column of the first row as a number, if there is one; or NULL
- * @param found set to true if there is; or NULL
+ * @param found set to true if there is, so false before; NULL if `value` is
  * @return as cv_my_run()
  */
 int cv_my_plain(struct my_db *db, const char *sql, int64_t *value, bool *found,
@@ -80,7 +87,8 @@ int cv_my_plain(struct my_db *db, const char *sql, int64_t *value, bool *found,
 int cv_my_start(struct my_db *db, const struct store_call *call, enum pool_fate *fate,
 		struct convo_err *err);
 
-/** End it by "COMMIT" or "ROLLBACK". After a failure the connection is not used again. */
+/** End it by "COMMIT" or "ROLLBACK". After a failure the connection is not used again; but after
+ * MY_AGAIN, which says that nothing was committed. */
 int cv_my_end(struct my_db *db, const char *how, const struct store_call *call,
 	      enum pool_fate *fate, struct convo_err *err);
 

@@ -77,6 +77,14 @@ void cv_my_begin(struct my_db *db, const struct store_call *call)
 
 /* ---- errors --------------------------------------------------------------------------- */
 
+/* Have the others tried before this host, until one of them is good. */
+static void my_shun(const struct my_db *db)
+{
+	size_t host = db->host;
+
+	atomic_compare_exchange_strong(&db->plan->first, &host, (host + 1) % db->plan->host_count);
+}
+
 /* Fill `err` for the error that the library has told. */
 int cv_my_refused(struct my_db *db, unsigned number, const char *text, enum pool_fate *fate,
 		  struct convo_err *err)
@@ -85,14 +93,17 @@ int cv_my_refused(struct my_db *db, unsigned number, const char *text, enum pool
 
 	if (db->ended != MY_ON || how == MY_GONE)
 		*fate = POOL_LOST;
-	if (*fate != POOL_KEEP || how == MY_STALE)
+	else if (how == MY_UNDONE || (how == MY_READER && db->plan->host_count > 1))
+		*fate = POOL_UNSENT;
+	if (*fate != POOL_KEEP || how == MY_READER)
 		db->broken = true;
-	if (db->ended == MY_LATE)
-		return cv_fail_maybe(err, CONVO_E_TIMEOUT, "%s: no answer in time",
-				     db->plan->where);
+	if (db->ended == MY_LATE) {
+		my_shun(db);
+		return cv_fail_maybe(err, CONVO_E_TIMEOUT, "%s: no answer in time", db->where);
+	}
 	if (db->ended == MY_STOPPED)
-		return cv_fail_maybe(err, CONVO_E_CANCELED, "%s: canceled", db->plan->where);
-	return cv_my_refuse(db->plan, number, text, true, err);
+		return cv_fail_maybe(err, CONVO_E_CANCELED, "%s: canceled", db->where);
+	return cv_my_refuse(db->plan, db->where, number, text, true, err);
 }
 
 /* ---- plain statements ----------------------------------------------------------------- */
@@ -102,13 +113,11 @@ int cv_my_plain_failed(struct my_db *db, enum pool_fate *fate, struct convo_err 
 	return cv_my_refused(db, mysql_errno(db->my), mysql_error(db->my), fate, err);
 }
 
-/* Run a statement without parameters, for setting up and for migrations. The first column of the
- * first row is read as a number. */
-int cv_my_ask(struct my_db *db, const char *sql, int64_t *value, bool *found, enum pool_fate *fate,
+int cv_my_ask(struct my_db *db, const char *sql, my_plain_fn row, void *ctx, enum pool_fate *fate,
 	      struct convo_err *err)
 {
 	MYSQL_RES *res = NULL;
-	MYSQL_ROW row;
+	MYSQL_ROW columns;
 	int failed;
 
 	MY_WAIT(db, mysql_real_query_start(&failed, db->my, sql, strlen(sql)),
@@ -119,11 +128,8 @@ int cv_my_ask(struct my_db *db, const char *sql, int64_t *value, bool *found, en
 		mysql_store_result_cont(&res, db->my, status));
 	if (!res)
 		return mysql_errno(db->my) ? cv_my_plain_failed(db, fate, err) : 0;
-	row = mysql_fetch_row(res);
-	if (value && row && mysql_num_fields(res) && row[0]) {
-		*found = true;
-		*value = strtoll(row[0], NULL, 10);
-	}
+	while (row && (columns = mysql_fetch_row(res)))
+		row(ctx, columns, mysql_num_fields(res));
 	mysql_free_result(res);
 	return 0;
 }

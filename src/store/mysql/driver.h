@@ -20,14 +20,22 @@
 
 struct my_db {
 	MYSQL *my;
-	const struct my_plan *plan;
+	struct my_plan *plan;
+	size_t host;       /* its number in the plan */
+	const char *where; /* what to call that host */
 	MYSQL_STMT *stmt[MY_TEXTS];
 	int64_t max_packet;             /* what the server takes */
 	const struct store_call *call;  /* that runs */
 	const struct pool_stops *stops; /* see cv_my_stop_by() */
 	enum { MY_ON, MY_LATE, MY_STOPPED } ended;
-	bool broken;       /* not to be used again */
-	bool mariadb;      /* not MySQL */
+	bool broken;  /* not to be used again */
+	bool mariadb; /* not MySQL */
+	bool galera;  /* one of several nodes that take writes */
+	enum my_rank {
+		MY_READS,  /* it takes no writes */
+		MY_LESSER, /* it takes them, but another node is to be preferred */
+		MY_WRITES
+	} rank;
 	struct cv_buf row; /* what a row is read into, and what of it was too long for that */
 	struct cv_buf more;
 	void *many; /* a MYSQL_BIND for each parameter of the largest statement */
@@ -60,8 +68,16 @@ int cv_my_refused(struct my_db *db, unsigned number, const char *text, enum pool
 /** The same for the last error of the connection. */
 int cv_my_plain_failed(struct my_db *db, enum pool_fate *fate, struct convo_err *err);
 
-/** cv_my_plain() within a call that has begun. */
-int cv_my_ask(struct my_db *db, const char *sql, int64_t *value, bool *found, enum pool_fate *fate,
+/** A row of a statement without parameters: its columns, of which any may be NULL. */
+typedef void (*my_plain_fn)(void *ctx, char **column, unsigned count);
+
+/** Run a statement without parameters within a call that has begun. As cv_my_run(). `row` may be
+ * NULL. */
+int cv_my_ask(struct my_db *db, const char *sql, my_plain_fn row, void *ctx, enum pool_fate *fate,
 	      struct convo_err *err);
+
+/** Make a connection that was just made ready, whatever the server's defaults are, and find out what
+ * kind of server it is. @return 0, CONVO_E_GONE for a node that cannot serve */
+int cv_my_set_up(struct my_db *db, struct convo_err *err);
 
 #endif

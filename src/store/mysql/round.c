@@ -435,7 +435,7 @@ static int round_undo(struct my_round *round, bool ending, int rc, struct convo_
 	enum pool_fate fate = POOL_KEEP;
 	struct convo_err ignored;
 
-	round->lost = ending;
+	round->lost = ending && rc != MY_AGAIN; /* which is a no */
 	if (!ending && *round->fate == POOL_KEEP &&
 	    (!cv_my_usable(round->db) ||
 	     cv_my_end(round->db, "ROLLBACK", &round->call, &fate, &ignored) != 0))

@@ -123,10 +123,16 @@ static bool my_usable(void *conn)
 	return cv_my_usable(conn);
 }
 
+static bool my_elsewhere(struct convo_store *store)
+{
+	return cv_my_of(store)->plan.host_count > 1;
+}
+
 static const struct pool_driver my_driver = {
 	.connect = my_connect,
 	.disconnect = my_disconnect,
 	.usable = my_usable,
+	.elsewhere = my_elsewhere,
 };
 
 /* ---- running -------------------------------------------------------------------------- */

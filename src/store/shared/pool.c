@@ -326,7 +326,7 @@ static bool pool_again(struct pool_run *run, int rc, enum pool_fate fate)
 		return false;
 	if (rc == CONVO_E_TIMEOUT && run->patient)
 		run->hung = true;
-	else if (!pool_broken(rc))
+	else if (!pool_broken(rc) && !(rc == CONVO_E_READONLY && fate == POOL_UNSENT))
 		return false;
 	return pool_pause(run);
 }

@@ -76,6 +76,9 @@ typedef int (*pool_op)(struct convo_store *store, void *conn, const struct store
  * happens once in a call, or again and again if another server may answer. A server that is only
  * slow is given up in the second case alone: wait.h tells one from the other.
  *
+ * CONVO_E_READONLY with POOL_UNSENT is waited for as a lost connection is: where one of several
+ * servers takes no writes, another will, or does so in a moment.
+ *
  * A failure whose outcome is unknown is returned with err->maybe set (A8), also when a repeat
  * failed later because the server could not be reached. No free connection by the deadline is
  * CONVO_E_TIMEOUT without it; the call's cancel ends the waiting with CONVO_E_CANCELED.

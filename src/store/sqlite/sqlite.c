@@ -83,8 +83,14 @@ static int migration_end(void *ctx, int rc, struct convo_err *err)
 /* Check the file, and bring it up to date unless it is only to be checked. */
 static int sqlite_make_ready(struct sqlite_store *store, struct convo_err *err)
 {
-	const struct sql_conn conn = {store,          store->file.where, migration_get,
-				      migration_exec, migration_begin,   migration_end};
+	const struct sql_conn conn = {
+		.ctx = store,
+		.where = store->file.where,
+		.get = migration_get,
+		.exec = migration_exec,
+		.begin = migration_begin,
+		.end = migration_end,
+	};
 	bool check = store->base.opts.check_schema || store->file.readonly;
 	bool empty = false;
 	int rc = sqlite_identify(store, &empty, err);

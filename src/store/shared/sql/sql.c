@@ -170,6 +170,11 @@ int cv_sql_migrate(const struct sql_dialect *dialect, const struct sql_conn *con
 	if (rc < 0)
 		return rc;
 	rc = sql_check(dialect, conn, prefix, check, &version, err);
+	if (rc == 0 && conn->claim) {
+		rc = conn->claim(conn->ctx, err);
+		if (rc == 0)
+			rc = sql_check(dialect, conn, prefix, check, &version, err);
+	}
 	for (migration = dialect->migrations; rc == 0 && migration->version; migration++) {
 		if (migration->version > version)
 			rc = sql_apply(dialect, conn, prefix, migration, err);

@@ -87,6 +87,11 @@ struct sql_conn {
 	 * what it returns. */
 	int (*begin)(void *ctx, struct convo_err *err);
 	int (*end)(void *ctx, int rc, struct convo_err *err);
+
+	/* Where begin() shuts out those on the same server alone: shut out all others, for the exec()s
+	 * that follow and until end(). Called only if there is something to migrate, which is looked
+	 * at once more after it. NULL: not needed. */
+	int (*claim)(void *ctx, struct convo_err *err);
 };
 
 /**
