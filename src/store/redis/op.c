@@ -9,6 +9,7 @@
 #include <store/redis/refuse.h>
 
 #define KEY_SIZE (40 + 2 * 3 * CONVO_MAX_NAME) /* of a user's key: names may triple */
+#define NOWHERE ":none"                        /* after a key: one that is never made */
 #define LARGEST INT64_C(9000000000000000)      /* scripts count in doubles */
 
 /* ---- keys and arguments ------------------------------------------------------------------ */
@@ -32,9 +33,9 @@ static char *key_add_name(char *to, const char *name)
 	return to;
 }
 
-/* "convo:{app:user}", or "convo:{app}" for a user of NULL. */
+/* "convo:{app:user}", or "convo:{app}" for a user of NULL, and what follows. */
 static void key_make(char out[KEY_SIZE], const struct convo_store *store, const char *app,
-		     const char *user)
+		     const char *user, const char *rest)
 {
 	char *to = out + snprintf(out, KEY_SIZE, "%s:{", store->prefix);
 
@@ -44,7 +45,7 @@ static void key_make(char out[KEY_SIZE], const struct convo_store *store, const 
 		to = key_add_name(to, user);
 	}
 	*to++ = '}';
-	*to = '\0';
+	memcpy(to, rest, strlen(rest) + 1);
 }
 
 bool cv_op_is_apart(const struct redis_op *op)
@@ -58,27 +59,33 @@ void cv_op_begin(const struct redis_op *op, struct redis_ask *ask, enum redis_sc
 	bool apart = cv_op_is_apart(op);
 	char key[KEY_SIZE];
 
-	key_make(key, &op->redis->base, app, user);
-	cv_ask_begin(ask, script, apart ? 1 : 2);
+	key_make(key, &op->redis->base, app, user, "");
+	cv_ask_begin(ask, script, 2);
 	cv_ask_add_text(ask, key);
 	if (apart) {
 		ask->slot = cv_redis_slot(key);
+		key_make(key, &op->redis->base, app, user, NOWHERE);
 	} else {
-		key_make(key, &op->redis->base, app, NULL);
-		cv_ask_add_text(ask, key);
+		key_make(key, &op->redis->base, app, NULL, "");
 	}
+	cv_ask_add_text(ask, key);
 	cv_ask_add_int(ask, op->call->now_us);
 }
 
 void cv_op_begin_app(const struct redis_op *op, struct redis_ask *ask, enum redis_script_id script)
 {
+	bool apart = cv_op_is_apart(op);
 	char key[KEY_SIZE];
 
-	key_make(key, &op->redis->base, op->key->app, NULL);
-	cv_ask_begin(ask, script, 2);
+	key_make(key, &op->redis->base, op->key->app, NULL, "");
+	cv_ask_begin(ask, script, apart ? 3 : 2);
 	cv_ask_add_text(ask, key);
 	cv_ask_add_text(ask, key);
 	ask->slot = cv_redis_slot(key);
+	if (apart) {
+		key_make(key, &op->redis->base, op->key->app, NULL, NOWHERE);
+		cv_ask_add_text(ask, key);
+	}
 	cv_ask_add_int(ask, op->call->now_us);
 }
 
@@ -86,7 +93,7 @@ void cv_op_begin_command(const struct redis_op *op, struct redis_ask *ask, const
 {
 	char key[KEY_SIZE];
 
-	key_make(key, &op->redis->base, op->key->app, NULL);
+	key_make(key, &op->redis->base, op->key->app, NULL, "");
 	cv_ask_begin(ask, REDIS_SCRIPTS, 0);
 	cv_ask_add_text(ask, command);
 	cv_ask_add_text(ask, key);

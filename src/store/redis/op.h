@@ -18,12 +18,11 @@ struct redis_op {
 /** Whether the app's state is in another slot than its users: in a cluster. See notes.h. */
 bool cv_op_is_apart(const struct redis_op *op);
 
-/** Begin the call of a script: its keys, those of a user and (unless apart) of the app, and the
- * time. */
+/** Begin the call of a script: its keys, as script/common.lua tells, and the time. */
 void cv_op_begin(const struct redis_op *op, struct redis_ask *ask, enum redis_script_id script,
 		 const char *app, const char *user);
 
-/** The same for a script that is about the app's state alone: both keys are the app's. */
+/** The same for a script that is about the app's state alone: the keys are the app's. */
 void cv_op_begin_app(const struct redis_op *op, struct redis_ask *ask, enum redis_script_id script);
 
 /** Begin a command about the key of the app. */

@@ -1,4 +1,4 @@
--- In a cluster. KEYS[1] and KEYS[2] are both the app's key. ARGV: now, changes of the app's state
+-- In a cluster. KEYS: the app's key twice, one that is nowhere. ARGV: now, changes of the app's state
 --
 -- Whether there is room for them.
 

@@ -1,4 +1,4 @@
--- In a cluster. KEYS[1] and KEYS[2] are both the app's key. ARGV: now, user, notes, oldest first
+-- In a cluster. KEYS: the app's key twice, one that is nowhere. ARGV: now, user, notes, oldest first
 --
 -- Carries out what was noted beside the user, each note once: `done` has the number of the last one of
 -- each user.

@@ -1,8 +1,12 @@
 -- What all scripts share. Each is one atomic operation.
 --
 -- KEYS[1] is the user's key, "convo:{app:user}": it holds the user's state, and with ":..." added
--- it names all else of the user, in the same slot. KEYS[2] is the app's key, "convo:{app}"; it is not
--- given in a cluster, where it is in another slot.
+-- it names all else of the user, in the same slot. KEYS[2] is the app's key, "convo:{app}".
+--
+-- In a cluster that one is in another slot. There the last of KEYS is one that never exists,
+-- "convo:{app:user}:none". While a slot moves from node to node, a server runs a script if all the keys
+-- that it is told of are there, and lets it see nothing of the rest, which may be many. Told of a key
+-- that is nowhere it says TRYAGAIN until the slot is in one place.
 -- ARGV[1] is the time in µs. It comes from the caller and decides what has expired; the expiry of
 -- keys only collects what is over, never earlier. docs/backends/redis.md tells what each key holds.
 --
@@ -17,6 +21,7 @@ local PIECE = 1000 -- most items of one command: unpack() has a limit near 8000
 
 local call = redis.call
 local base, now = KEYS[1], tonumber(ARGV[1])
+local app = string.sub(KEYS[2], -1) == '}' and KEYS[2] -- false where it is apart
 local live = base .. ':live'
 
 -- The number in what is stored. Nothing else may be there.

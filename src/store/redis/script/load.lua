@@ -46,7 +46,7 @@ else
 end
 
 local answer = {0, m, call('HGETALL', state_key(m[1])), call('HGETALL', base),
-	KEYS[2] and call('HGETALL', KEYS[2]) or call('LRANGE', base .. ':notes', 0, 0), low, high, low,
+	app and call('HGETALL', app) or call('LRANGE', base .. ':notes', 0, 0), low, high, low,
 	large}
 answer[8] = fetch_events(answer, events, low, high, large, tonumber(ARGV[8]))
 return answer

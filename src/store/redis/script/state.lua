@@ -1,14 +1,14 @@
 -- What scripts share that change state.
 --
 -- A scope is a hash of name to JSON; its empty name holds the bytes of all names and values. In a
--- cluster the app's is in another slot, KEYS[2] is not given, and what changes of it is noted here:
+-- cluster the app's is in another slot, and what changes of it is noted here:
 -- carry.lua carries it out there.
 
 -- Collect the changes at ARGV[at]: their number, and for each the event it came with, its scope,
 -- name and value, which is empty to remove the name. Those of events in `skip` do not count; of
 -- several for a name the last does.
 local function changes_read(at, generation, skip)
-	local keys = {s = generation and state_key(generation), u = base, a = KEYS[2]}
+	local keys = {s = generation and state_key(generation), u = base, a = app}
 	local plans = {}
 	for i = at + 1, at + 4 * tonumber(ARGV[at] or 0), 4 do
 		local scope, name = ARGV[i + 1], ARGV[i + 2]

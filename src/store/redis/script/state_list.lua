@@ -5,7 +5,7 @@
 
 --include common.lua
 
-local keys = {u = base, a = KEYS[2]}
+local keys = {u = base, a = app}
 if ARGV[2] ~= '' then
 	local m = call('HMGET', session_key(ARGV[2]), 'generation', 'expires')
 	if not lasts(m[1], m[2]) then
