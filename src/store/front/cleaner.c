@@ -16,6 +16,7 @@
 
 struct store_cleaner {
 	struct convo_store *store;
+	convo_cancel *cancel; /* ends the step that runs when the store is closed */
 	pthread_t thread;
 	pthread_mutex_t lock; /* guards stop */
 	pthread_cond_t wake;
@@ -79,12 +80,13 @@ static void *cleaner_main(void *ctx)
 {
 	struct store_cleaner *cleaner = ctx;
 	struct convo_store *store = cleaner->store;
+	const struct convo_call how = {.cancel = cleaner->cancel};
 	int64_t pause_us = store->opts.clean_interval_ms * 1000, retry_us = PAUSE_US;
 
 	while (cleaner_sleep(cleaner, pause_us)) {
 		int64_t interval_us, removed = 0;
 		bool more = false;
-		int rc = clean_step(store, NULL, INT64_MAX, &removed, &more, NULL);
+		int rc = clean_step(store, &how, INT64_MAX, &removed, &more, NULL);
 
 		interval_us = store->opts.clean_interval_ms * 1000;
 		if (rc < 0) {
@@ -119,6 +121,7 @@ static int cleaner_create(struct store_cleaner *cleaner)
 int cv_cleaner_start(struct convo_store *store, struct convo_err *err)
 {
 	struct store_cleaner *cleaner;
+	int rc;
 
 	if (!store->be->clean || !store->opts.clean_interval_ms ||
 	    (!store->opts.ttl_ms && !store->opts.trash_ms))
@@ -127,9 +130,15 @@ int cv_cleaner_start(struct convo_store *store, struct convo_err *err)
 	if (!cleaner)
 		return cv_fail_nomem(err);
 	cleaner->store = store;
+	rc = convo_cancel_new(&cleaner->cancel, err);
+	if (rc < 0) {
+		free(cleaner);
+		return rc;
+	}
 	store->cleaner = cleaner;
 	if (cleaner_create(cleaner) != 0) {
 		store->cleaner = NULL;
+		convo_cancel_free(cleaner->cancel);
 		free(cleaner);
 		return cv_fail(err, CONVO_E_NOMEM, "no thread for cleaning");
 	}
@@ -146,9 +155,11 @@ void cv_cleaner_stop(struct convo_store *store)
 	cleaner->stop = true;
 	pthread_cond_signal(&cleaner->wake);
 	pthread_mutex_unlock(&cleaner->lock);
+	convo_cancel_request(cleaner->cancel);
 	pthread_join(cleaner->thread, NULL);
 	pthread_cond_destroy(&cleaner->wake);
 	pthread_mutex_destroy(&cleaner->lock);
 	store->cleaner = NULL;
+	convo_cancel_free(cleaner->cancel);
 	free(cleaner);
 }
