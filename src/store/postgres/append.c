@@ -198,29 +198,6 @@ static bool append_goes_on(const struct group_job *job, int code)
 	return call->deadline_us > cv_clock_mono_us() && !convo_cancel_requested(call->cancel);
 }
 
-/* Fail all but those that go on, if any may. @return how many those are, now at the front of
- * `jobs` */
-static size_t append_left(struct group_job **jobs, size_t count, bool may,
-			  const struct convo_err *why)
-{
-	size_t i, left = 0;
-
-	for (i = 0; i < count; i++) {
-		struct group_job *job = jobs[i];
-		/* An earlier try may have been carried out. */
-		bool maybe = job->err.maybe || why->maybe;
-
-		job->rc = why->code;
-		job->err = *why;
-		job->err.maybe = maybe;
-		if (may && append_goes_on(job, why->code)) {
-			jobs[i] = jobs[left];
-			jobs[left++] = job;
-		}
-	}
-	return left;
-}
-
 /* Whether a refusal is about what one of the jobs holds, not about the server. */
 static bool append_is_own(int code)
 {
@@ -234,39 +211,43 @@ static int append_order(const void *a, const void *b)
 				(*(struct pg_append *const *)b)->key);
 }
 
-/* Each by itself gets what is its own. */
-static void append_alone(struct pg_store *pg, struct group_job **jobs, size_t count)
+/* Tell the jobs of a round that failed. None of them waits for what others may still try: each does that
+ * by itself, in its own time. */
+static void append_failed(struct group_job **jobs, size_t count, bool refused,
+			  const struct convo_err *why)
 {
 	size_t i;
 
-	for (i = 0; i < count; i++)
-		cv_pg_append_round(pg, &jobs[i], 1);
+	for (i = 0; i < count; i++) {
+		struct pg_append *one = (struct pg_append *)jobs[i];
+
+		one->job.rc = why->code;
+		one->job.err = *why;
+		one->unknown = one->unknown || why->maybe;
+		if (refused)
+			one->alone = count > 1 && append_is_own(why->code);
+		else
+			one->again = append_goes_on(jobs[i], why->code);
+	}
 }
 
 void cv_pg_append_round(void *ctx, struct group_job **jobs, size_t count)
 {
 	struct pg_round round = {.refused = false};
-	struct convo_err why;
+	struct convo_err why = {0};
 	size_t i;
 
 	assert(count <= PG_ROUND_JOBS);
 	qsort(jobs, count, sizeof(struct group_job *), append_order);
-	while (count) {
-		memset(&why, 0, sizeof(why));
-		round.many = (struct pg_many){0};
-		if (append_together(ctx, &round, jobs, count, &why) == 0)
-			break;
-		if (round.refused && count > 1 && append_is_own(why.code)) {
-			append_alone(ctx, jobs, count); /* one of them failed all */
-			return;
-		}
-		count = append_left(jobs, count, !round.refused, &why);
+	if (append_together(ctx, &round, jobs, count, &why) < 0) {
+		append_failed(jobs, count, round.refused, &why);
+		return;
 	}
 	for (i = 0; i < count; i++) {
 		struct pg_append *one = (struct pg_append *)jobs[i];
 
 		if (round.many.count && !one->answered)
-			append_alone(ctx, &jobs[i], 1);
+			one->alone = true;
 		else
 			jobs[i]->rc = append_result(one, &jobs[i]->err);
 	}
@@ -299,22 +280,26 @@ int cv_pg_append(struct convo_store *store, const struct store_call *call,
 				 .append = append,
 				 .where = store->where};
 	struct group_job *job = &self.job;
-	bool shares = false;
 	size_t i;
 	int rc;
 
+	/* What locks what sessions share must not wait for other sessions. */
 	for (i = 0; i < append->change_count; i++)
-		shares = shares || append->changes[i].scope != CONVO_SCOPE_SESSION;
-	if (!shares) {
-		rc = cv_group_run(pg->appends, job, err);
-		goto out;
-	}
-	/* It locks what sessions share, which must not wait for other sessions. */
-	cv_pg_append_round(pg, &job, 1);
+		self.alone = self.alone || append->changes[i].scope != CONVO_SCOPE_SESSION;
+	do {
+		bool alone = self.alone;
+
+		self.again = self.alone = false;
+		if (alone)
+			cv_pg_append_round(pg, &job, 1);
+		else
+			(void)cv_group_run(pg->appends, job, NULL);
+	} while (self.again || self.alone);
 	rc = job->rc;
+	if (rc < 0 && self.unknown)
+		rc = cv_pool_undecide(&job->err);
 	if (rc < 0 && err)
 		*err = job->err;
-out:
 	cv_pg_args_clear(&self.args);
 	return rc;
 }

@@ -15,6 +15,9 @@ struct pg_append {
 	struct store_append *append;
 	const char *where;
 	struct pg_args args; /* where it is a statement of its own */
+	bool again;   /* its round ended with another's time or cancel: it queues once more */
+	bool alone;   /* its round could not carry it out: it goes by itself, in its own thread */
+	bool unknown; /* an earlier try may have been carried out */
 	/* What came back, believed only once the transaction took effect. */
 	bool answered;
 	int64_t code, last_seq;
