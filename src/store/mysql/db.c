@@ -79,6 +79,8 @@ static int my_prepare(struct my_db *db, size_t text, enum pool_fate *fate, struc
 	/* Whatever happened, nothing has been carried out. */
 	if (*fate == POOL_LOST) {
 		*fate = POOL_UNSENT;
+		if (err)
+			err->maybe = false;
 		shutdown(mysql_get_socket(db->my), SHUT_RDWR);
 	}
 	mysql_stmt_close(stmt);
