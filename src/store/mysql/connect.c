@@ -363,6 +363,11 @@ bool cv_my_usable(const struct my_db *db)
 	return !db->broken && fd.fd >= 0 && poll(&fd, 1, 0) == 0;
 }
 
+int cv_my_socket(const struct my_db *db)
+{
+	return mysql_get_socket(db->my);
+}
+
 bool cv_my_skips(const struct my_db *db)
 {
 	return db->mariadb || mysql_get_server_version(db->my) >= 80001;

@@ -30,6 +30,9 @@ void cv_my_hang_up(struct my_db *db);
 /** Whether it still looks usable; neither blocks nor asks. */
 bool cv_my_usable(const struct my_db *db);
 
+/** Its socket, or -1. */
+int cv_my_socket(const struct my_db *db);
+
 /** Whether it knows SKIP LOCKED, which MySQL does from 8.0.1 on. */
 bool cv_my_skips(const struct my_db *db);
 

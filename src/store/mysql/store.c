@@ -128,11 +128,17 @@ static bool my_elsewhere(struct convo_store *store)
 	return cv_my_of(store)->plan.host_count > 1;
 }
 
+static int my_socket(const void *conn)
+{
+	return cv_my_socket(conn);
+}
+
 static const struct pool_driver my_driver = {
 	.connect = my_connect,
 	.disconnect = my_disconnect,
 	.usable = my_usable,
 	.elsewhere = my_elsewhere,
+	.socket = my_socket,
 };
 
 /* ---- running -------------------------------------------------------------------------- */

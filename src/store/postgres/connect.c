@@ -273,3 +273,8 @@ bool cv_pg_usable(const struct pg_db *db)
 	/* An idle server says nothing; what there is to read is its farewell. */
 	return !db->stale && pq.status(db->pg) == CONNECTION_OK && poll(&fd, 1, 0) == 0;
 }
+
+int cv_pg_socket(const struct pg_db *db)
+{
+	return pq.socket(db->pg);
+}

@@ -25,6 +25,9 @@ void cv_pg_close(struct pg_db *db);
 /** Whether it still looks usable; neither blocks nor asks. */
 bool cv_pg_usable(const struct pg_db *db);
 
+/** Its socket, or -1. */
+int cv_pg_socket(const struct pg_db *db);
+
 /**
  * A statement that is run more than once. The server keeps it prepared, so that it is not parsed and
  * planned each time; not behind a pooler that hands out another connection for each transaction,

@@ -96,11 +96,17 @@ static bool pg_elsewhere(struct convo_store *store)
 	return cv_pg_of(store)->plan.host_count > 1;
 }
 
+static int pg_socket(const void *conn)
+{
+	return cv_pg_socket(conn);
+}
+
 static const struct pool_driver pg_driver = {
 	.connect = pg_connect,
 	.disconnect = pg_disconnect,
 	.usable = pg_usable,
 	.elsewhere = pg_elsewhere,
+	.socket = pg_socket,
 };
 
 /* ---- running -------------------------------------------------------------------------- */

@@ -361,19 +361,6 @@ static void batch_ask_beside(struct redis_batch *batch)
 	(void)cv_batch_run(&beside);
 }
 
-/* What a silent server is given up for. What must not run twice waits to the end. */
-static struct store_patience batch_patience(const struct redis_batch *batch,
-					    const struct store_call *call)
-{
-	size_t i;
-
-	for (i = 0; i < batch->count; i++) {
-		if (!ask_is_over(batch->ask[i]) && !batch->ask[i]->repeat)
-			return (struct store_patience){0};
-	}
-	return call->patience;
-}
-
 static int batch_op(struct convo_store *store, void *conn, const struct store_call *call, void *ctx,
 		    enum pool_fate *fate, struct convo_err *err)
 {
@@ -385,7 +372,7 @@ static int batch_op(struct convo_store *store, void *conn, const struct store_ca
 	(void)store;
 	run->conn = conn;
 	run->err = err;
-	batch->until.patience = batch_patience(batch, call);
+	batch->until.patience = call->patience;
 	do {
 		store_work_trip(call);
 		rc = batch_send(run);
@@ -407,6 +394,16 @@ static int batch_op(struct convo_store *store, void *conn, const struct store_ca
 	return 0;
 }
 
+/* Whether all of it may be done twice. */
+static bool batch_repeats(const struct redis_batch *batch)
+{
+	size_t i = 0;
+
+	while (i < batch->count && batch->ask[i]->repeat)
+		i++;
+	return i == batch->count;
+}
+
 int cv_batch_run(struct redis_batch *batch)
 {
 	const struct redis_call call = {{.deadline_us = batch->until.deadline_us,
@@ -416,8 +413,9 @@ int cv_batch_run(struct redis_batch *batch)
 	const struct pool_stops stops = {batch->until.cancel, batch->until.cancels};
 	struct batch_run run = {.batch = batch};
 	struct convo_err why = {0};
-	int rc = cv_pool_run_for(batch->node->pool, &call.call, &stops, true, batch_op, &run, &why);
 	size_t i;
+	int rc = cv_pool_run_for(batch->node->pool, &call.call, &stops, batch_repeats(batch),
+				 batch_op, &run, &why);
 
 	for (i = 0; i < batch->count; i++) {
 		struct redis_ask *ask = batch->ask[i];

@@ -185,6 +185,11 @@ bool cv_redis_usable(const struct redis_conn *conn)
 	return conn->reader->pos == conn->reader->len && poll(&poller, 1, 0) == 0;
 }
 
+int cv_redis_fd(const struct redis_conn *conn)
+{
+	return conn->sock.fd;
+}
+
 /* Bytes sent now, 0 when it had to wait, or a negative code. */
 static ssize_t conn_send(struct redis_conn *conn, const char *data, size_t len,
 			 const struct redis_until *until, struct convo_err *err)

@@ -23,6 +23,9 @@ void cv_redis_disconnect(struct redis_conn *conn);
 /** Whether an idle connection is still open and silent. Asks the socket alone. */
 bool cv_redis_usable(const struct redis_conn *conn);
 
+/** Its socket. */
+int cv_redis_fd(const struct redis_conn *conn);
+
 /**
  * Send bytes.
  *

@@ -143,6 +143,11 @@ static bool link_usable(void *conn)
 	return cv_redis_usable(conn);
 }
 
+static int link_socket(const void *conn)
+{
+	return cv_redis_fd(conn);
+}
+
 /* ---- nodes ------------------------------------------------------------------------------ */
 
 void cv_node_name(char *out, size_t size, const char *host, int port)
@@ -161,11 +166,14 @@ static bool node_copy(char **out, const char *text)
 int cv_node_new(struct redis_node **out, struct redis_store *redis, const char *host, int port,
 		const char *path, struct convo_err *err)
 {
-	static const struct pool_driver alone = {
-		.connect = link_connect, .disconnect = link_disconnect, .usable = link_usable};
+	static const struct pool_driver alone = {.connect = link_connect,
+						 .disconnect = link_disconnect,
+						 .usable = link_usable,
+						 .socket = link_socket};
 	static const struct pool_driver one_of_many = {.connect = link_connect,
 						       .disconnect = link_disconnect,
 						       .usable = link_usable,
+						       .socket = link_socket,
 						       .hurried = true};
 	struct redis_node *node = cv_alloc(1, sizeof(*node));
 	int rc;

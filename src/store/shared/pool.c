@@ -13,6 +13,7 @@
 
 #include <base/alloc.h>
 #include <base/clock.h>
+#include <store/shared/wait.h>
 
 #define POOL_PAUSE_US 1000
 #define POOL_PAUSE_MAX_US 50000
@@ -230,6 +231,26 @@ static void *pool_other(struct store_pool *pool)
 	return conn;
 }
 
+static int pool_socket(const struct store_pool *pool, const void *conn)
+{
+	return pool->driver->socket ? pool->driver->socket(conn) : -1;
+}
+
+/*
+ * Break a connection that was lost. TCP would go on sending for minutes what has not arrived, and a server
+ * that is back would do what the caller was told had failed, after things that the caller has done
+ * since. What may not be done twice is therefore forgotten by the kernel too. The rest does no harm so
+ * late, and is closed as usual: the server hears of that when the network is back, and of the other way
+ * only if it asks.
+ */
+static void pool_break(struct pool_run *run)
+{
+	if (!run->repeat)
+		cv_wait_forget(pool_socket(run->pool, run->conn));
+	run->pool->driver->disconnect(run->conn);
+	run->conn = NULL;
+}
+
 /* Make sure of a connection that looks alive: the given one, another idle one, a new one. A server
  * that was never reached is not waited for: whoever opens a store wants to know at once. */
 static int pool_connect(struct pool_run *run, struct convo_err *err)
@@ -250,8 +271,10 @@ static int pool_connect(struct pool_run *run, struct convo_err *err)
 		reached = pool->reached;
 		pool->reached = reached || run->conn;
 		pthread_mutex_unlock(&pool->lock);
-		if (run->conn)
+		if (run->conn) {
+			cv_wait_keep_alive(pool_socket(pool, run->conn));
 			return 0;
+		}
 		if (!pool_broken(why.code) || !reached || pool->driver->hurried || !pool_pause(run))
 			return cv_fail(err, why.code, "%s", why.text);
 		/* A server that has no more connections for us leaves those that there are. */
@@ -357,8 +380,7 @@ int cv_pool_run_for(struct store_pool *pool, const struct store_call *call,
 		rc = pool_try(&run, op, ctx, &fate, &why);
 		if (fate == POOL_KEEP)
 			break;
-		pool->driver->disconnect(run.conn);
-		run.conn = NULL;
+		pool_break(&run);
 		run.unknown = run.unknown || fate == POOL_LOST;
 		if (rc < 0 && rc != CONVO_E_CANCELED)
 			pool_suspect(pool);

@@ -29,6 +29,9 @@ struct pool_driver {
 	 * that finds the socket readable tells that the server has closed it). */
 	bool (*usable)(void *conn);
 
+	/* Its socket, for what the kernel is to know of it; -1: it has none. NULL: none ever has. */
+	int (*socket)(const void *conn);
+
 	/* Whether another server may answer where one does not: then one that hangs is not waited
 	 * for to the end, even if its kernel has taken the request. NULL: no. */
 	bool (*elsewhere)(struct convo_store *store);

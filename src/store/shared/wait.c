@@ -6,11 +6,18 @@
 
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 
 #include <base/clock.h>
 
 #define WAIT_MAX_MS 60000
+
+/* An idle peer is asked after a minute, and missed after another: firewalls forget after some minutes. */
+#define IDLE_S 60
+#define ASK_S 20
+#define ASKS 3
+#define IDLE_DEFAULT_S 7200 /* the kernel's, where nobody has told it */
 
 struct store_wait cv_wait_until(int64_t deadline_us, struct store_patience patience)
 {
@@ -46,4 +53,29 @@ int cv_wait_left_ms(struct store_wait *wait, int fd)
 	left_ms = wait->look_us < wait->deadline_us ? wait->look_us : wait->deadline_us;
 	left_ms = (left_ms - now_us + 999) / 1000;
 	return left_ms <= 0 ? 0 : left_ms > WAIT_MAX_MS ? WAIT_MAX_MS : (int)left_ms;
+}
+
+void cv_wait_keep_alive(int fd)
+{
+	const int idle_s = IDLE_S, ask_s = ASK_S, asks = ASKS;
+	int on = 0, now_s = 0;
+	socklen_t size = sizeof(on);
+
+	if (getsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, &size) != 0 || !on)
+		return;
+	size = sizeof(now_s);
+	if (getsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &now_s, &size) != 0 || now_s < IDLE_DEFAULT_S)
+		return;
+	(void)setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &idle_s, sizeof(idle_s));
+	(void)setsockopt(fd, IPPROTO_TCP, TCP_KEEPINTVL, &ask_s, sizeof(ask_s));
+	(void)setsockopt(fd, IPPROTO_TCP, TCP_KEEPCNT, &asks, sizeof(asks));
+}
+
+void cv_wait_forget(int fd)
+{
+	const struct linger none = {1, 0};
+	int waiting = 0;
+
+	if (ioctl(fd, TIOCOUTQ, &waiting) == 0 && waiting > 0)
+		(void)setsockopt(fd, SOL_SOCKET, SO_LINGER, &none, sizeof(none));
 }
