@@ -123,7 +123,7 @@ static int pg_plan_hosts(struct pg_plan *plan, const struct cv_url *url, struct 
 
 /* Which servers will do. Of several hosts one that takes writes is wanted, unless somebody says
  * otherwise: a standby that comes first in the list is of no use to a store. */
-static int pg_plan_attrs(struct pg_plan *plan, const struct cv_url *url)
+static int pg_plan_attrs(struct pg_plan *plan, const struct cv_url *url, struct convo_err *err)
 {
 	const char *attrs = cv_url_param(url, "target_session_attrs");
 	int rc = 0;
@@ -137,9 +137,10 @@ static int pg_plan_attrs(struct pg_plan *plan, const struct cv_url *url)
 	plan->picky = attrs && strcmp(attrs, "any") != 0;
 	plan->writes = attrs && (strcmp(attrs, "read-write") == 0 || strcmp(attrs, "primary") == 0);
 	/* It is about all hosts at once, and libpq is given one at a time. */
-	return attrs && plan->host_count > 1 && strcmp(attrs, "prefer-standby") == 0
-		       ? CONVO_E_UNSUPPORTED
-		       : rc;
+	if (attrs && plan->host_count > 1 && strcmp(attrs, "prefer-standby") == 0)
+		return cv_fail(err, CONVO_E_INVALID,
+			       "target_session_attrs=prefer-standby: not with several hosts");
+	return rc;
 }
 
 static void pg_plan_where(const struct pg_plan *plan, char *where, size_t size)
@@ -187,7 +188,7 @@ static int pg_plan_fill(struct pg_plan *plan, const struct cv_url *url, struct c
 		if (*list)
 			rc = pg_plan_option(plan, *list, url->param[i].value);
 	}
-	return rc < 0 ? rc : pg_plan_attrs(plan, url);
+	return rc < 0 ? rc : pg_plan_attrs(plan, url, err);
 }
 
 int cv_pg_plan_init(struct pg_plan *plan, const struct cv_url *url, char *where, size_t size,
