@@ -171,7 +171,7 @@ static int hosts_tell(const struct hosts *hosts, struct convo_err *err)
 				 port ? text + host->port : "", hosts->why[i].text);
 	}
 	if (rc < 0)
-		cv_buf_fail(err, rc);
+		rc = cv_buf_fail(err, rc);
 	else /* what can be done comes first, since a long line is cut */
 		rc = cv_fail(err, code, "%s: no host takes %s (%s)", plan->where,
 			     plan->writes ? "writes: start or promote one" : "us",
