@@ -8,7 +8,9 @@
 #ifndef BENCH_BENCH_H
 #define BENCH_BENCH_H
 
+#include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include <convo/store.h>
 
@@ -61,5 +63,11 @@ void bench_die(const char *fmt, ...) __attribute__((noreturn, format(printf, 1, 
 
 /** Zeroed memory; ends the program when it is out. */
 void *bench_alloc(size_t size);
+
+/** Whether a list like "redis,mysql" holds the name. */
+bool bench_names(const char *list, const char *name);
+
+/** CPU used so far by this program, in microseconds. */
+int64_t bench_cpu_us(void);
 
 #endif

@@ -16,7 +16,6 @@
 #include "bench.h"
 
 #include <pthread.h>
-#include <stdarg.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -111,27 +110,6 @@ static struct {
 	.turns = 5,
 	.ms = 200,
 };
-
-void bench_die(const char *fmt, ...)
-{
-	va_list args;
-
-	va_start(args, fmt);
-	fputs("bench_store: ", stderr);
-	vfprintf(stderr, fmt, args);
-	fputc('\n', stderr);
-	va_end(args);
-	exit(1);
-}
-
-void *bench_alloc(size_t size)
-{
-	void *memory = calloc(1, size);
-
-	if (!memory)
-		bench_die("out of memory");
-	return memory;
-}
 
 /* ---- one measurement -------------------------------------------------------------------- */
 
@@ -234,14 +212,6 @@ static void *caller_run(void *arg)
 	return NULL;
 }
 
-static int64_t cpu_us(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &ts);
-	return (int64_t)ts.tv_sec * 1000000 + ts.tv_nsec / 1000;
-}
-
 /* What a turn came to. Where other programs want the same cores, `cpu` is the steadier one. */
 struct rate {
 	double per_s; /* operations */
@@ -253,7 +223,7 @@ struct rate {
 static struct rate bench_turn(struct bench *bench, bool bare)
 {
 	struct timespec ts = {option.ms / 1000, option.ms % 1000 * 1000000L};
-	int64_t begin_us = cv_clock_mono_us(), begin_cpu_us = cpu_us(), done = 0;
+	int64_t begin_us = cv_clock_mono_us(), begin_cpu_us = bench_cpu_us(), done = 0;
 	int64_t begin_server_us = bench_server_cpu_us(bench->server);
 	struct rate rate;
 	size_t i;
@@ -273,7 +243,7 @@ static struct rate bench_turn(struct bench *bench, bool bare)
 	if (bare && bench->engine->settle)
 		bench->engine->settle(bench->caller[0].raw);
 	rate.per_s = (double)done * 1e6 / (double)(cv_clock_mono_us() - begin_us);
-	rate.cpu = (double)(cpu_us() - begin_cpu_us) / (double)(done ? done : 1);
+	rate.cpu = (double)(bench_cpu_us() - begin_cpu_us) / (double)(done ? done : 1);
 	rate.server_cpu = (double)(bench_server_cpu_us(bench->server) - begin_server_us) /
 			  (double)(done ? done : 1);
 	return rate;
@@ -584,18 +554,6 @@ static void remove_dir(const char *dir)
 		bench_die("cannot remove %s", dir);
 }
 
-/* Whether a list like "redis,mysql" holds the name. */
-static bool names(const char *list, const char *name)
-{
-	size_t len = strlen(name);
-
-	for (; *list; list += strcspn(list, ","), list += *list == ',') {
-		if (strncmp(list, name, len) == 0 && (list[len] == ',' || !list[len]))
-			return true;
-	}
-	return false;
-}
-
 int main(int argc, char **argv)
 {
 	const char *dir;
@@ -612,7 +570,7 @@ int main(int argc, char **argv)
 	       "events", "callers", "store/s", "bare/s", "ratio", "us", "bare us", "server",
 	       "bare sv");
 	for (i = 0; i < sizeof(engines) / sizeof(engines[0]); i++) {
-		if (names(option.engine, engines[i]->name))
+		if (bench_names(option.engine, engines[i]->name))
 			bench_engine_run(engines[i], dir);
 	}
 	remove_dir(dir);

@@ -7,18 +7,28 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
+#include <time.h>
 
 #include "bench.h"
 #include "support/servers.h"
 
+static enum server_kind kind_of(const char *name)
+{
+	if (strcmp(name, "redis") == 0)
+		return SERVER_REDIS;
+	return strcmp(name, "postgres") == 0 ? SERVER_POSTGRES : SERVER_MARIADB;
+}
+
 struct server *bench_server_start(const char *name)
 {
-	enum server_kind kind = strcmp(name, "redis") == 0      ? SERVER_REDIS
-				: strcmp(name, "postgres") == 0 ? SERVER_POSTGRES
-								: SERVER_MARIADB;
+	enum server_kind kind = kind_of(name);
 
 	return server_start(kind, kind == SERVER_REDIS ? SERVER_FAST : SERVER_DURABLE);
+}
+
+struct server *bench_server_start_durable(const char *name, const char *const *args)
+{
+	return server_start_with(kind_of(name), SERVER_DURABLE, args);
 }
 
 const char *bench_server_url(const struct server *server)
@@ -31,12 +41,13 @@ void bench_server_end(struct server *server)
 	server_end(server);
 }
 
-/* The CPU of a process in clock ticks if it is `pid` or a child of it (proc(5), stat). */
-static long process_ticks(const char *name, int pid)
+/* The CPU of a process, in microseconds, if it is `pid` or a child of it (proc(5), stat). */
+static int64_t process_cpu_us(const char *name, int pid)
 {
 	char path[64], line[1024], *end;
+	struct timespec used = {0};
+	clockid_t clock;
 	int id, parent;
-	long user = 0, kernel = 0;
 	FILE *file;
 
 	snprintf(path, sizeof(path), "/proc/%.20s/stat", name);
@@ -48,16 +59,16 @@ static long process_ticks(const char *name, int pid)
 	fclose(file);
 	end = strrchr(line, ')');
 	id = (int)strtol(name, NULL, 10);
-	if (!end || sscanf(end + 1, " %*c %d %*d %*d %*d %*d %*u %*u %*u %*u %*u %ld %ld", &parent,
-			   &user, &kernel) != 3)
+	if (!end || sscanf(end + 1, " %*c %d", &parent) != 1 || (id != pid && parent != pid) ||
+	    clock_getcpuclockid(id, &clock) != 0 || clock_gettime(clock, &used) != 0)
 		return 0;
-	return id == pid || parent == pid ? user + kernel : 0;
+	return (int64_t)used.tv_sec * 1000000 + used.tv_nsec / 1000;
 }
 
 int64_t bench_server_cpu_us(const struct server *server)
 {
 	struct dirent *entry;
-	long ticks = 0;
+	int64_t us = 0;
 	DIR *proc;
 
 	if (!server)
@@ -65,8 +76,8 @@ int64_t bench_server_cpu_us(const struct server *server)
 	proc = opendir("/proc");
 	while (proc && (entry = readdir(proc)))
 		if (entry->d_name[0] >= '1' && entry->d_name[0] <= '9')
-			ticks += process_ticks(entry->d_name, server_pid(server));
+			us += process_cpu_us(entry->d_name, server_pid(server));
 	if (proc)
 		closedir(proc);
-	return (int64_t)ticks * 1000000 / sysconf(_SC_CLK_TCK);
+	return us;
 }

@@ -11,6 +11,9 @@ struct server;
 /** Start one by the name of its engine; NULL, with a line that says so, when it is not installed. */
 struct server *bench_server_start(const char *name);
 
+/** The same, Redis too with every acknowledged write on disk, and more arguments (or NULL). */
+struct server *bench_server_start_durable(const char *name, const char *const *args);
+
 const char *bench_server_url(const struct server *server);
 
 /** NULL is fine. */
