@@ -375,18 +375,15 @@ static bool galera_add(struct group *group, int port, const char *address)
 			      "ist.recv_bind=127.0.0.1;gcache.size=16M;pc.recovery=no;"
 			      "evs.keepalive_period=PT0.3S;evs.inactive_check_period=PT0.2S;"
 			      "evs.suspect_timeout=PT2S;evs.inactive_timeout=PT4S";
-	const char *const args[] = {"--binlog-format=ROW",
-				    "--innodb-autoinc-lock-mode=2",
-				    "--wsrep-on=ON",
-				    "--wsrep-provider=" GALERA_LIBRARY,
-				    test_text("--wsrep-cluster-address=gcomm://%s", address),
-				    test_text("--wsrep-node-name=node%d", group->nodes),
-				    "--wsrep-node-address=127.0.0.1",
-				    "--wsrep-sst-method=rsync",
-				    test_text("--wsrep-sst-receive-address=127.0.0.1:%d",
-					      test_port()),
-				    test_text(options, port, port, test_port()),
-				    NULL};
+	const char *const args[] = {
+		"--binlog-format=ROW", "--innodb-autoinc-lock-mode=2",
+		/* one alone can stand still, where nodes write to one row */
+		"--wsrep-slave-threads=4", "--wsrep-on=ON", "--wsrep-provider=" GALERA_LIBRARY,
+		test_text("--wsrep-cluster-address=gcomm://%s", address),
+		test_text("--wsrep-node-name=node%d", group->nodes),
+		"--wsrep-node-address=127.0.0.1", "--wsrep-sst-method=rsync",
+		test_text("--wsrep-sst-receive-address=127.0.0.1:%d", test_port()),
+		test_text(options, port, port, test_port()), NULL};
 	const char *const once[] = {"--wsrep-new-cluster", NULL};
 	struct server_more more = {.args = args};
 
