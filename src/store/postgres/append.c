@@ -198,11 +198,12 @@ static bool append_goes_on(const struct group_job *job, int code)
 	return call->deadline_us > cv_clock_mono_us() && !convo_cancel_requested(call->cancel);
 }
 
-/* Whether a refusal is about what one of the jobs holds, not about the server. */
-static bool append_is_own(int code)
+/* Whether a failure is about what one of the jobs holds, not about the server. A refusal may have come
+ * before the connection was lost; only IO says one or the other. */
+static bool append_is_own(int code, bool refused)
 {
 	return code == CONVO_E_TOOBIG || code == CONVO_E_INVALID || code == CONVO_E_EXISTS ||
-	       code == CONVO_E_IO;
+	       (code == CONVO_E_IO && refused);
 }
 
 static int append_order(const void *a, const void *b)
@@ -224,9 +225,9 @@ static void append_failed(struct group_job **jobs, size_t count, bool refused,
 		one->job.rc = why->code;
 		one->job.err = *why;
 		one->unknown = one->unknown || why->maybe;
-		if (refused)
-			one->alone = count > 1 && append_is_own(why->code);
-		else
+		if (append_is_own(why->code, refused))
+			one->alone = count > 1;
+		else if (!refused)
 			one->again = append_goes_on(jobs[i], why->code);
 	}
 }

@@ -134,7 +134,8 @@ static int pg_work_op(struct convo_store *store, void *conn, const struct store_
 int cv_pg_work(struct pg_store *pg, const struct store_call *call, struct pg_work *work,
 	       struct convo_err *err)
 {
-	return cv_pool_run_for(pg->sql.pool, call, &work->stops, true, pg_work_op, work, err);
+	return cv_pool_run_for(pg->sql.pool, call, &work->stops, POOL_HARMLESS, pg_work_op, work,
+			       err);
 }
 
 int cv_pg_one(struct pg_store *pg, const struct store_call *call, struct pg_query *query,
