@@ -504,8 +504,8 @@ void cv_my_round(void *ctx, struct group_job **jobs, size_t count)
 	round_take(&round, count);
 	round.call.patience = cv_pool_patience(round.my->sql.pool, round.call.deadline_us);
 	if (round.count)
-		rc = cv_pool_run_for(round.my->sql.pool, &round.call, &round.stops, false, round_op,
-				     &round, &why);
+		rc = cv_pool_run_for(round.my->sql.pool, &round.call, &round.stops, POOL_CALLERS,
+				     round_op, &round, &why);
 	for (i = 0; i < round.count; i++)
 		round_tell(&round, round.job[i], rc, &why);
 	free(round.args);

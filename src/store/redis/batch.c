@@ -394,14 +394,13 @@ static int batch_op(struct convo_store *store, void *conn, const struct store_ca
 	return 0;
 }
 
-/* Whether all of it may be done twice. */
-static bool batch_repeats(const struct redis_batch *batch)
+static enum pool_twice batch_twice(const struct redis_batch *batch)
 {
 	size_t i = 0;
 
 	while (i < batch->count && batch->ask[i]->repeat)
 		i++;
-	return i == batch->count;
+	return i == batch->count ? POOL_HARMLESS : POOL_HARMFUL;
 }
 
 int cv_batch_run(struct redis_batch *batch)
@@ -414,7 +413,7 @@ int cv_batch_run(struct redis_batch *batch)
 	struct batch_run run = {.batch = batch};
 	struct convo_err why = {0};
 	size_t i;
-	int rc = cv_pool_run_for(batch->node->pool, &call.call, &stops, batch_repeats(batch),
+	int rc = cv_pool_run_for(batch->node->pool, &call.call, &stops, batch_twice(batch),
 				 batch_op, &run, &why);
 
 	for (i = 0; i < batch->count; i++) {

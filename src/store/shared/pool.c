@@ -192,6 +192,7 @@ struct pool_run {
 	const struct store_call *call;
 	const struct pool_stops *stops;
 	bool repeat; /* carrying it out twice does no harm */
+	bool forget; /* it must not arrive late */
 	int64_t pause_us;
 	void *conn;
 	bool unknown; /* a try was lost after it may have been carried out */
@@ -245,7 +246,7 @@ static int pool_socket(const struct store_pool *pool, const void *conn)
  */
 static void pool_break(struct pool_run *run)
 {
-	if (!run->repeat)
+	if (run->forget)
 		cv_wait_forget(pool_socket(run->pool, run->conn));
 	run->pool->driver->disconnect(run->conn);
 	run->conn = NULL;
@@ -359,14 +360,19 @@ int cv_pool_run(struct store_pool *pool, const struct store_call *call, bool rep
 {
 	const struct pool_stops own = {&call->cancel, call->cancel ? 1 : 0};
 
-	return cv_pool_run_for(pool, call, &own, repeat, op, ctx, err);
+	return cv_pool_run_for(pool, call, &own, repeat ? POOL_HARMLESS : POOL_HARMFUL, op, ctx,
+			       err);
 }
 
 int cv_pool_run_for(struct store_pool *pool, const struct store_call *call,
-		    const struct pool_stops *stops, bool repeat, pool_op op, void *ctx,
+		    const struct pool_stops *stops, enum pool_twice twice, pool_op op, void *ctx,
 		    struct convo_err *err)
 {
-	struct pool_run run = {.pool = pool, .call = call, .stops = stops, .repeat = repeat};
+	struct pool_run run = {.pool = pool,
+			       .call = call,
+			       .stops = stops,
+			       .repeat = twice == POOL_HARMLESS,
+			       .forget = twice == POOL_HARMFUL};
 	struct convo_err why = {0}; /* a try that failed must not show when the next succeeds */
 	enum pool_fate fate;
 	int rc = pool_acquire(pool, call->deadline_us, stops, &run.conn, err);

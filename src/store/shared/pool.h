@@ -95,9 +95,16 @@ struct pool_stops {
 	size_t count;
 };
 
+/** What an operation is when it is carried out twice, or late. */
+enum pool_twice {
+	POOL_HARMFUL,  /* it must not be: nothing of it may arrive after it has failed */
+	POOL_HARMLESS, /* it does no harm: the pool repeats it */
+	POOL_CALLERS   /* it does none, and the caller repeats it in another way */
+};
+
 /** The same, where any of the stops ends the waiting for a connection. */
 int cv_pool_run_for(struct store_pool *pool, const struct store_call *call,
-		    const struct pool_stops *stops, bool repeat, pool_op op, void *ctx,
+		    const struct pool_stops *stops, enum pool_twice twice, pool_op op, void *ctx,
 		    struct convo_err *err);
 
 /**
