@@ -282,6 +282,25 @@ static int batch_receive(struct batch_run *run)
 	return rc;
 }
 
+/* The server hung up while we wrote: it may have said why, as it does of an argument that is too large
+ * for it. */
+static void batch_last_words(struct batch_run *run)
+{
+	struct redis_batch *batch = run->batch;
+	const struct redis_value *value;
+	struct convo_err ignored;
+	size_t i;
+
+	for (i = 0; i < batch->count; i++) {
+		if (ask_is_over(batch->ask[i]))
+			continue;
+		if (batch->ask[i]->asking ||
+		    cv_redis_read(run->conn, &batch->until, &value, &ignored) < 0)
+			return;
+		batch_take(run, batch->ask[i], value);
+	}
+}
+
 /* If an ask has to wait for the server, sleep; at the deadline, give those up that had to. */
 static void batch_pause(struct redis_batch *batch, int64_t *pause_us)
 {
@@ -376,6 +395,8 @@ static int batch_op(struct convo_store *store, void *conn, const struct store_ca
 	do {
 		store_work_trip(call);
 		rc = batch_send(run);
+		if (rc == CONVO_E_GONE)
+			batch_last_words(run);
 		if (rc == 0 && batch->beside)
 			batch_ask_beside(batch);
 		if (rc == 0)

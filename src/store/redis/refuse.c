@@ -44,6 +44,8 @@ static const struct server_error errors[] = {
 	 "it cannot save to its disk and refuses writes (MISCONF)"},
 	{"OOM", CONVO_E_FULL, MORE_NOTHING,
 	 "it is out of memory: maxmemory is reached; purge what is deleted, or raise it"},
+	{"invalid bulk length", CONVO_E_TOOBIG, MORE_NOTHING,
+	 "it takes no argument as large as this: raise its proto-max-bulk-len"},
 	{"NOREPLICAS", CONVO_E_IO, MORE_NOTHING, "it has too few replicas and refuses writes"},
 	{"max number of clients", CONVO_E_IO, MORE_NOTHING, "it has too many clients"},
 	{"WRONGTYPE", CONVO_E_VERSION, MORE_NOTHING,

@@ -113,6 +113,30 @@ static void test_L6_a_command_that_is_renamed_is_named(void **state)
 	}
 }
 
+static void test_an_argument_that_is_too_large_for_it_is_told(void **state)
+{
+	static const char *const args[] = {"--proto-max-bulk-len", "1mb", NULL};
+	static char text[CONVO_MAX_EVENT];
+	struct server *server = server_start_with(SERVER_REDIS, SERVER_FAST, args);
+	const struct convo_event event = {.message = text};
+	struct convo_err err;
+	convo_store *store;
+
+	(void)state;
+	if (!server)
+		test_skip("no redis-server to test with");
+	snprintf(text, sizeof(text), "{\"role\":\"user\",\"content\":\"%*s\"}",
+		 CONVO_MAX_EVENT - 30, "");
+	store = store_open(server->url);
+	must_pass(call_create(store, &err));
+	must_fail_with(CONVO_E_TOOBIG,
+		       convo_store_append(store, &calls_key, NULL, &event, 1, NULL, NULL, &err));
+	must_say("raise its proto-max-bulk-len", err.text);
+	must_pass(call_append(store, &err));
+	convo_store_close(store);
+	server_end(server);
+}
+
 static void test_L5_a_right_that_is_missing_is_named(void **state)
 {
 	struct server *server = server_start(SERVER_REDIS_AUTH, SERVER_FAST);
@@ -495,6 +519,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		REDIS_TEST(test_L6_INFO_may_be_renamed),
 		REDIS_TEST(test_L6_a_command_that_is_renamed_is_named),
+		REDIS_TEST(test_an_argument_that_is_too_large_for_it_is_told),
 		REDIS_TEST(test_L5_a_right_that_is_missing_is_named),
 		REDIS_TEST(test_L5_a_password_that_is_wrong_or_missing_names_the_user),
 		REDIS_TEST(test_L1_a_replica_can_be_read),
