@@ -15,6 +15,7 @@
 
 #define MY_COLUMNS 32
 #define MY_ARGS 16 /* of most statements; those of more take memory */
+#define MY_PIECE (512ul << 10)
 
 void cv_my_stop_by(struct my_db *db, const struct pool_stops *stops)
 {
@@ -107,12 +108,61 @@ static void my_bind(MYSQL_BIND *bind, const struct sql_value *arg)
 	}
 }
 
+static int my_too_big(struct my_db *db, size_t bytes, struct convo_err *err)
+{
+	return cv_fail(err, CONVO_E_TOOBIG,
+		       "%s: %zu bytes are more than its max_allowed_packet of %lld", db->where,
+		       bytes, (long long)db->max_packet);
+}
+
+/* Whether an argument travels ahead of its statement, which does not fit with it. */
+static bool my_is_long(const struct sql_value *arg)
+{
+	return arg->kind > SQL_INT && arg->text.len > MY_PIECE;
+}
+
+/*
+ * Send the long arguments of a statement of so many bytes in pieces, ahead of it: what counts against
+ * the server's limit is then each of them by itself. There is no answer to a piece. Nothing is sent
+ * before all is known to fit: the server would keep it for the next time.
+ */
+static int my_send_pieces(struct my_db *db, MYSQL_STMT *stmt, const struct my_query *query,
+			  size_t bytes, enum pool_fate *fate, struct convo_err *err)
+{
+	my_bool failed = 0;
+	size_t i, at, n;
+
+	for (i = 0; i < query->arg_count; i++) {
+		if (!my_is_long(&query->args[i]))
+			continue;
+		if ((int64_t)query->args[i].text.len > db->max_packet)
+			return my_too_big(db, query->args[i].text.len, err);
+		bytes -= query->args[i].text.len;
+	}
+	if ((int64_t)bytes > db->max_packet)
+		return my_too_big(db, bytes, err);
+	for (i = 0; i < query->arg_count; i++) {
+		const struct cv_text text = query->args[i].text;
+
+		for (at = 0; my_is_long(&query->args[i]) && at < text.len; at += n) {
+			n = text.len - at < MY_PIECE ? text.len - at : MY_PIECE;
+			MY_WAIT(db,
+				mysql_stmt_send_long_data_start(&failed, stmt, (unsigned)i,
+								text.data + at, n),
+				mysql_stmt_send_long_data_cont(&failed, stmt, status));
+			if (failed)
+				return my_failed(db, stmt, fate, err);
+		}
+	}
+	return 0;
+}
+
 static int my_execute(struct my_db *db, MYSQL_STMT *stmt, const struct my_query *query,
 		      enum pool_fate *fate, struct convo_err *err)
 {
 	MYSQL_BIND few[MY_ARGS], *bind = few;
 	size_t i, bytes = 1024;
-	int failed;
+	int failed, rc;
 
 	if (query->arg_count > MY_ARGS) {
 		if (!cv_grow(&db->many, &db->many_room, query->arg_count, sizeof(*bind)))
@@ -123,12 +173,13 @@ static int my_execute(struct my_db *db, MYSQL_STMT *stmt, const struct my_query 
 		my_bind(&bind[i], &query->args[i]);
 		bytes += 16 + (query->args[i].kind > SQL_INT ? query->args[i].text.len : 0);
 	}
-	if ((int64_t)bytes > db->max_packet)
-		return cv_fail(err, CONVO_E_TOOBIG,
-			       "%s: %zu bytes are more than its max_allowed_packet of %lld",
-			       db->where, bytes, (long long)db->max_packet);
 	if (query->arg_count && mysql_stmt_bind_param(stmt, bind))
 		return my_failed(db, stmt, fate, err);
+	if ((int64_t)bytes > db->max_packet) {
+		rc = my_send_pieces(db, stmt, query, bytes, fate, err);
+		if (rc < 0)
+			return rc;
+	}
 	MY_WAIT(db, mysql_stmt_execute_start(&failed, stmt),
 		mysql_stmt_execute_cont(&failed, stmt, status));
 	return failed ? my_failed(db, stmt, fate, err) : 0;

@@ -18,6 +18,9 @@
 /** Most that the server may send at once: the largest event, with its names. */
 #define MY_PACKET_MAX (64ul << 20)
 
+/** What the server must take at least: with less, events within the limits of N3 are refused. */
+#define MY_PACKET_MIN (16l << 20)
+
 struct my_db {
 	MYSQL *my;
 	struct my_plan *plan;

@@ -5,6 +5,8 @@
 
 #include <store/mysql/exact.h>
 
+#define MY_PACK_LARGE (64u << 10) /* of a message */
+
 static void my_pack_text(struct my_pack *pack, struct cv_buf *index, struct cv_text text)
 {
 	if (pack->rc < 0)
@@ -37,6 +39,48 @@ void cv_my_pack_changes(struct my_pack *pack, const struct store_change *changes
 	}
 }
 
+/* Where a short text occurs in a longer one, from 1; 0 if it does not. */
+static size_t my_pack_within(struct cv_text all, struct cv_text part)
+{
+	const char *at = all.data, *end = all.data + all.len;
+
+	if (!part.len || part.len > all.len)
+		return 0;
+	while ((at = memchr(at, *part.data, (size_t)(end - at) - part.len + 1)) != NULL) {
+		if (memcmp(at, part.data, part.len) == 0)
+			return (size_t)(at - all.data) + 1;
+		if ((size_t)(end - ++at) < part.len)
+			break;
+	}
+	return 0;
+}
+
+/*
+ * The fields of an event. That of a large one has its message first, and of the others what occurs in
+ * the message, as its role does, is not repeated. So the largest batch takes the bytes that N3 counts
+ * and no more, which are as many as a server with a max_allowed_packet of 16 MiB takes.
+ */
+static void my_pack_fields(struct my_pack *pack, const struct store_event *event)
+{
+	const struct cv_text message = event->field[FIELD_MESSAGE];
+	const bool large = message.len > MY_PACK_LARGE;
+	size_t start = pack->data.len, within;
+	int field;
+
+	if (large)
+		pack->rc = cv_buf_add(&pack->data, message.data, message.len);
+	for (field = 0; field < FIELD_COUNT && pack->rc == 0; field++) {
+		const struct cv_text text = event->field[field];
+
+		within = !large ? 0 : field == FIELD_MESSAGE ? 1 : my_pack_within(message, text);
+		if (within)
+			pack->rc =
+				cv_buf_addf(&pack->events, "%09zu%09zu", start + within, text.len);
+		else
+			my_pack_text(pack, &pack->events, text);
+	}
+}
+
 void cv_my_pack_events(struct my_pack *pack, const struct store_event *events, size_t count)
 {
 	size_t i;
@@ -48,8 +92,8 @@ void cv_my_pack_events(struct my_pack *pack, const struct store_event *events, s
 			pack->rc = cv_buf_addf(&pack->events, "%d", events[i].status);
 		for (field = FIELD_MESSAGE; field < FIELD_COUNT; field++)
 			my_pack_exact(pack, &pack->events, events[i].field[field]);
-		for (field = 0; field < FIELD_COUNT; field++)
-			my_pack_text(pack, &pack->events, events[i].field[field]);
+		if (pack->rc == 0)
+			my_pack_fields(pack, &events[i]);
 	}
 }
 

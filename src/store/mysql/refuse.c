@@ -10,6 +10,9 @@
 
 #define MY_MISSING "; start the nodes that its cluster misses"
 
+/* Its binary log holds statements, and ours are such that it must hold rows. */
+#define MY_STATEMENTS 1665
+
 static const struct my_refusal {
 	unsigned number;
 	int code;
@@ -62,6 +65,7 @@ static const struct my_refusal {
 	{1037, CONVO_E_FULL, MY_SAYS}, /* its memory */
 	{1038, CONVO_E_FULL, MY_SAYS},
 	{1041, CONVO_E_FULL, MY_SAYS},
+	{MY_STATEMENTS, CONVO_E_UNSUPPORTED, MY_SAYS},
 	{1690, CONVO_E_IO, MY_HUSHED},   /* a number beyond what there can be: somebody wrote it */
 	{1047, CONVO_E_GONE, MY_UNDONE}, /* a node that has lost its cluster; says nothing of use */
 	{3032, CONVO_E_GONE, MY_UNDONE}, /* offline */
@@ -153,6 +157,11 @@ int cv_my_refuse(const struct my_plan *plan, const char *where, unsigned number,
 	char line[512];
 
 	refusal_line(line, sizeof(line), text);
+	if (number == MY_STATEMENTS)
+		return cv_fail(err, refusal->code,
+			       "%s: its binary log holds statements; set binlog_format to ROW or "
+			       "MIXED",
+			       where);
 	if (number == 1690)
 		return cv_sql_damaged(err, where);
 	if (refusal->how == MY_HUSHED)

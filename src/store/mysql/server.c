@@ -95,6 +95,12 @@ static int server_look(struct my_db *db, struct convo_err *err)
 	if (rc)
 		return rc;
 	db->max_packet = view.max_packet;
+	if (db->max_packet < MY_PACKET_MIN)
+		return cv_fail(
+			err, CONVO_E_UNSUPPORTED,
+			"%s: its max_allowed_packet is %lld, and convo needs 16M: SET GLOBAL "
+			"max_allowed_packet = %ld, and in its configuration",
+			db->where, (long long)db->max_packet, MY_PACKET_MIN);
 	db->rank = view.read_only ? MY_READS : MY_WRITES;
 	if (view.galera)
 		return server_node(db, &view, err);

@@ -8,26 +8,91 @@
 #include <stdio.h>
 #include <time.h>
 
-static void test_a_small_max_allowed_packet_is_told(void **state)
+static void test_L1_a_small_max_allowed_packet_is_told_at_open(void **state)
 {
-	static char text[2000000];
-	const struct convo_event event = {.message = text};
-	const struct convo_key key = {"app", "user", "s"};
+	convo_store *store = NULL;
 	struct convo_err err;
-	convo_store *store;
 
 	(void)state;
 	sql_needed();
-	snprintf(text, sizeof(text), "{\"role\":\"user\",\"content\":\"%*s\"}", 1900000, "");
-	server_ask(sql_server, "SET GLOBAL max_allowed_packet = 1048576");
+	server_ask(sql_server, "SET GLOBAL max_allowed_packet = 16776192");
+	must_fail_with(CONVO_E_UNSUPPORTED,
+		       convo_store_open(&store, sql_url(NULL, "prefix=packet_"), NULL, &err));
+	must(strstr(err.text, "max_allowed_packet is 16776192") != NULL);
+	must(strstr(err.text, "SET GLOBAL max_allowed_packet = 16777216") != NULL);
+	server_ask(sql_server, "SET GLOBAL max_allowed_packet = 67108864");
+}
+
+/* A message of so many bytes, whose role stands last. */
+static void packet_message(char *message, int len)
+{
+	static const char tail[] = "\",\"role\":\"user\"}";
+
+	snprintf(message, CONVO_MAX_EVENT + 1, "{\"content\":\"%*s%s", len - 12 - (int)strlen(tail),
+		 "", tail);
+	must_equal(len, strlen(message));
+}
+
+/*
+ * What does not fit goes in pieces: together the arguments of a statement may be larger, but none of
+ * them. A change of state is one more copy, so the largest events that change much do not fit.
+ */
+static void test_N3_a_max_allowed_packet_of_16_MiB_will_do(void **state)
+{
+	static char message[CONVO_MAX_EVENT + 1], change[CONVO_MAX_VALUE];
+	const struct convo_key key = {"app", "user", "s"};
+	struct convo_window last = {.n = 4};
+	convo_session *session = NULL;
+	struct convo_event events[4] = {{.message = message}};
+	convo_store *store;
+	struct convo_err err;
+
+	(void)state;
+	sql_needed();
+	server_ask(sql_server, "SET GLOBAL max_allowed_packet = 16777216");
 	store = sql_open(sql_url(NULL, "prefix=packet_"));
 	sql_create(store, "s");
+	packet_message(message, CONVO_MAX_EVENT - (int)sizeof(change));
+	snprintf(change, sizeof(change), "{\"v\":\"%*s\"}", (int)sizeof(change) - 10, "");
+	for (int i = 0; i < 4; i++)
+		events[i] = (struct convo_event){.message = message, .state = change};
 	must_fail_with(CONVO_E_TOOBIG,
-		       convo_store_append(store, &key, NULL, &event, 1, NULL, NULL, &err));
+		       convo_store_append(store, &key, NULL, events, 4, NULL, NULL, &err));
 	must(strstr(err.text, "max_allowed_packet") != NULL);
+	must(!err.maybe);
+	packet_message(message, CONVO_MAX_EVENT);
+	for (int i = 0; i < 4; i++)
+		events[i].state = NULL;
+	must_pass(convo_store_append(store, &key, NULL, events, 4, NULL, NULL, &err));
+	must_pass(convo_store_load(&session, store, &key, &last, NULL, &err));
+	must_equal(4, convo_session_count(session));
+	for (size_t i = 0; i < 4; i++) {
+		const struct convo_event *event = convo_session_event(session, i);
+
+		must(strcmp(event->role, "user") == 0);
+		must(event->message_len == CONVO_MAX_EVENT);
+	}
+	convo_session_free(session);
 	must_pass(sql_say(store, "s", &err));
 	convo_store_close(store);
 	server_ask(sql_server, "SET GLOBAL max_allowed_packet = 67108864");
+}
+
+/* A log of statements cannot hold what we do; it is told with what to do. */
+static void test_L1_a_log_of_statements_is_told_at_open(void **state)
+{
+	static const char *const logs[] = {"--log-bin=bin", "--server-id=1",
+					   "--binlog-format=STATEMENT", NULL};
+	struct server *server = server_start_with(SERVER_MARIADB, SERVER_FAST, logs);
+	convo_store *store = NULL;
+	struct convo_err err;
+
+	(void)state;
+	if (!server)
+		test_skip("no mariadbd to test with");
+	must_fail_with(CONVO_E_UNSUPPORTED, convo_store_open(&store, server->url, NULL, &err));
+	must(strstr(err.text, "binlog_format") != NULL);
+	server_end(server);
 }
 
 /* What a server sets for its sessions must not matter. */
@@ -214,7 +279,9 @@ int main(void)
 	const struct CMUnitTest mysql[] = {
 		SQL_SUITE,
 		cmocka_unit_test(test_L5_a_wrong_password_is_told_without_it),
-		cmocka_unit_test(test_a_small_max_allowed_packet_is_told),
+		cmocka_unit_test(test_L1_a_small_max_allowed_packet_is_told_at_open),
+		cmocka_unit_test(test_N3_a_max_allowed_packet_of_16_MiB_will_do),
+		cmocka_unit_test(test_L1_a_log_of_statements_is_told_at_open),
 		cmocka_unit_test(test_any_default_of_a_session_will_do),
 		cmocka_unit_test(test_a_read_only_server_refuses_writes_alone),
 		cmocka_unit_test(test_a_lock_of_others_is_waited_for),
