@@ -183,9 +183,9 @@ CONVO_API int convo_store_rename(convo_store *store, const struct convo_key *key
 /* ---- lists ---------------------------------------------------------------------------- */
 
 /**
- * A walk over the sessions of one user, newest activity first. It remembers what it returned
- * (16 bytes a session), so that sessions which move to the front while it walks are returned once
- * and none is missed (S3). One thread at a time.
+ * A walk over the sessions of one user, newest activity first; or of many. It remembers what it
+ * returned (16 bytes a session), so that sessions which move to the front while it walks are
+ * returned once and none is missed (S3). One thread at a time.
  */
 typedef struct convo_cursor convo_cursor;
 
@@ -197,7 +197,8 @@ enum convo_list_what {
 /**
  * Begin a walk. Asks no server.
  *
- * @param app, user whose; copied
+ * @param app, user whose; copied. A user of NULL: of all users of the app, one after the other; an
+ *             app of NULL too: of the whole store (E1)
  * @param out set to the cursor, the caller's to free
  * @return 0, CONVO_E_INVALID, CONVO_E_NOMEM
  */
@@ -232,6 +233,15 @@ CONVO_API int convo_store_list(convo_store *store, convo_cursor *cursor, size_t 
  * @return valid until the cursor's next call or its end; NULL past the last
  */
 CONVO_API const struct convo_meta *convo_cursor_meta(const convo_cursor *cursor, size_t i);
+
+/**
+ * Whose sessions the page has that convo_store_list() read last: a page of a walk over several users
+ * has those of one.
+ *
+ * @return app and user, without a session; valid until the cursor's next call or its end; NULL
+ *         before the first page and after the last
+ */
+CONVO_API const struct convo_key *convo_cursor_owner(const convo_cursor *cursor);
 
 /* ---- reading event by event ------------------------------------------------------------- */
 

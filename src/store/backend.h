@@ -241,6 +241,21 @@ static inline int64_t store_first_shown(const struct store_call *call, int64_t f
 	return limit && last_seq - limit + 1 > first_seq ? last_seq - limit + 1 : first_seq;
 }
 
+/** Owners of sessions being read: (app, user). */
+struct store_owners;
+
+/** Forget what was added; add one. Copies. 0 or CONVO_E_NOMEM. */
+void cv_owners_reset(struct store_owners *into);
+int cv_owners_add(struct store_owners *into, struct cv_text app, struct cv_text user,
+		  struct convo_err *err);
+
+/** Where the owners go on; all-zero: from the front. */
+struct store_owners_place {
+	char app[CONVO_MAX_NAME + 1], user[CONVO_MAX_NAME + 1]; /* after these, by their bytes */
+	uint64_t step;    /* for a backend that has no such order: its own */
+	char server[280]; /* the same: of whom */
+};
+
 /* ---- refusals, worded once -------------------------------------------------------------- */
 
 int cv_refuse_notfound(struct convo_err *err, const struct convo_key *key);
@@ -314,6 +329,15 @@ struct cv_backend {
 	int (*list)(struct convo_store *store, const struct store_call *call, const char *app,
 		    const char *user, bool trash, const struct store_place *place, size_t n,
 		    struct store_page *into, struct convo_err *err);
+
+	/* Owners (all, or those of `app`) that have live sessions, or with `trash` deleted ones, after
+	 * `place`: some n of them. Each that has one throughout a walk from the front to the end is
+	 * told, others may be; twice only with `owners_twice`. *place is moved on by success, and *more
+	 * tells whether to ask again. Starts with cv_owners_reset(). */
+	int (*owners)(struct convo_store *store, const struct store_call *call, const char *app,
+		      bool trash, size_t n, struct store_owners_place *place,
+		      struct store_owners *into, bool *more, struct convo_err *err);
+	bool owners_twice;
 
 	/* Hide the live session and put it into the trash until now + trash_us; with a
 	 * trash_us of 0 it is gone at once. Absent is a success. */

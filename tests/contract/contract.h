@@ -56,6 +56,7 @@ extern const struct contract_test contract_sessions[];
 extern const struct contract_test contract_windows[];
 extern const struct contract_test contract_reader[];
 extern const struct contract_test contract_lists[];
+extern const struct contract_test contract_walks[];
 extern const struct contract_test contract_clocks[];
 extern const struct contract_test contract_trash[];
 extern const struct contract_test contract_append[];

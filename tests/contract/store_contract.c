@@ -17,10 +17,10 @@
 #define MAX_TESTS 256
 
 static const struct contract_test *const contract_groups[] = {
-	contract_names,   contract_values, contract_numbers, contract_sizes,    contract_sessions,
-	contract_windows, contract_reader, contract_lists,   contract_clocks,   contract_trash,
-	contract_append,  contract_limit,  contract_state,   contract_lifetime, contract_handles,
-	contract_calls,   contract_cost,   contract_model,
+	contract_names,   contract_values, contract_numbers, contract_sizes, contract_sessions,
+	contract_windows, contract_reader, contract_lists,   contract_walks, contract_clocks,
+	contract_trash,   contract_append, contract_limit,   contract_state, contract_lifetime,
+	contract_handles, contract_calls,  contract_cost,    contract_model,
 };
 
 static struct store_contract contract_now;

@@ -11,6 +11,8 @@
  *
  * In the trash nothing moves: a session that was there all the time has stayed in its place, and
  * going once from the front to the end meets it.
+ *
+ * A walk over many users (E1) takes one after the other in this way.
  */
 #include <store/front/cursor.h>
 
@@ -23,11 +25,24 @@
 #include <store/front/prepare.h>
 #include <store/front/session.h>
 
+#define OWNERS_AT_ONCE 256
+
 static const struct store_place front_of_list = {INT64_MAX, INT64_MAX};
 
+struct store_owners {
+	struct cv_arena arena;
+	struct convo_key *key;
+	size_t count, cap;
+};
+
 struct convo_cursor {
-	char *app, *user;
+	char *app, *user; /* of whom it was asked for; NULL: all */
 	bool trash;
+	struct convo_key owner;     /* whose sessions are walked over now */
+	struct store_owners owners; /* fetched; the first `next_owner` are done with */
+	size_t next_owner;
+	struct store_owners_place owners_place;
+	bool more_owners;
 
 	struct store_place place; /* what has been fetched ends here */
 	size_t fetched;           /* pages until now */
@@ -53,24 +68,29 @@ int convo_cursor_new(convo_cursor **out, const char *app, const char *user,
 	convo_cursor *cursor;
 	int rc = cv_check_given(out, "where the cursor goes", err);
 
+	if (rc == 0 && app)
+		rc = cv_prepare_key(&key, user ? CONVO_SCOPE_USER : 0, err);
 	if (rc < 0)
 		return rc;
-	rc = cv_prepare_key(&key, CONVO_SCOPE_USER, err);
-	if (rc < 0)
-		return rc;
+	if (!app && user)
+		return cv_fail(err, CONVO_E_INVALID, "a user is one of an app");
 	if (what != CONVO_LIST_LIVE && what != CONVO_LIST_TRASH)
 		return cv_fail(err, CONVO_E_INVALID, "a cursor is for the live or the trash");
 	cursor = cv_alloc(1, sizeof(*cursor));
 	if (!cursor)
 		return cv_fail_nomem(err);
-	cursor->app = cv_memdup(app, strlen(app));
-	cursor->user = cv_memdup(user, strlen(user));
-	if (!cursor->app || !cursor->user) {
+	cursor->app = app ? cv_memdup(app, strlen(app)) : NULL;
+	cursor->user = user ? cv_memdup(user, strlen(user)) : NULL;
+	if ((app && !cursor->app) || (user && !cursor->user)) {
 		convo_cursor_free(cursor);
 		return cv_fail_nomem(err);
 	}
 	cursor->trash = what == CONVO_LIST_TRASH;
 	cursor->place = front_of_list;
+	cursor->owner = (struct convo_key){.app = cursor->app, .user = cursor->user};
+	cursor->more_owners = !user;
+	if (!user)
+		cursor->at = CURSOR_IS_OVER; /* with nobody yet */
 	*out = cursor;
 	return 0;
 }
@@ -80,6 +100,8 @@ void convo_cursor_free(convo_cursor *cursor)
 	if (!cursor)
 		return;
 	cv_page_clear(&cursor->page);
+	cv_arena_clear(&cursor->owners.arena);
+	free(cursor->owners.key);
 	free(cursor->meta);
 	free(cursor->seen);
 	free(cursor->app);
@@ -134,6 +156,82 @@ static bool seen_reserve(convo_cursor *cursor, size_t extra)
 	return true;
 }
 
+/* Forget it all, but not with a walk over many whose table has grown large once. */
+static void seen_forget(convo_cursor *cursor)
+{
+	if (cursor->seen_cap > 1024) {
+		free(cursor->seen);
+		cursor->seen = NULL;
+		cursor->seen_cap = 0;
+	}
+	if (cursor->seen)
+		memset(cursor->seen, 0, cursor->seen_cap * UUID_BYTES);
+	cursor->seen_count = 0;
+}
+
+/* ---- owners ----------------------------------------------------------------------------- */
+
+void cv_owners_reset(struct store_owners *into)
+{
+	cv_arena_clear(&into->arena);
+	into->count = 0;
+}
+
+int cv_owners_add(struct store_owners *into, struct cv_text app, struct cv_text user,
+		  struct convo_err *err)
+{
+	struct convo_key key = {.app = cv_arena_dup(&into->arena, app.data, app.len),
+				.user = cv_arena_dup(&into->arena, user.data, user.len)};
+
+	if (!key.app || !key.user ||
+	    !cv_grow((void **)&into->key, &into->cap, into->count + 1, sizeof(*into->key)))
+		return cv_fail_nomem(err);
+	into->key[into->count++] = key;
+	return 0;
+}
+
+static int owners_fetch(convo_cursor *cursor, struct convo_store *store,
+			const struct store_call *call, struct convo_err *err)
+{
+	struct store_owners_place place = cursor->owners_place;
+	bool more = false;
+	int rc;
+
+	cursor->owner = (struct convo_key){0};
+	cursor->next_owner = 0;
+	rc = store->be->owners(store, call, cursor->app, cursor->trash, OWNERS_AT_ONCE, &place,
+			       &cursor->owners, &more, err);
+	if (rc < 0) {
+		cv_owners_reset(&cursor->owners);
+		return rc;
+	}
+	cursor->owners_place = place;
+	cursor->more_owners = more;
+	return 0;
+}
+
+/* Turn to the next owner. @return 1, 0 when there is none, or why it could not be found */
+static int cursor_turn(convo_cursor *cursor, struct convo_store *store,
+		       const struct store_call *call, struct convo_err *err)
+{
+	int rc;
+
+	while (cursor->next_owner == cursor->owners.count) {
+		if (!cursor->more_owners)
+			return 0;
+		rc = owners_fetch(cursor, store, call, err);
+		if (rc < 0)
+			return rc;
+	}
+	cursor->owner = cursor->owners.key[cursor->next_owner++];
+	cursor->place = front_of_list;
+	cursor->fetched = 0;
+	cursor->at = CURSOR_WALKS;
+	if (!store->be->owners_twice)
+		seen_forget(cursor);
+	return 1;
+}
+
 /* ---- pages ------------------------------------------------------------------------------ */
 
 static int cursor_fetch(convo_cursor *cursor, struct convo_store *store,
@@ -143,8 +241,8 @@ static int cursor_fetch(convo_cursor *cursor, struct convo_store *store,
 	const struct store_place *from = back ? &front_of_list : &cursor->place;
 	int rc;
 
-	rc = store->be->list(store, call, cursor->app, cursor->user, cursor->trash, from,
-			     back ? STORE_LIST_ALL : n, &cursor->page, err);
+	rc = store->be->list(store, call, cursor->owner.app, cursor->owner.user, cursor->trash,
+			     from, back ? STORE_LIST_ALL : n, &cursor->page, err);
 	cursor->next = 0;
 	if (rc < 0) {
 		cursor->page.count = 0;
@@ -185,16 +283,23 @@ int cv_cursor_next(convo_cursor *cursor, struct convo_store *store, const struct
 {
 	size_t found = 0;
 
-	if (!seen_reserve(cursor, n) ||
-	    !cv_grow((void **)&cursor->meta, &cursor->meta_cap, n, sizeof(*cursor->meta)))
+	if (!cv_grow((void **)&cursor->meta, &cursor->meta_cap, n, sizeof(*cursor->meta)))
 		return cv_fail_nomem(err);
 	for (;;) {
 		int rc;
 
+		if (!seen_reserve(cursor, n))
+			return cv_fail_nomem(err);
 		found = cursor_gather(cursor, n, store->opts.event_limit);
-		if (found || cursor->at == CURSOR_IS_OVER)
+		if (found)
 			break;
-		rc = cursor_fetch(cursor, store, call, n, err);
+		if (cursor->at == CURSOR_IS_OVER) {
+			rc = cursor->user ? 0 : cursor_turn(cursor, store, call, err);
+			if (rc == 0)
+				break;
+		} else {
+			rc = cursor_fetch(cursor, store, call, n, err);
+		}
 		if (rc < 0)
 			return rc;
 	}
@@ -207,4 +312,9 @@ int cv_cursor_next(convo_cursor *cursor, struct convo_store *store, const struct
 const struct convo_meta *convo_cursor_meta(const convo_cursor *cursor, size_t i)
 {
 	return cursor && i < cursor->meta_count ? &cursor->meta[i] : NULL;
+}
+
+const struct convo_key *convo_cursor_owner(const convo_cursor *cursor)
+{
+	return cursor && cursor->meta_count ? &cursor->owner : NULL;
 }

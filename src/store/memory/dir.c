@@ -129,6 +129,29 @@ void cv_mem_owner_put(struct memory_store *mem, struct memory_owner *owner)
 	pthread_mutex_unlock(&mem->owners_lock);
 }
 
+int cv_mem_owners(struct memory_store *mem, const char *app, struct store_owners *into,
+		  struct convo_err *err)
+{
+	size_t i;
+	int rc = 0;
+
+	pthread_mutex_lock(&mem->owners_lock);
+	for (i = 0; i < mem->owners.buckets; i++) {
+		struct chain_node *at = mem->owners.bucket[i];
+
+		for (; at && rc == 0; at = at->next) {
+			const struct memory_owner *owner = (const struct memory_owner *)at;
+
+			if (owner->app && (!app || strcmp(owner->name, app) == 0))
+				rc = cv_owners_add(into, cv_text_of(owner->name),
+						   cv_text_of(owner->name + owner->app_len + 1),
+						   err);
+		}
+	}
+	pthread_mutex_unlock(&mem->owners_lock);
+	return rc;
+}
+
 /* ---- sessions --------------------------------------------------------------------------- */
 
 static void session_free(struct memory_session *session)

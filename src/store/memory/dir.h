@@ -120,6 +120,10 @@ struct memory_owner *cv_mem_owner_get(struct memory_store *mem, const char *app,
 /** One use less; an owner that nobody uses and that has no state is forgotten. */
 void cv_mem_owner_put(struct memory_store *mem, struct memory_owner *owner);
 
+/** Add all users there are, or those of an app. 0 or CONVO_E_NOMEM. */
+int cv_mem_owners(struct memory_store *mem, const char *app, struct store_owners *into,
+		  struct convo_err *err);
+
 /* ---- sessions --------------------------------------------------------------------------- */
 
 /** A session that is nowhere yet, with one use counted, or NULL. */

@@ -263,6 +263,20 @@ out:
 	return rc < 0 ? rc : 0;
 }
 
+/* All at once: in this table there is no place to go on from. */
+static int memory_owners(struct convo_store *store, const struct store_call *call, const char *app,
+			 bool trash, size_t n, struct store_owners_place *place,
+			 struct store_owners *into, bool *more, struct convo_err *err)
+{
+	(void)call;
+	(void)trash;
+	(void)n;
+	(void)place;
+	*more = false;
+	cv_owners_reset(into);
+	return cv_mem_owners(cv_mem_of(store), app, into, err);
+}
+
 /* ---- state ------------------------------------------------------------------------------ */
 
 /* The owners that changes of these scopes need, made if need be. */
@@ -365,6 +379,7 @@ const struct cv_backend cv_backend_memory = {
 	.append = memory_append,
 	.rename = memory_rename,
 	.list = memory_list,
+	.owners = memory_owners,
 	.delete = cv_mem_delete,
 	.restore = cv_mem_restore,
 	.purge = cv_mem_purge,

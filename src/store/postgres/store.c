@@ -421,6 +421,7 @@ const struct cv_backend cv_backend_postgres = {
 	.append = cv_pg_append,
 	.rename = cv_sql_store_rename,
 	.list = cv_sql_store_list,
+	.owners = cv_sql_store_owners,
 	.delete = cv_sql_store_delete,
 	.restore = cv_sql_store_restore,
 	.purge = cv_sql_store_purge,

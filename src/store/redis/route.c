@@ -436,6 +436,44 @@ void cv_route_doubt(struct redis_store *redis, const struct redis_node *node)
 	pthread_mutex_unlock(&route->lock);
 }
 
+/* ---- looking over all -------------------------------------------------------------------- */
+
+bool cv_route_after(struct redis_store *redis, const char *after, char *name, size_t size,
+		    unsigned *slot)
+{
+	struct redis_route *route = redis->route;
+	const struct redis_node *best = NULL;
+	unsigned i;
+
+	pthread_mutex_lock(&route->lock);
+	for (i = 0; i < route->slots; i++) {
+		const struct redis_node *node = route->slot[i];
+
+		if (!node || node == best || strcmp(node->name, after) <= 0 ||
+		    (best && strcmp(node->name, best->name) > 0))
+			continue;
+		best = node;
+		*slot = i;
+	}
+	if (best)
+		snprintf(name, size, "%s", best->name);
+	pthread_mutex_unlock(&route->lock);
+	return best;
+}
+
+bool cv_route_slot_of(struct redis_store *redis, const char *name, unsigned *slot)
+{
+	struct redis_route *route = redis->route;
+	unsigned i = 0;
+
+	pthread_mutex_lock(&route->lock);
+	while (i < route->slots && (!route->slot[i] || strcmp(route->slot[i]->name, name) != 0))
+		i++;
+	*slot = i;
+	pthread_mutex_unlock(&route->lock);
+	return i < route->slots;
+}
+
 /* ---- being sent on ---------------------------------------------------------------------- */
 
 /* Read "7 host:port", where the host may be an address with colons, or nothing: that of the one who

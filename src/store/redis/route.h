@@ -48,6 +48,19 @@ int cv_route_take(struct redis_store *redis, struct redis_ask *ask, const struct
 		  struct convo_err *err);
 void cv_route_give(struct redis_store *redis, struct redis_ask *ask);
 
+/**
+ * The server with the lowest name above `after` of those that serve slots, as far as it is known.
+ *
+ * @param name set to its name
+ * @param slot set to one of its slots
+ * @return false when there is none
+ */
+bool cv_route_after(struct redis_store *redis, const char *after, char *name, size_t size,
+		    unsigned *slot);
+
+/** A slot that the server of that name serves. @return false when it serves none */
+bool cv_route_slot_of(struct redis_store *redis, const char *name, unsigned *slot);
+
 /** The server did not answer, or not as one that serves the ask: look again before the next one. */
 void cv_route_doubt(struct redis_store *redis, const struct redis_node *node);
 

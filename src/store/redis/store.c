@@ -10,6 +10,7 @@
 #include <store/redis/event.h>
 #include <store/redis/notes.h>
 #include <store/redis/open.h>
+#include <store/redis/owners.h>
 #include <store/redis/read.h>
 
 static struct redis_op op_of(struct convo_store *store, const struct store_call *call,
@@ -268,6 +269,8 @@ const struct cv_backend cv_backend_redis = {
 	.append = redis_append,
 	.rename = redis_rename,
 	.list = cv_redis_list,
+	.owners = cv_redis_owners,
+	.owners_twice = true,
 	.delete = redis_delete,
 	.restore = redis_restore,
 	.purge = redis_purge,

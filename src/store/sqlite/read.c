@@ -7,6 +7,7 @@
 #include <store/sqlite/store.h>
 
 #include <stdlib.h>
+#include <string.h>
 
 #include <base/alloc.h>
 #include <base/fail.h>
@@ -31,6 +32,11 @@ struct sqlite_read {
 	const struct store_place *place;
 	size_t n;
 	struct store_page *page;
+	/* owners */
+	const struct store_owners_place *from;
+	struct store_owners_place last;
+	size_t count;
+	struct store_owners *owners;
 	/* state_list */
 	unsigned scopes;
 	const struct cv_text *name;
@@ -311,4 +317,65 @@ int cv_sqlite_list(struct convo_store *store, const struct store_call *call, con
 		.run = list_run, .key = &key, .trash = trash, .place = place, .n = n, .page = into};
 
 	return read_run(store, call, &read, err);
+}
+
+static void owner_copy(char out[CONVO_MAX_NAME + 1], struct cv_text text)
+{
+	if (text.len)
+		memcpy(out, text.data, text.len);
+	out[text.len] = '\0';
+}
+
+static int owners_run(struct sqlite_db *db, const struct store_call *call, struct sqlite_read *read,
+		      struct convo_err *err)
+{
+	struct sqlite_query query =
+		cv_sqlite_query(db, read->trash ? TEXT_OWNERS_TRASH : TEXT_OWNERS);
+	const struct store_owners_place *from = read->from;
+	const char *app = read->key->app;
+	int rc;
+
+	(void)call;
+	cv_owners_reset(read->owners);
+	read->last = *from;
+	read->count = 0;
+	cv_sqlite_bind_text(&query, cv_text_of(app ? app : from->app));
+	cv_sqlite_bind_text(&query, cv_text_of(from->user));
+	cv_sqlite_bind_int(&query, app ? 0 : 1);
+	cv_sqlite_bind_int(&query, (int64_t)read->n);
+	while ((rc = cv_sqlite_step(&query, err)) > 0) {
+		struct cv_text of_app = cv_sqlite_text(&query, 1, CONVO_MAX_NAME);
+		struct cv_text user = cv_sqlite_text(&query, 1, CONVO_MAX_NAME);
+
+		rc = cv_sqlite_row(&query, err);
+		if (rc == 0)
+			rc = cv_owners_add(read->owners, of_app, user, err);
+		if (rc < 0)
+			break;
+		owner_copy(read->last.app, of_app);
+		owner_copy(read->last.user, user);
+		read->count++;
+	}
+	cv_sqlite_end(&query);
+	return rc;
+}
+
+int cv_sqlite_owners(struct convo_store *store, const struct store_call *call, const char *app,
+		     bool trash, size_t n, struct store_owners_place *place,
+		     struct store_owners *into, bool *more, struct convo_err *err)
+{
+	const struct convo_key key = {.app = app};
+	struct sqlite_read read = {.run = owners_run,
+				   .key = &key,
+				   .trash = trash,
+				   .from = place,
+				   .n = n,
+				   .owners = into};
+	int rc = read_run(store, call, &read, err);
+
+	if (rc < 0)
+		return rc;
+	*place = read.last;
+	*more = read.count == n;
+	return 0;
 }

@@ -13,6 +13,13 @@
 	"no, life, position, created_us, updated_us, expires_us, deleted_us, purge_us, due_us, " \
 	"last_seq, first_seq, kept_seq, last_time_ms, state_bytes, generation, session, title "
 
+/* Of an app, after a user; and of later apps, unless they are not wanted. */
+#define OWNERS(life)                                                                              \
+	"SELECT * FROM (SELECT DISTINCT app, user FROM {p}sessions WHERE app = ?1 AND user > ?2 " \
+	"AND life = " life " ORDER BY app, user LIMIT ?4) UNION ALL "                             \
+	"SELECT * FROM (SELECT DISTINCT app, user FROM {p}sessions WHERE app > ?1 AND ?3 = 1 "    \
+	"AND life = " life " ORDER BY app, user LIMIT ?4) ORDER BY 1, 2 LIMIT ?4"
+
 const char *const cv_sqlite_texts[TEXT_COUNT] = {
 	/* life is compared with numbers that stand in the text: only then is it seen that the
 	 * partial indexes serve. */
@@ -32,6 +39,8 @@ const char *const cv_sqlite_texts[TEXT_COUNT] = {
 	[TEXT_LIST_TRASH] = "SELECT " ROW "FROM {p}sessions WHERE app = ? AND user = ? "
 			    "AND life = 1 AND (position, no) < (?, ?) AND purge_us > ? "
 			    "ORDER BY position DESC, no DESC LIMIT ?",
+	[TEXT_OWNERS] = OWNERS("0"),
+	[TEXT_OWNERS_TRASH] = OWNERS("1"),
 	[TEXT_CREATE] = "INSERT INTO {p}sessions (app, user, session, generation, title, life, "
 			"position, created_us, updated_us, expires_us, deleted_us, purge_us, "
 			"due_us, kept_seq, first_seq, last_seq, last_time_ms, state_bytes) "

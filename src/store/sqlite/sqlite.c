@@ -188,6 +188,7 @@ const struct cv_backend cv_backend_sqlite = {
 	.append = cv_sqlite_append,
 	.rename = cv_sqlite_rename,
 	.list = cv_sqlite_list,
+	.owners = cv_sqlite_owners,
 	.delete = cv_sqlite_delete,
 	.restore = cv_sqlite_restore,
 	.purge = cv_sqlite_purge,

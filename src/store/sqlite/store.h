@@ -27,6 +27,8 @@ enum sqlite_text {
 	TEXT_FIND_DUE,
 	TEXT_LIST,
 	TEXT_LIST_TRASH,
+	TEXT_OWNERS,
+	TEXT_OWNERS_TRASH,
 	TEXT_CREATE,
 	TEXT_TOUCH,
 	TEXT_TITLE,
@@ -114,6 +116,9 @@ extern const struct pool_driver cv_sqlite_readers;
 int cv_sqlite_load(struct convo_store *store, const struct store_call *call,
 		   const struct convo_key *key, const struct store_window *window,
 		   struct convo_session *into, struct convo_err *err);
+int cv_sqlite_owners(struct convo_store *store, const struct store_call *call, const char *app,
+		     bool trash, size_t n, struct store_owners_place *place,
+		     struct store_owners *into, bool *more, struct convo_err *err);
 int cv_sqlite_list(struct convo_store *store, const struct store_call *call, const char *app,
 		   const char *user, bool trash, const struct store_place *place, size_t n,
 		   struct store_page *into, struct convo_err *err);

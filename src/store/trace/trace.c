@@ -128,6 +128,18 @@ static int trace_rename(struct convo_store *store, const struct store_call *call
 	return span_end(&span, inner->be->rename(inner, &span.call, key, title, &span.err), 0, err);
 }
 
+static int trace_owners(struct convo_store *store, const struct store_call *call, const char *app,
+			bool trash, size_t n, struct store_owners_place *place,
+			struct store_owners *into, bool *more, struct convo_err *err)
+{
+	const struct convo_key key = {.app = app};
+	struct trace_span span;
+	struct convo_store *inner = span_begin(&span, store, call, "owners", &key);
+	int rc = inner->be->owners(inner, &span.call, app, trash, n, place, into, more, &span.err);
+
+	return span_end(&span, rc, 0, err);
+}
+
 static int trace_list(struct convo_store *store, const struct store_call *call, const char *app,
 		      const char *user, bool trash, const struct store_place *place, size_t n,
 		      struct store_page *into, struct convo_err *err)
@@ -231,6 +243,7 @@ struct convo_store *cv_trace_wrap(struct convo_store *inner, const struct convo_
 	store->be.append = trace_append;
 	store->be.rename = trace_rename;
 	store->be.list = trace_list;
+	store->be.owners = trace_owners;
 	store->be.delete = trace_delete;
 	store->be.restore = trace_restore;
 	store->be.purge = trace_purge;

@@ -190,7 +190,6 @@ static void test_null__no_key_no_place_no_name(void **state)
 	REFUSED(convo_store_state_list(&list, store, NULL, CONVO_SCOPE_SESSION, NULL, E));
 	REFUSED(convo_cursor_new(NULL, "app", "user", CONVO_LIST_LIVE, E));
 	REFUSED(convo_cursor_new(&cursor, NULL, "user", CONVO_LIST_LIVE, E));
-	REFUSED(convo_cursor_new(&cursor, "app", NULL, CONVO_LIST_LIVE, E));
 	REFUSED(convo_reader_new(NULL, &good, NULL, E));
 	REFUSED(convo_reader_new(&reader, NULL, NULL, E));
 	must(!session && !cursor && !reader && !list && !json && !event);
@@ -243,6 +242,7 @@ static void test_null__results_are_nothing(void **state)
 	must(convo_state_at(NULL, 0) == NULL);
 	convo_state_free(NULL);
 	must(convo_cursor_meta(NULL, 0) == NULL);
+	must(convo_cursor_owner(NULL) == NULL);
 	convo_cursor_free(NULL);
 	must(convo_reader_meta(NULL) == NULL);
 	convo_reader_free(NULL);

@@ -43,6 +43,23 @@ int cv_sql_store_list(struct convo_store *store, const struct store_call *call, 
 	return member(store, call, true, &request, err);
 }
 
+int cv_sql_store_owners(struct convo_store *store, const struct store_call *call, const char *app,
+			bool trash, size_t n, struct store_owners_place *place,
+			struct store_owners *into, bool *more, struct convo_err *err)
+{
+	const struct convo_key key = {.app = app};
+	struct sql_owners owners = {.from = place, .into = into};
+	struct sql_request request = {
+		.run = cv_sql_owners, .key = &key, .trash = trash, .n = n, .owners = &owners};
+	int rc = member(store, call, true, &request, err);
+
+	if (rc < 0)
+		return rc;
+	*place = owners.last;
+	*more = owners.count == n;
+	return 0;
+}
+
 int cv_sql_store_delete(struct convo_store *store, const struct store_call *call,
 			const struct convo_key *key, struct convo_err *err)
 {

@@ -25,6 +25,9 @@ int cv_sql_store_rename(struct convo_store *store, const struct store_call *call
 int cv_sql_store_list(struct convo_store *store, const struct store_call *call, const char *app,
 		      const char *user, bool trash, const struct store_place *place, size_t n,
 		      struct store_page *into, struct convo_err *err);
+int cv_sql_store_owners(struct convo_store *store, const struct store_call *call, const char *app,
+			bool trash, size_t n, struct store_owners_place *place,
+			struct store_owners *into, bool *more, struct convo_err *err);
 int cv_sql_store_delete(struct convo_store *store, const struct store_call *call,
 			const struct convo_key *key, struct convo_err *err);
 int cv_sql_store_restore(struct convo_store *store, const struct store_call *call,

@@ -124,6 +124,45 @@ int cv_sql_list(struct sql_conversation *with, const struct sql_request *request
 	return rare_one(with, &step, err);
 }
 
+static int rare_owner_row(void *ctx, const struct sql_value *column, struct convo_err *err)
+{
+	struct sql_owners *owners = ctx;
+	struct cv_text app = column[0].text, user = column[1].text;
+
+	if (app.len > CONVO_MAX_NAME || user.len > CONVO_MAX_NAME)
+		return cv_sql_damaged(err, owners->where);
+	memcpy(owners->last.app, app.data, app.len);
+	owners->last.app[app.len] = '\0';
+	memcpy(owners->last.user, user.data, user.len);
+	owners->last.user[user.len] = '\0';
+	owners->count++;
+	return cv_owners_add(owners->into, app, user, err);
+}
+
+int cv_sql_owners(struct sql_conversation *with, const struct sql_request *request,
+		  struct convo_err *err)
+{
+	struct sql_owners *owners = request->owners;
+	const struct store_owners_place *from = owners->from;
+	const char *app = request->key->app;
+	struct sql_step step = {.text = request->trash ? SQL_OWNERS_TRASH : SQL_OWNERS,
+				.row = rare_owner_row,
+				.ctx = owners};
+
+	cv_owners_reset(owners->into);
+	owners->where = with->store->where;
+	owners->last = *from;
+	owners->count = 0;
+	cv_sql_bind_text(&step, SQL_TEXT, cv_text_of(app ? app : from->app));
+	cv_sql_bind_text(&step, SQL_TEXT, cv_text_of(from->user));
+	cv_sql_bind_int(&step, (int64_t)request->n);
+	cv_sql_bind_text(&step, SQL_TEXT, cv_text_of(from->app));
+	cv_sql_bind_int(&step, app ? 0 : 1);
+	cv_sql_bind_int(&step, (int64_t)request->n);
+	cv_sql_bind_int(&step, (int64_t)request->n);
+	return rare_one(with, &step, err);
+}
+
 /* ---- a row that is locked --------------------------------------------------------------- */
 
 static int lock_row(void *ctx, const struct sql_value *column, struct convo_err *err)

@@ -127,6 +127,15 @@ bool cv_sql_locked_lives(const struct sql_conversation *with, const struct sql_l
 
 /* ---- the operations, as in backend.h ---------------------------------------------------- */
 
+/** Owners on their way. */
+struct sql_owners {
+	const struct store_owners_place *from;
+	struct store_owners_place last; /* set: of the last one */
+	size_t count;                   /* set */
+	struct store_owners *into;
+	const char *where; /* the operation's own */
+};
+
 /**
  * An operation and what it is about: `run` is one of the functions below, and reads the members
  * that it names. A backend hands both through its pool.
@@ -141,6 +150,7 @@ struct sql_request {
 	const struct store_place *place;
 	size_t n;
 	struct store_page *page;
+	struct sql_owners *owners;
 	const struct store_change *changes;
 	size_t change_count;
 	unsigned scopes;
@@ -158,6 +168,8 @@ int cv_sql_purge(struct sql_conversation *with, const struct sql_request *reques
 		 struct convo_err *err); /* key, generation */
 int cv_sql_list(struct sql_conversation *with, const struct sql_request *request,
 		struct convo_err *err); /* key, trash, place, n, page */
+int cv_sql_owners(struct sql_conversation *with, const struct sql_request *request,
+		  struct convo_err *err); /* key's app or NULL, trash, n, owners */
 int cv_sql_state_set(struct sql_conversation *with, const struct sql_request *request,
 		     struct convo_err *err); /* key, changes, change_count */
 int cv_sql_state_list(struct sql_conversation *with, const struct sql_request *request,

@@ -36,6 +36,8 @@ enum sql_text {
 	SQL_FIND_TRASH_LIFE, /* that generation, deleted, locked */
 	SQL_LIST,
 	SQL_LIST_TRASH,
+	SQL_OWNERS, /* of an app, after a user; and of later apps, unless they are not wanted */
+	SQL_OWNERS_TRASH,
 	SQL_RENAME,
 	SQL_DELETE,
 	SQL_PURGE,

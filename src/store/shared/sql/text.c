@@ -13,6 +13,11 @@
 #define ROW_PROMISES "iiiiiiiiiiiiiiutt"
 #define AFTER_THE_PLACE " AND position <= ? AND (position < ? OR no < ?)"
 #define IN_ORDER " ORDER BY position DESC, no DESC LIMIT "
+#define OWNERS(which) \
+	"SELECT * FROM (SELECT app, {user} FROM {p}sessions WHERE app = ? AND {user} > ? AND " which \
+	" GROUP BY app, {user} ORDER BY app, {user} LIMIT ?) AS a UNION ALL " \
+	"SELECT * FROM (SELECT app, {user} FROM {p}sessions WHERE app > ? AND ? = 1 AND " which \
+	" GROUP BY app, {user} ORDER BY app, {user} LIMIT ?) AS b ORDER BY 1, 2 LIMIT ?"
 
 static const char *const sql_texts[SQL_TEXT_COUNT] = {
 	[SQL_FIND] = "SELECT " ROW " FROM {p}sessions WHERE " THE_NAME " AND {live}{lock}",
@@ -24,6 +29,8 @@ static const char *const sql_texts[SQL_TEXT_COUNT] = {
 		AFTER_THE_PLACE " AND (expires_us = 0 OR expires_us > ?)" IN_ORDER "?",
 	[SQL_LIST_TRASH] = "SELECT " ROW " FROM {p}sessions WHERE app = ? AND {user} = ? "
 		"AND life = 1" AFTER_THE_PLACE " AND purge_us > ?" IN_ORDER "?",
+	[SQL_OWNERS] = OWNERS("{listed}"),
+	[SQL_OWNERS_TRASH] = OWNERS("life = 1"),
 	[SQL_RENAME] = "UPDATE {p}sessions SET title = ?, position = {greatest}(position, ?), "
 		"updated_us = {greatest}(updated_us, ?), due_us = CASE WHEN ? > 0 AND "
 		"(due_us = 0 OR due_us > ?) THEN ? ELSE due_us END, "
@@ -61,6 +68,8 @@ const char *const cv_sql_columns[SQL_TEXT_COUNT] = {
 	[SQL_FIND_TRASH_LIFE] = ROW_PROMISES,
 	[SQL_LIST] = ROW_PROMISES,
 	[SQL_LIST_TRASH] = ROW_PROMISES,
+	[SQL_OWNERS] = "tt",
+	[SQL_OWNERS_TRASH] = "tt",
 	[SQL_SCOPE] = "ii",
 	[SQL_STATE_BYTES] = "i",
 	[SQL_STATE_LIST] = "iTJ",
