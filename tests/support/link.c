@@ -63,7 +63,7 @@ struct link {
 	unsigned known[PORTS]; /* the memory in which a client's port began to be used */
 	unsigned reset[PORTS]; /* the reset that it has seen */
 
-	atomic_int delay_ms, loss, rate, silent;
+	atomic_int delay_ms, loss, rate, silent, silent_port;
 	atomic_uint memory, resets;
 	atomic_size_t packets, lost;
 };
@@ -259,6 +259,8 @@ static bool link_passes(struct link *link, struct packet *packet, bool reply)
 
 	if (link->silent & (reply ? LINK_REPLIES : LINK_REQUESTS))
 		return false;
+	if ((int)packet_port(packet, !reply) == link->silent_port)
+		return false;
 	if (!reply && (flags & (TH_SYN | TH_ACK)) == TH_SYN) {
 		link->known[port] = memory;
 		link->reset[port] = link->resets;
@@ -403,17 +405,21 @@ void link_end(struct link *link)
 	free(link);
 }
 
-const char *link_url(const struct link *link, const struct server *server)
+const char *link_url(const struct link *link, const char *url)
 {
-	const char *at = strstr(server->url, LOCAL);
+	const char *at = strstr(url, LOCAL), *through = "";
 
 	must(link && at);
-	return test_text("%.*s" FAR "%s", (int)(at - server->url), server->url, at + strlen(LOCAL));
+	for (; at; at = strstr(url, LOCAL)) {
+		through = test_text("%s%.*s" FAR, through, (int)(at - url), url);
+		url = at + strlen(LOCAL);
+	}
+	return test_text("%s%s", through, url);
 }
 
 void link_heal(struct link *link)
 {
-	link->delay_ms = link->loss = link->rate = link->silent = 0;
+	link->delay_ms = link->loss = link->rate = link->silent = link->silent_port = 0;
 }
 
 void link_delay(struct link *link, int ms)
@@ -434,6 +440,11 @@ void link_rate(struct link *link, int bytes)
 void link_silence(struct link *link, enum link_ways ways)
 {
 	link->silent = (int)ways;
+}
+
+void link_silence_port(struct link *link, int port)
+{
+	link->silent_port = port;
 }
 
 void link_forget(struct link *link)

@@ -4,15 +4,13 @@
  *
  *     link = link_start(&why);                  before the server, and before there are threads
  *     server = server_start(...);
- *     convo_store_open(&store, link_url(link, server), ...);
+ *     convo_store_open(&store, link_url(link, server->url), ...);
  */
 #ifndef TESTS_SUPPORT_LINK_H
 #define TESTS_SUPPORT_LINK_H
 
 #include <stddef.h>
 #include <stdint.h>
-
-#include "servers.h"
 
 struct link;
 
@@ -30,8 +28,8 @@ struct link *link_start(const char **why);
 /** NULL is fine. */
 void link_end(struct link *link);
 
-/** The server's URL over the link; a server there listens on 127.0.0.1 as ever. */
-const char *link_url(const struct link *link, const struct server *server);
+/** The URL of servers over the link; they listen on 127.0.0.1 as ever. */
+const char *link_url(const struct link *link, const char *url);
 
 /** Nothing is late, lost, limited or swallowed any more. Connections that were forgotten stay so. */
 void link_heal(struct link *link);
@@ -47,6 +45,9 @@ void link_rate(struct link *link, int bytes);
 
 /** From now on nothing passes these ways, that of new connections either, and nobody is told. */
 void link_silence(struct link *link, enum link_ways ways);
+
+/** The same of one server, by its port; 0: of none any more. */
+void link_silence_port(struct link *link, int port);
 
 /** Be a firewall that forgets: nothing passes of connections that there are, and nobody is told. */
 void link_forget(struct link *link);

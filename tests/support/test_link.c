@@ -80,13 +80,11 @@ static int echo_begin(void **state)
 	const struct echo *echo = *state;
 	struct sockaddr_in at = {.sin_family = AF_INET, .sin_port = htons((uint16_t)echo->port)};
 	const char *url;
-	struct server server = {0};
 	int fd;
 
 	if (!bad)
 		test_skip("no link: %s", link_why);
-	server.url = test_text("x://127.0.0.1:%d/", echo->port);
-	url = link_url(bad, &server);
+	url = link_url(bad, test_text("x://127.0.0.1:%d/", echo->port));
 	must(inet_pton(AF_INET, test_text("%.*s", (int)strcspn(url + 4, ":"), url + 4),
 		       &at.sin_addr) == 1);
 	fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
@@ -189,6 +187,18 @@ static void test_silence_swallows_and_heals(void **state)
 	}
 }
 
+static void test_one_server_may_be_silent(void **state)
+{
+	const struct echo *echo = *state;
+	int fd = echo_connect(state);
+
+	link_silence_port(bad, echo->port + 1);
+	must(echo_trip(fd, 1000) >= 0);
+	link_silence_port(bad, echo->port);
+	must_equal(-1, echo_trip(fd, 300));
+	close(fd);
+}
+
 static void test_a_firewall_forgets_what_there_is(void **state)
 {
 	int fd = echo_connect(state), other;
@@ -227,6 +237,7 @@ int main(void)
 		LINK_TEST(test_what_is_lost_is_sent_again),
 		LINK_TEST(test_a_rate_holds_up_what_is_large),
 		LINK_TEST(test_silence_swallows_and_heals),
+		LINK_TEST(test_one_server_may_be_silent),
 		LINK_TEST(test_a_firewall_forgets_what_there_is),
 		LINK_TEST(test_a_reset_ends_what_there_is),
 	};
