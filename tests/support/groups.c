@@ -4,6 +4,7 @@
  */
 #include "groups.h"
 
+#include "hosts.h"
 #include "test.h"
 
 #include <stdio.h>
@@ -50,10 +51,29 @@ static bool group_add(struct group *group, struct server *server)
 	return true;
 }
 
-static int group_node_at(const struct group *group, int port)
+/* Where the next node is: NULL for this host. */
+static const char *group_host(const struct group *group)
+{
+	return group->apart ? hosts_address() : NULL;
+}
+
+/* Start a node with these arguments, and add it. */
+static bool group_start_node(struct group *group, enum server_kind kind, enum server_care care,
+			     const char *const *args)
+{
+	const struct server_more more = {.args = args, .host = group_host(group)};
+
+	return group_add(group, server_start_more(kind, care, &more));
+}
+
+/* Who "host:port" is, or the same with something else between them and after them. */
+static int group_node_at(const struct group *group, const char *text)
 {
 	for (int i = 0; i < group->nodes; i++) {
-		if (group->node[i]->port == port)
+		size_t len = strlen(group->node[i]->host);
+
+		if (strncmp(text, group->node[i]->host, len) == 0 && text[len] &&
+		    strtol(text + len + 1, NULL, 10) == group->node[i]->port)
 			return i;
 	}
 	return -1;
@@ -89,9 +109,9 @@ static bool cluster_start(struct group *group)
 					    /* each master keeps the one replica it has */
 					    "--cluster-allow-replica-migration", "no", NULL};
 
-		if (!group_add(group, server_start_with(SERVER_REDIS, SERVER_DURABLE, args)))
+		if (!group_start_node(group, SERVER_REDIS, SERVER_DURABLE, args))
 			return false;
-		create = test_text("%s 127.0.0.1:%d", create, group->node[i]->port);
+		create = test_text("%s %s:%d", create, group->node[i]->host, group->node[i]->port);
 	}
 	create = test_text("redis-cli --cluster create %s --cluster-replicas 1 --cluster-yes",
 			   create);
@@ -129,11 +149,11 @@ static int cluster_master_seen(const struct group *group, int i, long slot)
 		const char *end = strchr(line, '\n');
 		size_t len = end ? (size_t)(end - line) : strlen(line);
 		const char *text = test_text("%.*s", (int)len, line);
-		const char *colon = strchr(text, ':');
+		const char *address = strchr(text, ' ');
 
-		if (colon && strstr(text, "master") && !strstr(text, "fail") &&
+		if (address && strstr(text, "master") && !strstr(text, "fail") &&
 		    cluster_line_serves(text, slot))
-			return group_node_at(group, (int)strtol(colon + 1, NULL, 10));
+			return group_node_at(group, address + 1);
 		line = end ? end + 1 : NULL;
 	}
 	return -1;
@@ -210,21 +230,24 @@ static bool sentinel_start(struct group *group)
 {
 	const char *config, *const durable[] = {"--repl-diskless-sync-delay", "0", NULL};
 
-	if (!group_add(group, server_start_with(SERVER_REDIS, SERVER_DURABLE, durable)))
+	if (!group_start_node(group, SERVER_REDIS, SERVER_DURABLE, durable))
 		return false;
 	for (int i = 0; i < 2; i++) {
-		const char *const args[] = {
-			"--repl-diskless-sync-delay",          "0", "--replicaof", "127.0.0.1",
-			test_text("%d", group->node[0]->port), NULL};
+		const char *const args[] = {"--repl-diskless-sync-delay",
+					    "0",
+					    "--replicaof",
+					    group->node[0]->host,
+					    test_text("%d", group->node[0]->port),
+					    NULL};
 
-		group_add(group, server_start_with(SERVER_REDIS, SERVER_DURABLE, args));
+		group_start_node(group, SERVER_REDIS, SERVER_DURABLE, args);
 	}
-	config = test_text("sentinel monitor " GROUP_SENTINEL_NAME " 127.0.0.1 %d 2\n"
+	config = test_text("sentinel monitor " GROUP_SENTINEL_NAME " %s %d 2\n"
 			   "sentinel down-after-milliseconds " GROUP_SENTINEL_NAME " 1000\n"
 			   "sentinel failover-timeout " GROUP_SENTINEL_NAME " 5000\n",
-			   group->node[0]->port);
+			   group->node[0]->host, group->node[0]->port);
 	for (int i = 0; i < 3; i++)
-		group_add(group, server_start_sentinel(group->node[0], config));
+		group_add(group, server_start_sentinel(group_host(group), config));
 	group->data = 3;
 	group->url =
 		test_text("redis+sentinel://%s/" GROUP_SENTINEL_NAME, group_hosts(group, 3, 6));
@@ -236,9 +259,8 @@ static int sentinel_names(const struct group *group, int i)
 {
 	const char *answer =
 		server_try(group->node[i], "SENTINEL GET-MASTER-ADDR-BY-NAME " GROUP_SENTINEL_NAME);
-	const char *port = strchr(answer, '\n');
 
-	return port ? group_node_at(group, (int)strtol(port + 1, NULL, 10)) : -1;
+	return group_node_at(group, answer);
 }
 
 static int sentinel_master(const struct group *group, const char *key)
@@ -304,11 +326,13 @@ static bool pair_start(struct group *group)
 					    "-c", "wal_receiver_timeout=3s",
 					    "-c", "wal_retrieve_retry_interval=200ms",
 					    NULL};
-	struct server_more more = {.args = group->kind == GROUP_POSTGRES ? sync : async};
+	struct server_more more = {.args = group->kind == GROUP_POSTGRES ? sync : async,
+				   .host = group_host(group)};
 
 	if (!group_add(group, server_start_more(SERVER_POSTGRES, SERVER_DURABLE, &more)))
 		return false;
 	more.primary = group->node[0];
+	more.host = group_host(group);
 	group_add(group, server_start_more(SERVER_POSTGRES, SERVER_DURABLE, &more));
 	group->data = 2;
 	group->url = test_text("postgres://convo@%s/postgres?target_session_attrs=read-write",
@@ -368,46 +392,52 @@ void group_promote(struct group *group)
 
 #define GALERA_LIBRARY "/usr/lib/galera/libgalera_smm.so"
 
-static bool galera_add(struct group *group, int port, const char *address)
+/* Node of that host and port for the others, among all of them. */
+static bool galera_add(struct group *group, const char *host, int port, const char *all)
 {
 	const char *options = "--wsrep-provider-options=base_port=%d;gmcast.listen_addr=tcp://"
-			      "127.0.0.1:%d;ist.recv_addr=127.0.0.1:%d;"
-			      "ist.recv_bind=127.0.0.1;gcache.size=16M;pc.recovery=no;"
+			      "%s:%d;ist.recv_addr=%s:%d;ist.recv_bind=%s;"
+			      "gcache.size=16M;pc.recovery=no;"
 			      "evs.keepalive_period=PT0.3S;evs.inactive_check_period=PT0.2S;"
 			      "evs.suspect_timeout=PT2S;evs.inactive_timeout=PT4S";
+	const char *here = host ? host : "127.0.0.1";
 	const char *const args[] = {
 		"--binlog-format=ROW", "--innodb-autoinc-lock-mode=2",
 		/* one alone can stand still, where nodes write to one row */
 		"--wsrep-slave-threads=4", "--wsrep-on=ON", "--wsrep-provider=" GALERA_LIBRARY,
-		test_text("--wsrep-cluster-address=gcomm://%s", address),
+		test_text("--wsrep-cluster-address=gcomm://%s", all),
 		test_text("--wsrep-node-name=node%d", group->nodes),
-		"--wsrep-node-address=127.0.0.1", "--wsrep-sst-method=rsync",
-		test_text("--wsrep-sst-receive-address=127.0.0.1:%d", test_port()),
-		test_text(options, port, port, test_port()), NULL};
+		test_text("--wsrep-node-address=%s", here), "--wsrep-sst-method=rsync",
+		test_text("--wsrep-sst-receive-address=%s:%d", here, test_port()),
+		test_text(options, port, here, port, here, test_port(), here), NULL};
 	const char *const once[] = {"--wsrep-new-cluster", NULL};
-	struct server_more more = {.args = args};
+	struct server_more more = {.args = args, .host = host};
 
 	if (group->nodes)
 		more.primary = group->node[0];
 	else
 		more.once = once;
-
 	return group_add(group, server_start_more(SERVER_MARIADB, SERVER_FAST, &more));
 }
 
 static bool galera_start(struct group *group)
 {
-	const int port[] = {test_port(), test_port(), test_port()};
-	const char *all =
-		test_text("127.0.0.1:%d,127.0.0.1:%d,127.0.0.1:%d", port[0], port[1], port[2]);
+	const char *host[3], *all = "";
 	const struct server *first;
+	int port[3];
 
 	if (access(GALERA_LIBRARY, R_OK) != 0 || access("/usr/bin/wsrep_sst_rsync", X_OK) != 0) {
 		test_say("not installed: " GALERA_LIBRARY);
 		return false;
 	}
 	for (int i = 0; i < 3; i++) {
-		if (!galera_add(group, port[i], all))
+		host[i] = group_host(group);
+		port[i] = test_port();
+		all = test_text("%s%s%s:%d", all, i ? "," : "", host[i] ? host[i] : "127.0.0.1",
+				port[i]);
+	}
+	for (int i = 0; i < 3; i++) {
+		if (!galera_add(group, host[i], port[i], all))
 			return false;
 	}
 	group->data = 3;
@@ -511,18 +541,29 @@ static const struct group_recipe {
 	[GROUP_ALONE] = {NULL, alone_master, alone_is_replaced, alone_is_healthy, plain_restart},
 };
 
-struct group *group_start(enum group_kind kind)
+static struct group *group_new(enum group_kind kind, bool apart)
 {
 	struct group *group = calloc(1, sizeof(*group));
 
 	must(group != NULL);
 	group->kind = kind;
+	group->apart = apart;
 	if (!recipe_of[kind].start(group)) {
 		group_end(group);
 		return NULL;
 	}
 	group_wait_healthy(group);
 	return group;
+}
+
+struct group *group_start(enum group_kind kind)
+{
+	return group_new(kind, false);
+}
+
+struct group *group_start_apart(enum group_kind kind)
+{
+	return hosts_enter() ? group_new(kind, true) : NULL;
 }
 
 struct group *group_alone(struct server *server)
@@ -564,6 +605,16 @@ void group_pause(struct group *group, int i)
 void group_resume(struct group *group, int i)
 {
 	server_resume(group->node[i]);
+}
+
+void group_cut_off(struct group *group, int i)
+{
+	server_cut_off(group->node[i]);
+}
+
+void group_mend(struct group *group, int i)
+{
+	server_mend(group->node[i]);
 }
 
 int group_master(const struct group *group, const char *key)

@@ -30,7 +30,8 @@ struct group {
 	enum group_kind kind;
 	const char *url; /* of them all, for convo_store_open(); password included */
 	int nodes;
-	int data; /* so many of them, the first ones, hold data */
+	int data;   /* so many of them, the first ones, hold data */
+	bool apart; /* each on a host of its own */
 	/* For server_ask(), server_pid() and the like. Stop, kill and restart them by group_...() */
 	struct server *node[GROUP_NODES];
 };
@@ -42,6 +43,12 @@ struct group {
  *         installed. Any other trouble fails the test.
  */
 struct group *group_start(enum group_kind kind);
+
+/**
+ * The same with each node on a host of its own, in a network into which this process moves (hosts.h):
+ * group_cut_off() works. NULL, with a line, also where that is not permitted.
+ */
+struct group *group_start_apart(enum group_kind kind);
 
 /** A group of one server, whose it is from now on; nobody takes its place. */
 struct group *group_alone(struct server *server);
@@ -61,6 +68,10 @@ void group_restart(struct group *group, int i);
 /** SIGSTOP and SIGCONT: connections stay open, nothing answers. */
 void group_pause(struct group *group, int i);
 void group_resume(struct group *group, int i);
+
+/** Packets to and from node i vanish, and nobody is told; it is back in the network. */
+void group_cut_off(struct group *group, int i);
+void group_mend(struct group *group, int i);
 
 /**
  * Who takes writes, as those see it who are up: -1 when it is nobody just now.

@@ -4,6 +4,7 @@
  */
 #include "servers.h"
 
+#include "hosts.h"
 #include "test.h"
 #include "watch.h"
 
@@ -39,7 +40,7 @@ struct server_inside {
 	const char *bin;                      /* the directory of its programs */
 	int args;
 	int databases;
-	bool paused;
+	bool paused, cut_off;
 	const struct server *primary; /* whose data it begins with, or NULL */
 	bool (*ready)(const struct server *server);
 };
@@ -156,17 +157,16 @@ static void server_make_certificates(struct server_inside *in)
 	in->server.ca_file = test_path(dir, "ca.crt");
 }
 
-/* Connect to a port, send some bytes, and read what comes within a second. @return its length */
-static ssize_t server_talk(int port, const char *send_text, size_t send_len, char *reply,
-			   size_t size)
+/* Connect to it, send some bytes, and read what comes within a second. @return its length */
+static ssize_t server_talk(const struct server *server, const char *send_text, size_t send_len,
+			   char *reply, size_t size)
 {
-	struct sockaddr_in at = {.sin_family = AF_INET,
-				 .sin_port = htons((uint16_t)port),
-				 .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	struct sockaddr_in at = {.sin_family = AF_INET, .sin_port = htons((uint16_t)server->port)};
 	struct timeval wait = {1, 0};
 	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	ssize_t n = -1;
 
+	must(inet_pton(AF_INET, server->host, &at.sin_addr) == 1);
 	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &wait, sizeof(wait));
 	if (connect(fd, (struct sockaddr *)&at, sizeof(at)) == 0) {
 		if (send_len == 0 || send(fd, send_text, send_len, MSG_NOSIGNAL) > 0)
@@ -230,8 +230,8 @@ static bool redis_ready(const struct server *server)
 	ssize_t n;
 
 	if (server->kind == SERVER_REDIS_TLS)
-		return server_talk(server->port, NULL, 0, reply, 0) == 0;
-	n = server_talk(server->port, "PING\r\n", 6, reply, sizeof(reply));
+		return server_talk(server, NULL, 0, reply, 0) == 0;
+	n = server_talk(server, "PING\r\n", 6, reply, sizeof(reply));
 	return n > 0 && (memcmp(reply, "+PONG", 5) == 0 || memcmp(reply, "-NOAUTH", 7) == 0);
 }
 
@@ -249,7 +249,7 @@ static void redis_secure(struct server_inside *in, const char *port)
 		return;
 	}
 	server_args(in, (const char *[]){"--port", port, NULL});
-	server->url = test_text("redis://" HOST ":%s/0", port);
+	server->url = test_text("redis://%s:%s/0", server->host, port);
 	if (server->kind == SERVER_REDIS_AUTH) {
 		const char *users = "user default on >admin ~* &* +@all\n"
 				    "user convo on #%s ~convo* &* +@all -@dangerous\n";
@@ -261,7 +261,8 @@ static void redis_secure(struct server_inside *in, const char *port)
 		server_args(in, (const char *[]){"--aclfile", "users.acl", NULL});
 		server->user = "convo";
 		server->password = PASSWORD;
-		server->url = test_text("redis://convo:%s@" HOST ":%s/0", PASSWORD_URL, port);
+		server->url =
+			test_text("redis://convo:%s@%s:%s/0", PASSWORD_URL, server->host, port);
 	}
 }
 
@@ -274,8 +275,9 @@ static void redis_prepare(struct server_inside *in, enum server_care care)
 	server->database = "0";
 	server_arg(in, test_path(in->bin, "redis-server"));
 	redis_secure(in, port);
-	server_args(in, (const char *[]){"--bind", HOST, "--unixsocket", server->socket, "--save",
-					 "", "--daemonize", "no", NULL});
+	server_args(in, (const char *[]){"--bind", server->host, "--protected-mode", "no",
+					 "--unixsocket", server->socket, "--save", "",
+					 "--daemonize", "no", NULL});
 	server_args(in, care == SERVER_DURABLE ? (const char *[]){"--appendonly", "yes",
 								  "--appendfsync", "always", NULL}
 					       : (const char *[]){"--appendonly", "no", NULL});
@@ -310,6 +312,16 @@ static bool postgres_ready(const struct server *server)
 	return server_run(0, 0, argv, &output) == 0;
 }
 
+/* initdb lets in this machine alone. */
+static void postgres_let_in(const char *data)
+{
+	FILE *f = fopen(test_path(data, "pg_hba.conf"), "a");
+
+	must(f != NULL);
+	must(fputs("host all,replication all samenet trust\n", f) >= 0);
+	must(fclose(f) == 0);
+}
+
 static void postgres_init(struct server_inside *in, const char *data)
 {
 	bool trust = in->server.kind == SERVER_POSTGRES;
@@ -330,6 +342,8 @@ static void postgres_init(struct server_inside *in, const char *data)
 	if (!trust)
 		server_write_file(in, "pw", PASSWORD "\n");
 	server_run_ok(in->program.uid, in->program.gid, argv);
+	if (in->program.apart)
+		postgres_let_in(data);
 }
 
 void server_follow(struct server *server, const struct server *primary)
@@ -372,15 +386,16 @@ static void postgres_prepare(struct server_inside *in, enum server_care care)
 	server->socket = server->dir;
 	server->user = "convo";
 	server->database = "postgres";
-	server->url = test_text("postgres://convo@" HOST ":%s/postgres", port);
+	server->url = test_text("postgres://convo@%s:%s/postgres", server->host, port);
 	server_args(in, (const char *[]){test_path(in->bin, "postgres"), "-D", data, "-p", port,
-					 "-k", server->socket, "-c", "listen_addresses=" HOST, "-c",
+					 "-k", server->socket, "-c",
+					 test_text("listen_addresses=%s", server->host), "-c",
 					 "shared_buffers=32MB", "-c",
 					 care == SERVER_DURABLE ? "fsync=on" : "fsync=off", NULL});
 	if (server->kind != SERVER_POSTGRES) {
 		server->password = PASSWORD;
-		server->url =
-			test_text("postgres://convo:%s@" HOST ":%s/postgres", PASSWORD_URL, port);
+		server->url = test_text("postgres://convo:%s@%s:%s/postgres", PASSWORD_URL,
+					server->host, port);
 	}
 	if (server->kind == SERVER_POSTGRES_TLS) {
 		server_make_certificates(in);
@@ -451,7 +466,7 @@ static bool mariadb_ready(const struct server *server)
 {
 	char reply[64];
 
-	return server_talk(server->port, NULL, 0, reply, sizeof(reply)) > 5 && reply[4] == 10;
+	return server_talk(server, NULL, 0, reply, sizeof(reply)) > 5 && reply[4] == 10;
 }
 
 static void mariadb_init(struct server_inside *in, const char *data)
@@ -490,19 +505,20 @@ static void mariadb_prepare(struct server_inside *in, enum server_care care)
 	server->user = "convo";
 	server->password = PASSWORD;
 	server->database = "convo";
-	server->url = test_text("mysql://convo:%s@" HOST ":%d/convo", PASSWORD_URL, server->port);
-	server_args(in,
-		    (const char *[]){server_find("/usr/{sbin,bin}/mariadbd"), "--no-defaults",
-				     test_text("--datadir=%s", data),
-				     test_text("--port=%d", server->port), "--bind-address=" HOST,
-				     test_text("--socket=%s", server->socket),
-				     test_text("--pid-file=%s/pid", dir),
-				     /* one that starts removes the tables of others there */
-				     test_text("--tmpdir=%s", dir),
-				     test_text("--init-file=%s/init.sql", dir),
-				     "--innodb-buffer-pool-size=64M", "--innodb-log-file-size=32M",
-				     "--performance-schema=OFF", "--skip-name-resolve",
-				     "--max-allowed-packet=64M", NULL});
+	server->url =
+		test_text("mysql://convo:%s@%s:%d/convo", PASSWORD_URL, server->host, server->port);
+	server_args(in, (const char *[]){server_find("/usr/{sbin,bin}/mariadbd"), "--no-defaults",
+					 test_text("--datadir=%s", data),
+					 test_text("--port=%d", server->port),
+					 test_text("--bind-address=%s", server->host),
+					 test_text("--socket=%s", server->socket),
+					 test_text("--pid-file=%s/pid", dir),
+					 /* one that starts removes the tables of others there */
+					 test_text("--tmpdir=%s", dir),
+					 test_text("--init-file=%s/init.sql", dir),
+					 "--innodb-buffer-pool-size=64M",
+					 "--innodb-log-file-size=32M", "--performance-schema=OFF",
+					 "--skip-name-resolve", "--max-allowed-packet=64M", NULL});
 	if (care != SERVER_DURABLE)
 		server_args(in, (const char *[]){"--innodb-flush-log-at-trx-commit=0",
 						 "--innodb-doublewrite=0",
@@ -558,7 +574,8 @@ static const struct server_recipe {
 };
 
 /* A server to be filled in, or NULL when the program is not there. */
-static struct server_inside *server_new(enum server_kind kind, const char *pattern)
+static struct server_inside *server_new(enum server_kind kind, const char *pattern,
+					const char *host)
 {
 	const char *program = server_find(pattern);
 	struct server_inside *in;
@@ -570,7 +587,8 @@ static struct server_inside *server_new(enum server_kind kind, const char *patte
 	in->bin = test_text("%.*s", (int)(strrchr(program, '/') - program), program);
 	in->server.inside = in;
 	in->server.kind = kind;
-	in->server.host = HOST;
+	in->server.host = host ? host : HOST;
+	in->program.apart = host != NULL;
 	in->server.port = test_port();
 	in->server.user = "";
 	in->server.password = "";
@@ -586,7 +604,10 @@ static struct server *server_launch(struct server_inside *in, const char *const 
 	in->program.again = in->again;
 	in->program.dir = in->server.dir;
 	in->program.log = test_path(in->server.dir, "log");
-	in->watch = watch_start(&in->program);
+	in->watch = watch_new(&in->program);
+	if (in->program.apart)
+		hosts_add(in->server.host, watch_watcher(in->watch));
+	watch_restart(in->watch);
 	server_wait_ready(in);
 	return &in->server;
 }
@@ -594,7 +615,7 @@ static struct server *server_launch(struct server_inside *in, const char *const 
 struct server *server_start_more(enum server_kind kind, enum server_care care,
 				 const struct server_more *more)
 {
-	struct server_inside *in = server_new(kind, recipe_of[kind].program);
+	struct server_inside *in = server_new(kind, recipe_of[kind].program, more->host);
 
 	if (!in)
 		return NULL;
@@ -615,19 +636,18 @@ struct server *server_start(enum server_kind kind, enum server_care care)
 	return server_start_more(kind, care, &(struct server_more){0});
 }
 
-struct server *server_start_sentinel(const struct server *master, const char *config)
+struct server *server_start_sentinel(const char *host, const char *config)
 {
-	struct server_inside *in = server_new(SERVER_REDIS, recipe_of[SERVER_REDIS].program);
+	struct server_inside *in = server_new(SERVER_REDIS, recipe_of[SERVER_REDIS].program, host);
 
 	if (!in)
 		return NULL;
-	must_equal(SERVER_REDIS, master->kind);
 	in->server.socket = test_path(in->server.dir, "redis.sock");
 	in->server.database = "";
 	in->server.url = "";
 	server_write_file(in, "sentinel.conf",
-			  test_text("port %d\nbind " HOST "\nunixsocket %s\n%s", in->server.port,
-				    in->server.socket, config));
+			  test_text("port %d\nbind %s\nprotected-mode no\nunixsocket %s\n%s",
+				    in->server.port, in->server.host, in->server.socket, config));
 	server_args(in, (const char *[]){test_path(in->bin, "redis-server"), "sentinel.conf",
 					 "--sentinel", NULL});
 	in->program.stop_signal = SIGTERM;
@@ -640,7 +660,7 @@ struct server *server_start_pgbouncer(const struct server *postgres)
 	struct server_inside *in;
 
 	must_equal(SERVER_POSTGRES, postgres->kind);
-	in = server_new(SERVER_POSTGRES, "/usr/{local/,}{s,}bin/pgbouncer");
+	in = server_new(SERVER_POSTGRES, "/usr/{local/,}{s,}bin/pgbouncer", NULL);
 	if (!in)
 		return NULL;
 	pgbouncer_prepare(in, postgres);
@@ -686,9 +706,24 @@ void server_resume(struct server *server)
 	server->inside->paused = false;
 }
 
+void server_cut_off(struct server *server)
+{
+	must(server->inside->program.apart);
+	hosts_cut(server->host);
+	server->inside->cut_off = true;
+}
+
+void server_mend(struct server *server)
+{
+	hosts_mend(server->host);
+	server->inside->cut_off = false;
+}
+
 bool server_is_up(const struct server *server)
 {
-	return watch_pid(server->inside->watch) > 0 && !server->inside->paused;
+	const struct server_inside *in = server->inside;
+
+	return watch_pid(in->watch) > 0 && !in->paused && !in->cut_off;
 }
 
 const char *server_ask(const struct server *server, const char *fmt, ...)

@@ -22,7 +22,7 @@ enum server_kind {
 struct server {
 	enum server_kind kind;
 	const char *url;  /* for convo_store_open(), password included */
-	const char *host; /* "127.0.0.1"; the certificates also name "localhost" */
+	const char *host; /* "127.0.0.1" but for hosts.h; the certificates also name "localhost" */
 	int port;
 	const char *socket;   /* unix socket; for PostgreSQL the directory it is in */
 	const char *user;     /* "" when there is none */
@@ -56,14 +56,19 @@ struct server_more {
 	const char *const *args;      /* for the program, NULL after the last; they must live on */
 	const char *const *once;      /* the same for its first start only */
 	const struct server *primary; /* whose data it begins with: PostgreSQL, MariaDB */
+	const char *host;             /* by hosts_address(), on which it is alone; NULL: this one */
 };
 
 /** Start a server that belongs to a group. NULL as above. */
 struct server *server_start_more(enum server_kind kind, enum server_care care,
 				 const struct server_more *more);
 
-/** Start a Redis Sentinel with that text in its configuration, beside port and socket. NULL as above. */
-struct server *server_start_sentinel(const struct server *master, const char *config);
+/**
+ * Start a Redis Sentinel with that text in its configuration, beside port and socket.
+ *
+ * @param host as above
+ */
+struct server *server_start_sentinel(const char *host, const char *config);
 
 /** A PostgreSQL that is stopped: its data are the primary's from now on, which it will follow. */
 void server_follow(struct server *server, const struct server *primary);
@@ -86,7 +91,11 @@ int server_pid(const struct server *server);
 void server_pause(struct server *server);
 void server_resume(struct server *server);
 
-/** Whether it runs: neither stopped nor killed nor paused by the functions above. */
+/** One on a host of its own: packets to and from it vanish; it is back in the network. */
+void server_cut_off(struct server *server);
+void server_mend(struct server *server);
+
+/** Whether it runs: neither stopped, killed, paused nor cut off by the functions above. */
 bool server_is_up(const struct server *server);
 
 /**

@@ -1,6 +1,6 @@
 /*
  * The groups other tests run on: that each starts healthy, does without the node that takes writes,
- * killed or paused, and is healthy again when that one is back, with what was written.
+ * killed, paused or cut off, and is healthy again when that one is back, with what was written.
  */
 #include "support/groups.h"
 #include "support/test.h"
@@ -58,12 +58,22 @@ static int do_without_the_master(struct group *group, void (*end)(struct group *
 	return i;
 }
 
+static void come_back(struct group *group, int i, void (*back)(struct group *, int))
+{
+	back(group, i);
+	if (!server_pid(group->node[i]))
+		group_restart(group, i); /* who promoted another killed it */
+	group_wait_healthy(group);
+}
+
 static void group_life(enum group_kind kind)
 {
 	double start = seconds(), started, replaced;
-	struct group *group = group_start(kind);
+	struct group *group = group_start_apart(kind);
 	int i;
 
+	if (!group)
+		group = group_start(kind);
 	if (!group)
 		test_skip("no group of this kind");
 	started = seconds();
@@ -79,12 +89,14 @@ static void group_life(enum group_kind kind)
 	must(kind == GROUP_GALERA || group_master(group, "kept") != i);
 	write_something(group, 2);
 	i = do_without_the_master(group, group_pause);
-	if (server_pid(group->node[i]))
-		group_resume(group, i);
-	else
-		group_restart(group, i); /* PostgreSQL's was killed */
-	group_wait_healthy(group);
+	come_back(group, i, group_resume);
 	must_have(group, "1\n2");
+	if (group->apart) {
+		write_something(group, 3);
+		i = do_without_the_master(group, group_cut_off);
+		come_back(group, i, group_mend);
+		must_have(group, "1\n2\n3");
+	}
 	must(group_new_database(group) != NULL);
 	group_end(group);
 }

@@ -3,6 +3,7 @@
  * process id. The watcher is a subreaper: what a killed server leaves behind becomes its child and
  * is killed too.
  */
+#define _GNU_SOURCE /* unshare() */
 #include "watch.h"
 
 #include "test.h"
@@ -11,6 +12,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <sys/prctl.h>
@@ -202,6 +204,8 @@ static void watcher_run(const struct watch_program *program, int command, int an
 	char letter;
 
 	setsid();
+	if (program->apart && unshare(CLONE_NEWNET) != 0)
+		_exit(1);
 	prctl(PR_SET_CHILD_SUBREAPER, 1);
 	dup2(open("/dev/null", O_RDWR | O_CLOEXEC), 0);
 	dup2(0, 1);
@@ -221,7 +225,7 @@ static void watcher_run(const struct watch_program *program, int command, int an
 			server = 0;
 		} else if (letter == 'P') {
 			watcher_pause_all();
-		} else {
+		} else if (letter == 'C') {
 			watcher_signal_all(SIGCONT);
 		}
 		if (write(answer, &server, sizeof(server)) < 0)
@@ -242,7 +246,7 @@ static void watch_command(struct watch *watch, char letter)
 		must_not_reach("the watcher of a server is gone");
 }
 
-struct watch *watch_start(const struct watch_program *program)
+struct watch *watch_new(const struct watch_program *program)
 {
 	struct watch *watch = calloc(1, sizeof(*watch));
 	int command[2], answer[2];
@@ -263,7 +267,7 @@ struct watch *watch_start(const struct watch_program *program)
 	fcntl(answer[0], F_SETFD, FD_CLOEXEC);
 	watch->command = command[1];
 	watch->answer = answer[0];
-	watch_command(watch, 'S');
+	watch_command(watch, '?'); /* it has come so far as to have its network */
 	return watch;
 }
 
@@ -290,6 +294,11 @@ void watch_pause(struct watch *watch)
 void watch_resume(struct watch *watch)
 {
 	watch_command(watch, 'C');
+}
+
+pid_t watch_watcher(const struct watch *watch)
+{
+	return watch->watcher;
 }
 
 pid_t watch_pid(const struct watch *watch)

@@ -5,6 +5,7 @@
 #ifndef TESTS_SUPPORT_WATCH_H
 #define TESTS_SUPPORT_WATCH_H
 
+#include <stdbool.h>
 #include <sys/types.h>
 
 struct watch;
@@ -15,13 +16,17 @@ struct watch_program {
 	const char *const *again; /* the same for every start after the first */
 	uid_t uid;                /* who runs it; 0: the caller */
 	gid_t gid;
+	bool apart;      /* in a network of its own (hosts.h) */
 	int stop_signal; /* the polite one */
 	const char *log; /* where its output goes */
 	const char *dir; /* its working directory; removed at the end */
 };
 
-/** Start a watcher and the program. Copies nothing: `program` must live on. NULL on failure. */
-struct watch *watch_start(const struct watch_program *program);
+/** Start a watcher, and no program yet. Copies nothing: `program` must live on. */
+struct watch *watch_new(const struct watch_program *program);
+
+/** Its process, in whose network the program will be. */
+pid_t watch_watcher(const struct watch *watch);
 
 /** Stop it politely; killed after 5 s. */
 void watch_stop(struct watch *watch);
@@ -29,7 +34,7 @@ void watch_stop(struct watch *watch);
 /** kill -9 it and whatever it has started. */
 void watch_kill(struct watch *watch);
 
-/** Start it again after watch_stop() or watch_kill(). */
+/** Start it, for the first time or after watch_stop() or watch_kill(). */
 void watch_restart(struct watch *watch);
 
 /** SIGSTOP and SIGCONT to it and whatever it has started. */
