@@ -2,7 +2,7 @@
  * A Redis Cluster beside a single Redis, in turns in one run: what an append and a load cost on each,
  * and what two programs on two nodes reach beside one on one.
  *
- *     bench_cluster [-callers 8] [-bytes 400] [-turns 5] [-ms 400]
+ *     bench_cluster [-callers 8] [-bytes 400] [-turns 5] [-ms 500]
  *
  * Three masters without replicas and one server without a cluster, none of which keeps anything on
  * disk. Each node gets as many callers as the single server has. Where cores are fewer than servers
@@ -41,7 +41,7 @@ static struct {
 	int turns, ms;
 	const char *worker,
 		*users; /* of one that this program has started: its URL, whose sessions */
-} option = {.callers = 8, .bytes = 400, .turns = 5, .ms = 400};
+} option = {.callers = 8, .bytes = 400, .turns = 5, .ms = 500};
 
 static char message[65536];
 
