@@ -56,8 +56,11 @@ struct convo_store_options {
  *     memory:                       gone when it is closed
  *     sqlite:///abs/path.db         or sqlite:relative/path.db
  *     redis://user:pass@host:6379/0 rediss:// with TLS
+ *     redis+cluster://a:7000,b:7000 redis+sentinel://a,b,c/name
  *     postgres://user:pass@host:5432/database
  *     mysql://user:pass@host:3306/database
+ *
+ * Where hosts follow each other's lead, name several: postgres://a,b/database, mysql://a,b/database.
  *
  * Every option can also stand in the URL, which then wins: `?ttl=24h&limit=100&timeout=5s&
  * trash=7d&clean=5m&pool=8&prefix=convo_&schema=check`, `off` where CONVO_OFF may stand. What else

@@ -52,6 +52,8 @@ static const struct server_error errors[] = {
 	 "a key is not what convo made of it (WRONGTYPE)"},
 	{"MOVED", CONVO_E_UNSUPPORTED, MORE_NOTHING, OF_A_CLUSTER},
 	{"CROSSSLOT", CONVO_E_UNSUPPORTED, MORE_NOTHING, OF_A_CLUSTER},
+	{"cluster support disabled", CONVO_E_INVALID, MORE_NOTHING,
+	 "it is no node of a cluster: write redis:// for one server"},
 	{"DB index", CONVO_E_INVALID, MORE_NOTHING, "it has no database of that number"},
 	{"unknown command", CONVO_E_UNSUPPORTED, MORE_COMMAND, NO_COMMAND},
 	{"Unknown Redis command", CONVO_E_UNSUPPORTED, MORE_COMMAND, NO_COMMAND},
