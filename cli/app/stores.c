@@ -120,15 +120,42 @@ static int address_url(struct text *url, const char *scheme, const char *address
 		       : out_of_memory();
 }
 
-/* "host:port"; an IPv6 address gets its brackets, a socket's folder is encoded, a list stays. */
+/* Whether a host has a port of its own: "host:1" or "[::1]:1", not "::1". */
+static bool has_port(const char *host)
+{
+	const char *colon = strchr(host, ':');
+
+	if (host[0] == '[')
+		return strstr(host, "]:") != NULL;
+	return colon && !strchr(colon + 1, ':');
+}
+
+/* "host:port"; an IPv6 address gets its brackets, a socket's folder is encoded. */
 static bool add_host(struct text *url, const char *host, const char *port)
 {
-	if (strchr(host, ','))
-		return text_add_encoded(url, host, ",:[]");
+	if (has_port(host))
+		return text_add_encoded(url, host, ":[]");
 	if (strchr(host, ':') && host[0] != '[')
 		return text_adds(url, "[") && text_add_encoded(url, host, ":") &&
 		       text_addf(url, "]:%s", port);
 	return text_add_encoded(url, host, "[]:") && text_addf(url, ":%s", port);
+}
+
+/* A list of them; those without a port get the one that goes for all. */
+static bool add_hosts(struct text *url, const char *list, const char *port)
+{
+	for (;;) {
+		size_t len = strcspn(list, ",");
+		char *host = strndup(list, len);
+		bool added = host && add_host(url, host, port);
+
+		free(host);
+		if (!added || !list[len])
+			return added;
+		if (!text_adds(url, ","))
+			return false;
+		list += len + 1;
+	}
 }
 
 static bool add_server(struct text *url, const struct convo_backend *backend, const char *host,
@@ -142,7 +169,7 @@ static bool add_server(struct text *url, const struct convo_backend *backend, co
 	return text_addf(url, "%s://", backend->scheme) &&
 	       text_add_encoded(url, user ? user : "", "") &&
 	       (!password || (text_adds(url, ":") && text_add_encoded(url, password, ""))) &&
-	       text_adds(url, "@") && add_host(url, host, port) && text_adds(url, "/") &&
+	       text_adds(url, "@") && add_hosts(url, host, port) && text_adds(url, "/") &&
 	       text_add_encoded(url, database ? database : "", "");
 }
 

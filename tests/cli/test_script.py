@@ -552,6 +552,7 @@ def an_address_may_have_every_form(home):
     for name, env, shown in (
             ('pgsql', {'PG_HOST': '::1', 'PG_PORT': '1'}, '::1'),
             ('pgsql', {'PG_HOST': '127.0.0.1:1,127.0.0.1:2'}, '127.0.0.1:2'),
+            ('pgsql', {'PG_HOST': '127.0.0.1,127.0.0.1:2', 'PG_PORT': '1'}, '127.0.0.1:1,127.0.0.1:2'),
             ('pgsql', {'PG_HOST': '/no/such folder', 'PG_PORT': '1'}, '/no/such folder'),
             ('redis', {'REDIS_ADDR': '127.0.0.1:1,127.0.0.1:2'}, '127.0.0.1:'),
             ('redis', {'REDIS_ADDR': 'redis://me:s3cret@127.0.0.1:1/0'}, '127.0.0.1:1')):

@@ -6,7 +6,6 @@
 #include <store/postgres/connect.h>
 
 #include <netdb.h>
-#include <stdio.h>
 
 #include <base/clock.h>
 #include <base/fail.h>
@@ -155,20 +154,16 @@ static int hosts_code(const struct hosts *hosts)
 static int hosts_tell(const struct hosts *hosts, struct convo_err *err)
 {
 	const struct pg_plan *plan = hosts->attempt->plan;
-	const char *text = plan->text.data;
 	int code = hosts_code(hosts), rc = 0;
 	struct cv_buf causes = {0};
+	char host[256];
 	size_t i;
 
 	if (plan->host_count == 1)
 		return cv_fail(err, code, "%s: %s", plan->where, hosts->why[0].text);
 	for (i = 0; rc >= 0 && i < plan->host_count; i++) {
-		const struct pg_host *host = &plan->host[i];
-		bool port = host->port != SIZE_MAX;
-
-		rc = cv_buf_addf(&causes, "%s%s%s%s: %s", i ? "; " : "",
-				 text[host->host] ? text + host->host : "local", port ? ":" : "",
-				 port ? text + host->port : "", hosts->why[i].text);
+		cv_pg_host_text(plan, i, host, sizeof(host));
+		rc = cv_buf_addf(&causes, "%s%s: %s", i ? "; " : "", host, hosts->why[i].text);
 	}
 	if (rc < 0)
 		rc = cv_buf_fail(err, rc);

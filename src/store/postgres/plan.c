@@ -143,21 +143,29 @@ static int pg_plan_attrs(struct pg_plan *plan, const struct cv_url *url, struct 
 	return rc;
 }
 
+int cv_pg_host_text(const struct pg_plan *plan, size_t i, char *out, size_t size)
+{
+	const char *host = plan->text.data + plan->host[i].host;
+	size_t port = plan->host[i].port;
+	bool brackets = strchr(host, ':') && port != PG_NONE;
+
+	return snprintf(out, size, "%s%s%s%s%s", brackets ? "[" : "", *host ? host : "local",
+			brackets ? "]" : "", port == PG_NONE ? "" : ":",
+			port == PG_NONE ? "" : plan->text.data + port);
+}
+
 static void pg_plan_where(const struct pg_plan *plan, char *where, size_t size)
 {
-	const char *text = plan->text.data;
 	size_t i, len = 0;
 
 	for (i = 0; i < plan->host_count && len < size; i++) {
-		const struct pg_host *host = &plan->host[i];
-
-		len += (size_t)snprintf(where + len, size - len, "%s%s%s%s", i ? "," : "",
-					text[host->host] ? text + host->host : "local",
-					host->port == PG_NONE ? "" : ":",
-					host->port == PG_NONE ? "" : text + host->port);
+		if (i)
+			len += (size_t)snprintf(where + len, size - len, ",");
+		if (len < size)
+			len += (size_t)cv_pg_host_text(plan, i, where + len, size - len);
 	}
 	if (len < size && plan->database != PG_NONE)
-		snprintf(where + len, size - len, "/%s", text + plan->database);
+		snprintf(where + len, size - len, "/%s", plan->text.data + plan->database);
 }
 
 static int pg_plan_fill(struct pg_plan *plan, const struct cv_url *url, struct convo_err *err)

@@ -48,6 +48,9 @@ struct pg_shared {
 int cv_pg_plan_init(struct pg_plan *plan, const struct cv_url *url, char *where, size_t size,
 		    struct convo_err *err);
 
+/** What to call host i: "localhost:5432", "local" for libpq's default. @return as snprintf() */
+int cv_pg_host_text(const struct pg_plan *plan, size_t i, char *out, size_t size);
+
 /** Forget it, wiping the password. */
 void cv_pg_plan_clear(struct pg_plan *plan);
 
