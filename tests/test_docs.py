@@ -2,7 +2,7 @@
 """Are the pages true? Usage: test_docs.py CONVO, the program whose -help is the measure.
 
 Compares the flags of -help, and the library's table of backends, with the manual, the completions
-and the pages; and looks up what the Markdown
+and the pages, and the servers that the stores are run on with their page; and looks up what the Markdown
 pages point at: files, headings, tests, and the code they quote from examples/ and include/.
 """
 
@@ -46,11 +46,11 @@ def complete_in_bash(*words):
                               cwd=ROOT, timeout=20).stdout.split())
 
 
-def differences(what, wanted, got):
+def differences(what, wanted, got, measure='-help'):
     for name in sorted(wanted - got):
         yield f'{what} lacks {name}'
     for name in sorted(got - wanted):
-        yield f'{what} has {name}, -help does not'
+        yield f'{what} has {name}, {measure} does not'
 
 
 def flags_are_those_of_help():
@@ -149,6 +149,24 @@ def named_tests_exist():
                 yield f'{page.relative_to(ROOT)} names {name}, which is not there'
 
 
+def servers_are_those_of_the_matrix():
+    """docs/servers.md has the lines that scripts/servers -md prints; what a server says it is comes from a run."""
+    sys.dont_write_bytecode = True
+    sys.path.insert(0, str(ROOT / 'scripts'))
+    from matrix.rows import server_lines, setting_lines
+    tables = read('docs/servers.md').split('\n## ')
+    servers, settings = ([line for line in table.splitlines() if line.startswith('| ')][2:]
+                         for table in tables[1:])
+
+    def version_cut(line):
+        return re.sub(r'^(\| [^|]+ \|)[^|]*\|', r'\1', line)
+    yield from differences('docs/servers.md', {*map(version_cut, server_lines({})), *setting_lines()},
+                           {*map(version_cut, servers), *settings}, 'scripts/matrix/rows.py')
+    for line in servers:
+        if re.match(r'\| \S+ \|  ?\|', line):
+            yield f'docs/servers.md does not say which version this is: {line}'
+
+
 def squeeze(code):
     return re.sub(r'\s+', ' ', code).strip()
 
@@ -188,7 +206,7 @@ def main():
     checks = [flags_are_those_of_help, environment_is_that_of_help,
               stores_are_those_of_the_table, links_lead_somewhere,
               named_files_exist, named_tests_exist, quoted_code_is_in_the_tree,
-              transcript_is_what_convo_prints]
+              transcript_is_what_convo_prints, servers_are_those_of_the_matrix]
     for check in checks:
         problems = list(check())
         failed += bool(problems)

@@ -235,7 +235,7 @@ class Redis(Server):
             ports = self.certificates()
         self.start(self.server, *ports, '--bind', '127.0.0.1', '--unixsocket', self.inside / 's', '--save', '',
                    '--dir', self.inside, *('' if word == '""' else word for word in words))
-        self.wait(lambda: self.client(*self.asking('EXISTS 0'))[1] == '0')
+        self.wait(lambda: re.match('0|CLUSTERDOWN', self.client(*self.asking('EXISTS 0'))[1]))
         for line in self.row.sql:
             self.ask(line)
         if self.password:

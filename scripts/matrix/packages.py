@@ -6,6 +6,7 @@ them is installed on this machine.
 
 import fcntl
 import os
+import re
 import shutil
 import subprocess
 import tempfile
@@ -25,12 +26,12 @@ def run(*command, **more):
     try:
         done = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                               stderr=subprocess.STDOUT, text=True, errors='replace', check=False,
-                              timeout=900, **more)
+                              timeout=600, **more)
     except (OSError, subprocess.TimeoutExpired) as why:
         raise Away(str(why)) from why
     if done.returncode:
         lines = [line for line in done.stdout.splitlines() if line.strip()]
-        errors = [line for line in lines if 'rror' in line or line.startswith('E:')]
+        errors = [line for line in lines if re.match(r'(\[?ERROR|E:)', line)]
         raise Away(((errors or lines or ['no reason given'])[0])[:160])
     return done.stdout
 
@@ -63,7 +64,10 @@ def once(to, fetch):
             shutil.rmtree(new, ignore_errors=True)
             new.mkdir(parents=True)
             with tempfile.TemporaryDirectory() as work:
-                fetch(Path(work), new)
+                try:
+                    fetch(Path(work), new)
+                except (OSError, StopIteration, zipfile.BadZipFile) as why:
+                    raise Away(f'what came is not what was asked for: {why}') from why
             new.rename(to)
     return to
 
@@ -133,6 +137,12 @@ def debian(path):
     if not Path(path).exists():
         raise Away(f'{path} is not installed')
     return Path('/')
+
+
+def debian_program(source):
+    path = source.partition(':')[2]
+    debian(path)
+    return path
 
 
 def get(source):

@@ -8,6 +8,9 @@ from pathlib import Path
 from .engines import Broken, Postgres, Redis, listens
 
 
+BASEBACKUP = '/usr/lib/postgresql/15/bin/pg_basebackup'
+
+
 def bouncer(server, mode):
     """PgBouncer of Debian 12 in front."""
     front = Postgres(server.row, Path('/'))
@@ -27,7 +30,8 @@ def standby(server):
     """A standby that can be read from."""
     other = Postgres(server.row, server.folder)
     server.beside.append(other)
-    other.run(other.program('pg_basebackup'), '-h', '127.0.0.1', '-p', server.port, '-U', 'app',
+    # Debian's, which speaks to older servers too: not every package has it.
+    other.run(BASEBACKUP, '-h', '127.0.0.1', '-p', server.port, '-U', 'app',
               '-D', f'{other.inside}/d', '-R', '-X', 'stream', '-c', 'fast', '-N')
     other.run('chmod', '700', f'{other.inside}/d')
     other.serve(())

@@ -18,7 +18,7 @@ if __package__ in (None, ''):  # called by its path
 
 from . import packages, roles
 from .engines import ENGINES, Broken
-from .rows import ROWS
+from .rows import CI, GROUPS, ROWS, server_lines, setting_lines
 
 ROOT = Path(__file__).resolve().parents[2]
 TESTS = ROOT / 'build/tests'
@@ -40,11 +40,22 @@ class Result:
 def contract(result, server):
     """The suite of the row's backend, on the server."""
     backend = {'mariadb': 'mysql'}.get(result.row.engine, result.row.engine)
-    env = {**os.environ, f'CONVO_TEST_{backend.upper()}_URL': server.url + result.row.query}
+    suite(result, f'test_{backend}_contract', {f'CONVO_TEST_{backend.upper()}_URL': server.url})
+
+
+def group(result):
+    """A suite that starts its servers itself."""
+    program = packages.debian_program(result.row.source)
+    said = subprocess.run([program, '--version'], stdout=subprocess.PIPE, text=True, check=True).stdout
+    result.version = re.search(r'\d+\.\d+[^ ]*', said)[0]
+    suite(result, GROUPS[result.row.server][0], {})
+
+
+def suite(result, program, env):
     try:
-        out = subprocess.run([TESTS / f'test_{backend}_contract'], env=env, stdin=subprocess.DEVNULL,
+        out = subprocess.run([TESTS / program], env={**os.environ, **env}, stdin=subprocess.DEVNULL,
                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False,
-                             errors='replace', timeout=600).stdout
+                             errors='replace', timeout=900).stdout
     except subprocess.TimeoutExpired:
         result.failed, result.words = 1, 'the suite does not end'
         return
@@ -67,7 +78,7 @@ def says(url):
 
 def refused(result, server):
     """The words of the store, against those of the row."""
-    got = says(server.url + result.row.query)
+    got = says(server.url)
     wanted = result.row.says
     if len(got) == len(wanted) and all(re.fullmatch(want, line) for want, line in zip(wanted, got)):
         result.passed = 1
@@ -79,6 +90,9 @@ def refused(result, server):
 
 def attempt(result):
     row = result.row
+    if row.engine == 'group':
+        group(result)
+        return
     server = ENGINES[row.engine](row, packages.get(row.source))
     try:
         server.open(row.flags)
@@ -86,7 +100,7 @@ def attempt(result):
         if row.role in roles.BEFORE:
             roles.BEFORE[row.role](server)
         if row.late or row.role in roles.AFTER:
-            first = says(server.url + row.query)
+            first = says(server.url)
             if not first or not all(line.endswith(': ok') for line in first):
                 raise Broken(' / '.join(first))
             for line in row.late:
@@ -98,13 +112,16 @@ def attempt(result):
         server.stop()
 
 
-def try_row(row):
+def try_row(row, end=None):
+    """`end`: when it is too late to begin, on the monotonic clock."""
     result = Result(row)
     began = time.monotonic()
     try:
+        if end and began > end:
+            raise packages.Away('no time is left')
         attempt(result)
     except packages.Away as why:
-        result.skipped, result.words = 1, f'could not be got: {why}'
+        result.skipped, result.words = 1, f'not to be had: {why}'
     except (Broken, OSError, subprocess.SubprocessError) as why:
         result.failed, result.words = 1, str(why)
     result.seconds = time.monotonic() - began
@@ -113,37 +130,29 @@ def try_row(row):
 
 # ---- printing -----------------------------------------------------------------------------------
 
-WIDTHS = '{:<28} {:<22} {:<26} {:>6} {:>6} {:>7} {:>4}  {}'
-GOT = {'maven': 'Maven', 'pypi': 'PyPI', 'sid': 'Debian sid', 'debian': 'Debian 12'}
-
-
-def got(row):
-    kind, _, rest = row.source.partition(':')
-    if kind == 'debian':
-        return GOT[kind]
-    return f'{GOT[kind]}: {rest.split(":")[1] if kind == "maven" else re.split("[=@]", rest)[0]}'
+WIDTHS = '{:<30} {:<22} {:<26} {:>6} {:>6} {:>7} {:>4}  {}'
 
 
 def plain(result):
-    return WIDTHS.format(result.row.name, result.version[:22], got(result.row)[:26], result.passed,
+    return WIDTHS.format(result.row.name, result.version[:22], result.row.got[:26], result.passed,
                          result.failed, result.skipped, f'{result.seconds:.0f}', result.words).rstrip()
 
 
-def cell(text):
-    return text.replace('|', '\\|')
-
-
-def markdown(result):
-    """A line of docs/servers.md. tests/test_docs.py compares all of it but the versions."""
-    row = result.row
-    came = row.outcome if result.verdict == 'passed' else f'{result.verdict}: {result.words}'
-    return f'| {row.name} | {result.version} | {cell(row.settings)} | {cell(came)} |'
+def markdown(results):
+    """The tables of docs/servers.md. tests/test_docs.py compares all of them but the versions."""
+    print('\n'.join(server_lines({result.row.name: result.version for result in results})))
+    print('\n'.join(['', *setting_lines()]))
+    for result in results:
+        if result.verdict != 'passed':
+            print(f'\n{result.row.name}: {result.verdict}: {result.words}')
 
 
 def arguments():
     parser = argparse.ArgumentParser(prog='scripts/servers')
-    parser.add_argument('-md', action='store_true', help='print lines for docs/servers.md')
+    parser.add_argument('-md', action='store_true', help='print the tables of docs/servers.md')
     parser.add_argument('-list', action='store_true', help='print the names of the rows, run none')
+    parser.add_argument('-ci', action='store_true', help='only what .ci/run has the time for')
+    parser.add_argument('-within', type=int, metavar='SECONDS', help='begin no row after so long')
     parser.add_argument('-jobs', type=int, default=1, help='rows at a time')
     parser.add_argument('names', nargs='*', help='rows, or patterns of their names')
     return parser.parse_args()
@@ -151,7 +160,8 @@ def arguments():
 
 def main():
     args = arguments()
-    rows = [row for row in ROWS
+    end = time.monotonic() + args.within if args.within else None
+    rows = [row for row in ROWS if not args.ci or row.name in CI
             if not args.names or any(fnmatch.fnmatch(row.name, name) for name in args.names)]
     if args.list:
         print('\n'.join(row.name for row in rows))
@@ -165,14 +175,14 @@ def main():
     lock = threading.Lock()
 
     def one(row):
-        result = try_row(row)
+        result = try_row(row, end)
         with lock:
             print(plain(result), file=table, flush=True)
         return result
     with ThreadPoolExecutor(args.jobs) as pool:
         results = list(pool.map(one, rows))
     if args.md:
-        print('\n'.join(markdown(result) for result in results))
+        markdown(results)
     total = Counter(result.verdict for result in results)
     print(f'{len(rows)} rows: {total["passed"]} as the table says, {total["failed"]} not, '
           f'{total["skipped"]} not to be had', file=table)
