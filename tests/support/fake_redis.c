@@ -1,6 +1,6 @@
 /*
- * The scripted Redis; see fake_redis.h. It serves one connection at a time, which lives as long as
- * its client; a request is what one recv() returns.
+ * The scripted Redis; see fake_redis.h. A connection lives as long as its client; a request is what one
+ * recv() returns.
  */
 #include "fake_redis.h"
 
@@ -15,12 +15,20 @@
 #include "test.h"
 
 #define MAX_LINES 512
+#define MAX_CLIENTS 4096 /* in a fake's life */
+
+struct fake_client {
+	struct fake_redis *fake;
+	pthread_t thread;
+	int fd; /* -1: it has left */
+};
 
 struct fake_redis {
 	int listener, port;
 	pthread_t thread;
 	pthread_mutex_t lock; /* guards the following */
-	int client;           /* -1: none */
+	struct fake_client client[MAX_CLIENTS];
+	size_t clients;
 	struct {
 		const char *command;
 		struct fake_reply reply;
@@ -66,31 +74,39 @@ static bool fake_send(int client, struct fake_reply reply)
 	return !reply.close;
 }
 
-static void fake_serve(struct fake_redis *fake, int client)
+static void *fake_serve(void *ctx)
 {
+	struct fake_client *client = ctx;
+	struct fake_redis *fake = client->fake;
 	char request[65536];
+	int fd = client->fd;
 	ssize_t n;
 
-	while ((n = recv(client, request, sizeof(request) - 1, 0)) > 0) {
+	while ((n = recv(fd, request, sizeof(request) - 1, 0)) > 0) {
 		request[n] = '\0';
-		if (!fake_send(client, fake_reply(fake, request)))
+		if (!fake_send(fd, fake_reply(fake, request)))
 			break;
 	}
+	pthread_mutex_lock(&fake->lock);
+	client->fd = -1;
+	close(fd);
+	pthread_mutex_unlock(&fake->lock);
+	return NULL;
 }
 
 static void *fake_thread(void *ctx)
 {
 	struct fake_redis *fake = ctx;
-	int client;
+	int fd;
 
-	while ((client = accept(fake->listener, NULL, NULL)) >= 0) {
+	while ((fd = accept(fake->listener, NULL, NULL)) >= 0) {
+		struct fake_client *client = &fake->client[fake->clients];
+
+		must(fake->clients < MAX_CLIENTS);
 		pthread_mutex_lock(&fake->lock);
-		fake->client = client;
-		pthread_mutex_unlock(&fake->lock);
-		fake_serve(fake, client);
-		pthread_mutex_lock(&fake->lock);
-		fake->client = -1;
-		close(client);
+		*client = (struct fake_client){.fake = fake, .fd = fd};
+		must(pthread_create(&client->thread, NULL, fake_serve, client) == 0);
+		fake->clients++;
 		pthread_mutex_unlock(&fake->lock);
 	}
 	return NULL;
@@ -101,7 +117,6 @@ struct fake_redis *fake_redis_start(void)
 	struct fake_redis *fake = calloc(1, sizeof(*fake));
 
 	must(fake);
-	fake->client = -1;
 	pthread_mutex_init(&fake->lock, NULL);
 	fake->listener = test_listen(&fake->port);
 	must(pthread_create(&fake->thread, NULL, fake_thread, fake) == 0);
@@ -137,11 +152,15 @@ int fake_redis_port(const struct fake_redis *fake)
 void fake_redis_end(struct fake_redis *fake)
 {
 	shutdown(fake->listener, SHUT_RDWR);
-	pthread_mutex_lock(&fake->lock);
-	if (fake->client >= 0)
-		shutdown(fake->client, SHUT_RDWR);
-	pthread_mutex_unlock(&fake->lock);
 	pthread_join(fake->thread, NULL);
+	pthread_mutex_lock(&fake->lock);
+	for (size_t i = 0; i < fake->clients; i++) {
+		if (fake->client[i].fd >= 0)
+			shutdown(fake->client[i].fd, SHUT_RDWR);
+	}
+	pthread_mutex_unlock(&fake->lock);
+	for (size_t i = 0; i < fake->clients; i++)
+		pthread_join(fake->client[i].thread, NULL);
 	close(fake->listener);
 	pthread_mutex_destroy(&fake->lock);
 	free(fake);
