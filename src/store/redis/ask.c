@@ -5,6 +5,7 @@
 #include <store/redis/ask.h>
 
 #include <assert.h>
+#include <string.h>
 #include <time.h>
 
 #include <base/clock.h>
@@ -89,7 +90,9 @@ static bool try_begin(struct redis_store *redis, const struct store_call *call,
 	int rc = cv_route_take(redis, ask, &until, &why);
 
 	ask->elsewhere = ask->again = false;
-	ask->job.deadline_us = until.deadline_us;
+	ask->waits = NULL;
+	/* Looking up may have taken its time. */
+	ask->job.deadline_us = try_deadline(redis, call, ask);
 	if (rc == 0)
 		return true;
 	ask->job.rc = rc;
@@ -110,6 +113,15 @@ static bool try_may_help(const struct redis_store *redis, const struct redis_ask
 	       ask->job.rc == CONVO_E_TIMEOUT || ask->job.rc == CONVO_E_READONLY;
 }
 
+/* Whether the server may not be the one that serves the ask any more. One that says TRYAGAIN knows that
+ * it does; in a round that ended early the others of the round may have more time than it had. */
+static bool try_doubts(const struct redis_ask *ask)
+{
+	if (ask->detour || (ask->waits && strcmp(ask->waits, "TRYAGAIN") == 0))
+		return false;
+	return !ask->again || ask->job.rc == CONVO_E_TIMEOUT;
+}
+
 /* Let go of the server. What was sent to it and must not be sent twice is over; so is all when there
  * is no time. */
 static bool try_end(struct redis_store *redis, const struct store_call *call, struct redis_ask *ask)
@@ -118,7 +130,7 @@ static bool try_end(struct redis_store *redis, const struct store_call *call, st
 	bool known = ask->node || redis->reached;
 
 	if (ask->node) {
-		if (may_help && !ask->again && !ask->detour)
+		if (may_help && try_doubts(ask))
 			cv_route_doubt(redis, ask->node);
 		cv_route_give(redis, ask);
 	}
@@ -127,17 +139,40 @@ static bool try_end(struct redis_store *redis, const struct store_call *call, st
 	       cv_clock_mono_us() < call->deadline_us && !convo_cancel_requested(call->cancel);
 }
 
-/* Sleep longer each time, but not the first one. */
-static void try_pause(int64_t *pause_us, const struct store_call *call)
+/* Sleep longer each time, but not the first one; false when there is no time for that. */
+static bool try_pause(int64_t *pause_us, const struct store_call *call)
 {
-	int64_t left_us = call->deadline_us - cv_clock_mono_us();
-	struct timespec ts = {0, (long)(*pause_us < left_us ? *pause_us : left_us) * 1000};
+	const struct timespec ts = {0, (long)*pause_us * 1000};
 
-	if (ts.tv_nsec > 0)
-		nanosleep(&ts, NULL);
+	if (call->deadline_us - cv_clock_mono_us() <= *pause_us)
+		return false;
+	nanosleep(&ts, NULL);
 	*pause_us = *pause_us ? *pause_us * 2 : PAUSE_US;
 	if (*pause_us > PAUSE_MAX_US)
 		*pause_us = PAUSE_MAX_US;
+	return true;
+}
+
+/* Why the last try failed. */
+struct told {
+	int rc;
+	struct convo_err err;
+	bool elsewhere;
+};
+
+/* That the time is up tells less than what a server said before, or than what came of a try for which
+ * there was time. */
+static void try_remember(struct redis_ask *ask, struct told *told, bool hasty)
+{
+	if (ask->done)
+		return;
+	if (ask->job.rc != CONVO_E_TIMEOUT || !told->rc || !(hasty || told->elsewhere)) {
+		*told = (struct told){ask->job.rc, ask->job.err, ask->elsewhere};
+		return;
+	}
+	ask->job.rc = told->rc;
+	ask->job.err = told->err;
+	ask->elsewhere = told->elsewhere;
 }
 
 static void try_alone(struct redis_ask *ask, const struct store_call *call)
@@ -148,23 +183,39 @@ static void try_alone(struct redis_ask *ask, const struct store_call *call)
 	(void)cv_batch_run(&batch);
 }
 
+/* It has ended. Where others might have served it, tell why they did not. */
+static void try_over(struct redis_store *redis, struct redis_ask *ask, bool asked)
+{
+	if (ask->detour)
+		cv_route_give(redis, ask);
+	if (asked && !ask->done && !ask->elsewhere && redis->mode != REDIS_ALONE &&
+	    (ask->job.rc == CONVO_E_GONE || ask->job.rc == CONVO_E_TIMEOUT))
+		cv_route_explain(redis, ask, &ask->job.err);
+}
+
 /* Try until it is done, or nothing more helps. */
 static void ask_try(struct redis_store *redis, const struct store_call *call, struct redis_ask *ask,
 		    bool grouped)
 {
+	struct told told = {0};
 	int64_t pause_us = 0;
+	bool asked = false;
 
 	while (!ask->done) {
-		if (try_begin(redis, call, ask)) {
+		bool hasty = call->deadline_us - cv_clock_mono_us() < SHARE_US;
+
+		asked = try_begin(redis, call, ask);
+		if (asked) {
 			if (grouped && !ask->asking)
 				(void)cv_group_run(ask->node->group, &ask->job, NULL);
 			else
 				try_alone(ask, call);
 		}
-		if (!try_end(redis, call, ask))
+		try_remember(ask, &told, hasty);
+		if (!try_end(redis, call, ask) || !try_pause(&pause_us, call))
 			break;
-		try_pause(&pause_us, call);
 	}
+	try_over(redis, ask, asked);
 }
 
 /* ---- asking ------------------------------------------------------------------------------ */
@@ -204,7 +255,7 @@ static void both_try(struct redis_ask *first, struct redis_ask *second,
 		batch.count = 2;
 	else
 		batch.beside = ask[1];
-	batch.until = ask_until(call, first->job.deadline_us);
+	batch.until = ask_until(call, second->job.deadline_us);
 	(void)cv_batch_run(&batch);
 }
 

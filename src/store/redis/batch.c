@@ -20,7 +20,10 @@
 
 #define PAUSE_US 1000
 #define PAUSE_MAX_US 50000
-#define CONFIRM_US 20000 /* before the deadline replicas are no longer waited for */
+#define BESIDE_SHARE 8 /* of the time of two that are asked at once, for one alone */
+/* So long before its deadline replicas are no longer waited for: a server may tell it late. */
+#define CONFIRM_US 150000
+#define CONFIRM_SHARE 4 /* or this part of the time, where that is less */
 
 /* A batch on a connection. */
 struct batch_run {
@@ -89,10 +92,12 @@ static int batch_add(struct cv_buf *out, struct redis_ask *ask)
  * when the time is up. 0 would be for ever. */
 static int batch_add_wait(struct batch_run *run)
 {
-	int64_t left_us = run->batch->until.deadline_us - CONFIRM_US - cv_clock_mono_us();
+	int64_t left_us = run->batch->until.deadline_us - cv_clock_mono_us();
+	int64_t spare_us =
+		left_us / CONFIRM_SHARE < CONFIRM_US ? left_us / CONFIRM_SHARE : CONFIRM_US;
+	int64_t wait_ms = (left_us - spare_us) / 1000;
 	char ms[24];
-	int len =
-		snprintf(ms, sizeof(ms), "%lld", (long long)(left_us < 1000 ? 1 : left_us / 1000));
+	int len = snprintf(ms, sizeof(ms), "%lld", (long long)(wait_ms < 1 ? 1 : wait_ms));
 
 	return cv_buf_addf(&run->out, "*3\r\n$4\r\nWAIT\r\n$%d\r\n%d\r\n$%d\r\n%s\r\n",
 			   run->batch->node->redis->wait < 10 ? 1 : 2,
@@ -173,15 +178,27 @@ static bool batch_take_elsewhere(struct batch_run *run, struct redis_ask *ask,
 					     "it sends us from server to server", err));
 		return true;
 	}
+	if (cv_redis_error_is(value, "MOVED") || cv_redis_error_is(value, "ASK")) {
+		ask_finish(ask, cv_redis_fail(&node->place, CONVO_E_IO,
+					      "it sends us to no server that there can be", err));
+		return true;
+	}
 	if (cv_redis_error_is(value, "READONLY")) {
 		run->read_only = true;
 		ask_leave(ask, cv_redis_refuse(&node->place, value->data, NULL, err));
 		return true;
 	}
-	if (!cv_redis_error_passes(value))
+	ask->waits = cv_redis_error_passes(value);
+	if (!ask->waits)
 		return false;
-	ask_leave(ask, cv_fail(err, CONVO_E_IO, "%s: it is not ready in time (%s)", node->name,
-			       cv_redis_error_passes(value)));
+	if (cv_redis_error_is(value, "CLUSTERDOWN"))
+		ask_leave(ask, cv_fail(err, CONVO_E_IO,
+				       "%s: slot %u is not served (CLUSTERDOWN): start the nodes "
+				       "that are down",
+				       node->name, ask->slot));
+	else
+		ask_leave(ask, cv_fail(err, CONVO_E_IO, "%s: it is not ready in time (%s)",
+				       node->name, ask->waits));
 	return true;
 }
 
@@ -368,13 +385,17 @@ static int batch_lost(struct batch_run *run, int rc, enum pool_fate *fate)
 
 /* ---- running ---------------------------------------------------------------------------- */
 
-/* Ask for one that is another server's, whose answer is awaited while this one's comes. */
+/* Ask for one that is another server's, whose answer is awaited while this one's comes. That one may
+ * be silent: then there is time left to take this one's answer, and its connection is not lost. */
 static void batch_ask_beside(struct redis_batch *batch)
 {
 	struct redis_ask *ask = batch->beside;
 	struct redis_batch beside = {
 		.node = ask->node, .ask = &ask, .count = 1, .until = batch->until};
+	int64_t left_us = beside.until.deadline_us - cv_clock_mono_us();
 
+	if (left_us > 0)
+		beside.until.deadline_us -= left_us / BESIDE_SHARE;
 	batch->beside = NULL;
 	ask->work = NULL; /* it costs no round trip of its own */
 	(void)cv_batch_run(&beside);

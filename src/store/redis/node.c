@@ -80,8 +80,8 @@ static int greet_select(const struct greeting *greeting, struct convo_err *err)
 	return rc;
 }
 
-/* A server that was the master comes back as one until it is told otherwise; a user may not be
- * allowed to ask, and then READONLY tells. */
+/* What sentinels say may be of before: a server that was the master is a replica now, and what it took
+ * as long as it did not know of that is lost. */
 static int greet_role(const struct greeting *greeting, struct convo_err *err)
 {
 	const struct redis_value *value;
@@ -92,7 +92,7 @@ static int greet_role(const struct greeting *greeting, struct convo_err *err)
 		return 0;
 	cv_ask_begin(&ask, REDIS_SCRIPTS, 0);
 	cv_ask_add_text(&ask, "ROLE");
-	rc = greet_ask(greeting, &ask, true, &value, err);
+	rc = greet_ask(greeting, &ask, false, &value, err);
 	if (rc == 0 && value->kind == REDIS_VALUE_ARRAY && value->len &&
 	    value->item[0].kind == REDIS_VALUE_STRING && strcmp(value->item[0].data, "master") != 0)
 		rc = cv_redis_fail(greeting->place, CONVO_E_READONLY, "it is a read-only replica",

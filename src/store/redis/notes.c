@@ -8,7 +8,7 @@
 #include <store/redis/redis.h>
 #include <store/shared/pool.h>
 
-#define MAX_NOTES 10000 /* carried out in one go */
+#define CARRY_BYTES (1 << 20) /* of notes that are carried out in one go, and at most one more */
 
 bool cv_notes_needed(const struct redis_op *op, const struct store_change *changes, size_t count)
 {
@@ -21,15 +21,30 @@ bool cv_notes_needed(const struct redis_op *op, const struct store_change *chang
 	return i < count;
 }
 
-int cv_notes_check(const struct redis_op *op, const struct store_change *changes, size_t count,
-		   struct convo_err *err)
+static int check_answer(struct redis_ask *ask, const struct redis_value *answer,
+			struct convo_err *err)
 {
+	const struct redis_op *op = ask->ctx;
+	int64_t *last = op->into;
+
+	if (answer->item[0].integer)
+		return cv_op_refusal(op, answer, err);
+	if (answer->len != 2 || !cv_op_number(&answer->item[1], last))
+		return cv_op_damaged(op, err);
+	return 0;
+}
+
+int cv_notes_check(const struct redis_op *op, const struct store_change *changes, size_t count,
+		   int64_t *last, struct convo_err *err)
+{
+	const struct redis_op checking = {op->redis, op->call, op->key, last};
 	struct redis_ask ask = {
-		.answer = cv_op_plain, .ctx = (void *)op, .repeat = true, .reads = true};
+		.answer = check_answer, .ctx = (void *)&checking, .repeat = true, .reads = true};
 	size_t of_app = 0, i;
 	int rc;
 
 	cv_op_begin_app(op, &ask, REDIS_SCRIPT_APP_FITS);
+	cv_ask_add_text(&ask, op->key->user);
 	for (i = 0; i < count; i++)
 		of_app += changes[i].scope == CONVO_SCOPE_APP;
 	cv_ask_add_int(&ask, (int64_t)of_app);
@@ -48,6 +63,7 @@ int cv_notes_check(const struct redis_op *op, const struct store_change *changes
 struct carry {
 	struct redis_ask *apply, *drop;
 	size_t count;
+	int64_t more; /* 1: there are more of them */
 };
 
 static int carry_answer(struct redis_ask *ask, const struct redis_value *answer,
@@ -55,17 +71,17 @@ static int carry_answer(struct redis_ask *ask, const struct redis_value *answer,
 {
 	const struct redis_op *op = ask->ctx;
 	struct carry *carry = op->into;
-	const struct redis_value *list = &answer->item[1];
+	const struct redis_value *item = answer->item;
 	size_t i;
 
-	if (answer->len != 2 || answer->item[0].integer || !op_is_list(list, 0))
+	if (answer->len < 2 || item[0].integer || !cv_op_number(&item[1], &carry->more))
 		return cv_op_damaged(op, err);
-	carry->count = list->len;
-	for (i = 0; i < list->len; i++) {
-		if (list->item[i].kind != REDIS_VALUE_STRING)
+	carry->count = answer->len - 2;
+	for (i = 2; i < answer->len; i++) {
+		if (item[i].kind != REDIS_VALUE_STRING)
 			return cv_op_damaged(op, err);
-		cv_ask_add(carry->apply, list->item[i].data, list->item[i].len);
-		cv_ask_add(carry->drop, list->item[i].data, list->item[i].len);
+		cv_ask_add(carry->apply, item[i].data, item[i].len);
+		cv_ask_add(carry->drop, item[i].data, item[i].len);
 	}
 	return 0;
 }
@@ -78,17 +94,18 @@ static int carry_read(const struct redis_op *op, struct carry *carry, struct con
 	int rc;
 
 	cv_op_begin(op, &ask, REDIS_SCRIPT_NOTES, op->key->app, op->key->user);
-	cv_ask_add_int(&ask, MAX_NOTES);
+	cv_ask_add_int(&ask, CARRY_BYTES);
 	rc = cv_ask_run(op->redis, op->call, &ask, err);
 	cv_ask_clear(&ask);
 	return rc;
 }
 
-int cv_notes_carry(const struct redis_op *op, struct convo_err *err)
+/* Carry out the oldest ones. */
+static int carry_some(const struct redis_op *op, bool *more, struct convo_err *err)
 {
 	struct redis_ask apply = {.answer = cv_op_plain, .ctx = (void *)op, .repeat = true};
 	struct redis_ask drop = {.answer = cv_op_plain, .ctx = (void *)op, .repeat = true};
-	struct carry carry = {&apply, &drop, 0};
+	struct carry carry = {&apply, &drop, 0, 0};
 	int rc;
 
 	cv_op_begin_app(op, &apply, REDIS_SCRIPT_CARRY);
@@ -101,6 +118,17 @@ int cv_notes_carry(const struct redis_op *op, struct convo_err *err)
 		rc = cv_ask_run(op->redis, op->call, &drop, err);
 	cv_ask_clear(&apply);
 	cv_ask_clear(&drop);
+	*more = carry.count && carry.more;
+	return rc;
+}
+
+int cv_notes_carry(const struct redis_op *op, struct convo_err *err)
+{
+	bool more = true;
+	int rc = 0;
+
+	while (rc == 0 && more)
+		rc = carry_some(op, &more, err);
 	return rc;
 }
 

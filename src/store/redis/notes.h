@@ -17,10 +17,12 @@ bool cv_notes_needed(const struct redis_op *op, const struct store_change *chang
  * Before they are noted: whether there is room for them. What others write at the same moment is not
  * seen, so the app's state may pass CONVO_MAX_STATE by that; what is noted is carried out.
  *
+ * @param last set to the number of the user's last note that was carried out: the
+ *        next one is to have a higher one
  * @return 0, CONVO_E_TOOBIG, or that it could not be asked
  */
 int cv_notes_check(const struct redis_op *op, const struct store_change *changes, size_t count,
-		   struct convo_err *err);
+		   int64_t *last, struct convo_err *err);
 
 /** Carry out what is noted beside the user. @return 0, or what hindered it: the notes stay */
 int cv_notes_carry(const struct redis_op *op, struct convo_err *err);

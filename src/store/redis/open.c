@@ -191,7 +191,7 @@ static int link_read(struct redis_store *redis, struct link *link, const struct 
 		redis->mode = strcmp(plus, "+cluster") == 0 ? REDIS_CLUSTER : REDIS_SENTINEL;
 	else if (url->host && strchr(url->host, ','))
 		redis->mode = REDIS_CLUSTER;
-	redis->login.wants_master = redis->mode == REDIS_SENTINEL;
+	redis->login.wants_master = link->login.of_sentinels = redis->mode == REDIS_SENTINEL;
 	rc = link_read_seeds(link, redis, url, err);
 	if (rc == 0)
 		rc = link_read_path(link, redis, url, err);
@@ -279,8 +279,8 @@ static int open_check_version(struct redis_store *redis, const struct store_call
 	return cv_route_becomes_cluster(redis, err);
 }
 
-static int open_wait_answer(struct redis_ask *ask, const struct redis_value *answer,
-			    struct convo_err *err)
+static int open_try_answer(struct redis_ask *ask, const struct redis_value *answer,
+			   struct convo_err *err)
 {
 	(void)ask;
 	(void)answer;
@@ -288,21 +288,32 @@ static int open_wait_answer(struct redis_ask *ask, const struct redis_value *ans
 	return 0;
 }
 
-/* Whether we may wait for replicas: that it is refused must not be taken for too few of them. */
-static int open_check_wait(struct redis_store *redis, const struct store_call *call,
-			   struct convo_err *err)
+/* Whether we may use a command that a script cannot try for us. */
+static int open_try(struct redis_store *redis, const struct store_call *call,
+		    const char *const *word, size_t words, struct convo_err *err)
 {
-	struct redis_ask ask = {.answer = open_wait_answer, .repeat = true, .reads = true};
+	struct redis_ask ask = {.answer = open_try_answer, .repeat = true, .reads = true};
+	size_t i;
 	int rc;
 
-	if (!redis->wait)
-		return 0;
 	cv_ask_begin(&ask, REDIS_SCRIPTS, 0);
-	cv_ask_add_text(&ask, "WAIT");
-	cv_ask_add_int(&ask, 0);
-	cv_ask_add_int(&ask, 1);
+	for (i = 0; i < words; i++)
+		cv_ask_add_text(&ask, word[i]);
 	rc = cv_ask_run(redis, call, &ask, err);
 	cv_ask_clear(&ask);
+	return rc;
+}
+
+/* Where they were refused later, it would look like too few replicas, and like servers that send us in
+ * circles. */
+static int open_check_commands(struct redis_store *redis, const struct store_call *call,
+			       struct convo_err *err)
+{
+	static const char *const wait[] = {"WAIT", "0", "1"}, *const asking[] = {"ASKING"};
+	int rc = redis->wait ? open_try(redis, call, wait, 3, err) : 0;
+
+	if (rc == 0 && redis->mode == REDIS_CLUSTER)
+		rc = open_try(redis, call, asking, 1, err);
 	return rc;
 }
 
@@ -363,7 +374,7 @@ int cv_redis_open(struct convo_store *store, const struct store_call *call,
 	if (rc == 0)
 		rc = open_check_version(redis, call, err);
 	if (rc == 0)
-		rc = open_check_wait(redis, call, err);
+		rc = open_check_commands(redis, call, err);
 	if (rc == 0)
 		rc = open_check_schema(redis, call, err);
 	redis->reached = rc == 0;

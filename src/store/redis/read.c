@@ -405,8 +405,8 @@ static int state_list_answer(struct redis_ask *ask, const struct redis_value *an
 	return 0;
 }
 
-/* Ask for the state of a user, and beside it for the app's, which is elsewhere. */
-static int state_run_apart(const struct redis_op *op, struct redis_ask *ask,
+/* Ask for the app's state, which is elsewhere, and beside it for that of a user. */
+static int state_run_apart(const struct redis_op *op, struct redis_ask *ask, bool alone,
 			   const struct cv_text *only, struct convo_err *err)
 {
 	struct redis_state *state = op->into;
@@ -416,7 +416,9 @@ static int state_run_apart(const struct redis_op *op, struct redis_ask *ask,
 	int rc;
 
 	cv_app_begin(&app, op, only);
-	rc = cv_app_run(&app, ask, &state->noted, err);
+	cv_state_reset(state->into);
+	rc = alone ? cv_ask_run(op->redis, op->call, &app.ask, err)
+		   : cv_app_run(&app, ask, &state->noted, err);
 	while (rc == 0 && cv_app_next(&app, &at, &name, &json)) {
 		if (name.len)
 			rc = cv_state_add(state->into, CONVO_SCOPE_APP, name, json, err);
@@ -450,9 +452,9 @@ int cv_redis_state_list(struct convo_store *store, const struct store_call *call
 	cv_ask_add_text(&ask, scopes & CONVO_SCOPE_SESSION ? key->session : "");
 	cv_ask_add_text(&ask, letters);
 	cv_ask_add(&ask, name ? name->data : "", name ? name->len : 0);
-	state.apart = of_app && !of_app_alone && cv_op_is_apart(&op);
+	state.apart = of_app && cv_op_is_apart(&op);
 	if (state.apart)
-		rc = state_run_apart(&op, &ask, name, err);
+		rc = state_run_apart(&op, &ask, of_app_alone, name, err);
 	else
 		rc = cv_ask_run(op.redis, call, &ask, err);
 	cv_ask_clear(&ask);

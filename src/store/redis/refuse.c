@@ -24,6 +24,7 @@ static const char *const errors_that_pass[] = {"LOADING", "BUSY", "TRYAGAIN", "M
 #define NO_PASSWORD "it has no password, but one was given"
 #define NO_RIGHT "the user may not use this key or command"
 #define NO_COMMAND "it does not know a command, renamed or newer than it is (version 5 is needed)"
+#define ONE_DATABASE "it is a node of a cluster, which has the database 0 alone"
 #define OF_A_CLUSTER "it is a node of a cluster: write redis+cluster://"
 #define DAMAGED "the database is damaged: a key does not hold what convo stored"
 
@@ -54,6 +55,7 @@ static const struct server_error errors[] = {
 	{"CROSSSLOT", CONVO_E_UNSUPPORTED, MORE_NOTHING, OF_A_CLUSTER},
 	{"cluster support disabled", CONVO_E_INVALID, MORE_NOTHING,
 	 "it is no node of a cluster: write redis:// for one server"},
+	{"SELECT is not allowed in cluster", CONVO_E_INVALID, MORE_NOTHING, ONE_DATABASE},
 	{"DB index", CONVO_E_INVALID, MORE_NOTHING, "it has no database of that number"},
 	{"unknown command", CONVO_E_UNSUPPORTED, MORE_COMMAND, NO_COMMAND},
 	{"Unknown Redis command", CONVO_E_UNSUPPORTED, MORE_COMMAND, NO_COMMAND},
@@ -84,14 +86,22 @@ const char *cv_redis_error_passes(const struct redis_value *value)
 	return NULL;
 }
 
-/* The command that an error names itself, between quotes: unknown command `EVAL`, with ... */
+/* The command that an error names itself, between quotes: unknown command `EVAL`, with ..., or: no
+ * permissions to run the 'wait' command. */
 static size_t error_command(const char *error, const char **command)
 {
-	const char *at = strstr(error, "unknown command ");
+	static const char *const before[] = {"unknown command ", "run the "};
+	const char *at = NULL;
+	size_t i;
 
-	if (!at || !strchr("`'", at[16]) || !at[16])
+	for (i = 0; i < 2 && !at; i++) {
+		at = strstr(error, before[i]);
+		if (at)
+			at += strlen(before[i]);
+	}
+	if (!at || !*at || !strchr("`'", *at))
 		return 0;
-	*command = at + 17;
+	*command = at + 1;
 	return strcspn(*command, "`'");
 }
 
@@ -120,11 +130,11 @@ int cv_redis_refuse(const struct redis_place *place, const char *error, const ch
 	if (known == end)
 		return error_unknown(place, error, err);
 	if (known->more == MORE_USER)
-		return cv_fail(
-			err, known->code,
-			"%s: %s (user '%.60s'; the URL says both, redis://user:password@host)",
-			place->name, known->text,
-			place->login->user ? place->login->user : "default");
+		return cv_fail(err, known->code, "%s: %s (user '%.60s'; the URL says both, %s)",
+			       place->name, known->text,
+			       place->login->user ? place->login->user : "default",
+			       place->login->of_sentinels ? "sentinel_user= and sentinel_password="
+							  : "redis://user:password@host");
 	if (known->more == MORE_COMMAND && !len)
 		len = error_command(error, &command);
 	if (known->more == MORE_COMMAND && len)

@@ -33,6 +33,8 @@ struct redis_route {
 	struct redis_node **slot; /* who serves it; NULL: nobody that is known */
 	size_t slots;             /* 1 but in a cluster */
 	bool doubted, looking;
+	unsigned looks;                   /* lookups that came to an end of their own */
+	struct convo_err why;             /* what the last one failed with; code 0: it told */
 	const struct redis_node *suspect; /* not asked; only compared, it may be gone */
 	size_t turn;                      /* who is asked first next time */
 };
@@ -250,9 +252,11 @@ int cv_route_found(struct redis_lookup *lookup, const char *host, int port, unsi
 	struct redis_route *route = lookup->route;
 	struct redis_node *node = node_in(lookup->node, lookup->nodes, host, port);
 
-	if (last >= route->slots || (!node && lookup->nodes == MAX_NODES) ||
-	    strlen(host) > CONVO_MAX_NAME)
+	if (last >= route->slots || strlen(host) > CONVO_MAX_NAME)
 		return cv_fail(err, CONVO_E_IO, "%s: an unexpected answer", route->redis->name);
+	if (!node && lookup->nodes == MAX_NODES)
+		return cv_fail(err, CONVO_E_IO, "%s: an answer names more than %d servers",
+			       route->redis->name, MAX_NODES);
 	if (!node) {
 		pthread_mutex_lock(&route->lock);
 		node = route_node(route, host, port);
@@ -298,15 +302,22 @@ static int look_at(struct redis_lookup *lookup, const struct candidate *candidat
 	return rc;
 }
 
-/* Ask one after the other until one tells. */
+/* Whether a failure tells more than that a server is away. */
+static bool look_tells(int rc)
+{
+	return rc != CONVO_E_GONE && rc != CONVO_E_TIMEOUT && rc != CONVO_E_IO;
+}
+
+/* Ask one after the other until one tells. If none does, the failure that tells most is told. */
 static int route_look(struct redis_route *route, const struct redis_until *until,
 		      struct convo_err *err)
 {
 	struct redis_lookup lookup = {.route = route};
 	struct redis_until share = *until;
 	struct candidate candidate;
+	struct convo_err why = {0};
 	size_t count, first, i;
-	int rc = CONVO_E_GONE;
+	int rc = cv_fail(err, CONVO_E_GONE, "%s: nobody to ask", route->redis->name), one;
 	bool fine;
 
 	lookup.slot = cv_alloc(route->slots, sizeof(*lookup.slot));
@@ -316,7 +327,7 @@ static int route_look(struct redis_route *route, const struct redis_until *until
 	count = look_count(route);
 	first = route->turn++;
 	pthread_mutex_unlock(&route->lock);
-	for (i = 0; i < count && rc != 0 && rc != CONVO_E_CANCELED && rc != CONVO_E_DENIED; i++) {
+	for (i = 0; i < count && rc != 0 && rc != CONVO_E_CANCELED; i++) {
 		int64_t now_us = cv_clock_mono_us();
 
 		pthread_mutex_lock(&route->lock);
@@ -326,7 +337,11 @@ static int route_look(struct redis_route *route, const struct redis_until *until
 		if (!fine)
 			continue;
 		share.deadline_us = now_us + (until->deadline_us - now_us) / (int64_t)(count - i);
-		rc = look_at(&lookup, &candidate, &share, err);
+		one = look_at(&lookup, &candidate, &share, &why);
+		if (one < 0 && one != CONVO_E_CANCELED && look_tells(rc))
+			continue;
+		rc = one;
+		*err = why;
 	}
 	free(lookup.slot);
 	return rc;
@@ -362,10 +377,9 @@ static int route_wait(struct redis_route *route, const struct redis_until *until
 	return 0;
 }
 
-/* Find out where the slots are, for all, with the lock held but meanwhile. What is known already is
- * good enough when nobody tells. */
-static int route_look_for_all(struct redis_route *route, unsigned slot,
-			      const struct redis_until *until, struct convo_err *err)
+/* Find out where the slots are, for all, with the lock held but meanwhile. */
+static int route_look_for_all(struct redis_route *route, const struct redis_until *until,
+			      struct convo_err *err)
 {
 	struct convo_err why = {0};
 	int rc;
@@ -377,20 +391,53 @@ static int route_look_for_all(struct redis_route *route, unsigned slot,
 	pthread_mutex_lock(&route->lock);
 	route->looking = false;
 	pthread_cond_broadcast(&route->looked);
-	if (rc == CONVO_E_CANCELED || (rc < 0 && !route->slot[slot]))
+	if (rc == CONVO_E_CANCELED)
 		return cv_fail(err, why.code, "%s", why.text);
-	if (!route->slot[slot])
-		return cv_fail(err, CONVO_E_GONE, "%s: no server serves slot %u",
-			       route->redis->name, slot);
+	/* One whose time was short tells nothing to those who have more. */
+	if (rc != CONVO_E_TIMEOUT)
+		route->looks++;
+	route->why = why;
+	route->why.code = rc;
 	return 0;
+}
+
+static int route_fail(const struct redis_route *route, unsigned slot, struct convo_err *err)
+{
+	if (route->why.code)
+		return cv_fail(err, route->why.code, "%s", route->why.text);
+	return cv_fail(err, CONVO_E_GONE,
+		       "%s: no server serves slot %u: start the one that did, or its replica",
+		       route->redis->name, slot);
+}
+
+/* Find out, with the lock held, who serves a slot. One lookup is enough for all who wait for it; when
+ * nobody tells, what was known before is good enough. */
+static int route_find(struct redis_route *route, unsigned slot, const struct redis_until *until,
+		      struct redis_node **out, struct convo_err *err)
+{
+	unsigned looks = route->looks;
+	bool looked = false;
+	int rc = 0;
+
+	while (rc == 0 && !*out) {
+		looked = looked || route->looks != looks;
+		if (route->slot[slot] && (looked || !route->doubted))
+			*out = route->slot[slot];
+		else if (looked)
+			rc = route_fail(route, slot, err);
+		else if (route->looking)
+			rc = route_wait(route, until, err);
+		else
+			looked = (rc = route_look_for_all(route, until, err)) == 0;
+	}
+	return rc;
 }
 
 int cv_route_take(struct redis_store *redis, struct redis_ask *ask, const struct redis_until *until,
 		  struct convo_err *err)
 {
 	struct redis_route *route = redis->route;
-	unsigned slot = redis->mode == REDIS_CLUSTER ? ask->slot : 0;
-	int rc = 0;
+	int rc;
 
 	if (redis->mode == REDIS_ALONE) {
 		ask->node = route->node[0];
@@ -400,14 +447,8 @@ int cv_route_take(struct redis_store *redis, struct redis_ask *ask, const struct
 	ask->asking = ask->detour;
 	ask->node = ask->detour;
 	ask->detour = NULL;
-	while (rc == 0 && !ask->node) {
-		if (route->slot[slot] && !route->doubted)
-			ask->node = route->slot[slot];
-		else if (route->looking)
-			rc = route_wait(route, until, err);
-		else
-			rc = route_look_for_all(route, slot, until, err);
-	}
+	rc = route_find(route, redis->mode == REDIS_CLUSTER ? ask->slot : 0, until, &ask->node,
+			err);
 	if (rc == 0 && !ask->asking)
 		ask->node->users++;
 	pthread_mutex_unlock(&route->lock);
@@ -421,9 +462,34 @@ void cv_route_give(struct redis_store *redis, struct redis_ask *ask)
 	if (redis->mode == REDIS_ALONE)
 		return;
 	pthread_mutex_lock(&route->lock);
-	ask->node->users--;
-	pthread_mutex_unlock(&route->lock);
+	if (ask->node)
+		ask->node->users--;
+	else if (ask->detour)
+		ask->detour->users--;
+	if (!ask->node)
+		ask->detour = NULL;
 	ask->node = NULL;
+	pthread_mutex_unlock(&route->lock);
+}
+
+void cv_route_explain(struct redis_store *redis, const struct redis_ask *ask, struct convo_err *err)
+{
+	struct redis_route *route = redis->route;
+	struct convo_err told = *err;
+
+	pthread_mutex_lock(&route->lock);
+	if (redis->mode == REDIS_CLUSTER)
+		(void)cv_fail(err, told.code,
+			      "%.110s; nobody else serves slot %u: start it, or its replica",
+			      told.text, ask->slot);
+	else if (route->why.code)
+		(void)cv_fail(err, told.code, "%.110s; asked for another master: %.90s", told.text,
+			      route->why.text);
+	else
+		(void)cv_fail(err, told.code, "%.110s; the sentinels name no other master",
+			      told.text);
+	pthread_mutex_unlock(&route->lock);
+	err->maybe = told.maybe;
 }
 
 void cv_route_doubt(struct redis_store *redis, const struct redis_node *node)

@@ -46,7 +46,13 @@ int cv_route_becomes_cluster(struct redis_store *redis, struct convo_err *err);
  */
 int cv_route_take(struct redis_store *redis, struct redis_ask *ask, const struct redis_until *until,
 		  struct convo_err *err);
+
+/** Let go of ask->node; where there is none, of the server that it was sent on to and did not ask. */
 void cv_route_give(struct redis_store *redis, struct redis_ask *ask);
+
+/** Add to a failure that ends an ask what is known of others who might have served it. Not alone. */
+void cv_route_explain(struct redis_store *redis, const struct redis_ask *ask,
+		      struct convo_err *err);
 
 /**
  * The server with the lowest name above `after` of those that serve slots, as far as it is known.

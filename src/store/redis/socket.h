@@ -20,6 +20,7 @@ struct redis_login {
 	char *user, *password; /* NULL: nobody says one */
 	int database;
 	bool wants_master; /* what is no master is not the server that is meant */
+	bool of_sentinels; /* for messages */
 };
 
 /** Where a server is. */

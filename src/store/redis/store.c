@@ -53,8 +53,11 @@ static int run_changes(const struct redis_op *op, struct redis_ask *ask,
 		       const struct store_change *changes, size_t count, struct convo_err *err)
 {
 	bool needed = cv_notes_needed(op, changes, count);
-	int rc = needed ? cv_notes_check(op, changes, count, err) : 0;
+	int64_t last = 0;
+	int rc = needed ? cv_notes_check(op, changes, count, &last, err) : 0;
 
+	if (needed)
+		cv_ask_add_int(ask, last);
 	if (rc == 0 && ask->repeat)
 		rc = cv_ask_run_grouped(op->redis, op->call, ask, err);
 	else if (rc == 0)
@@ -238,6 +241,13 @@ static int redis_state_set(struct convo_store *store, const struct store_call *c
 	for (i = 0; i < count; i++) {
 		of_session = of_session || changes[i].scope == CONVO_SCOPE_SESSION;
 		of_user = of_user || changes[i].scope == CONVO_SCOPE_USER;
+	}
+	/* What the user's calls before this one changed comes before it. */
+	if (!of_session && !of_user && cv_op_is_apart(&op) && key->user && *key->user) {
+		int rc = cv_notes_carry(&op, err);
+
+		if (rc < 0)
+			return rc;
 	}
 	if (of_session || of_user)
 		cv_op_begin(&op, &ask, REDIS_SCRIPT_STATE_SET, key->app, key->user);

@@ -14,20 +14,40 @@
 #include <support/fake_redis.h>
 #include <support/groups.h>
 
+#include "store/redis/load.h"
 #include "store/shared/calls.h"
-
-#define WRITERS 4
 
 static struct group *group; /* NULL: not installed */
 
 static const struct convo_store_options quiet = {.timeout_ms = 10000,
 						 .clean_interval_ms = CONVO_OFF};
 
+/* For opening where it is to fail, and for calls. */
+static const struct convo_store_options one_second = {.timeout_ms = 1000,
+						      .clean_interval_ms = CONVO_OFF};
+static const struct convo_call brief = {.timeout_ms = 1000}, two_seconds = {.timeout_ms = 2000};
+
+static const struct convo_event hello = {.message = CALLS_HELLO};
+static const struct convo_item app_item = {.name = "app:c", .json = "4"};
+
 static int cluster_setup(void **state)
 {
 	(void)state;
 	if (group)
 		(void)group_new_database(group);
+	return 0;
+}
+
+/* A test that failed may have left some of them standing. */
+static int cluster_teardown(void **state)
+{
+	(void)state;
+	for (int i = 0; group && i < group->nodes; i++) {
+		if (!server_is_up(group->node[i]))
+			group_resume(group, i);
+		if (!server_is_up(group->node[i]))
+			group_restart(group, i);
+	}
 	return 0;
 }
 
@@ -53,6 +73,55 @@ static void nap_ms(int ms)
 	nanosleep(&ts, NULL);
 }
 
+static void must_say(const char *want, const char *text)
+{
+	if (!strstr(text, want))
+		must_not_reach("'%s' does not say '%s'", text, want);
+}
+
+static void must_refuse(int code, const char *url, const char *text)
+{
+	struct convo_err err;
+	convo_store *store = NULL;
+
+	must_fail_with(code, convo_store_open(&store, url, &one_second, &err));
+	must(store == NULL);
+	must_say(text, err.text);
+}
+
+/* The group's URL with options. */
+static const char *with(const char *options)
+{
+	return test_text("%s?%s", group->url, options);
+}
+
+static void must_count(convo_store *store, size_t want)
+{
+	convo_session *session = NULL;
+	struct convo_err err;
+
+	must_pass(convo_store_load(&session, store, &calls_key, NULL, NULL, &err));
+	must_equal(want, convo_session_count(session));
+	convo_session_free(session);
+}
+
+/* "host:port" of one of them. */
+static const char *a_node(void)
+{
+	return test_text("127.0.0.1:%d", group->node[0]->port);
+}
+
+static void must_have_app(convo_store *store, const char *name, const char *want)
+{
+	char *value = NULL;
+	struct convo_err err;
+
+	must_pass(convo_store_state_get(&value, store, &calls_key, test_text("app:%s", name), NULL,
+					&err));
+	must_equal_str(want, value);
+	convo_free(value);
+}
+
 /* The master of the user of calls.h. */
 static int master_of_user(void)
 {
@@ -68,135 +137,6 @@ static int other_master(int master)
 			return i;
 	}
 	must_not_reach("no other master");
-}
-
-/* ---- writers that count ----------------------------------------------------------------- */
-
-/* Threads that append to a session each, and to one that they share, until they are told to stop. */
-struct load {
-	convo_store *store;
-	atomic_bool over;
-	atomic_int done[WRITERS]; /* appends of each that were acknowledged */
-	atomic_int failed;        /* calls that were not, if they may */
-	bool may_fail;
-	atomic_llong longest_us, silence_us, last_us;
-};
-
-static struct convo_key load_key(int writer, char name[32])
-{
-	snprintf(name, 32, "own %d", writer);
-	return (struct convo_key){"app", "user", writer < 0 ? "s" : name};
-}
-
-static void load_begin(struct load *load, convo_store *store)
-{
-	struct convo_err err;
-	char name[32];
-
-	*load = (struct load){.store = store};
-	load->last_us = cv_clock_mono_us();
-	for (int i = -1; i < WRITERS; i++) {
-		const struct convo_key key = load_key(i, name);
-
-		must_pass(convo_store_create(store, &key, NULL, NULL, NULL, &err));
-	}
-}
-
-static void load_note(struct load *load, int64_t begun_us)
-{
-	int64_t now_us = cv_clock_mono_us();
-	long long before_us = atomic_exchange(&load->last_us, now_us);
-
-	if (now_us - begun_us > load->longest_us)
-		load->longest_us = now_us - begun_us;
-	if (now_us - before_us > load->silence_us)
-		load->silence_us = now_us - before_us;
-}
-
-/* Append n-th event of a writer, again until it is stored; its id makes that safe (A2). */
-static void load_append(struct load *load, const struct convo_key *key, int writer, int n)
-{
-	const char *id = NULL;
-	char message[100], text[CONVO_UUID_SIZE];
-	struct convo_err err;
-	struct convo_event event = {.message = message};
-
-	snprintf(message, sizeof(message), "{\"role\":\"user\",\"content\":\"%d %d\"}", writer, n);
-	snprintf(text, sizeof(text), "0197b0a1-%04x-7000-8000-%04x%08x", writer,
-		 strcmp(key->session, "s") != 0, n);
-	id = text;
-	event.id = id;
-	for (;;) {
-		int64_t begun_us = cv_clock_mono_us();
-		int rc = convo_store_append(load->store, key, NULL, &event, 1, NULL, NULL, &err);
-
-		if (rc == 0)
-			load_note(load, begun_us);
-		if (rc == 0)
-			return;
-		if (!load->may_fail)
-			must_not_reach("append: %s (%d)", err.text, rc);
-		load->failed++;
-	}
-}
-
-/* The events of a session are those of the writer, each once, in their order. */
-static void load_must_be_whole(struct load *load, const struct convo_key *key, int writer, int n)
-{
-	convo_session *session = NULL;
-	struct convo_err err;
-	int next[WRITERS] = {0}, from, number;
-
-	must_pass(convo_store_load(&session, load->store, key, NULL, NULL, &err));
-	for (size_t i = 0; i < convo_session_count(session); i++) {
-		const struct convo_event *event = convo_session_event(session, i);
-
-		must_equal(i + 1, event->seq);
-		must_equal(2, sscanf(event->message, "{\"role\":\"user\",\"content\":\"%d %d",
-				     &from, &number));
-		must(from >= 0 && from < WRITERS && (writer < 0 || from == writer));
-		must_equal(next[from], number);
-		next[from]++;
-	}
-	if (writer >= 0)
-		must_equal(n, next[writer]);
-	for (int i = 0; writer < 0 && n < 0 && i < WRITERS; i++)
-		must_equal(load->done[i], next[i]);
-	convo_session_free(session);
-}
-
-/* Write and read until it is over; threads from 1 on. */
-static void load_run(void *ctx, int index)
-{
-	struct load *load = ctx;
-	int writer = index - 1, n = 0;
-	char name[32];
-	const struct convo_key own = load_key(writer, name), shared = load_key(-1, name);
-
-	snprintf(name, sizeof(name), "own %d", writer);
-	while (!load->over) {
-		load_append(load, &shared, writer, n);
-		load_append(load, &own, writer, n);
-		atomic_store(&load->done[writer], ++n);
-		if (n % 4 == 0)
-			load_must_be_whole(load, &own, writer, n);
-	}
-}
-
-static void load_end(struct load *load, const char *what)
-{
-	char name[32];
-	int total = 0;
-
-	for (int i = 0; i < WRITERS; i++) {
-		const struct convo_key key = load_key(i, name);
-
-		load_must_be_whole(load, &key, i, load->done[i]);
-		total += load->done[i];
-	}
-	load_must_be_whole(load, &(struct convo_key){"app", "user", "s"}, -1, -1);
-	test_say("%s: %d appends, %d failed tries, longest %lld ms, longest silence %lld ms", what,
-		 2 * total, load->failed, load->longest_us / 1000, load->silence_us / 1000);
 }
 
 /* ---- slots that move ---------------------------------------------------------------------- */
@@ -231,13 +171,15 @@ static void slot_mover(void *ctx, int index)
 {
 	unsigned slot = cv_redis_slot("convo:{app:user}");
 	struct load *load = ctx;
-	int home = master_of_user(), other = other_master(home);
+	int home, other;
 
 	if (index > 0) {
 		load_run(ctx, index);
 		return;
 	}
-	for (int i = 0; i < 3; i++) {
+	home = master_of_user();
+	other = other_master(home);
+	for (int i = 0; i < 2; i++) {
 		nap_ms(200);
 		slot_move(slot, home, other, 300);
 		nap_ms(200);
@@ -261,11 +203,507 @@ static void test_A1_slots_that_move_lose_and_double_nothing(void **state)
 	convo_store_close(store);
 }
 
+/* The state of the app is read by a command about one key, which is sent on while it moves. */
+static void test_A6_the_app_is_found_while_its_slot_moves(void **state)
+{
+	unsigned slot = cv_redis_slot("convo:{app}");
+	int home, other;
+	struct convo_err err;
+	convo_store *store;
+
+	(void)state;
+	cluster_needed();
+	home = group_master(group, "convo:{app}");
+	other = other_master(home);
+	store = store_open(group->url);
+	must_pass(call_create(store, &err));
+	must_pass(call_state_set(store, &err));
+	server_ask(group->node[other], "CLUSTER SETSLOT %u IMPORTING %s", slot, id_of(home));
+	server_ask(group->node[home], "CLUSTER SETSLOT %u MIGRATING %s", slot, id_of(other));
+	must_have_app(store, "c", "3");
+	server_ask(group->node[home], "MIGRATE 127.0.0.1 %d convo:{app} 0 5000",
+		   group->node[other]->port);
+	must_have_app(store, "c", "3");
+	/* Writing waits. */
+	must_fail_with(CONVO_E_IO,
+		       convo_store_state_set(store, &calls_key, &app_item, 1, &brief, &err));
+	must_say("not ready in time (TRYAGAIN)", err.text);
+	slot_move(slot, home, other, 0);
+	must_pass(convo_store_state_set(store, &calls_key, &app_item, 1, &brief, &err));
+	must_have_app(store, "c", "4");
+	slot_move(slot, other, home, 0);
+	must_have_app(store, "c", "4");
+	convo_store_close(store);
+}
+
+/* ---- nodes that die ----------------------------------------------------------------------- */
+
+struct trouble {
+	struct load load; /* first */
+	void (*make)(void);
+};
+
+static void trouble_run(void *ctx, int index)
+{
+	struct trouble *trouble = ctx;
+
+	if (index > 0) {
+		load_run(&trouble->load, index);
+		return;
+	}
+	nap_ms(300);
+	trouble->make();
+	nap_ms(500);
+	trouble->load.over = true;
+}
+
+/* No call fails, and what was acknowledged is there once. */
+static void must_survive(void (*make)(void), const char *what)
+{
+	struct trouble trouble = {.make = make};
+	convo_store *store;
+
+	cluster_needed();
+	store = store_open(with("wait=1"));
+	load_begin(&trouble.load, store);
+	test_threads(1 + WRITERS, trouble_run, &trouble);
+	load_end(&trouble.load, what);
+	convo_store_close(store);
+}
+
+static void kill_master(void)
+{
+	int master = master_of_user();
+
+	group_kill(group, master);
+	group_wait_replaced(group, master);
+	group_restart(group, master);
+}
+
+static void test_L3_a_master_that_is_killed_fails_no_call(void **state)
+{
+	(void)state;
+	must_survive(kill_master, "master killed");
+}
+
+static void pause_master(void)
+{
+	int master = master_of_user();
+
+	group_pause(group, master);
+	group_wait_replaced(group, master);
+	nap_ms(500);
+	group_resume(group, master);
+}
+
+static void test_L3_a_master_that_stands_still_fails_no_call(void **state)
+{
+	(void)state;
+	must_survive(pause_master, "master paused");
+}
+
+static void hand_over_master(void)
+{
+	int master = master_of_user();
+
+	for (int i = 0; i < group->data; i++) {
+		const char *info = server_try(group->node[i], "INFO replication");
+
+		if (strstr(info, "role:slave") &&
+		    strstr(info, test_text("master_port:%d\r", group->node[master]->port)))
+			server_ask(group->node[i], "CLUSTER FAILOVER");
+	}
+	group_wait_replaced(group, master);
+}
+
+static void test_L3_a_master_that_hands_over_fails_no_call(void **state)
+{
+	(void)state;
+	must_survive(hand_over_master, "master handed over");
+}
+
+static int replica_of(int master)
+{
+	for (int i = 0; i < group->data; i++) {
+		const char *info = server_try(group->node[i], "INFO replication");
+
+		if (strstr(info, "role:slave") &&
+		    strstr(info, test_text("master_port:%d", group->node[master]->port)))
+			return i;
+	}
+	must_not_reach("node %d has no replica", master);
+}
+
+/* A user that another node serves. */
+static void other_user(char name[32], int master)
+{
+	do
+		snprintf(name, 32, "other %d", rand() % 1000);
+	while (group_master(group, test_text("convo:{app:%s}", name)) == master);
+}
+
+static void must_fail_in_time(convo_store *store, const char *names)
+{
+	int64_t begun_us = cv_clock_mono_us();
+	struct convo_err err = {0};
+	int rc = convo_store_append(store, &calls_key, NULL, &hello, 1, NULL, &two_seconds, &err);
+
+	must(rc < 0);
+	must(cv_clock_mono_us() - begun_us < 2500000);
+	test_say("%d: %s", rc, err.text);
+	must_say(names, err.text);
+	must(!strchr(err.text, '\n'));
+}
+
+static void test_L2_a_slot_that_nobody_serves_is_told_in_time(void **state)
+{
+	unsigned slot = cv_redis_slot("convo:{app:user}");
+	int master, replica;
+	char name[32];
+	const struct convo_key elsewhere = {"app", name, "s"};
+	struct convo_err err;
+	convo_store *store;
+
+	(void)state;
+	cluster_needed();
+	master = master_of_user();
+	replica = replica_of(master);
+	other_user(name, master);
+	store = store_open(group->url);
+	must_pass(call_create(store, &err));
+	must_pass(convo_store_create(store, &elsewhere, NULL, NULL, NULL, &err));
+	group_kill(group, replica);
+	group_kill(group, master);
+	must_fail_in_time(store, test_text("slot %u", slot));
+	/* All others are refused too, unless the administrator wants it otherwise. */
+	nap_ms(3000);
+	must_fail_with(CONVO_E_IO, convo_store_append(store, &elsewhere, NULL, &hello, 1, NULL,
+						      &two_seconds, &err));
+	must_say("is not served (CLUSTERDOWN): start the nodes", err.text);
+	must(!err.maybe);
+	for (int i = 0; i < group->data; i++) {
+		if (i != master && i != replica)
+			server_ask(group->node[i], "CONFIG SET cluster-require-full-coverage no");
+	}
+	must_pass(convo_store_append(store, &elsewhere, NULL, &hello, 1, NULL, &two_seconds, &err));
+	must_fail_in_time(store, test_text("slot %u", slot));
+	group_restart(group, master);
+	group_restart(group, replica);
+	must_pass(call_append(store, &err));
+	for (int i = 0; i < group->data; i++)
+		server_ask(group->node[i], "CONFIG SET cluster-require-full-coverage yes");
+	convo_store_close(store);
+}
+
+/* ---- replicas that are waited for ------------------------------------------------------------ */
+
+static void wait_in_vain(void *ctx, int index)
+{
+	struct convo_err err;
+
+	(void)index;
+	must_fail_with(CONVO_E_TIMEOUT,
+		       convo_store_append(ctx, &calls_key, NULL, &hello, 1, NULL, &brief, &err));
+	must(err.maybe);
+}
+
+static void test_A8_too_few_replicas_leave_the_outcome_open(void **state)
+{
+	const struct convo_event event = {.id = "0197b0a1-0000-7000-8000-000000000001",
+					  .message = CALLS_HELLO};
+	struct convo_err err;
+	convo_store *store;
+	int64_t seq = 0, begun_us;
+	int replica;
+
+	(void)state;
+	cluster_needed();
+	replica = replica_of(master_of_user());
+	store = store_open(with("wait=1"));
+	must_pass(call_create(store, &err));
+	must_pass(call_append(store, &err));
+	group_pause(group, replica);
+	for (int i = 0; i < 2; i++) {
+		/* The second finds it stored, and must not take that for enough. */
+		begun_us = cv_clock_mono_us();
+		must_fail_with(CONVO_E_TIMEOUT, convo_store_append(store, &calls_key, NULL, &event,
+								   1, NULL, &brief, &err));
+		must(err.maybe);
+		must_say("stored, but 0 of 1 replicas have it in time", err.text);
+		must(cv_clock_mono_us() - begun_us < 1500000);
+	}
+	/* A group of calls ends for each of them. */
+	test_threads(8, wait_in_vain, store);
+	group_resume(group, replica);
+	must_pass(convo_store_append(store, &calls_key, NULL, &event, 1, &seq, NULL, &err));
+	must_equal(2, seq);
+	/* All were stored, each once. */
+	must_count(store, 2 + 8);
+	convo_store_close(store);
+}
+
+/* ---- where to begin --------------------------------------------------------------------------- */
+
+/* What stands first in a list of seeds, and does not help. */
+static void test_L1_a_first_seed_that_is_no_node_is_passed_over(void **state)
+{
+	static const struct {
+		const char *says; /* to CLUSTER SLOTS; NULL: nobody is there, "": it hangs */
+		int code;         /* where there is no other seed */
+		const char *text;
+	} seeds[] = {
+		{NULL, CONVO_E_GONE, "connection refused"},
+		{"", CONVO_E_TIMEOUT, "no answer in time"},
+		{"-ERR This instance has cluster support disabled\r\n", CONVO_E_INVALID,
+		 "it is no node of a cluster: write redis://"},
+		{"-ERR unknown command 'CLUSTER', with args\r\n", CONVO_E_UNSUPPORTED, "CLUSTER"},
+		{"HTTP/1.1 400 Bad Request\r\n\r\n", CONVO_E_IO, "this does not answer like Redis"},
+		{"-NOPERM this user has no permissions to run the 'cluster|slots' command\r\n",
+		 CONVO_E_DENIED, "CLUSTER"},
+		{"*0\r\n", CONVO_E_GONE, "is the cluster made yet?"},
+		{"-LOADING Redis is loading the dataset in memory\r\n", CONVO_E_IO, "LOADING"},
+	};
+
+	(void)state;
+	cluster_needed();
+	for (size_t i = 0; i < sizeof(seeds) / sizeof(seeds[0]); i++) {
+		struct fake_redis *fake = seeds[i].says ? fake_redis_start() : NULL;
+		int port = fake ? fake_redis_port(fake) : test_port();
+		const char *first = test_text("127.0.0.1:%d", port);
+		convo_store *store = NULL;
+		struct convo_err err;
+
+		for (int n = 0; n < 8 && fake; n++)
+			fake_redis_say(fake, "CLUSTER", seeds[i].says);
+		must_fail_with(seeds[i].code,
+			       convo_store_open(&store, test_text("redis+cluster://%s/", first),
+						&one_second, &err));
+		must_say(seeds[i].text, err.text);
+		must_say(first, err.text);
+		must_pass(convo_store_open(&store,
+					   test_text("redis+cluster://%s,%s/", first, a_node()),
+					   &quiet, &err));
+		must(call_create(store, &err) == (i ? CONVO_E_EXISTS : 0));
+		convo_store_close(store);
+		if (fake)
+			fake_redis_end(fake);
+	}
+}
+
+static void test_L1_a_node_of_a_cluster_is_noticed(void **state)
+{
+	struct convo_err err;
+	convo_store *store;
+
+	(void)state;
+	cluster_needed();
+	store = store_open(test_text("redis://%s", a_node()));
+	must_pass(call_create(store, &err));
+	must_pass(call_state_set(store, &err));
+	must_pass(call_append(store, &err));
+	must_count(store, 1);
+	must_have_app(store, "c", "3");
+	convo_store_close(store);
+	store = store_open(test_text("redis://127.0.0.1:%d,%s", test_port(), a_node()));
+	must_count(store, 1);
+	convo_store_close(store);
+	must_refuse(CONVO_E_INVALID, test_text("redis://%s/2", a_node()), "database 0 alone");
+	must_refuse(CONVO_E_INVALID, test_text("redis+cluster://%s/2", a_node()),
+		    "database 0 alone");
+	must_refuse(CONVO_E_INVALID, test_text("redis+cluster://%s/?db=2", a_node()),
+		    "database 0 alone");
+	must_refuse(CONVO_E_INVALID, with("sentinel_user=a"), "are for redis+sentinel://");
+	must_refuse(CONVO_E_INVALID, with("wait=100"), "at most 99");
+	must_refuse(CONVO_E_INVALID, with("wait=x"), "must be a number");
+}
+
+/* ---- users and their rights ---------------------------------------------------------------- */
+
+#define RIGHTS                                                                               \
+	"on '>pass' '~convo:*' resetchannels -@all +ping +select +info +eval +evalsha +get " \
+	"+set +exists +rename +unlink +persist +pexpire +pttl +hset +hget +hmget "           \
+	"+hgetall +hdel +hstrlen +zadd +zrem +zrange +zrevrange +zrangebyscore "             \
+	"+zrevrangebyscore '+cluster|slots' +asking +time +lrange +rpush +lrem +wait"
+
+static void grant(const char *rights)
+{
+	for (int i = 0; i < group->data; i++)
+		server_ask(group->node[i], "ACL SETUSER few %s", rights);
+}
+
+static void test_L5_the_rights_of_the_page_are_enough_and_each_is_named(void **state)
+{
+	static const char *const rights[][2] = {{"cluster|slots", "CLUSTER"},
+						{"asking", "asking"},
+						{"wait", "wait"},
+						{"time", "TIME"},
+						{"lrange", "LRANGE"},
+						{"rpush", "RPUSH"},
+						{"lrem", "LREM"},
+						{"hgetall", "HGETALL"}};
+	const char *url = test_text("redis+cluster://few:pass@%s/?wait=1", a_node());
+	const struct call calls[] = {{"create", call_create},
+				     {"append", call_append},
+				     {"load", call_load},
+				     {"list", call_list},
+				     {"rename", call_rename},
+				     {"state_set", call_state_set},
+				     {"state_list", call_state_list},
+				     {"delete", call_delete},
+				     {"list trash", call_list_trash},
+				     {"restore", call_restore},
+				     {"delete again", call_delete},
+				     {"purge", call_purge}};
+	struct convo_err err = {0};
+	convo_store *store;
+
+	(void)state;
+	cluster_needed();
+	grant("reset " RIGHTS);
+	store = store_open(url);
+	for (size_t i = 0; i < sizeof(calls) / sizeof(calls[0]); i++) {
+		if (calls[i].run(store, &err) < 0)
+			must_not_reach("%s: %s", calls[i].name, err.text);
+	}
+	convo_store_close(store);
+	for (size_t i = 0; i < sizeof(rights) / sizeof(rights[0]); i++) {
+		grant(test_text("reset " RIGHTS " '-%s'", rights[i][0]));
+		must_refuse(CONVO_E_DENIED, url,
+			    test_text("may not use this key or command: %s", rights[i][1]));
+	}
+	grant("reset");
+}
+
+/* ---- connections ---------------------------------------------------------------------------- */
+
+/* Names whose users and apps are on all nodes. */
+static struct convo_key spread_key(int i, char app[16], char user[16])
+{
+	snprintf(app, 16, "app%d", i % 5);
+	snprintf(user, 16, "user%d", i);
+	return (struct convo_key){app, user, "s"};
+}
+
+static void spread_run(void *ctx, int index)
+{
+	char app[16], user[16];
+	const struct convo_item item = {.name = "app:a", .json = "1"};
+	struct convo_err err;
+
+	for (int i = 0; i < 12; i++) {
+		const struct convo_key key = spread_key(index + i, app, user);
+		convo_session *session = NULL;
+
+		must_pass(convo_store_append(ctx, &key, NULL, &hello, 1, NULL, NULL, &err));
+		if (i % 4 == 0)
+			must_pass(convo_store_state_set(ctx, &key, &item, 1, NULL, &err));
+		must_pass(convo_store_load(&session, ctx, &key, NULL, NULL, &err));
+		convo_session_free(session);
+	}
+}
+
+/* A load holds connections of two nodes; were they taken in any order, threads would wait for each other. */
+static void test_L4_many_threads_on_few_connections_do_not_wait_for_each_other(void **state)
+{
+	char app[16], user[16];
+	struct convo_err err;
+
+	(void)state;
+	cluster_needed();
+	for (int pool = 1; pool < 3; pool++) {
+		convo_store *store = store_open(with(test_text("pool=%d", pool)));
+		int64_t begun_us = cv_clock_mono_us();
+
+		for (int i = 0; pool == 1 && i < 76; i++) {
+			const struct convo_key key = spread_key(i, app, user);
+
+			must_pass(convo_store_create(store, &key, NULL, NULL, NULL, &err));
+		}
+		test_threads(64, spread_run, store);
+		test_say("64 threads, %d connections a node: %lld ms", pool,
+			 (long long)(cv_clock_mono_us() - begun_us) / 1000);
+		for (int i = 0; i < group->data; i++) {
+			const char *list = server_ask(group->node[i], "CLIENT LIST TYPE normal");
+			int lines = 0;
+
+			for (; list; list = strchr(list + 1, '\n'))
+				lines++;
+			/* One of them is that of redis-cli. */
+			must(lines - 1 <= pool);
+		}
+		convo_store_close(store);
+	}
+}
+
+/* ---- calls that are canceled ------------------------------------------------------------------ */
+
+struct canceled {
+	convo_store *store;
+	convo_cancel *cancel;
+};
+
+static void canceled_run(void *ctx, int index)
+{
+	struct canceled *canceled = ctx;
+	const struct convo_call call = {.cancel = canceled->cancel};
+	struct convo_err err;
+	int64_t begun_us = cv_clock_mono_us();
+
+	if (index == 0) {
+		nap_ms(300);
+		convo_cancel_request(canceled->cancel);
+		return;
+	}
+	must_fail_with(CONVO_E_CANCELED, convo_store_append(canceled->store, &calls_key, NULL,
+							    &hello, 1, NULL, &call, &err));
+	must(cv_clock_mono_us() - begun_us < 300000 + 100000 + 200000);
+}
+
+/* One of the calls looks up who serves the slot, the others wait for it. */
+static void test_L2_calls_end_while_nobody_tells_who_serves_a_slot(void **state)
+{
+	struct canceled canceled = {0};
+	struct convo_err err;
+	int64_t begun_us;
+
+	(void)state;
+	cluster_needed();
+	canceled.store = store_open(group->url);
+	must_pass(convo_cancel_new(&canceled.cancel, &err));
+	must_pass(call_create(canceled.store, &err));
+	for (int i = 0; i < group->data; i++) {
+		server_ask(group->node[i], "CLIENT KILL TYPE normal");
+		group_pause(group, i);
+	}
+	test_threads(9, canceled_run, &canceled);
+	begun_us = cv_clock_mono_us();
+	must_fail_with(CONVO_E_TIMEOUT, convo_store_append(canceled.store, &calls_key, NULL, &hello,
+							   1, NULL, &brief, &err));
+	must(cv_clock_mono_us() - begun_us < 1300000);
+	for (int i = 0; i < group->data; i++)
+		group_resume(group, i);
+	must_pass(call_append(canceled.store, &err));
+	convo_store_close(canceled.store);
+	convo_cancel_free(canceled.cancel);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup(test_A1_slots_that_move_lose_and_double_nothing,
-				       cluster_setup),
+#define TEST(name) cmocka_unit_test_setup_teardown(name, cluster_setup, cluster_teardown)
+		TEST(test_L1_a_first_seed_that_is_no_node_is_passed_over),
+		TEST(test_L1_a_node_of_a_cluster_is_noticed),
+		TEST(test_L5_the_rights_of_the_page_are_enough_and_each_is_named),
+		TEST(test_L4_many_threads_on_few_connections_do_not_wait_for_each_other),
+		TEST(test_A1_slots_that_move_lose_and_double_nothing),
+		TEST(test_A6_the_app_is_found_while_its_slot_moves),
+		TEST(test_A8_too_few_replicas_leave_the_outcome_open),
+		TEST(test_L3_a_master_that_hands_over_fails_no_call),
+		TEST(test_L3_a_master_that_is_killed_fails_no_call),
+		TEST(test_L3_a_master_that_stands_still_fails_no_call),
+		TEST(test_L2_a_slot_that_nobody_serves_is_told_in_time),
+		TEST(test_L2_calls_end_while_nobody_tells_who_serves_a_slot),
+#undef TEST
 	};
 	int rc;
 

@@ -9,7 +9,6 @@
 
 local done = base .. ':done'
 local last = whole(call('HGET', done, ARGV[2]) or 0)
-local before = last
 for i = 3, #ARGV do
 	local note = cmsgpack.unpack(ARGV[i])
 	if note[1] > last then
@@ -23,7 +22,6 @@ for i = 3, #ARGV do
 		changes_apply({a = plan})
 	end
 end
-if last > before then
-	call('HSET', done, ARGV[2], string.format('%.0f', last))
-end
+-- Also where nothing is new, for who waits for replicas; see append.lua.
+call('HSET', done, ARGV[2], string.format('%.0f', last))
 return {0}

@@ -66,6 +66,9 @@ if not refused[2] and ARGV[4] == '1' then
 		{'SET', scratch, 1, 'PX', 60000}, {'UNLINK', scratch},
 	})
 end
+if refused[2] then
+	call('UNLINK', scratch) -- what was made before; it would be of the wrong type next time
+end
 if refused[2] and found and is_passing(refused[2]) then
 	refused = {}
 end

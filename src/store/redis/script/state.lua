@@ -5,17 +5,18 @@
 -- carry.lua carries it out there.
 
 -- Collect the changes at ARGV[at]: their number, and for each the event it came with, its scope,
--- name and value, which is empty to remove the name. Those of events in `skip` do not count; of
+-- name and value, which is empty to remove the name; behind them, where they are to be noted, a number
+-- that the note's must be above. Those of events in `skip` do not count; of
 -- several for a name the last does.
 local function changes_read(at, generation, skip)
 	local keys = {s = generation and state_key(generation), u = base, a = app}
-	local plans = {}
-	for i = at + 1, at + 4 * tonumber(ARGV[at] or 0), 4 do
+	local plans, last = {}, at + 4 * tonumber(ARGV[at] or 0)
+	for i = at + 1, last, 4 do
 		local scope, name = ARGV[i + 1], ARGV[i + 2]
 		if not skip[tonumber(ARGV[i]) + 1] then
 			local plan = plans[scope]
 			if not plan then
-				plan = {key = keys[scope], names = {}, value = {}}
+				plan = {key = keys[scope], names = {}, value = {}, after = ARGV[last + 1]}
 				plans[scope] = plan
 			end
 			if not plan.value[name] then
@@ -64,11 +65,12 @@ local function change_apply(plan)
 	end
 end
 
--- A note is its number, then names and values. The numbers of a user rise: by the server's clock, and
--- within a day whatever that says.
+-- A note is its number, then names and values. The numbers of a user rise: by the server's clock, within
+-- a day whatever that says, and above what was carried out, of which this server may have lost its part.
 local function change_note(plan)
 	local time, last = call('TIME'), base .. ':noted'
-	local number = math.max(time[1] * 1000000 + time[2], whole(call('GET', last) or 0) + 1)
+	local number = math.max(time[1] * 1000000 + time[2], whole(call('GET', last) or 0) + 1,
+		whole(plan.after) + 1)
 	local note = {number}
 	for _, name in ipairs(plan.names) do
 		table.insert(note, name)
