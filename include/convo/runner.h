@@ -15,6 +15,18 @@ extern "C" {
 /** Runs turns on one store with one model. Thread-safe: turns may run at once. */
 typedef struct convo_runner convo_runner;
 
+/**
+ * What is done with neighbouring messages of the user, as a question that was not answered leaves
+ * them: many chat templates refuse two in a row.
+ */
+enum convo_alternate {
+	CONVO_ALTERNATE_JOIN = 0, /**< they are sent as one, with an empty line between; once the
+	                               endpoint says that roles must alternate, so are the
+	                               assistant's, and those that differ in another member */
+	CONVO_ALTERNATE_FILL,     /**< an answer, "(no answer)", is sent between them */
+	CONVO_ALTERNATE_KEEP      /**< they are sent as they are */
+};
+
 /** What a runner works with. Store and model are borrowed and must outlive it; the rest is copied. */
 struct convo_runner_options {
 	convo_store *store;
@@ -23,10 +35,11 @@ struct convo_runner_options {
 	const char *instruction; /**< sent first as a system message; NULL or "": none */
 	size_t context_messages; /**< most messages of history sent, the question included; 0: all
 	                              that is stored */
-	size_t context_tokens;   /**< most tokens sent, estimated from the last answer's
-	                              prompt_tokens; 0: no bound */
+	size_t context_tokens;   /**< most tokens sent, by estimate; 0: as many as the model takes,
+	                              where that is known */
 	const char *params;      /**< for convo_request.params; NULL: none */
-	const void *reserved[8]; /**< NULL; see version.h */
+	enum convo_alternate alternate; /**< neighbouring messages of the user */
+	const void *reserved[7];        /**< NULL; see version.h */
 };
 
 /**
@@ -90,12 +103,20 @@ CONVO_API void convo_turn_free(struct convo_turn *turn);
  * carries its turn id, and the next request puts every turn's messages together again.
  *
  * Neighbouring messages of the user, as they are left by a question that was not answered, are sent
- * as one with an empty line between, because many chat templates refuse two in a row. They are
- * stored as they were said. Where their content is parts, the parts go in one array. Messages that
- * differ in another member, such as "name", stay apart.
+ * as one with an empty line between, because many chat templates refuse two in a row (enum
+ * convo_alternate has other ways). They are stored as they were said. Where their content is parts,
+ * the parts go in one array. Messages that differ in another member, such as "name", stay apart.
+ *
+ * What the endpoint refuses is learned, for as long as the model is open, and the question is sent
+ * once more, better: of a conversation that is too long, the newest messages that take 70 % of what
+ * the model takes; roles in turn where it insists on them; no system message where it takes none.
+ * Conversations of more than some 1,000 tokens have it asked in the background how many its model
+ * takes (GET /models). From then on only what fits is sent, with room for the answer, and what is
+ * not sent is told (left_out).
  *
  * The answer's event names its model and has the facts of the request in `extra`:
- * {"sent_messages":9,"sent_bytes":1234,"first_ms":80,"total_ms":950,"attempts":1}, and
+ * {"sent_messages":9,"sent_bytes":1234,"sent_tokens":310,"first_ms":80,"total_ms":950,
+ * "attempts":1}, the tokens by an estimate that knows no model, and
  * "joined_messages":1 when some went as a part of the one before (convo_turn.joined). When nothing
  * came, an event with the content null stands for the answer, with its status and error; it is
  * never sent to a model. The authors are the roles, "user" and "assistant".

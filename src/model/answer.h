@@ -10,6 +10,7 @@
 
 #include <base/buf.h>
 #include <base/text.h>
+#include <model/refusal.h>
 
 #define ANSWER_KINDS 3 /* of enum convo_delta_kind */
 
@@ -35,6 +36,7 @@ struct answer {
 	size_t call_count, call_cap;
 	bool full;
 	struct cv_buf message, model, finish_reason, usage, error;
+	struct refusal refusal; /* what the last attempt taught by failing */
 };
 
 /** Begin an answer of at most `max` bytes of JSON. Freed by convo_answer_free(). */

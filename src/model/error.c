@@ -9,6 +9,8 @@
 #include <string.h>
 #include <strings.h>
 
+#include <model/refusal.h>
+
 /* How deep an error may stand in others. */
 #define DEEPEST 6
 
@@ -37,6 +39,14 @@ static void error_keep_first(char *out, size_t size, const json_t *object, const
 		error_keep_value(out, size, json_object_get(object, *names), secrets);
 }
 
+static void error_keep_count(int64_t *out, const json_t *object, const char *name)
+{
+	int64_t count = cv_tree_integer(object, name);
+
+	if (!*out && count >= SMALLEST_WINDOW && count <= LARGEST_WINDOW)
+		*out = count;
+}
+
 static void error_keep_object(struct wire_error *out, const json_t *error,
 			      const struct secrets *secrets)
 {
@@ -49,6 +59,8 @@ static void error_keep_object(struct wire_error *out, const json_t *error,
 	error_keep_first(out->type, sizeof(out->type), error, types, secrets);
 	error_keep_first(out->code, sizeof(out->code), error, codes, secrets);
 	error_keep_first(out->param, sizeof(out->param), error, params, secrets);
+	error_keep_count(&out->window, error, "n_ctx");
+	error_keep_count(&out->asked, error, "n_prompt_tokens");
 }
 
 /* The inner ones know better: a gateway wraps what the server behind it said. */

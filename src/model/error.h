@@ -13,6 +13,7 @@ struct wire_error {
 	char type[64];
 	char code[64];
 	char param[64];
+	int64_t window, asked; /* tokens that the model takes, and of the request; 0: not said */
 };
 
 /** Whether a chunk, a completion or another JSON text is an error. */

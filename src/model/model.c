@@ -58,6 +58,8 @@ static int function_ask(convo_model *model, const struct convo_request *request,
 	rc = self->answer(self->ctx, request, function_emit, &emit, cancel, &own);
 	if (emit.rc < 0)
 		return emit.rc;
+	if (rc < 0 && own.code == rc)
+		cv_refusal_read(&into->refusal, own.text, rc == CONVO_E_TOOBIG);
 	if (rc < 0)
 		return cv_fail(err, rc, "%s", own.code == rc ? own.text : convo_code_name(rc));
 	if (rc > 0)
@@ -110,6 +112,7 @@ static int model_check_options(const struct convo_model_options *opts, struct co
 static int model_finish(convo_model **out, convo_model *made, const char *name, size_t max_answer,
 			struct convo_err *err)
 {
+	cv_learned_init(&made->learned);
 	made->name = cv_memdup(name, strlen(name));
 	made->max_answer = max_answer ? max_answer : DEFAULT_MAX_ANSWER;
 	if (!made->name) {
@@ -175,6 +178,7 @@ void convo_model_close(convo_model *model)
 {
 	if (!model)
 		return;
+	cv_learned_clear(&model->learned);
 	free(model->name);
 	model->kind->close(model);
 }
@@ -216,9 +220,9 @@ static int model_check_request(const struct convo_request *request, struct convo
 	return request->params ? model_check_object(cv_text_of(request->params), "params", err) : 0;
 }
 
-int convo_model_ask(struct convo_answer **out, convo_model *model,
-		    const struct convo_request *request, const struct convo_listener *listener,
-		    convo_cancel *cancel, struct convo_err *err)
+int cv_model_ask(struct convo_answer **out, convo_model *model, const struct convo_request *request,
+		 const struct convo_listener *listener, convo_cancel *cancel,
+		 struct refusal *refusal, struct convo_err *err)
 {
 	struct convo_err why = {0}; /* an answer that ends early is a success to the caller */
 	struct answer *answer = NULL;
@@ -240,6 +244,8 @@ int convo_model_ask(struct convo_answer **out, convo_model *model,
 		goto out;
 	rc = model->kind->ask(model, request, answer, cancel, &why);
 	rc = cv_answer_end(answer, rc, &why);
+	if (rc < 0 && refusal)
+		*refusal = answer->refusal;
 	if (rc < 0)
 		goto out;
 	*out = &answer->pub;
@@ -249,6 +255,26 @@ out:
 	if (err)
 		*err = why;
 	return rc;
+}
+
+int convo_model_ask(struct convo_answer **out, convo_model *model,
+		    const struct convo_request *request, const struct convo_listener *listener,
+		    convo_cancel *cancel, struct convo_err *err)
+{
+	return cv_model_ask(out, model, request, listener, cancel, NULL, err);
+}
+
+static int64_t model_window(void *ctx, convo_cancel *cancel)
+{
+	convo_model *model = ctx;
+
+	return model->kind->window(model, cancel);
+}
+
+void cv_model_seek(convo_model *model)
+{
+	if (model->kind->window)
+		cv_learned_seek(&model->learned, model_window, model);
 }
 
 int convo_model_check(convo_model *model, convo_cancel *cancel, struct convo_err *err)

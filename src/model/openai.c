@@ -127,6 +127,7 @@ static int openai_attempt(struct openai_ask *ask)
 	rc = cv_transfer_run(&transfer, self->endpoint.chat_url, accept);
 	if (rc == 0)
 		rc = cv_transfer_end(&transfer);
+	ask->into->refusal = transfer.reply.refusal;
 	if (rc == 0 || rc == CONVO_E_CANCELED || rc == CONVO_E_NOMEM || cv_answer_heard(ask->into))
 		goto out;
 	if (usage && openai_drop_usage(self, &transfer))
@@ -187,25 +188,56 @@ static int openai_read_list(struct transfer *transfer, const char *name)
 		       transfer->endpoint->shown, name);
 }
 
-static int openai_check(convo_model *model, convo_cancel *cancel, struct convo_err *err)
+/* Ask for the list of models. What came is the caller's to clear, as the link is to give back. */
+static int openai_list(struct openai *self, struct transfer *transfer, struct curl_link **link,
+		       convo_cancel *cancel, struct convo_err *err)
 {
-	struct openai *self = (struct openai *)model;
-	struct curl_link *link;
-	struct transfer transfer;
-	int rc = cv_curl_borrow(&self->links, &link, err);
+	int rc = cv_curl_borrow(&self->links, link, err);
 
 	if (rc < 0)
 		return rc;
-	cv_transfer_init(&transfer, &self->endpoint, &self->access, link, cancel, err);
-	transfer.reply.collect = true;
-	transfer.reply.url = self->endpoint.list_shown;
-	transfer.reply.max = LARGEST_LIST;
-	rc = cv_transfer_run(&transfer, self->endpoint.list_url, "Accept: application/json");
+	cv_transfer_init(transfer, &self->endpoint, &self->access, *link, cancel, err);
+	transfer->reply.collect = true;
+	transfer->reply.url = self->endpoint.list_shown;
+	transfer->reply.max = LARGEST_LIST;
+	return cv_transfer_run(transfer, self->endpoint.list_url, "Accept: application/json");
+}
+
+static void openai_list_end(struct openai *self, struct transfer *transfer, struct curl_link *link)
+{
+	if (!link)
+		return;
+	cv_transfer_clear(transfer);
+	cv_curl_return(&self->links, link);
+}
+
+static int openai_check(convo_model *model, convo_cancel *cancel, struct convo_err *err)
+{
+	struct openai *self = (struct openai *)model;
+	struct curl_link *link = NULL;
+	struct transfer transfer;
+	int rc = openai_list(self, &transfer, &link, cancel, err);
+
 	if (rc == 0)
 		rc = openai_read_list(&transfer, self->base.name);
-	cv_transfer_clear(&transfer);
-	cv_curl_return(&self->links, link);
+	openai_list_end(self, &transfer, link);
 	return rc;
+}
+
+static int64_t openai_window(convo_model *model, convo_cancel *cancel)
+{
+	struct openai *self = (struct openai *)model;
+	struct curl_link *link = NULL;
+	struct transfer transfer;
+	int64_t window = 0;
+
+	if (openai_list(self, &transfer, &link, cancel, NULL) == 0 &&
+	    cv_transfer_end(&transfer) == 0)
+		window = cv_wire_window((struct cv_text){cv_buf_str(&transfer.reply.body),
+							 transfer.reply.body.len},
+					self->base.name);
+	openai_list_end(self, &transfer, link);
+	return window;
 }
 
 /* ---- opening and closing ------------------------------------------------------------------ */
@@ -223,6 +255,7 @@ static void openai_close(convo_model *model)
 static const struct model_kind openai_kind = {
 	.ask = openai_ask,
 	.check = openai_check,
+	.window = openai_window,
 	.close = openai_close,
 };
 

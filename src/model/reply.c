@@ -72,6 +72,21 @@ static enum reply_form reply_sniff(const struct reply *reply)
 
 /* ---- reading -------------------------------------------------------------------------- */
 
+/* Learn from the error that the server sent. @return whether the conversation was too long */
+static bool reply_learn(struct reply *reply)
+{
+	const struct wire_error *error = &reply->wire.error;
+	bool known = strcmp(error->code, "context_length_exceeded") == 0 ||
+		     strcmp(error->type, "exceed_context_size_error") == 0;
+
+	reply->refusal.window = error->window;
+	reply->refusal.asked = error->asked;
+	cv_refusal_read(&reply->refusal, error->message, known);
+	return reply->refusal.too_long;
+}
+
+#define TOO_LONG "the conversation is too long for the model"
+
 /* Put what the wire reader found wrong into words. */
 static int reply_wire_failed(struct reply *reply)
 {
@@ -81,6 +96,9 @@ static int reply_wire_failed(struct reply *reply)
 		return cv_fail(reply->err, CONVO_E_REFUSED, "%s: the server sent broken JSON",
 			       reply->base);
 	cv_error_tell(told, sizeof(told), &reply->wire.error);
+	if (reply_learn(reply))
+		return cv_fail(reply->err, CONVO_E_TOOBIG, "%s: %s%s%s", reply->base, TOO_LONG,
+			       *told ? ": " : "", told);
 	return cv_fail(reply->err, CONVO_E_REFUSED, "%s: the server reported%s%s", reply->base,
 		       *told ? ": " : " an error without a text", told);
 }
@@ -170,7 +188,7 @@ int cv_reply_feed(struct reply *reply, const char *bytes, size_t len)
 /* ---- the end -------------------------------------------------------------------------- */
 
 /* What a status means, for people; a longer look than HTTP's own words. */
-static const char *reply_meaning(const struct reply *reply, int *code)
+static const char *reply_meaning(struct reply *reply, int *code)
 {
 	const struct wire_error *error = &reply->wire.error;
 
@@ -178,10 +196,9 @@ static const char *reply_meaning(const struct reply *reply, int *code)
 	if (strcmp(error->code, "insufficient_quota") == 0 ||
 	    strcmp(error->type, "insufficient_quota") == 0)
 		return "no credit left";
-	if (strcmp(error->code, "context_length_exceeded") == 0 ||
-	    strcmp(error->type, "exceed_context_size_error") == 0) {
+	if (reply->status != 429 && reply_learn(reply)) {
 		*code = CONVO_E_TOOBIG;
-		return "the conversation is too long for the model";
+		return TOO_LONG;
 	}
 	switch (reply->status) {
 	case 401:

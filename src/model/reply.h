@@ -6,6 +6,7 @@
 #ifndef MODEL_REPLY_H
 #define MODEL_REPLY_H
 
+#include <model/refusal.h>
 #include <model/sse.h>
 #include <model/wire.h>
 
@@ -32,9 +33,10 @@ struct reply {
 	char id[64];      /* the request id of the server, or "" */
 	char location[160];
 	enum reply_form form;
-	bool started; /* a byte of the body came */
-	bool done;    /* nothing more will be read */
-	bool json;    /* an error's body was JSON */
+	bool started;           /* a byte of the body came */
+	bool done;              /* nothing more will be read */
+	bool json;              /* an error's body was JSON */
+	struct refusal refusal; /* what the server's error teaches */
 	struct sse sse;
 	struct cv_buf body;
 };

@@ -306,12 +306,18 @@ static bool wire_same_model(struct cv_text id, const char *model)
 	       memcmp(id.data + 7, model, len) == 0;
 }
 
+/* The entries of a list of models; NULL when it is no such list. */
+static const json_t *wire_list_of(const json_t *root)
+{
+	return json_is_array(root) ? root : json_object_get(root, "data");
+}
+
 int cv_wire_has_model(struct cv_text body, const char *model)
 {
 	bool guarded;
 	int rc, found = -1;
 	json_t *root = cv_tree_parse(body, &guarded, &rc), *entry;
-	const json_t *list = json_is_array(root) ? root : json_object_get(root, "data");
+	const json_t *list = wire_list_of(root);
 	size_t i;
 
 	if (json_is_array(list))
@@ -323,4 +329,45 @@ int cv_wire_has_model(struct cv_text body, const char *model)
 	}
 	json_decref(root);
 	return found;
+}
+
+/* Servers have agreed on no name. Those of what is loaded come before those of what could be. */
+static int64_t wire_entry_window(const json_t *entry)
+{
+	static const char *const names[] = {
+		"n_ctx",          "loaded_context_length", "max_model_len",    "context_length",
+		"context_window", "max_context_length",    "max_input_tokens", "input_token_limit",
+		"context_size",   "n_ctx_train",
+	};
+	const json_t *const places[] = {json_object_get(entry, "meta"), entry,
+					json_object_get(entry, "top_provider")};
+
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		for (size_t k = 0; k < sizeof(places) / sizeof(places[0]); k++) {
+			int64_t window = cv_tree_integer(places[k], names[i]);
+
+			if (window > 0)
+				return window;
+		}
+	}
+	return 0;
+}
+
+int64_t cv_wire_window(struct cv_text body, const char *model)
+{
+	bool guarded;
+	int rc;
+	json_t *root = cv_tree_parse(body, &guarded, &rc), *entry;
+	const json_t *list = wire_list_of(root);
+	int64_t window = 0;
+	size_t i;
+
+	json_array_foreach(list, i, entry)
+	{
+		if (json_array_size(list) == 1 ||
+		    wire_same_model(cv_tree_string(entry, "id"), model))
+			window = wire_entry_window(entry);
+	}
+	json_decref(root);
+	return window;
 }

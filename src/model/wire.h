@@ -47,6 +47,12 @@ int cv_wire_read(struct wire *wire, struct cv_text json, bool is_error, struct c
 /** The server has said all it will. */
 int cv_wire_end(struct wire *wire, struct convo_err *err);
 
+/**
+ * How many tokens an endpoint's list of models says that this one takes, or the only one there is;
+ * 0: it does not say.
+ */
+int64_t cv_wire_window(struct cv_text body, const char *model);
+
 /** Whether an endpoint's list of models holds this one: 1, 0, or -1 when it is no such list. */
 int cv_wire_has_model(struct cv_text body, const char *model);
 

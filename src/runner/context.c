@@ -10,28 +10,25 @@
 #include <base/alloc.h>
 #include <base/json.h>
 #include <runner/conversation.h>
-#include <runner/join.h>
-
-/* What a message costs beside its text, and where no answer has told better: 4 bytes a token. */
-#define MESSAGE_TOKENS 4
-#define BYTES_PER_TOKEN 4.0
+#include <runner/tokens.h>
 
 enum fate { SENT, OLDER, NO_QUESTION, NO_RESULTS, NO_CALL, FATES };
 
 struct item {
 	const struct convo_event *event;
 	struct message_facts facts;
+	double estimate; /* of its tokens */
 	enum fate fate;
 };
+
+enum bound { UNBOUND, BY_MESSAGES, BY_TOKENS, BY_WINDOW };
 
 struct draft {
 	struct item *items;
 	size_t count;
-	const char *bound;     /* which limit cut it, for the report */
-	size_t bound_value;    /* and what that is */
-	size_t unseen;         /* older events the window did not load */
-	double token_per_byte; /* of this model, as far as it is known */
-	double fixed_tokens;   /* what a request costs beside its messages: tools, a template */
+	size_t unseen;    /* older events the window did not load */
+	double estimate;  /* of the tokens that are sent */
+	enum bound bound; /* which limit cut it, for the report */
 };
 
 static bool item_is(const struct item *item, const char *role)
@@ -170,88 +167,62 @@ static int draft_pair(struct draft *draft)
 
 /* ---- limits --------------------------------------------------------------------------- */
 
-/* A count in an object of facts; 0 when it is not there. */
-static double number_in(const char *object, const char *name)
+/* Which limit the newest messages, with one more, are beyond. */
+static enum bound draft_beyond(const struct context_limits *limits, const struct budget *budget,
+			       size_t messages, double tokens)
 {
-	struct cv_text value = cv_json_find(cv_text_of(object), name);
-	double number = 0;
-	size_t i;
-
-	if (cv_json_kind(value) != JSON_KIND_NUMBER)
-		return 0;
-	for (i = 0; i < value.len && i < 12 && value.data[i] >= '0' && value.data[i] <= '9'; i++)
-		number = number * 10 + (value.data[i] - '0');
-	return number;
+	if (limits->messages && messages > limits->messages)
+		return BY_MESSAGES;
+	if (budget->tokens && tokens > (double)budget->tokens)
+		return budget->by_window ? BY_WINDOW : BY_TOKENS;
+	return UNBOUND;
 }
 
-/*
- * What the last answer tells of its own request: so many messages of so many bytes were so many
- * tokens. No text has more tokens than bytes; what is beyond that was not in the messages.
- */
-static void draft_calibrate(struct draft *draft, const convo_session *session)
+/* Keep the newest messages that the limits let pass. @return how many */
+static size_t draft_cut(struct draft *draft, const struct context_limits *limits,
+			const struct budget *budget)
 {
-	size_t i = convo_session_count(session);
-
-	while (i--) {
-		const struct convo_event *event = convo_session_event(session, i);
-		double tokens, bytes, messages;
-
-		if (!event->usage || !event->extra)
-			continue;
-		tokens = number_in(event->usage, "prompt_tokens");
-		bytes = number_in(event->extra, "sent_bytes");
-		messages = number_in(event->extra, "sent_messages");
-		tokens -= messages * MESSAGE_TOKENS;
-		if (tokens <= 0 || bytes <= 0)
-			continue;
-		draft->token_per_byte = tokens / bytes < 1 ? tokens / bytes : 1;
-		draft->fixed_tokens = tokens - draft->token_per_byte * bytes;
-		return;
-	}
-}
-
-static double draft_tokens(const struct draft *draft, size_t bytes)
-{
-	return MESSAGE_TOKENS + (double)bytes * draft->token_per_byte;
-}
-
-/* Whether the newest messages, going back, may take one more. */
-static bool draft_fits(struct draft *draft, const struct context_limits *limits, size_t messages,
-		       double tokens)
-{
-	if (limits->messages && messages > limits->messages) {
-		draft->bound = "message";
-		draft->bound_value = limits->messages;
-		return false;
-	}
-	if (limits->tokens && tokens > (double)limits->tokens) {
-		draft->bound = "token";
-		draft->bound_value = limits->tokens;
-		return false;
-	}
-	return true;
-}
-
-/* Keep the newest messages that the limits let pass. `tokens` is what the rest costs. */
-static void draft_cut(struct draft *draft, const struct context_limits *limits, double tokens)
-{
-	size_t i = draft->count, messages = 1;
-	bool fits = true;
+	size_t i = draft->count, kept = 0;
+	double estimate = draft->estimate;
 
 	while (i--) {
 		struct item *item = &draft->items[i];
 
 		if (item->fate != SENT)
 			continue;
-		if (fits) {
-			tokens += draft_tokens(draft, item_bytes(item));
-			fits = draft_fits(draft, limits, ++messages, tokens);
-		}
-		if (!fits)
+		estimate += item->estimate;
+		if (!draft->bound)
+			draft->bound = draft_beyond(limits, budget, kept + 2,
+						    cv_budget_tokens(budget, estimate));
+		if (draft->bound)
 			item->fate = OLDER;
+		else
+			kept++;
 	}
 	if (draft->unseen && !draft->bound)
-		draft_fits(draft, limits, SIZE_MAX, (double)SIZE_MAX);
+		draft->bound = draft_beyond(limits, budget, SIZE_MAX, (double)SIZE_MAX);
+	return kept;
+}
+
+/*
+ * Let the conversation begin where it began before, if it can: at an event whose number is round. The
+ * step is at most a quarter of what is kept.
+ */
+static void draft_step(struct draft *draft, size_t kept)
+{
+	int64_t step = 1;
+	size_t i;
+
+	while (step * 8 <= (int64_t)kept)
+		step *= 2;
+	for (i = 0; i < draft->count; i++) {
+		struct item *item = &draft->items[i];
+
+		if (item->fate == SENT && item->event->seq % step == 0)
+			return;
+		if (item->fate == SENT)
+			item->fate = OLDER;
+	}
 }
 
 /* A conversation begins with a question: models trip over an answer to nothing. */
@@ -279,15 +250,29 @@ static int why_add(struct cv_buf *why, size_t n, const char *one, const char *mo
 }
 
 /* Which limit it was that cut the conversation. */
-static int why_bound(struct cv_buf *why, const struct draft *draft)
+static int why_bound(struct cv_buf *why, enum bound bound, const struct context_limits *limits)
 {
-	if (!why->len || !draft->bound)
+	if (!why->len)
 		return 0;
-	return cv_buf_addf(why, ": the context is %zu %s%s", draft->bound_value, draft->bound,
-			   draft->bound_value == 1 ? "" : "s");
+	switch (bound) {
+	case BY_MESSAGES:
+		return cv_buf_addf(why, ": the context is %zu message%s", limits->messages,
+				   limits->messages == 1 ? "" : "s");
+	case BY_TOKENS:
+		return cv_buf_addf(why, ": the context is %zu token%s", limits->tokens,
+				   limits->tokens == 1 ? "" : "s");
+	case BY_WINDOW:
+		return limits->window
+			       ? cv_buf_addf(why, ": the model takes %zu tokens", limits->window)
+			       : cv_buf_adds(why, ": the model takes no more");
+	case UNBOUND:
+		break;
+	}
+	return 0;
 }
 
-static int draft_explain(const struct draft *draft, struct runner_context *out)
+static int draft_explain(const struct draft *draft, const struct context_limits *limits,
+			 struct runner_context *out)
 {
 	static const struct {
 		enum fate fate;
@@ -311,7 +296,7 @@ static int draft_explain(const struct draft *draft, struct runner_context *out)
 		rc = why_add(&why, n[words[i].fate], words[i].one, words[i].more);
 		if (rc < 0)
 			goto out;
-		rc = words[i].fate == OLDER ? why_bound(&why, draft) : 0;
+		rc = words[i].fate == OLDER ? why_bound(&why, draft->bound, limits) : 0;
 		if (rc < 0)
 			goto out;
 	}
@@ -341,6 +326,8 @@ static int draft_fill(struct draft *draft, const convo_session *session)
 		item->event = events[i];
 		if (item_is(item, "assistant"))
 			item->facts = cv_message_look(events[i]->message, events[i]->message_len);
+		item->estimate = cv_tokens_message(
+			(struct cv_text){events[i]->message, events[i]->message_len});
 	}
 	draft->count = count < 0 ? 0 : (size_t)count;
 	draft->unseen = (size_t)(convo_session_meta(session)->count - (int64_t)total);
@@ -348,12 +335,14 @@ static int draft_fill(struct draft *draft, const convo_session *session)
 	return count < 0 ? (int)count : 0;
 }
 
-/* What a message that goes along is. */
-struct piece {
-	struct convo_message message;
-	size_t bytes;
-	bool user;
-};
+static enum side piece_side(const struct item *item)
+{
+	if (item_is(item, "user"))
+		return SIDE_USER;
+	if (item_is(item, "assistant"))
+		return SIDE_ASSISTANT;
+	return item_is(item, "system") || item_is(item, "developer") ? SIDE_SYSTEM : SIDE_OTHER;
+}
 
 /* Everything that is sent, in its order; room for all items and two more. */
 static size_t context_collect(struct piece *pieces, const struct draft *draft,
@@ -362,7 +351,7 @@ static size_t context_collect(struct piece *pieces, const struct draft *draft,
 	size_t count = 0, i;
 
 	if (instruction.json)
-		pieces[count++] = (struct piece){instruction, instruction.len, false};
+		pieces[count++] = (struct piece){instruction, instruction.len, SIDE_SYSTEM, false};
 	for (i = 0; i < draft->count; i++) {
 		const struct item *item = &draft->items[i];
 
@@ -370,79 +359,53 @@ static size_t context_collect(struct piece *pieces, const struct draft *draft,
 			pieces[count++] =
 				(struct piece){{item->event->message, item->event->message_len},
 					       item_bytes(item),
-					       item_is(item, "user")};
+					       piece_side(item),
+					       item->facts.calls};
 	}
-	pieces[count++] = (struct piece){question, question.len, true};
+	if (question.json)
+		pieces[count++] = (struct piece){question, question.len, SIDE_USER, false};
 	return count;
 }
 
-/* How many pieces from `first` on are to be one message. */
-static size_t context_run(const struct piece *first, size_t count)
-{
-	size_t n = 1;
-
-	while (n < count && first[n - 1].user && first[n].user &&
-	       cv_join_fits(&first[n - 1].message, &first[n].message))
-		n++;
-	return n;
-}
-
-/* Put `count` messages, which stand at the end already, together in the place of the first. */
-static int context_join(struct runner_context *out, size_t count)
-{
-	struct convo_message *first = &out->messages[out->count - count];
-	struct cv_buf one = {0};
-	int rc = CONVO_E_NOMEM;
-
-	if (!cv_grow((void **)&out->made, &out->made_cap, out->made_count + 1, sizeof(*out->made)))
-		goto out;
-	rc = cv_join(&one, first, count);
-	if (rc < 0)
-		goto out;
-	for (size_t i = 0; i < count; i++)
-		out->bytes -= first[i].len;
-	out->bytes += one.len;
-	*first = (struct convo_message){one.data, one.len};
-	out->made[out->made_count++] = cv_buf_take(&one);
-	out->count -= count - 1;
-	out->joined += count - 1;
-out:
-	cv_buf_clear(&one);
-	return rc;
-}
-
 static int context_emit(struct runner_context *out, const struct draft *draft,
-			struct convo_message instruction, struct convo_message question)
+			const struct parcel_rules *rules, struct convo_message instruction,
+			struct convo_message question)
 {
 	struct piece *pieces = cv_alloc(draft->count + 2, sizeof(*pieces));
-	size_t count, i, n;
-	int rc = CONVO_E_NOMEM;
+	size_t count;
+	int rc;
 
-	out->messages = cv_alloc(draft->count + 2, sizeof(*out->messages));
-	if (!pieces || !out->messages)
-		goto out;
+	if (!pieces)
+		return CONVO_E_NOMEM;
 	count = context_collect(pieces, draft, instruction, question);
-	for (i = 0; i < count; i += n) {
-		n = context_run(&pieces[i], count - i);
-		for (size_t k = i; k < i + n; k++) {
-			out->messages[out->count++] = pieces[k].message;
-			out->bytes += pieces[k].bytes;
-		}
-		rc = n > 1 ? context_join(out, n) : 0;
-		if (rc < 0)
-			break;
-	}
-out:
+	rc = cv_parcel_fill(&out->sent, pieces, count, rules);
 	free(pieces);
 	return rc;
 }
 
+/* The tokens of what is sent, by estimate. */
+static double context_estimate(const struct draft *draft)
+{
+	double estimate = draft->estimate;
+
+	for (size_t i = 0; i < draft->count; i++) {
+		if (draft->items[i].fate == SENT)
+			estimate += draft->items[i].estimate;
+	}
+	return estimate;
+}
+
+static double message_estimate(struct convo_message message)
+{
+	return message.json ? cv_tokens_message((struct cv_text){message.json, message.len}) : 0;
+}
+
 int cv_context_make(struct runner_context *out, const convo_session *session,
-		    const struct context_limits *limits, struct convo_message instruction,
+		    const struct context_plan *plan, struct convo_message instruction,
 		    struct convo_message question, struct convo_err *err)
 {
-	struct draft draft = {.token_per_byte = 1 / BYTES_PER_TOKEN};
-	double tokens;
+	struct draft draft = {0};
+	size_t kept;
 	int rc = 0;
 
 	if (session) {
@@ -452,17 +415,19 @@ int cv_context_make(struct runner_context *out, const convo_session *session,
 		rc = draft_pair(&draft);
 		if (rc < 0)
 			goto out;
-		draft_calibrate(&draft, session);
 	}
-	tokens = draft.fixed_tokens + draft_tokens(&draft, question.len);
-	if (instruction.json)
-		tokens += draft_tokens(&draft, instruction.len);
-	draft_cut(&draft, limits, tokens);
+	cv_budget_make(&out->budget, &plan->limits, &plan->rate, session);
+	draft.estimate = REQUEST_TOKENS + plan->extra + message_estimate(instruction) +
+			 message_estimate(question);
+	kept = draft_cut(&draft, &plan->limits, &out->budget);
+	if (draft.bound == BY_WINDOW)
+		draft_step(&draft, kept);
 	draft_behead(&draft);
-	rc = draft_explain(&draft, out);
+	out->estimate = context_estimate(&draft);
+	rc = draft_explain(&draft, &plan->limits, out);
 	if (rc < 0)
 		goto out;
-	rc = context_emit(out, &draft, instruction, question);
+	rc = context_emit(out, &draft, &plan->rules, instruction, question);
 out:
 	free(draft.items);
 	return rc < 0 ? cv_fail_nomem(err) : 0;
@@ -470,21 +435,7 @@ out:
 
 void cv_context_clear(struct runner_context *context)
 {
-	while (context->made_count)
-		free(context->made[--context->made_count]);
-	free(context->made);
-	free(context->messages);
+	cv_parcel_clear(&context->sent);
 	free(context->why);
 	memset(context, 0, sizeof(*context));
-}
-
-size_t cv_context_reach(const struct context_limits *limits)
-{
-	size_t reach = SIZE_MAX;
-
-	if (limits->tokens)
-		reach = limits->tokens / MESSAGE_TOKENS;
-	if (limits->messages && limits->messages - 1 < reach)
-		reach = limits->messages - 1;
-	return reach;
 }

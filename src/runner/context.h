@@ -6,44 +6,44 @@
 
 #include <convo/runner.h>
 
-/** How much of a conversation goes along. All-zero: everything. */
-struct context_limits {
-	size_t messages; /* most messages of history, the question included; 0: no bound */
-	size_t tokens;   /* most estimated tokens of the whole request; 0: no bound */
+#include <runner/budget.h>
+#include <runner/parcel.h>
+
+/** What the messages of a request are made by. All-zero is valid. */
+struct context_plan {
+	struct context_limits limits;
+	struct context_rate rate;
+	double extra; /* estimated tokens that go along beside the messages */
+	struct parcel_rules rules;
 };
 
-/**
- * The messages of a request. All-zero is valid. They are borrowed from what it was made of, but for
- * those that had to be put together.
- */
+/** The messages of a request. All-zero is valid. They are borrowed from what it was made of. */
 struct runner_context {
-	struct convo_message *messages;
-	size_t count;
-	size_t joined; /* messages that are a part of the one before them, sent as one */
-	char **made;   /* the texts of those put together */
-	size_t made_count, made_cap;
-	size_t bytes;    /* of the messages, less the reasoning that the wire leaves out */
-	size_t left_out; /* messages of the conversation not sent */
-	char *why;       /* one line when left_out > 0 */
+	struct parcel sent;
+	double estimate;      /* tokens of the request, before any factor */
+	struct budget budget; /* what it was made by */
+	size_t left_out;      /* messages of the conversation not sent */
+	char *why;            /* one line when left_out > 0 */
 };
 
 /**
  * Make the messages of a request: the instruction, the conversation as far as the limits let it,
  * the question. A conversation that is cut begins with a user's message; a call of tools goes with
- * all its results or not at all. Neighbouring messages of the user are sent as one (join.h).
+ * all its results or not at all. Neighbouring messages of the user are sent as one (join.h), unless
+ * the plan says otherwise.
+ *
+ * A model's window is cut in steps, so that most requests begin with the bytes that the one before
+ * began with: endpoints remember those.
  *
  * @param session     what the store held before the question; NULL: nothing
  * @param instruction a system message; json NULL: none
- * @param question    always sent
+ * @param question    always sent; json NULL: none, these are the messages before it
  * @return 0, CONVO_E_NOMEM; to be cleared either way
  */
 int cv_context_make(struct runner_context *out, const convo_session *session,
-		    const struct context_limits *limits, struct convo_message instruction,
+		    const struct context_plan *plan, struct convo_message instruction,
 		    struct convo_message question, struct convo_err *err);
 
 void cv_context_clear(struct runner_context *context);
-
-/** The most messages before a question that the limits can let pass; SIZE_MAX: no bound. */
-size_t cv_context_reach(const struct context_limits *limits);
 
 #endif

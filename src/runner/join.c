@@ -48,7 +48,7 @@ static bool join_within(const struct convo_message *message, const struct convo_
 	return true;
 }
 
-static bool join_speaks(const struct convo_message *message)
+bool cv_join_speaks(const struct convo_message *message)
 {
 	enum json_kind kind = cv_json_kind(join_content(message));
 
@@ -57,8 +57,15 @@ static bool join_speaks(const struct convo_message *message)
 
 bool cv_join_fits(const struct convo_message *first, const struct convo_message *second)
 {
-	return join_speaks(first) && join_speaks(second) && join_within(first, second) &&
+	return cv_join_speaks(first) && cv_join_speaks(second) && join_within(first, second) &&
 	       join_within(second, first);
+}
+
+bool cv_join_is_role(const struct convo_message *message, const char *role)
+{
+	struct cv_text value = cv_json_find(join_text(message), "role");
+
+	return cv_json_kind(value) == JSON_KIND_STRING && cv_json_name_is(join_inside(value), role);
 }
 
 /* ---- putting together ------------------------------------------------------------------ */
@@ -212,10 +219,12 @@ static int join_parts(struct cv_buf *out, const struct convo_message *messages, 
 	return rc < 0 ? rc : cv_buf_addc(out, ']');
 }
 
-int cv_join(struct cv_buf *out, const struct convo_message *messages, size_t count)
+int cv_join(struct cv_buf *out, const struct convo_message *messages, size_t count,
+	    const char *role)
 {
 	bool plain = true;
-	int rc = join_begin(out, &messages[0]);
+	int rc = role ? cv_buf_addf(out, "{\"role\":\"%s\",\"content\":", role)
+		      : join_begin(out, &messages[0]);
 
 	for (size_t i = 0; i < count; i++)
 		plain = plain && cv_json_kind(join_content(&messages[i])) == JSON_KIND_STRING;

@@ -17,13 +17,22 @@
  */
 bool cv_join_fits(const struct convo_message *first, const struct convo_message *second);
 
+/** Whether a message has a content of text or parts, which can be joined to another's. */
+bool cv_join_speaks(const struct convo_message *message);
+
+/** Whether a message is of this role. */
+bool cv_join_is_role(const struct convo_message *message, const char *role);
+
 /**
  * Append one message that says what these do, one after the other with an empty line between. Text
  * stays text; where any content is an array of parts, all become parts of one array.
  *
- * @param messages `count` of them, 2 or more, of which each two neighbours fit
+ * @param messages `count` of them, of which each two neighbours fit
+ * @param role     of the message that is made, which then holds nothing else beside; NULL: what the
+ *                 first one has, each two neighbours are alike
  * @return 0, or a code of cv_buf_add()
  */
-int cv_join(struct cv_buf *out, const struct convo_message *messages, size_t count);
+int cv_join(struct cv_buf *out, const struct convo_message *messages, size_t count,
+	    const char *role);
 
 #endif

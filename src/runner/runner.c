@@ -13,6 +13,41 @@
 #include <base/clock.h>
 #include <base/fail.h>
 #include <base/json.h>
+#include <runner/tokens.h>
+
+/* A count that params set, or 0. */
+static size_t runner_count(struct cv_text params, const char *name)
+{
+	struct cv_text value = cv_json_find(params, name);
+	size_t count = 0;
+
+	if (cv_json_kind(value) != JSON_KIND_NUMBER)
+		return 0;
+	for (size_t i = 0; i < value.len && i < 9 && value.data[i] >= '0' && value.data[i] <= '9';
+	     i++)
+		count = count * 10 + (size_t)(value.data[i] - '0');
+	return count;
+}
+
+/* What params are for the budget: how long the answer may be, and what goes to the model with them. */
+static void runner_weigh(struct convo_runner *runner, struct cv_text params)
+{
+	static const char *const lengths[] = {"max_tokens", "max_completion_tokens"};
+	static const char *const told[] = {"tools", "functions", "response_format"};
+
+	for (size_t i = 0; i < sizeof(lengths) / sizeof(lengths[0]); i++) {
+		size_t count = runner_count(params, lengths[i]);
+
+		if (count > runner->limits.answer)
+			runner->limits.answer = count;
+	}
+	for (size_t i = 0; i < sizeof(told) / sizeof(told[0]); i++) {
+		struct cv_text value = cv_json_find(params, told[i]);
+
+		if (value.data)
+			runner->extra += cv_tokens_text(value);
+	}
+}
 
 static int runner_fill(struct convo_runner *runner, const struct convo_runner_options *opts,
 		       struct convo_err *err)
@@ -24,6 +59,7 @@ static int runner_fill(struct convo_runner *runner, const struct convo_runner_op
 	runner->model = opts->model;
 	runner->limits.messages = opts->context_messages;
 	runner->limits.tokens = opts->context_tokens;
+	runner->alternate = opts->alternate;
 	runner->app = cv_memdup(opts->app, strlen(opts->app));
 	if (!runner->app)
 		return cv_fail_nomem(err);
@@ -40,6 +76,7 @@ static int runner_fill(struct convo_runner *runner, const struct convo_runner_op
 		return rc;
 	if (rc != JSON_KIND_OBJECT)
 		return cv_fail(err, CONVO_E_INVALID, "params: not a JSON object");
+	runner_weigh(runner, params);
 	runner->params = cv_memdup(params.data, params.len);
 	return runner->params ? 0 : cv_fail_nomem(err);
 }
@@ -57,6 +94,8 @@ int convo_runner_new(convo_runner **out, const struct convo_runner_options *opts
 	rc = CHECK_RESERVED(opts, err);
 	if (rc < 0)
 		return rc;
+	if ((unsigned)opts->alternate > CONVO_ALTERNATE_KEEP)
+		return cv_fail(err, CONVO_E_INVALID, "no such way to let messages alternate");
 	runner = cv_alloc(1, sizeof(*runner));
 	if (!runner)
 		return cv_fail_nomem(err);

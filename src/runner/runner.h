@@ -14,7 +14,9 @@ struct convo_runner {
 	char *app;
 	char *instruction; /* as a system message, or NULL */
 	char *params;
-	struct context_limits limits;
+	struct context_limits limits; /* as they were asked for */
+	enum convo_alternate alternate;
+	double extra; /* estimated tokens of what params say to the model */
 };
 
 /** How hard an append is tried. */

@@ -13,9 +13,8 @@
 #include <base/clock.h>
 #include <base/fail.h>
 #include <base/utf8.h>
-
-/* More events than the limits need are loaded at first: turns taken back and their markers. */
-#define LOAD_SLACK 16
+#include <runner/ask.h>
+#include <runner/load.h>
 
 /* How often a session may vanish, or appear, under our hands before we give up. */
 #define BEGIN_ROUNDS 4
@@ -46,14 +45,13 @@ struct run {
 	struct turn *turn;
 	struct convo_message question; /* owned */
 	char title[TITLE_SIZE];
-	bool whole;
 	bool fresh;             /* the session must not exist */
 	struct convo_call call; /* of the store, before the model is asked */
 	bool hurry;             /* it was cancelled: each call has HURRY_MS, once */
 	char question_id[CONVO_UUID_SIZE];
 	char generation[CONVO_UUID_SIZE];
 	convo_session *session; /* NULL when the turn created it */
-	size_t sent_bytes;
+	struct ask ask;
 	int64_t asked_us;
 };
 
@@ -117,7 +115,8 @@ static int run_init(struct run *run, const struct convo_question *question, stru
 		return rc;
 	run->key.user = question->user;
 	run->key.session = question->session;
-	run->whole = question->whole;
+	run->ask.whole = question->whole;
+	cv_ask_plan(&run->ask, run->runner);
 	run->fresh = question->fresh;
 	run->turn = cv_alloc(1, sizeof(*run->turn));
 	if (!run->turn)
@@ -126,53 +125,6 @@ static int run_init(struct run *run, const struct convo_question *question, stru
 	convo_uuid_make(run->question_id);
 	run->turn->base.id = run->turn->id;
 	return 0;
-}
-
-/* Whether the loaded window holds all that the limits can let pass. */
-static bool run_has_enough(const convo_session *session, size_t reach, int64_t used)
-{
-	return (int64_t)convo_session_count(session) >= convo_session_meta(session)->count ||
-	       (used >= 0 && (uint64_t)used >= reach);
-}
-
-static int64_t run_count_used(const convo_session *session)
-{
-	const struct convo_event **events;
-	int64_t used;
-
-	events = cv_alloc(convo_session_count(session), sizeof(*events));
-	if (!events)
-		return CONVO_E_NOMEM;
-	used = convo_session_conversation(session, events);
-	free(events);
-	return used;
-}
-
-/* Load the newest events, more of them as long as what was taken back leaves too few. */
-static int run_load(struct run *run, struct convo_err *err)
-{
-	size_t reach = cv_context_reach(&run->runner->limits);
-	size_t n = reach > SIZE_MAX / 8 ? 0 : reach + LOAD_SLACK;
-
-	for (;;) {
-		struct convo_window window = {.kind = CONVO_WINDOW_LAST, .n = n};
-		convo_session *session = NULL;
-		int64_t used = 0;
-		int rc = convo_store_load(&session, run->runner->store, &run->key, &window,
-					  &run->call, err);
-
-		if (rc >= 0 && n)
-			used = run_count_used(session);
-		if (rc < 0 || used < 0) {
-			convo_session_free(session);
-			return rc < 0 ? rc : cv_fail_nomem(err);
-		}
-		convo_session_free(run->session);
-		run->session = session;
-		if (!n || run_has_enough(session, reach, used))
-			return 0;
-		n = n > SIZE_MAX / 4 ? 0 : n * 4;
-	}
 }
 
 /* The session as it is, or a new one. */
@@ -185,7 +137,8 @@ static int run_open(struct run *run, struct convo_err *err)
 	convo_session_free(run->session);
 	run->session = NULL;
 	run->turn->base.created = false;
-	rc = run_load(run, err);
+	rc = cv_session_load(&run->session, run->runner, &run->key, &run->ask.plan.limits,
+			     &run->call, err);
 	if (rc >= 0 && run->fresh)
 		return cv_fail(err, CONVO_E_EXISTS, "session '%s' exists already",
 			       run->key.session);
@@ -264,28 +217,18 @@ static int run_begin(struct run *run, convo_cancel *cancel, struct convo_err *er
 static int run_ask(struct run *run, const struct convo_listener *listener, convo_cancel *cancel,
 		   struct convo_err *err)
 {
-	const struct convo_runner *runner = run->runner;
-	const char *instruction = runner->instruction;
-	struct convo_message system = {instruction, instruction ? strlen(instruction) : 0};
-	struct convo_request request = {.whole = run->whole, .params = runner->params};
-	struct runner_context context = {0};
+	struct convo_turn *turn = &run->turn->base;
 	int rc;
 
 	run->asked_us = cv_clock_mono_us();
-	rc = cv_context_make(&context, run->session, &runner->limits, system, run->question, err);
-	if (rc < 0)
-		goto out;
-	run->turn->base.sent = context.count;
-	run->turn->base.joined = context.joined;
-	run->turn->base.left_out = context.left_out;
-	run->turn->base.left_out_why = run->turn->why = context.why;
-	context.why = NULL;
-	run->sent_bytes = context.bytes;
-	request.messages = context.messages;
-	request.count = context.count;
-	rc = convo_model_ask(&run->turn->answer, runner->model, &request, listener, cancel, err);
-out:
-	cv_context_clear(&context);
+	run->ask.session = run->session;
+	run->ask.question = run->question;
+	rc = cv_ask(&run->turn->answer, &run->ask, listener, cancel, err);
+	turn->sent = run->ask.sent;
+	turn->joined = run->ask.joined;
+	turn->left_out = run->ask.left_out;
+	turn->left_out_why = run->turn->why = run->ask.why;
+	run->ask.why = NULL;
 	return rc;
 }
 
@@ -296,8 +239,9 @@ static int answer_extra(struct cv_buf *extra, const struct run *run,
 {
 	const struct convo_turn *turn = &run->turn->base;
 	int64_t total_ms = (cv_clock_mono_us() - run->asked_us) / 1000;
-	int rc = cv_buf_addf(extra, "{\"sent_messages\":%zu,\"sent_bytes\":%zu", turn->sent,
-			     run->sent_bytes);
+	int rc =
+		cv_buf_addf(extra, "{\"sent_messages\":%zu,\"sent_bytes\":%zu,\"sent_tokens\":%.0f",
+			    turn->sent, run->ask.bytes, run->ask.estimate);
 
 	if (rc < 0)
 		return rc;

@@ -87,17 +87,24 @@ static struct convo_message message_of(const char *json)
 
 #define QUESTION "{\"role\":\"user\",\"content\":\"?\"}"
 
-static void make(struct sent *sent, struct fixture *f, size_t window, size_t messages,
-		 size_t tokens)
+static void make_plan(struct sent *sent, struct fixture *f, size_t window,
+		      const struct context_plan *plan)
 {
 	const struct convo_window last = {.n = window};
-	const struct context_limits limits = {messages, tokens};
 	struct convo_err err;
 
 	memset(sent, 0, sizeof(*sent));
 	must_pass(convo_store_load(&sent->session, f->store, &key, &last, NULL, &err));
-	must_pass(cv_context_make(&sent->context, sent->session, &limits, message_of(NULL),
+	must_pass(cv_context_make(&sent->context, sent->session, plan, message_of(NULL),
 				  message_of(QUESTION), &err));
+}
+
+static void make(struct sent *sent, struct fixture *f, size_t window, size_t messages,
+		 size_t tokens)
+{
+	const struct context_plan plan = {.limits = {.messages = messages, .tokens = tokens}};
+
+	make_plan(sent, f, window, &plan);
 }
 
 static void sent_clear(struct sent *sent)
@@ -112,8 +119,8 @@ static const char *sent_text(const struct sent *sent)
 	struct cv_buf all = {0};
 	const char *joined;
 
-	for (size_t i = 0; i < sent->context.count; i++) {
-		const struct convo_message *m = &sent->context.messages[i];
+	for (size_t i = 0; i < sent->context.sent.count; i++) {
+		const struct convo_message *m = &sent->context.sent.messages[i];
 		struct convo_err err;
 		char *text = NULL;
 
@@ -158,17 +165,16 @@ static void an_empty_session_sends_the_question_alone(void **state)
 
 static void no_session_sends_instruction_and_question(void **state)
 {
-	const struct context_limits limits = {0};
+	const struct context_plan plan = {0};
 	struct runner_context context = {0};
 	struct convo_message instruction = message_of("{\"role\":\"system\",\"content\":\"be\"}");
 	struct convo_err err;
 
 	(void)state;
-	must_pass(
-		cv_context_make(&context, NULL, &limits, instruction, message_of(QUESTION), &err));
-	must_equal(2, context.count);
-	must(context.messages[0].json == instruction.json);
-	must_equal(instruction.len + strlen(QUESTION), context.bytes);
+	must_pass(cv_context_make(&context, NULL, &plan, instruction, message_of(QUESTION), &err));
+	must_equal(2, context.sent.count);
+	must(context.sent.messages[0].json == instruction.json);
+	must_equal(instruction.len + strlen(QUESTION), context.sent.bytes);
 	cv_context_clear(&context);
 }
 
@@ -256,7 +262,7 @@ static void answers_of_every_kind_are_sent(void **state)
 	say_json(f, "1",
 		 "{\"role\":\"assistant\",\"content\":[{\"type\":\"text\",\"text\":\"x\"}]}");
 	make(&sent, f, 0, 0, 0);
-	must_equal(5, sent.context.count);
+	must_equal(5, sent.context.sent.count);
 	sent_clear(&sent);
 }
 
@@ -273,7 +279,7 @@ static void thinking_is_not_counted_as_sent(void **state)
 	say_json(f, "2",
 		 "{\"role\":\"assistant\",\"content\":\"A\",\"reasoning_content\":\"12345678\"}");
 	make(&with, f, 0, 0, 0);
-	must_equal(without.context.bytes - 2, with.context.bytes);
+	must_equal(without.context.sent.bytes - 2, with.context.sent.bytes);
 	sent_clear(&with);
 	sent_clear(&without);
 }
@@ -409,44 +415,55 @@ static void a_conversation_that_begins_with_an_answer_says_so(void **state)
 }
 
 /* A history whose last answer tells what its request took. */
-static void say_measured(struct fixture *f, const char *turn, int prompt_tokens, int sent_messages,
-			 int sent_bytes)
+static void say_measured(struct fixture *f, const char *turn, int counted, int estimated)
 {
 	say(f, turn, "user", "q");
 	say_event(f, &(struct convo_event){
 			     .turn = turn,
 			     .message = "{\"role\":\"assistant\",\"content\":\"a\"}",
-			     .usage = test_text("{\"prompt_tokens\":%d}", prompt_tokens),
-			     .extra = test_text("{\"sent_messages\":%d,\"sent_bytes\":%d}",
-						sent_messages, sent_bytes),
+			     .usage = test_text("{\"prompt_tokens\":%d}", counted),
+			     .extra = test_text("{\"sent_tokens\":%d}", estimated),
 		     });
 }
 
-static size_t count_sent(struct fixture *f, size_t tokens)
+static size_t count_planned(struct fixture *f, const struct context_plan *plan)
 {
 	struct sent sent;
 	size_t count;
 
-	make(&sent, f, 0, 0, tokens);
-	count = sent.context.count;
+	make_plan(&sent, f, 0, plan);
+	count = sent.context.sent.count;
+	must(!sent.context.budget.tokens || count == 1 ||
+	     cv_budget_tokens(&sent.context.budget, sent.context.estimate) <=
+		     (double)sent.context.budget.tokens);
 	sent_clear(&sent);
 	return count;
 }
 
-static void a_token_limit_is_estimated_from_bytes(void **state)
+static size_t count_sent(struct fixture *f, size_t tokens)
+{
+	return count_planned(f, &(struct context_plan){.limits = {.tokens = tokens}});
+}
+
+/* Messages of 100 tokens by estimate. */
+static void say_hundreds(struct fixture *f, int turns)
+{
+	char text[500];
+
+	memset(text, 'x', sizeof(text));
+	text[sizeof(text) - 1] = '\0';
+	for (int i = 0; i < turns; i++) {
+		say(f, test_text("%d", i), "user", text);
+		say(f, test_text("%d", i), "assistant", text);
+	}
+}
+
+static void a_token_limit_is_kept_by_estimate(void **state)
 {
 	struct fixture *f = *state;
 	struct sent sent;
 
-	for (int i = 0; i < 10; i++) {
-		char text[369];
-
-		memset(text, 'x', sizeof(text) - 1);
-		text[sizeof(text) - 1] = '\0';
-		/* 400 bytes as JSON but for the longer role of an answer: about 104 tokens */
-		say(f, test_text("%d", i), "user", text);
-		say(f, test_text("%d", i), "assistant", text);
-	}
+	say_hundreds(f, 10);
 	must_equal(21, count_sent(f, 0));
 	must_equal(21, count_sent(f, 5000));
 	must_equal(5, count_sent(f, 500));
@@ -459,52 +476,207 @@ static void a_token_limit_is_estimated_from_bytes(void **state)
 	sent_clear(&sent);
 }
 
-static void the_last_answer_tells_how_many_tokens_a_byte_is(void **state)
+static void the_last_answer_tells_what_an_estimate_is_worth(void **state)
 {
 	struct fixture *f = *state;
 
-	say_turns(f, 10); /* messages of some 30 bytes: some 11 tokens by default */
-	must_equal(21, count_sent(f, 300));
-	say_measured(f, "m", 4 * 10 + 600, 10, 600); /* one token per byte */
-	must_equal(7, count_sent(f, 250));
-	say_measured(f, "n", 4 * 10 + 60, 10, 600); /* a tenth */
-	must_equal(25, count_sent(f, 250));
+	say_hundreds(f, 10);
+	must_equal(21, count_sent(f, 2100));
+	say_measured(f, "m", 4000, 2000); /* twice as many */
+	must_equal(13, count_sent(f, 2100));
+	say_measured(f, "n", 1500, 3000); /* half as many */
+	must_equal(25, count_sent(f, 1150));
 }
 
-static void what_a_request_costs_beside_its_messages_counts(void **state)
+static void what_no_factor_explains_is_not_in_the_messages(void **state)
 {
 	struct fixture *f = *state;
 
-	say_turns(f, 10);
-	say_measured(f, "m", 4 * 10 + 600 + 1000, 10, 600); /* 1000 tokens of tools */
-	must_equal(7, count_sent(f, 1250));
-	must_equal(1, count_sent(f, 500));
+	say_hundreds(f, 10);
+	say_measured(f, "m", 3 * 500 + 1000, 500); /* 1000 tokens of tools */
+	must_equal(7, count_sent(f, 1000 + 3 * 450));
+	must_equal(1, count_sent(f, 1000));
+}
+
+static void a_short_request_teaches_little(void **state)
+{
+	(void)state;
+	must(cv_budget_factor(30, 12) < 1.3);
+	must(cv_budget_factor(6000, 3000) > 1.9);
+	must(cv_budget_factor(1, 100000) >= 0.5);
+	must(cv_budget_factor(1e12, 1) <= 3);
 }
 
 static void useless_measures_are_passed_over(void **state)
 {
 	struct fixture *f = *state;
 
-	say_turns(f, 10);
-	say_measured(f, "m", 0, 10, 600);
-	say_measured(f, "n", 100, 10, 0);
-	say_measured(f, "o", -5, 1, 600);
+	say_hundreds(f, 10);
+	say_measured(f, "m", 0, 600);
+	say_measured(f, "n", 100, 0);
+	say_measured(f, "o", -5, 600);
 	say_event(f, &(struct convo_event){
 			     .message = "{\"role\":\"assistant\",\"content\":\"a\"}",
 			     .usage = "{\"prompt_tokens\":\"many\"}",
-			     .extra = "{\"sent_bytes\":[]}",
+			     .extra = "{\"sent_tokens\":[]}",
 		     });
-	must_equal(28, count_sent(f, 400));
+	must_equal(28, count_sent(f, 2150));
+	must(count_sent(f, 2000) < 28);
+}
+
+static void a_factor_of_the_model_counts_until_the_session_has_its_own(void **state)
+{
+	struct context_plan plan = {.limits = {.tokens = 1000}, .rate = {.factor = 2}};
+	struct fixture *f = *state;
+
+	say_hundreds(f, 10);
+	must_equal(5, count_planned(f, &plan));
+	say_measured(f, "m", 2000, 2000);
+	must_equal(11, count_planned(f, &plan));
+	plan.rate.exact = true; /* a refusal of this very request knows better */
+	must_equal(7, count_planned(f, &plan));
+}
+
+/* ---- windows of models ---------------------------------------------------------------------- */
+
+static void a_window_keeps_room_for_the_answer_and_says_so(void **state)
+{
+	struct context_plan plan = {.limits = {.window = 2048}};
+	struct fixture *f = *state;
+	struct sent sent;
+	double tokens;
+
+	say_hundreds(f, 20);
+	say_measured(f, "m", 4000, 4000);
+	make_plan(&sent, f, 0, &plan);
+	tokens = cv_budget_tokens(&sent.context.budget, sent.context.estimate);
+	must(tokens > 1000 && tokens <= 2048 * 0.75);
+	must(strstr(sent.context.why, "older messages left out: the model takes 2048 tokens"));
+	sent_clear(&sent);
+	plan.limits.answer = 1500; /* max_tokens: the server adds it */
+	make_plan(&sent, f, 0, &plan);
+	must(cv_budget_tokens(&sent.context.budget, sent.context.estimate) <= 2048 - 1500);
+	sent_clear(&sent);
+	plan.limits.answer = 5000;
+	must_equal(1, count_planned(f, &plan));
+	plan.limits = (struct context_limits){.window = 2048, .tokens = 500};
+	make_plan(&sent, f, 0, &plan);
+	must(strstr(sent.context.why, ": the context is 500 tokens"));
+	sent_clear(&sent);
+	plan.limits = (struct context_limits){.window = 2048, .again = 700};
+	make_plan(&sent, f, 0, &plan);
+	must(cv_budget_tokens(&sent.context.budget, sent.context.estimate) <= 700);
+	sent_clear(&sent);
+}
+
+static void before_an_answer_a_window_is_filled_less(void **state)
+{
+	struct context_plan plan = {.limits = {.window = 100000}};
+	struct budget unsure, sure;
+
+	(void)state;
+	cv_budget_make(&unsure, &plan.limits, &plan.rate, NULL);
+	plan.rate.factor = 1.1;
+	cv_budget_make(&sure, &plan.limits, &plan.rate, NULL);
+	must_equal(70000, unsure.tokens);
+	must_equal((int64_t)((100000 - 8192) * 0.95), sure.tokens);
+	must(unsure.by_window && sure.by_window);
+}
+
+/* The endpoint remembers how a request began: it begins the same for some turns. */
+static void a_window_is_cut_in_steps(void **state)
+{
+	const struct context_plan plan = {.limits = {.window = 4096}};
+	struct fixture *f = *state;
+	const char *first = NULL;
+	int moved = 0;
+
+	say_hundreds(f, 30);
+	for (int i = 0; i < 24; i++) {
+		struct sent sent;
+		const char *begins = "";
+
+		say(f, test_text("t%d", i), "user", test_text("question %d", i));
+		say(f, test_text("t%d", i), "assistant", test_text("%0480d", i));
+		make_plan(&sent, f, 0, &plan);
+		must(sent.context.left_out > 0);
+		for (size_t k = 0; k < convo_session_count(sent.session); k++) {
+			const struct convo_event *event = convo_session_event(sent.session, k);
+
+			if (event->message == sent.context.sent.messages[0].json)
+				begins = test_text("%lld", (long long)event->seq);
+		}
+		moved += first && strcmp(first, begins) != 0;
+		first = begins;
+		sent_clear(&sent);
+	}
+	must(moved >= 1 && moved <= 16);
+}
+
+/* ---- roles in turn -------------------------------------------------------------------------- */
+
+static void must_send_rules(struct fixture *f, struct parcel_rules rules, const char *want)
+{
+	const struct context_plan plan = {.rules = rules};
+	struct sent sent;
+
+	make_plan(&sent, f, 0, &plan);
+	must_equal_str(want, sent_text(&sent));
+	sent_clear(&sent);
+}
+
+static void neighbours_are_joined_filled_or_kept(void **state)
+{
+	struct fixture *f = *state;
+
+	say(f, "1", "user", "a");
+	say(f, "2", "user", "b");
+	say(f, "3", "assistant", "c");
+	say(f, "4", "user", "d");
+	must_send_rules(f, (struct parcel_rules){.alternate = CONVO_ALTERNATE_JOIN}, "a+b c d+?");
+	must_send_rules(f, (struct parcel_rules){.alternate = CONVO_ALTERNATE_FILL},
+			"a (no answer) b c d (no answer) ?");
+	must_send_rules(f, (struct parcel_rules){.alternate = CONVO_ALTERNATE_KEEP}, "a b c d ?");
+}
+
+static void strict_turns_join_whatever_can_be_joined(void **state)
+{
+	struct fixture *f = *state;
+
+	say_json(f, "1", "{\"role\":\"user\",\"content\":\"a\",\"name\":\"ann\"}");
+	say_json(f, "2", "{\"role\":\"user\",\"content\":\"b\",\"name\":\"bob\"}");
+	say(f, "2", "assistant", "c");
+	say(f, "2", "assistant", "d");
+	say(f, "3", "system", "be kind");
+	must_send_rules(f, (struct parcel_rules){0}, "a b c d be kind ?");
+	must_send_rules(f, (struct parcel_rules){.strict = true}, "a+b c+d be kind+?");
+}
+
+static void without_a_system_role_the_instruction_is_the_users(void **state)
+{
+	const struct context_plan plan = {.rules = {.no_system = true}};
+	struct convo_message instruction = message_of("{\"role\":\"system\",\"content\":\"be\"}");
+	struct runner_context context = {0};
+	struct convo_err err;
+
+	(void)state;
+	must_pass(cv_context_make(&context, NULL, &plan, instruction, message_of(QUESTION), &err));
+	must_equal(1, context.sent.count);
+	must_equal_str("{\"role\":\"user\",\"content\":\"be\\n\\n?\"}",
+		       context.sent.messages[0].json);
+	must_equal(context.sent.messages[0].len, context.sent.bytes);
+	cv_context_clear(&context);
 }
 
 static void the_reach_of_limits_bounds_what_must_be_loaded(void **state)
 {
 	(void)state;
-	must(cv_context_reach(&(struct context_limits){0, 0}) == SIZE_MAX);
-	must_equal(0, cv_context_reach(&(struct context_limits){1, 0}));
-	must_equal(19, cv_context_reach(&(struct context_limits){20, 0}));
-	must_equal(25, cv_context_reach(&(struct context_limits){0, 100}));
-	must_equal(19, cv_context_reach(&(struct context_limits){20, 4000}));
+	must(cv_budget_reach(&(struct context_limits){0}) == SIZE_MAX);
+	must_equal(0, cv_budget_reach(&(struct context_limits){.messages = 1}));
+	must_equal(19, cv_budget_reach(&(struct context_limits){.messages = 20}));
+	must_equal(25, cv_budget_reach(&(struct context_limits){.tokens = 100}));
+	must_equal(19, cv_budget_reach(&(struct context_limits){.messages = 20, .tokens = 4000}));
+	must_equal(512, cv_budget_reach(&(struct context_limits){.tokens = 4000, .window = 2048}));
 }
 
 /* ---- any history, any window ---------------------------------------------------------- */
@@ -611,11 +783,11 @@ static bool message_calls(const struct convo_message *m)
 /* The results after a call are exactly those it asked for; returns where they end. */
 static size_t check_pair(const struct runner_context *context, size_t i)
 {
-	struct cv_text json = {context->messages[i].json, context->messages[i].len}, call;
+	struct cv_text json = {context->sent.messages[i].json, context->sent.messages[i].len}, call;
 	struct cv_text list = cv_json_find(json, "tool_calls");
 	size_t pos = 0, calls = 0, end = i + 1;
 
-	while (end < context->count && message_role(&context->messages[end], "tool"))
+	while (end < context->sent.count && message_role(&context->sent.messages[end], "tool"))
 		end++;
 	while (cv_json_element(list, &pos, &call)) {
 		struct cv_text id = cv_json_find(call, "id");
@@ -623,7 +795,8 @@ static size_t check_pair(const struct runner_context *context, size_t i)
 
 		calls++;
 		for (size_t j = i + 1; j < end; j++) {
-			struct cv_text m = {context->messages[j].json, context->messages[j].len};
+			struct cv_text m = {context->sent.messages[j].json,
+					    context->sent.messages[j].len};
 			struct cv_text of = cv_json_find(m, "tool_call_id");
 
 			found += of.len == id.len && memcmp(of.data, id.data, id.len) == 0;
@@ -660,18 +833,18 @@ static void check_said(const struct history *h, char *text, int *turn, int *even
 static void check_rules(const struct history *h, const struct sent *sent, size_t messages)
 {
 	const struct runner_context *context = &sent->context;
-	size_t n = context->count - 1, i = 0;
+	size_t n = context->sent.count - 1, i = 0;
 	int turn = 0, event = 0;
 
-	must(n == 0 || message_role(&context->messages[0], "user"));
-	must(!messages || context->count <= messages);
-	must(message_role(&context->messages[n], "user"));
+	must(n == 0 || message_role(&context->sent.messages[0], "user"));
+	must(!messages || context->sent.count <= messages);
+	must(message_role(&context->sent.messages[n], "user"));
 	while (i < n) {
-		must(!message_role(&context->messages[i], "tool"));
-		i = message_calls(&context->messages[i]) ? check_pair(context, i) : i + 1;
+		must(!message_role(&context->sent.messages[i], "tool"));
+		i = message_calls(&context->sent.messages[i]) ? check_pair(context, i) : i + 1;
 	}
 	for (i = 0; i <= n; i++) {
-		const struct convo_message *m = &context->messages[i];
+		const struct convo_message *m = &context->sent.messages[i];
 		struct convo_err err;
 		char *text = NULL;
 
@@ -695,8 +868,8 @@ static void check_count(const struct sent *sent)
 	events = calloc(loaded + 1, sizeof(struct convo_event *));
 	used = convo_session_conversation(sent->session, events);
 	free(events);
-	must_equal(used + unseen,
-		   sent->context.count - 1 + sent->context.joined + sent->context.left_out);
+	must_equal(used + unseen, sent->context.sent.count - 1 + sent->context.sent.joined +
+					  sent->context.left_out);
 	must_equal(sent->context.left_out == 0, !sent->context.why);
 }
 
@@ -732,7 +905,8 @@ static void every_window_of_any_history_obeys_the_rules(void **state)
 
 static void every_allocation_of_a_context_may_fail(void **state)
 {
-	const struct context_limits limits = {4, 1000};
+	const struct context_plan plan = {.limits = {.messages = 4, .tokens = 1000},
+					  .rules = {.strict = true, .no_system = true}};
 	struct fixture *f = *state;
 	convo_session *session = NULL;
 	struct convo_err err;
@@ -744,7 +918,7 @@ static void every_allocation_of_a_context_may_fail(void **state)
 	must_pass(convo_store_load(&session, f->store, &key, NULL, NULL, &err));
 	for (size_t n = 1; test_oom_at(n); n++) {
 		struct runner_context context = {0};
-		int rc = cv_context_make(&context, session, &limits, message_of(NULL),
+		int rc = cv_context_make(&context, session, &plan, message_of(NULL),
 					 message_of(QUESTION), NULL);
 
 		must_equal(test_oom_end() ? CONVO_E_NOMEM : 0, rc);
@@ -824,10 +998,18 @@ int main(void)
 		with_store(a_cut_never_begins_with_an_answer),
 		with_store(events_outside_the_window_count_as_left_out),
 		with_store(a_conversation_that_begins_with_an_answer_says_so),
-		with_store(a_token_limit_is_estimated_from_bytes),
-		with_store(the_last_answer_tells_how_many_tokens_a_byte_is),
-		with_store(what_a_request_costs_beside_its_messages_counts),
+		with_store(a_token_limit_is_kept_by_estimate),
+		with_store(the_last_answer_tells_what_an_estimate_is_worth),
+		with_store(what_no_factor_explains_is_not_in_the_messages),
 		with_store(useless_measures_are_passed_over),
+		with_store(a_factor_of_the_model_counts_until_the_session_has_its_own),
+		with_store(a_window_keeps_room_for_the_answer_and_says_so),
+		with_store(a_window_is_cut_in_steps),
+		with_store(neighbours_are_joined_filled_or_kept),
+		with_store(strict_turns_join_whatever_can_be_joined),
+		cmocka_unit_test(a_short_request_teaches_little),
+		cmocka_unit_test(before_an_answer_a_window_is_filled_less),
+		cmocka_unit_test(without_a_system_role_the_instruction_is_the_users),
 		cmocka_unit_test(the_reach_of_limits_bounds_what_must_be_loaded),
 		with_store(every_window_of_any_history_obeys_the_rules),
 		with_store(every_allocation_of_a_context_may_fail),

@@ -30,7 +30,7 @@ static const char *joined(const char *const *jsons)
 		messages[count] = message_of(jsons[count]);
 		must(count == 0 || cv_join_fits(&messages[count - 1], &messages[count]));
 	}
-	must_equal(0, cv_join(&out, messages, count));
+	must_equal(0, cv_join(&out, messages, count, NULL));
 	must_equal(JSON_KIND_OBJECT,
 		   must_pass(cv_json_check((struct cv_text){out.data, out.len}, "it", &err)));
 	content = cv_json_find((struct cv_text){out.data, out.len}, "content");
@@ -83,7 +83,7 @@ static void other_members_are_kept(void **state)
 
 	(void)state;
 	must(cv_join_fits(&two[0], &two[1]));
-	must_equal(0, cv_join(&out, two, 2));
+	must_equal(0, cv_join(&out, two, 2, NULL));
 	must_equal_str("{\"name\":\"ann\",\"role\" : \"user\",\"content\":\"a\\n\\nb\"}",
 		       cv_buf_str(&out));
 	cv_buf_clear(&out);
@@ -119,7 +119,7 @@ static void an_escaped_name_is_the_same_name(void **state)
 
 	(void)state;
 	must(cv_join_fits(&two[0], &two[1]));
-	must_equal(0, cv_join(&out, two, 2));
+	must_equal(0, cv_join(&out, two, 2, NULL));
 	must_equal_str(USER("\"a\\n\\nb\""), cv_buf_str(&out));
 	cv_buf_clear(&out);
 }
@@ -132,7 +132,7 @@ static void every_allocation_of_a_join_may_fail(void **state)
 	(void)state;
 	for (size_t n = 1; test_oom_at(n); n++) {
 		struct cv_buf out = {0};
-		int rc = cv_join(&out, two, 2);
+		int rc = cv_join(&out, two, 2, NULL);
 
 		must_equal(test_oom_end() ? CONVO_E_NOMEM : 0, rc);
 		cv_buf_clear(&out);

@@ -16,14 +16,14 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include <base/buf.h>
-
 #define MOST_CONNECTIONS 1024
 #define MOST_REQUESTS 64
 
 struct fake_llm {
 	const struct fake_reply *replies;
 	size_t count, piece;
+	fake_answer_fn answer; /* NULL: the replies are given */
+	void *ctx;
 	char base[64];
 	int listener, stop[2]; /* a pipe that is closed to stop everybody */
 	pthread_t acceptor;
@@ -169,6 +169,27 @@ static bool fake_answer(struct fake_connection *connection, const struct fake_re
 	return reply->end == FAKE_LENGTH;
 }
 
+/* Whether the connection is good for another request. */
+static bool fake_think(struct fake_connection *connection, struct cv_buf *in)
+{
+	struct fake_llm *server = connection->server;
+	struct cv_buf body = {0};
+	struct fake_reply reply = {.headers = "Content-Type: application/json\r\n",
+				   .end = FAKE_LENGTH};
+	bool good;
+
+	reply.status = server->answer(server->ctx, cv_buf_str(in), &body);
+	reply.body = cv_buf_str(&body);
+	reply.body_len = body.len;
+	pthread_mutex_lock(&server->lock);
+	server->requests++;
+	pthread_mutex_unlock(&server->lock);
+	cv_buf_reset(in);
+	good = fake_answer(connection, &reply);
+	cv_buf_clear(&body);
+	return good;
+}
+
 static bool fake_client_gone(int fd)
 {
 	char byte;
@@ -183,7 +204,14 @@ static void *fake_serve(void *arg)
 	struct cv_buf in = {0};
 
 	while (fake_read(connection, &in)) {
-		const struct fake_reply *reply = fake_next(server, &in);
+		const struct fake_reply *reply;
+
+		if (server->answer) {
+			if (fake_think(connection, &in))
+				continue;
+			break;
+		}
+		reply = fake_next(server, &in);
 
 		if (fake_answer(connection, reply))
 			continue;
@@ -225,21 +253,37 @@ static void *fake_accept(void *arg)
 	return NULL;
 }
 
-struct fake_llm *fake_llm_start(const struct fake_reply *replies, size_t count, size_t piece)
+static struct fake_llm *fake_begin(struct fake_llm *server)
 {
-	struct fake_llm *server = calloc(1, sizeof(*server));
 	int port;
 
-	must(server != NULL && count > 0);
-	server->replies = replies;
-	server->count = count;
-	server->piece = piece;
 	pthread_mutex_init(&server->lock, NULL);
 	must_equal(0, pipe(server->stop));
 	server->listener = test_listen(&port);
 	snprintf(server->base, sizeof(server->base), "http://127.0.0.1:%d/v1", port);
 	must_equal(0, pthread_create(&server->acceptor, NULL, fake_accept, server));
 	return server;
+}
+
+struct fake_llm *fake_llm_start(const struct fake_reply *replies, size_t count, size_t piece)
+{
+	struct fake_llm *server = calloc(1, sizeof(*server));
+
+	must(server != NULL && count > 0);
+	server->replies = replies;
+	server->count = count;
+	server->piece = piece;
+	return fake_begin(server);
+}
+
+struct fake_llm *fake_llm_think(fake_answer_fn answer, void *ctx)
+{
+	struct fake_llm *server = calloc(1, sizeof(*server));
+
+	must(server != NULL);
+	server->answer = answer;
+	server->ctx = ctx;
+	return fake_begin(server);
 }
 
 const char *fake_llm_base(const struct fake_llm *server)

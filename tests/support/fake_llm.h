@@ -8,6 +8,8 @@
 
 #include <stddef.h>
 
+#include <base/buf.h>
+
 /** How the body's end is told. */
 enum fake_end {
 	FAKE_CHUNKED = 0, /* chunked, each piece a chunk: so libcurl hands on pieces of that size */
@@ -43,6 +45,17 @@ struct fake_llm;
  * @param piece most bytes sent at once; 0: the whole body
  */
 struct fake_llm *fake_llm_start(const struct fake_reply *replies, size_t count, size_t piece);
+
+/**
+ * Answers a request by writing the body of a reply.
+ *
+ * @param request head and body
+ * @return the status. Called in the thread of a connection, by several at once
+ */
+typedef int (*fake_answer_fn)(void *ctx, const char *request, struct cv_buf *body);
+
+/** Start one that thinks: every request is answered by a function. */
+struct fake_llm *fake_llm_think(fake_answer_fn answer, void *ctx);
 
 /** "http://127.0.0.1:port/v1"; lives as long as the server. */
 const char *fake_llm_base(const struct fake_llm *server);

@@ -1,0 +1,36 @@
+/*
+ * Asking the model with a conversation: which of it goes, and what a refusal or an answer teaches of how
+ * much may.
+ */
+#ifndef RUNNER_ASK_H
+#define RUNNER_ASK_H
+
+#include <model/refusal.h>
+#include <runner/runner.h>
+
+/** A question to the model, and what was sent for it. All-zero is valid. */
+struct ask {
+	const struct convo_runner *runner;
+	const convo_session *session; /* NULL: nothing was said before */
+	struct convo_message question;
+	bool whole;
+	struct context_plan plan;
+
+	size_t sent, joined, left_out, bytes; /* as runner_context has them */
+	double estimate;
+	char *why; /* whoever takes it sets NULL */
+};
+
+/** Set the runner, and plan by what is known of its model. */
+void cv_ask_plan(struct ask *ask, const struct convo_runner *runner);
+
+/**
+ * Ask, and once more for each thing that a refusal teaches: how long a conversation may be, what roles
+ * it must have. Nothing was heard of what was refused.
+ *
+ * @return as convo_model_ask()
+ */
+int cv_ask(struct convo_answer **out, struct ask *ask, const struct convo_listener *listener,
+	   convo_cancel *cancel, struct convo_err *err);
+
+#endif

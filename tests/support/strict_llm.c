@@ -1,0 +1,156 @@
+/*
+ * The stand-in that insists; see strict_llm.h. It counts otherwise than the library estimates: a word
+ * for each four letters, a token for each other character.
+ */
+#include "support/strict_llm.h"
+
+#include "support/fake_llm.h"
+#include "support/test.h"
+
+#include <ctype.h>
+#include <stdio.h>
+
+#include <base/json.h>
+
+#define MESSAGE_COST 5
+#define REQUEST_COST 12
+
+static double count_text(const char *text, size_t len)
+{
+	double tokens = 0;
+	size_t word = 0;
+
+	for (size_t i = 0; i < len; i++) {
+		unsigned char c = (unsigned char)text[i];
+
+		if (isalpha(c)) {
+			tokens += word++ % 4 == 0;
+			continue;
+		}
+		word = 0;
+		if (c >= 0xe0)
+			tokens += 1;
+		else if (c >= 0xc0)
+			tokens += 0.6;
+		else if (c < 0x80 && c != ' ')
+			tokens += 1;
+	}
+	return tokens;
+}
+
+static double count_string(struct cv_text string)
+{
+	struct cv_buf text = {0};
+	double tokens;
+
+	if (cv_json_kind(string) != JSON_KIND_STRING)
+		return 0;
+	must(cv_json_unescape(&text, (struct cv_text){string.data + 1, string.len - 2}) == 0);
+	tokens = count_text(cv_buf_str(&text), text.len);
+	cv_buf_clear(&text);
+	return tokens;
+}
+
+/* Count the messages, and see whether their roles are as they must be. */
+static double strict_look(const struct strict_llm *strict, struct cv_text messages, size_t *count,
+			  const char **wrong)
+{
+	double tokens = REQUEST_COST;
+	struct cv_text message, part;
+	const char *want = "\"user\"";
+	size_t pos = 0, at;
+
+	for (*count = 0; cv_json_element(messages, &pos, &message); ++*count) {
+		struct cv_text content = cv_json_find(message, "content");
+		struct cv_text role = cv_json_find(message, "role");
+
+		tokens += MESSAGE_COST + count_string(content);
+		for (at = 0; cv_json_element(content, &at, &part);)
+			tokens += count_string(cv_json_find(part, "text"));
+		if (cv_text_is(role, "\"system\"") && strict->no_system)
+			*wrong = "System role not supported";
+		if (cv_text_is(role, "\"system\"") && !*count)
+			continue;
+		if (!cv_text_is(role, want) && strict->alternates && !*wrong)
+			*wrong = "After the optional system message, conversation roles must "
+				 "alternate "
+				 "user/assistant/user/assistant/...";
+		want = cv_text_is(role, "\"user\"") ? "\"assistant\"" : "\"user\"";
+	}
+	return tokens * strict->rate;
+}
+
+static int strict_refuse(struct cv_buf *body, const char *words)
+{
+	cv_buf_addf(body, "{\"error\":{\"message\":\"%s\",\"type\":\"invalid_request_error\"}}",
+		    words);
+	return 400;
+}
+
+static void strict_say(const struct strict_llm *strict, struct cv_buf *body, size_t tokens)
+{
+	static const char *const words[] = {
+		"certainly", "the answer", "что-то", "没有问题", "if (x) {\\n\\treturn y;\\n}",
+		"très bien"};
+
+	cv_buf_addf(body, "{\"choices\":[{\"message\":{\"role\":\"assistant\",\"content\":\"well");
+	for (size_t i = 0; i < strict->answer; i++)
+		cv_buf_addf(body, " %s", words[(strict->requests + i / 8) % 6]);
+	cv_buf_addf(body,
+		    "\"},\"finish_reason\":\"stop\"}],\"usage\":{\"prompt_tokens\":%zu,"
+		    "\"completion_tokens\":%zu}}",
+		    tokens, strict->answer);
+}
+
+static int strict_list(struct strict_llm *strict, struct cv_buf *body)
+{
+	strict->lists_read++;
+	cv_buf_addf(body,
+		    "{\"data\":[{\"id\":\"other\",\"max_model_len\":999999},{\"id\":\"strict\"");
+	if (strict->lists)
+		cv_buf_addf(body, ",\"max_model_len\":%zu", strict->window);
+	cv_buf_addf(body, "}]}");
+	return 200;
+}
+
+static int strict_answer(void *ctx, const char *request, struct cv_buf *body)
+{
+	struct strict_llm *strict = ctx;
+	const char *json = strstr(request, "\r\n\r\n");
+	const char *wrong = NULL;
+	char words[160];
+	size_t tokens;
+
+	if (strncmp(request, "GET ", 4) == 0)
+		return strict_list(strict, body);
+	strict->requests++;
+	must(json != NULL);
+	tokens = (size_t)strict_look(strict, cv_json_find(cv_text_of(json + 4), "messages"),
+				     &strict->last_messages, &wrong);
+	strict->last_tokens = tokens;
+	if (wrong) {
+		strict->bad_roles++;
+		return strict_refuse(body, wrong);
+	}
+	if (!strict->window || tokens <= strict->window) {
+		strict_say(strict, body, tokens);
+		return 200;
+	}
+	strict->too_long++;
+	snprintf(words, sizeof(words),
+		 "This model's maximum context length is %zu tokens. However, your messages "
+		 "resulted in %zu tokens.",
+		 strict->window, tokens);
+	return strict_refuse(
+		body, strict->mute ? "Please reduce the length: context window exceeded" : words);
+}
+
+void strict_llm_start(struct strict_llm *strict)
+{
+	strict->server = fake_llm_think(strict_answer, strict);
+}
+
+void strict_llm_stop(struct strict_llm *strict)
+{
+	fake_llm_stop(strict->server);
+}

@@ -1,0 +1,32 @@
+/*
+ * A stand-in for an endpoint that insists on what real ones insist on: it counts the tokens of each
+ * request, refuses more than its window holds, roles that do not alternate and system messages, and
+ * says so as servers do. What it counts is usage.
+ */
+#ifndef TESTS_SUPPORT_STRICT_LLM_H
+#define TESTS_SUPPORT_STRICT_LLM_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+/** How it is. Fixed while it runs, but for what it has counted. */
+struct strict_llm {
+	size_t window; /* tokens it takes; 0: any number */
+	double rate;   /* what it counts for each token of its plain way of counting */
+	bool lists;    /* GET /models tells the window */
+	bool mute;     /* its refusals hold no number */
+	bool alternates;
+	bool no_system;
+	size_t answer; /* words of its answers */
+
+	struct fake_llm *server;
+	/* counted; read them while nothing is asked */
+	size_t requests, lists_read, too_long, bad_roles;
+	size_t last_tokens, last_messages;
+};
+
+/** Start it; `strict->server` is set. */
+void strict_llm_start(struct strict_llm *strict);
+void strict_llm_stop(struct strict_llm *strict);
+
+#endif
