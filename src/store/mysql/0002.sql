@@ -327,17 +327,13 @@ CREATE PROCEDURE {p}clean(p_now BIGINT, p_rows BIGINT)
 BEGIN
 	DECLARE v_no, v_end, v_kept, v_events BIGINT;
 	DECLARE v_left BIGINT DEFAULT p_rows;
-	DECLARE v_seen, v_removed, v_gone INT DEFAULT 0;
-	-- What was removed before something went wrong counts; the next step will meet it again.
+	DECLARE v_seen, v_removed INT DEFAULT 0;
 	DECLARE EXIT HANDLER FOR SQLEXCEPTION BEGIN
 		ROLLBACK;
-		IF v_removed = 0 THEN
-			RESIGNAL;
-		END IF;
-		SELECT v_removed AS removed, 1 AS more;
+		RESIGNAL;
 	END;
 	sweep: WHILE v_left > 0 AND v_seen < 100 DO
-		SET v_no = NULL, v_end = NULL, v_gone = 0;
+		SET v_no = NULL, v_end = NULL;
 		SELECT no INTO v_no FROM {p}sessions WHERE due_us > 0 AND due_us <= p_now
 			ORDER BY due_us LIMIT 1;
 		IF v_no IS NULL THEN
@@ -360,14 +356,13 @@ BEGIN
 			SET v_left = v_left - ROW_COUNT();
 			IF v_left > 0 THEN
 				DELETE FROM {p}sessions WHERE no = v_no;
-				SET v_gone = 1;
+				SET v_removed = v_removed + 1;
 			ELSE
 				UPDATE {p}sessions SET life = 2, due_us = 1, kept_seq = v_kept + v_events
 					WHERE no = v_no;
 			END IF;
 		END IF;
 		COMMIT;
-		SET v_removed = v_removed + v_gone;
 	END WHILE;
 	SELECT v_removed AS removed, v_left <= 0 OR v_seen = 100 AS more;
 END $$

@@ -126,7 +126,7 @@ static void test_L1_a_database_of_0_1_is_brought_up_to_date(void **state)
 	must_pass(convo_store_restore(store, &key, NULL, NULL, &err));
 	sql_must_have(store, "s", 2);
 	convo_store_close(store);
-	must_equal_str("2", server_ask(sql_server, "SELECT value FROM convo_old.convo_meta"));
+	must_equal_str("3", server_ask(sql_server, "SELECT value FROM convo_old.convo_meta"));
 	must_equal_str(
 		"create append load clean change change_shared",
 		server_ask(sql_server,
