@@ -7,8 +7,11 @@
 #include <store/mysql/pack.h>
 #include <store/mysql/round.h>
 
-/* Callers at a time from which on they travel together, and most that each of them may bring. */
+/* Callers at a time from which on they travel together, and most that each of them may bring. Over a way
+ * that takes longer than the server does, a round costs its round trips, and a caller alone costs one. */
 #define APPEND_CROWD 4
+#define APPEND_FAR_US 10000
+#define APPEND_TRIPS 7
 #define APPEND_EVENTS 16
 #define APPEND_BYTES (MY_ROUND_BYTES / 16)
 
@@ -119,6 +122,13 @@ static bool append_shares(const struct store_append *append, size_t *weight)
 	return !append->change_count && i == append->count && *weight <= APPEND_BYTES;
 }
 
+static int append_crowd(struct my_store *my)
+{
+	if (atomic_load(&my->trip_us) < APPEND_FAR_US)
+		return APPEND_CROWD;
+	return APPEND_TRIPS * my->sql.base.opts.max_connections;
+}
+
 int cv_my_append(struct convo_store *store, const struct store_call *call,
 		 const struct convo_key *key, struct store_append *append, struct convo_err *err)
 {
@@ -134,7 +144,7 @@ int cv_my_append(struct convo_store *store, const struct store_call *call,
 
 	if (!my->rounds || !append_shares(append, &self.job.weight))
 		return append_alone(&self, err);
-	self.alone = atomic_fetch_add(&my->appending, 1) + 1 < APPEND_CROWD;
+	self.alone = atomic_fetch_add(&my->appending, 1) + 1 < append_crowd(my);
 	if (!self.alone)
 		rc = cv_group_run(my->appends, &self.job, &why);
 	if (rc == 0 && self.alone)

@@ -14,6 +14,7 @@
 #include <base/clock.h>
 #include <base/fail.h>
 #include <store/mysql/pack.h>
+#include <store/shared/wait.h>
 
 #define MY_CLEAN_ROWS 2000
 #define MY_ROUNDS 1 /* of appends, at a time: the more gather for the next */
@@ -107,10 +108,24 @@ struct my_store *cv_my_of(struct convo_store *store)
 	return (struct my_store *)store;
 }
 
+/* Keep the shortest way that a connection had: what the kernel measures has the server's pauses in it. */
+static void my_note_trip(struct my_store *my, const struct my_db *db)
+{
+	int trip_us = (int)cv_wait_trip_us(cv_my_socket(db)), known_us = atomic_load(&my->trip_us);
+
+	if (!known_us || trip_us < known_us)
+		atomic_store(&my->trip_us, trip_us);
+}
+
 static void *my_connect(struct convo_store *store, const struct store_call *call,
 			struct convo_err *err)
 {
-	return cv_my_open(&cv_my_of(store)->plan, call, err);
+	struct my_store *my = cv_my_of(store);
+	struct my_db *db = cv_my_open(&my->plan, call, err);
+
+	if (db)
+		my_note_trip(my, db);
+	return db;
 }
 
 static void my_disconnect(void *conn)

@@ -29,6 +29,7 @@ struct my_store {
 	atomic_bool state; /* the session that was loaded last has some */
 	struct store_group *appends;
 	atomic_int appending; /* calls that could travel together */
+	atomic_int trip_us;   /* the way to the server and back; 0: not known */
 	bool rounds;          /* the server knows what they take */
 	char *expanded[MY_TEXT_COUNT];
 	const char *texts[MY_TEXT_COUNT];

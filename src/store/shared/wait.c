@@ -79,3 +79,11 @@ void cv_wait_forget(int fd)
 	if (ioctl(fd, TIOCOUTQ, &waiting) == 0 && waiting > 0)
 		(void)setsockopt(fd, SOL_SOCKET, SO_LINGER, &none, sizeof(none));
 }
+
+int64_t cv_wait_trip_us(int fd)
+{
+	struct tcp_info info = {0};
+	socklen_t size = sizeof(info);
+
+	return getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &size) == 0 ? info.tcpi_rtt : 0;
+}

@@ -36,4 +36,7 @@ void cv_wait_keep_alive(int fd);
  * fine. */
 void cv_wait_forget(int fd);
 
+/** How long the way to the peer and back is, in µs, as the kernel has seen; 0 where it is not known. */
+int64_t cv_wait_trip_us(int fd);
+
 #endif

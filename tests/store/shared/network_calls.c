@@ -3,6 +3,7 @@
  */
 #include "store/shared/network_calls.h"
 
+#include <stdatomic.h>
 #include <stdio.h>
 
 #include <support/test.h>
@@ -25,13 +26,13 @@ static int events_append(struct network_try *try, convo_store *store, const char
 
 void network_prepare(struct network_try *try, const struct network_call *call, convo_store *healthy)
 {
-	static int number;
+	static atomic_int number;
 	const struct convo_item item = {.name = "a", .json = "1"};
 	const struct convo_create create = {.title = "title", .state = &item, .state_count = 1};
 	struct convo_err err;
 
 	try->key.app = "network";
-	try->key.user = test_text("u%d", ++number);
+	try->key.user = test_text("u%d", (int)++number);
 	try->key.session = "s";
 	if (call->fresh)
 		return;

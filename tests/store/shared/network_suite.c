@@ -397,6 +397,45 @@ static void test_P1_round_trips_are_as_promised_over_a_long_way(void **state)
 	convo_store_close(store);
 }
 
+/* Appends of many threads, each to a session of its own: how long the fastest of each takes. */
+struct crowd {
+	struct net *net;
+	convo_store *store;
+	int64_t best_us[6];
+};
+
+static void crowd_run(void *ctx, int index)
+{
+	struct crowd *crowd = ctx;
+	struct network_try try = {0};
+	struct convo_err err;
+
+	crowd->best_us[index] = INT64_MAX;
+	network_prepare(&try, &network_calls[1], crowd->net->healthy);
+	for (int i = 0; i < 10; i++) {
+		int64_t begin_us = cv_clock_mono_us(), took_us;
+
+		must_pass(network_calls[1].run(&try, crowd->store, NULL, &err));
+		took_us = cv_clock_mono_us() - begin_us;
+		if (took_us < crowd->best_us[index])
+			crowd->best_us[index] = took_us;
+	}
+}
+
+static void test_P1_a_crowd_takes_no_more_trips_over_a_long_way(void **state)
+{
+	struct crowd crowd = {.net = net_of(state)};
+
+	link_delay(net_link, 20);
+	crowd.store = net_open(net_through, 8);
+	test_threads(6, crowd_run, &crowd);
+	convo_store_close(crowd.store);
+	for (int i = 0; i < 6; i++) {
+		test_say("append, in a crowd: %.1f round trips", (double)crowd.best_us[i] / 40000);
+		must(crowd.best_us[i] < net_trips * 40000 + 36000);
+	}
+}
+
 /* ---- a slow link -------------------------------------------------------------------------- */
 
 #define SLOW (64 << 10)
@@ -451,6 +490,7 @@ int network_suite_run(enum server_kind kind, const char *const *args, int trips)
 		NET_TEST_CALLS(test_L4_idle_connections_are_asked_after),
 		NET_TEST_CALLS(test_L3_a_slow_server_is_waited_for),
 		NET_TEST(test_P1_round_trips_are_as_promised_over_a_long_way),
+		NET_TEST(test_P1_a_crowd_takes_no_more_trips_over_a_long_way),
 		NET_TEST(test_A2_nothing_is_lost_or_doubled_where_packets_are_lost),
 		NET_TEST(test_A2_nothing_is_lost_or_doubled_on_a_link_that_comes_and_goes),
 		NET_TEST(test_L2_a_slow_link_ends_what_is_too_long_and_no_more),
