@@ -257,7 +257,8 @@ static void pool_break(struct pool_run *run)
 static int pool_connect(struct pool_run *run, struct convo_err *err)
 {
 	struct store_pool *pool = run->pool;
-	struct convo_err why = {0};
+	struct convo_err why = {0}, last;
+	int64_t left_us;
 	bool reached;
 
 	for (;;) {
@@ -267,7 +268,9 @@ static int pool_connect(struct pool_run *run, struct convo_err *err)
 		}
 		if (run->conn)
 			return 0;
-		run->conn = pool->driver->connect(pool->store, run->call, &why);
+		memset(&last, 0, sizeof(last));
+		left_us = run->call->deadline_us - cv_clock_mono_us();
+		run->conn = pool->driver->connect(pool->store, run->call, &last);
 		pthread_mutex_lock(&pool->lock);
 		reached = pool->reached;
 		pool->reached = reached || run->conn;
@@ -276,7 +279,11 @@ static int pool_connect(struct pool_run *run, struct convo_err *err)
 			cv_wait_keep_alive(pool_socket(pool, run->conn));
 			return 0;
 		}
-		if (!pool_broken(why.code) || !reached || pool->driver->hurried || !pool_pause(run))
+		/* A try that had no time tells less than the one before it. */
+		if (last.code != CONVO_E_TIMEOUT || !why.code || left_us > POOL_SHARE_US)
+			why = last;
+		if (!pool_broken(last.code) || !reached || pool->driver->hurried ||
+		    !pool_pause(run))
 			return cv_fail(err, why.code, "%s", why.text);
 		/* A server that has no more connections for us leaves those that there are. */
 		run->conn = pool_other(pool);

@@ -23,6 +23,7 @@ struct fake {
 	atomic_int connects, open, most_open;
 	atomic_int refuse; /* how many of the next connects fail; negative: all */
 	int refuse_code;
+	int hurry_ms;          /* with less time than that a refusal is a timeout */
 	atomic_bool stale;     /* idle connections look closed */
 	atomic_bool elsewhere; /* there is another server */
 };
@@ -39,10 +40,12 @@ static void *fake_connect(struct convo_store *store, const struct store_call *ca
 	struct fake_conn *conn;
 	int open, most;
 
-	(void)call;
 	if (fake->refuse) {
 		fake->refuse--;
-		cv_fail(err, fake->refuse_code, "fake: refused");
+		if (call->deadline_us - cv_clock_mono_us() < fake->hurry_ms * 1000)
+			cv_fail(err, CONVO_E_TIMEOUT, "fake: no time");
+		else
+			cv_fail(err, fake->refuse_code, "fake: refused");
 		return NULL;
 	}
 	conn = malloc(sizeof(*conn));
@@ -410,6 +413,23 @@ static void test_L3_a_known_server_is_waited_for(void **state)
 	fake->refuse = 4;
 	must_pass(run_steps(fake, 1000, false, &script, &err));
 	must_equal(2, script.number);
+}
+
+static void test_L5_what_kept_a_call_waiting_is_told_when_its_time_is_up(void **state)
+{
+	struct fake *fake = *state;
+	struct script script = {&fine, 1, 0, 0};
+	struct convo_err err;
+
+	must_pass(run_steps(fake, 1000, false, &script, &err));
+	fake->stale = true;
+	fake->refuse = -1;
+	fake->refuse_code = CONVO_E_GONE;
+	fake->hurry_ms = 90;
+	must_fail_with(CONVO_E_GONE, run_steps(fake, 300, false, &script, &err));
+	must_equal_str("fake: refused", err.text);
+	/* It is the only one that there is. */
+	must_fail_with(CONVO_E_TIMEOUT, run_steps(fake, 60, false, &script, &err));
 }
 
 static void test_L3_a_server_never_reached_is_reported_at_once(void **state)
@@ -877,6 +897,7 @@ int main(void)
 		POOL_TEST(test_L3_what_may_not_run_twice_fails_once_and_the_next_works),
 		POOL_TEST(test_L3_what_was_not_sent_runs_again_always),
 		POOL_TEST(test_L3_a_known_server_is_waited_for),
+		POOL_TEST(test_L5_what_kept_a_call_waiting_is_told_when_its_time_is_up),
 		POOL_TEST(test_L3_a_server_never_reached_is_reported_at_once),
 		POOL_TEST(test_L3_a_failed_connect_gives_its_place_back),
 		POOL_TEST(test_L4_a_server_that_grants_few_connections_is_served_by_those),
