@@ -397,21 +397,19 @@ static int pg_migration_exec(void *ctx, const char *sql, struct convo_err *err)
 static int pg_migration_begin(void *ctx, struct convo_err *err)
 {
 	struct pg_migration *m = ctx;
-	char bounds[256];
+	char begin[320];
 	int rc;
 
-	/* The deadline bounds it, and not what an administrator means for short statements; but
-	 * nobody shall wait for one who went away with the lock. */
-	snprintf(bounds, sizeof(bounds),
+	/* Others' tables must show once the lock is ours, whatever the server's default is. The
+	 * deadline bounds it, and not what an administrator means for short statements; but nobody
+	 * shall wait for one who went away with the lock. */
+	snprintf(begin, sizeof(begin),
+		 "BEGIN ISOLATION LEVEL READ COMMITTED; "
 		 "SELECT set_config('statement_timeout', '0', true), "
 		 "set_config('lock_timeout', '0', true), "
 		 "set_config('idle_in_transaction_session_timeout', '%lld', true)",
 		 (long long)cv_pg_haste_ms(m->until));
-	/* Others' tables must show once the lock is ours, whatever the server's default is. */
-	rc = pg_migration_exec(ctx, "BEGIN ISOLATION LEVEL READ COMMITTED", err);
-	if (rc < 0)
-		return rc;
-	rc = pg_migration_exec(ctx, bounds, err);
+	rc = pg_migration_exec(ctx, begin, err);
 	return rc < 0 ? rc : pg_migration_exec(ctx, m->lock, err);
 }
 

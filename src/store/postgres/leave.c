@@ -10,6 +10,7 @@
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdlib.h>
+#include <sys/ioctl.h>
 
 #include <base/alloc.h>
 
@@ -53,10 +54,23 @@ static bool leave_start(struct leave *leave)
 	return rc == 0;
 }
 
+/* Whether the server has been sent all that was asked. If not it is not at work, and what is still on
+ * its way is not to arrive because the connection stays open. */
+static bool leave_arrived(const PGconn *pg)
+{
+	int waiting = 0;
+
+	return ioctl(pq.socket(pg), TIOCOUTQ, &waiting) == 0 && waiting == 0;
+}
+
 void cv_pq_leave(PGconn *pg)
 {
 	struct leave *leave = NULL;
 
+	if (!leave_arrived(pg)) {
+		pq.finish(pg);
+		return;
+	}
 	if (atomic_fetch_add(&leave_threads, 1) < LEAVE_THREADS)
 		leave = cv_alloc(1, sizeof(*leave));
 	if (leave) {
