@@ -66,6 +66,8 @@ static const struct server_error errors[] = {
 	{"not an integer", CONVO_E_IO, MORE_NOTHING, DAMAGED},
 	{"not a valid float", CONVO_E_IO, MORE_NOTHING, DAMAGED},
 	{"not a float", CONVO_E_IO, MORE_NOTHING, DAMAGED},
+	{"Bad data format in input", CONVO_E_IO, MORE_NOTHING, DAMAGED},
+	{"Missing bytes in input", CONVO_E_IO, MORE_NOTHING, DAMAGED},
 	{"invalid expire", CONVO_E_IO, MORE_NOTHING, DAMAGED},
 	{"arguments must be strings or integers", CONVO_E_IO, MORE_NOTHING, DAMAGED},
 };
