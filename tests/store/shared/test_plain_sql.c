@@ -258,6 +258,10 @@ static void plain_lives(struct plain *plain)
 	plain_set(plain, "now", "3000000");
 	RUN("rename");
 	must_equal_str("1001 trip Another 3000000 3", RUN("list"));
+	plain_set(plain, "user", "'amy'");
+	must_equal_str("-77 chat ann", RUN("owners"));
+	plain_set(plain, "user", "'ann'");
+	must_equal_str("", RUN("owners"));
 	RUN("delete");
 	must_equal_str("", RUN("list"));
 	must_equal_str("", RUN("find"));
