@@ -11,13 +11,16 @@
 
 struct bytes {
 	char *data;
-	size_t len;
+	size_t len, room;
 };
 
 static inline void bytes_add(struct bytes *to, const void *data, size_t len)
 {
-	to->data = realloc(to->data, to->len + len + 1);
-	must(to->data != NULL);
+	if (to->len + len + 1 > to->room) {
+		to->room = 2 * (to->len + len + 1);
+		to->data = realloc(to->data, to->room);
+		must(to->data != NULL);
+	}
 	if (len)
 		memcpy(to->data + to->len, data, len);
 	to->len += len;
