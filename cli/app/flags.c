@@ -52,7 +52,7 @@ static const struct flag flag_table[] = {
 	{"system", "TEXT", "instruction for the model", "a short built-in one", AT(system),
 	 FLAG_TEXT},
 	{"context", "N", "most messages sent to the model (N), or most tokens (Nt)",
-	 "all that is stored", AT(context_messages), FLAG_CONTEXT},
+	 "all that the model takes", AT(context_messages), FLAG_CONTEXT},
 	{"table-prefix", "NAME", "of the tables in a SQL database", "convo_", AT(table_prefix),
 	 FLAG_TEXT},
 	{"key-prefix", "NAME", "of the keys in Redis", "convo", AT(key_prefix), FLAG_TEXT},

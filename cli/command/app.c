@@ -1,5 +1,5 @@
 /*
- * Commands on the program: /model /system /info /help /exit.
+ * Commands on the program: /model /system /context /info /help /exit.
  */
 #include "command/command.h"
 
@@ -40,6 +40,63 @@ int cmd_system(struct app *app, char *arg)
 	term_say("Instruction: ");
 	term_show_line(instruction_of(app), 0);
 	term_say("\n");
+	return 0;
+}
+
+/* How many tokens may go, and who says so. */
+static void context_limit(const struct convo_context *context)
+{
+	long long limit = context->limit, window = context->window;
+	char line[160] = "none is known";
+
+	switch (context->limit_from) {
+	case CONVO_LIMIT_OPTION:
+		snprintf(line, sizeof(line), "%lld tokens, as -context says", limit);
+		break;
+	case CONVO_LIMIT_ENDPOINT:
+		snprintf(line, sizeof(line), "%lld tokens of %lld, as the endpoint says", limit,
+			 window);
+		break;
+	case CONVO_LIMIT_REFUSAL:
+		snprintf(line, sizeof(line), "%lld tokens of %lld, for it refused more", limit,
+			 window);
+		break;
+	case CONVO_LIMIT_NONE:
+		break;
+	}
+	info_line("limit", line);
+}
+
+static void context_show(const struct convo_context *context)
+{
+	char line[160];
+
+	snprintf(line, sizeof(line), "%zu message%s, some %lld tokens", context->messages,
+		 context->messages == 1 ? "" : "s", (long long)context->tokens);
+	info_line("sent", line);
+	if (context->measured)
+		snprintf(line, sizeof(line), "%.2f times the estimate, as the model counts",
+			 context->factor);
+	info_line("counted", context->measured ? line : "by estimate, no answer has told yet");
+	context_limit(context);
+	info_line("left out", context->left_out_why ? context->left_out_why : "nothing");
+}
+
+int cmd_context(struct app *app, char *arg)
+{
+	struct convo_context *context = NULL;
+	struct convo_err err = {0};
+
+	(void)arg;
+	if (convo_runner_context(&context, app->runner, app->flags->user, app->session, &app->call,
+				 &err) < 0) {
+		if (err.code != CONVO_E_NOTFOUND)
+			return app_store_failed(app, "", &err);
+		info_line("sent", "nothing is stored yet");
+		return 0;
+	}
+	context_show(context);
+	convo_context_free(context);
 	return 0;
 }
 

@@ -23,6 +23,8 @@ const struct command command_table[] = {
 	{"/model", "[name]", "show the model, or ask another one", cmd_model},
 	{"/system", "[text]", "show the instruction for the model, or give another one",
 	 cmd_system},
+	{"/context", "", "show how much of the conversation goes with the next question",
+	 cmd_context},
 	{"/info", "", "show session, store, model, and figures of the last answer", cmd_info},
 	{"/help", "", "show this", cmd_help},
 	{"/exit", "", "end the conversation", cmd_exit},

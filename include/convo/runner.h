@@ -140,6 +140,45 @@ CONVO_API int convo_runner_run(struct convo_turn **out, convo_runner *runner,
 			       const struct convo_listener *listener, convo_cancel *cancel,
 			       struct convo_err *err);
 
+/** Where it is known from how many tokens a request may have. */
+enum convo_limit {
+	CONVO_LIMIT_NONE = 0, /**< it is not known */
+	CONVO_LIMIT_OPTION,   /**< convo_runner_options.context_tokens */
+	CONVO_LIMIT_ENDPOINT, /**< the endpoint's list of models */
+	CONVO_LIMIT_REFUSAL   /**< the endpoint refused a request as too long */
+};
+
+/** What of a conversation would go with the next question. Strings belong to it. */
+struct convo_context {
+	size_t messages;          /**< the instruction among them; joined ones count as one */
+	size_t joined;            /**< stored messages that go as a part of the one before them */
+	size_t left_out;          /**< messages of the session that do not go */
+	const char *left_out_why; /**< one line for a person when left_out > 0; else NULL */
+	int64_t tokens;           /**< of those that go, as the model is thought to count */
+	double factor;            /**< for that: what it counts for each token of the estimate */
+	bool measured;            /**< an answer has told the factor; else it is 1 */
+	int64_t limit;            /**< most tokens of a request; 0: none is known */
+	enum convo_limit limit_from;
+	int64_t window; /**< tokens that the model takes, its answer's among them; 0: unknown */
+};
+
+/** Free what convo_runner_context() has made. NULL is fine. */
+CONVO_API void convo_context_free(struct convo_context *context);
+
+/**
+ * See what would go with the next question, and how much of what may. Asks the store alone.
+ *
+ * @param out  set to it, the caller's to free; untouched on failure
+ * @param call bounds the call to the store; NULL: as the store is bounded
+ * @return 0, CONVO_E_NOTFOUND when there is no such session, CONVO_E_INVALID for an argument of
+ *         NULL, CONVO_E_NOMEM, or a store's code
+ *
+ * Thread-safe. Blocks for the store's timeout at most.
+ */
+CONVO_API int convo_runner_context(struct convo_context **out, convo_runner *runner,
+				   const char *user, const char *session,
+				   const struct convo_call *call, struct convo_err *err);
+
 /**
  * Take back the turn that began last and is not yet taken back: a marker event is appended, the
  * message {"role":"control","content":"undo"} with {"undo":"<turn id>"} in `extra`, and from then

@@ -103,6 +103,9 @@ class Handler(BaseHTTPRequestHandler):
             self.reply(404, {'error': {'message': 'no such model', 'code': 'model_not_found'}})
         elif model == 'alternate':
             self.reply(400, {'error': {'message': 'roles must alternate', 'type': 'invalid'}})
+        elif model == 'small' and sum(len(m['content']) for m in body['messages']) > 2000:
+            self.reply(400, {'error': {'message': "This model's maximum context length is 500 tokens",
+                                       'code': 'context_length_exceeded'}})
         elif model == 'page':
             self.reply(200, 'no API here')
         elif model == 'busy' or (model == 'busy-once' and tries[model] == 1):

@@ -782,6 +782,28 @@ def the_context_can_be_limited(home):
     contains('left out', done.err)
 
 
+@case
+def context_tells_what_goes_and_why_not_all(home):
+    contains('   sent      nothing is stored yet\n', talk(home, '/context', '/exit').rest)
+    done = talk(home, 'hi', '/context', '/exit')
+    contains('   sent      3 messages, some ', done.rest)
+    contains('   limit     none is known\n   left out  nothing\n', done.rest)
+    done = talk(home, 'a' * 400, 'b' * 400, '/context', '/exit', args=['-context', '150t'])
+    contains('   limit     150 tokens, as -context says\n', done.rest)
+    contains(' left out: the context is 150 tokens\n', done.rest)
+
+
+@case
+def what_is_too_long_for_the_model_is_cut_and_said(home):
+    text = ''.join(f'question {i} {"x" * 300}\n' for i in range(12))
+    done = home.model('small', text=text + '/context\n')
+    assert 'too long' not in done.err
+    contains('left out: the model takes 500 tokens)', done.err)
+    contains(' tokens of 500, for it refused more\n', done.out)
+    equal(12, done.out.count('Hello from small.'))
+    equal(0, done.returncode)
+
+
 def shell(home, script):
     """Run the program, "$0", in a shell. @return exit code, what came on stderr."""
     (home.path / 'script').write_text('hi\n')

@@ -220,6 +220,44 @@ static void a_list_that_says_nothing_changes_nothing(void **state)
 	end(&f);
 }
 
+static struct convo_context *look(struct fixture *f)
+{
+	struct convo_context *context = NULL;
+	struct convo_err err;
+
+	must_pass(convo_runner_context(&context, f->runner, "ann", "s", NULL, &err));
+	return context;
+}
+
+static void what_would_go_can_be_seen_before_it_goes(void **state)
+{
+	struct fixture f = {.strict = {.window = 2048, .rate = 1.2, .answer = 20}};
+	struct convo_context *context = NULL;
+	struct convo_err err;
+
+	(void)state;
+	begin(&f, NULL);
+	must_fail_with(CONVO_E_NOTFOUND,
+		       convo_runner_context(&context, f.runner, "ann", "s", NULL, &err));
+	fill(&f, 5, 50);
+	context = look(&f);
+	must_equal(11, context->messages);
+	must_equal(CONVO_LIMIT_NONE, context->limit_from);
+	must(!context->measured && !context->limit && !context->left_out && context->factor == 1);
+	convo_context_free(context);
+	fill(&f, 40, 50);
+	must_pass(ask(&f, "s", "and now?", &err));
+	context = look(&f);
+	must_equal(CONVO_LIMIT_REFUSAL, context->limit_from);
+	must_equal(2048, context->window);
+	must(context->measured && context->factor > 0.6 && context->factor < 2);
+	must(context->limit > 1000 && context->limit < 2048 && context->tokens <= context->limit);
+	must(context->left_out > 0 && strstr(context->left_out_why, "2048"));
+	convo_context_free(context);
+	must_equal(2, f.strict.requests); /* nobody was asked */
+	end(&f);
+}
+
 /* ---- roles in turn -------------------------------------------------------------------------- */
 
 static void say_json(struct fixture *f, const char *message)
@@ -370,6 +408,7 @@ int main(void)
 		cmocka_unit_test(an_endpoint_that_refuses_all_is_asked_twice),
 		cmocka_unit_test(a_long_conversation_has_the_endpoint_asked_for_its_window),
 		cmocka_unit_test(a_list_that_says_nothing_changes_nothing),
+		cmocka_unit_test(what_would_go_can_be_seen_before_it_goes),
 		cmocka_unit_test(roles_are_made_to_alternate_once_the_endpoint_insists),
 		cmocka_unit_test(messages_that_are_to_be_kept_apart_stay_so),
 		cmocka_unit_test(a_template_without_system_messages_gets_none),

@@ -315,6 +315,7 @@ static void test_null__runners(void **state)
 	const struct convo_question silent = {.user = "u", .session = "s"};
 	struct convo_runner_options opts = {.app = "app"};
 	convo_store *store = null_store();
+	struct convo_context *context = NULL;
 	convo_runner *runner = NULL;
 	struct convo_turn *turn = NULL;
 	convo_model *model = NULL;
@@ -349,6 +350,12 @@ static void test_null__runners(void **state)
 	convo_turn_free(turn);
 	REFUSED(convo_runner_undo(&text, runner, NULL, "s", NULL, E));
 	REFUSED(convo_runner_undo(&text, runner, "u", NULL, NULL, E));
+	REFUSED(convo_runner_context(NULL, runner, "u", "s", NULL, E));
+	REFUSED(convo_runner_context(&context, NULL, "u", "s", NULL, E));
+	REFUSED(convo_runner_context(&context, runner, NULL, "s", NULL, E));
+	REFUSED(convo_runner_context(&context, runner, "u", NULL, NULL, E));
+	must(context == NULL);
+	convo_context_free(NULL);
 	must(text == NULL);
 	convo_runner_free(runner);
 	convo_model_close(model);
