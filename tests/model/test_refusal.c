@@ -69,8 +69,8 @@ static void roles_in_turn_are_read_from_what_templates_say(void **state)
 {
 	static const char *const said[] = {
 		"Conversation roles must alternate user/assistant/user/assistant/...",
-		"After the optional system message, conversation roles must alternate "
-		"user/assistant/user/assistant/...",
+		("After the optional system message, conversation roles must alternate "
+		 "user/assistant/user/assistant/..."),
 		"messages: roles must alternate between \"user\" and \"assistant\"",
 	};
 

@@ -96,7 +96,7 @@ static void what_is_too_long_is_cut_and_asked_once_more(void **state)
 	must_pass(ask(&f, "s", "and now?", &err));
 	must_equal(2, f.strict.requests);
 	must_equal(1, f.strict.too_long);
-	must(f.strict.last_tokens <= 2048 * 0.75 && f.strict.last_tokens > 700);
+	must(f.strict.last_tokens <= 1536 && f.strict.last_tokens > 700);
 	must_equal(CONVO_COMPLETE, f.turn->answer->status);
 	must(f.turn->left_out > 0);
 	must(strstr(f.turn->left_out_why, "older messages left out: the model takes 2048 tokens"));
