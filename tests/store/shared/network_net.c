@@ -200,7 +200,7 @@ void net_recover(struct net *net)
 	test_threads(network_call_count, shot_settle, net);
 	took_us = cv_clock_mono_us() - begin_us;
 	test_say("healed: all stores work again after %lld ms", (long long)took_us / 1000);
-	must(took_us < SLACK_MS * 1000);
+	must(took_us < RECOVER_MS * 1000);
 }
 
 void net_must_fail_all(const struct net *net, int code)

@@ -15,6 +15,8 @@
 #define TIMEOUT_MS 600
 #define SLACK_MS 500  /* a call may end this much later on a busy machine */
 #define CANCEL_MS 100 /* and so much after its cancel, and the slack */
+#define RECOVER_MS \
+	2000 /* in which so many stores connect again, to a server that starts a process for each */
 #define CALLS 32
 
 extern struct link *net_link;

@@ -190,8 +190,8 @@ static void loss_case(struct net *net, int delay_ms, int per_mille, int seconds)
 
 	must(work);
 	link_heal(net_link);
-	work_begin(work, net, 5000, 4);
 	link_delay(net_link, delay_ms);
+	work_begin(work, net, 5000, 4);
 	link_loss(net_link, per_mille);
 	test_threads(WORKERS + 1, loss_thread, &bad);
 	link_heal(net_link);
