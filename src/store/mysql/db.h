@@ -33,6 +33,16 @@ bool cv_my_usable(const struct my_db *db);
 /** Its socket, or -1. */
 int cv_my_socket(const struct my_db *db);
 
+/**
+ * Before something is read: whether the server still takes writes, if it did and is one of several. What
+ * was a primary may be a replica by now, and behind, without having closed its connections. Asks once
+ * in a second at most.
+ *
+ * @return 0, CONVO_E_GONE with POOL_UNSENT, or as cv_my_run()
+ */
+int cv_my_look_again(struct my_db *db, const struct store_call *call, enum pool_fate *fate,
+		     struct convo_err *err);
+
 /** Whether it knows SKIP LOCKED, which MySQL does from 8.0.1 on. */
 bool cv_my_skips(const struct my_db *db);
 

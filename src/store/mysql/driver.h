@@ -28,6 +28,7 @@ struct my_db {
 	const char *where; /* what to call that host */
 	MYSQL_STMT *stmt[MY_TEXTS];
 	int64_t max_packet;             /* what the server takes */
+	int64_t looked_us;              /* when it was last looked at, by cv_clock_mono_us() */
 	const struct store_call *call;  /* that runs */
 	const struct pool_stops *stops; /* see cv_my_stop_by() */
 	enum { MY_ON, MY_LATE, MY_STOPPED } ended;

@@ -100,8 +100,10 @@ int cv_my_rare(struct convo_store *store, void *conn, const struct store_call *c
 		.db = conn,
 		.fate = fate};
 	struct my_tries tries = {0};
-	int rc;
+	int rc = cv_my_look_again(conn, call, fate, err);
 
+	if (rc < 0)
+		return rc;
 	talk.base.ctx = &talk;
 	do {
 		rc = request->run(&talk.base, request, err);

@@ -7,7 +7,11 @@
 #include <stdio.h>
 #include <strings.h>
 
+#include <base/clock.h>
 #include <base/fail.h>
+#include <store/mysql/db.h>
+
+#define SERVER_LOOK_US 1000000 /* between two looks at whether a host still takes writes */
 
 #define SERVER_VARIABLES                                                                   \
 	"SHOW VARIABLES WHERE Variable_name IN ('max_allowed_packet', 'read_only', "       \
@@ -94,6 +98,7 @@ static int server_look(struct my_db *db, struct convo_err *err)
 
 	if (rc)
 		return rc;
+	db->looked_us = cv_clock_mono_us();
 	db->max_packet = view.max_packet;
 	if (db->max_packet < MY_PACKET_MIN)
 		return cv_fail(
@@ -110,6 +115,33 @@ static int server_look(struct my_db *db, struct convo_err *err)
 				 "'BEFORE_ON_PRIMARY_FAILOVER'",
 				 NULL, NULL, &fate, err);
 	return 0;
+}
+
+static void server_flag(void *ctx, char **column, unsigned count)
+{
+	if (count && column[0])
+		*(bool *)ctx = server_is_on(column[0]);
+}
+
+int cv_my_look_again(struct my_db *db, const struct store_call *call, enum pool_fate *fate,
+		     struct convo_err *err)
+{
+	const int64_t now_us = cv_clock_mono_us();
+	bool read_only = false;
+	int rc;
+
+	if (db->plan->host_count == 1 || db->galera || now_us - db->looked_us < SERVER_LOOK_US)
+		return 0;
+	cv_my_begin(db, call);
+	store_work_trip(call);
+	rc = cv_my_ask(db, "SELECT @@GLOBAL.read_only", server_flag, &read_only, fate, err);
+	if (rc)
+		return rc;
+	db->looked_us = now_us;
+	if (!read_only || db->rank == MY_READS)
+		return 0;
+	*fate = POOL_UNSENT;
+	return cv_fail(err, CONVO_E_GONE, "%s: takes no writes any more", db->where);
 }
 
 int cv_my_set_up(struct my_db *db, struct convo_err *err)

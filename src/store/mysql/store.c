@@ -218,8 +218,10 @@ static int my_call_op(struct convo_store *store, void *conn, const struct store_
 		      void *ctx, enum pool_fate *fate, struct convo_err *err)
 {
 	struct my_tries tries = {0};
-	int rc;
+	int rc = cv_my_look_again(conn, call, fate, err);
 
+	if (rc < 0)
+		return rc;
 	do
 		rc = cv_my_run(conn, ctx, call, fate, err);
 	while (cv_my_again(rc, &tries, call, *fate));
