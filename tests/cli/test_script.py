@@ -555,12 +555,17 @@ def an_address_may_have_every_form(home):
             ('pgsql', {'PG_HOST': '127.0.0.1,127.0.0.1:2', 'PG_PORT': '1'}, '127.0.0.1:1,127.0.0.1:2'),
             ('pgsql', {'PG_HOST': '/no/such folder', 'PG_PORT': '1'}, '/no/such folder'),
             ('redis', {'REDIS_ADDR': '127.0.0.1:1,127.0.0.1:2'}, '127.0.0.1:'),
+            ('mysql', {'MYSQL_HOST': '127.0.0.1:1', 'MYSQL_PORT': '2'}, '127.0.0.1:1'),
+            ('mysql', {'MYSQL_HOST': '[::1]:1', 'MYSQL_PORT': '2'}, '[::1]:1'),
+            ('mysql', {'MYSQL_HOST': '127.0.0.1:1,127.0.0.1', 'MYSQL_PORT': '2'}, '127.0.0.1:2'),
+            ('mysql', {'MYSQL_HOST': '127.0.0.1:1,::1', 'MYSQL_PORT': '2'}, '[::1]:2'),
             ('redis', {'REDIS_ADDR': 'redis://me:s3cret@127.0.0.1:1/0'}, '127.0.0.1:1')):
         if name in built:
             done = home.echo('-session', name, '-p', 'x', **env)
             contains(shown, done.err)
             contains('is it running and reachable? Check ' + ' and '.join(
-                {'pgsql': ['PG_HOST', 'PG_PORT'], 'redis': ['REDIS_ADDR']}[name]), done.err)
+                {'pgsql': ['PG_HOST', 'PG_PORT'], 'mysql': ['MYSQL_HOST', 'MYSQL_PORT'],
+                 'redis': ['REDIS_ADDR']}[name]), done.err)
             equal(3, done.returncode)
             assert 's3cret' not in done.err
 
