@@ -42,8 +42,8 @@ static int migration_get(void *ctx, const char *sql, int64_t *value, bool *found
 
 static int migration_run(struct my_migration *m, const char *sql, struct convo_err *err)
 {
-	int64_t value;
-	bool found;
+	int64_t value = 0;
+	bool found = false;
 
 	return migration_get(m, sql, &value, &found, err);
 }

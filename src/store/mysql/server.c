@@ -67,9 +67,9 @@ static void server_status(void *ctx, char **column, unsigned count)
 		view->ready = server_is_on(value);
 	else if (strcasecmp(name, "wsrep_local_state") == 0)
 		view->state = (int)strtol(value, NULL, 10);
-	else if (strcasecmp(name, "wsrep_cluster_status") == 0 && strcasecmp(value, "Primary") != 0)
-		snprintf(view->words, sizeof(view->words), "%.40s", value);
-	else if (strcasecmp(name, "wsrep_local_state_comment") == 0 && !*view->words)
+	else if (strcasecmp(name, "wsrep_cluster_status") == 0
+			 ? strcasecmp(value, "Primary") != 0
+			 : strcasecmp(name, "wsrep_local_state_comment") == 0 && !*view->words)
 		snprintf(view->words, sizeof(view->words), "%.40s", value);
 }
 
