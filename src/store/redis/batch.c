@@ -175,7 +175,9 @@ static bool batch_take_elsewhere(struct batch_run *run, struct redis_ask *ask,
 		return false;
 	if (cv_route_sent_on(node, ask, value->data)) {
 		ask_leave(ask, cv_redis_fail(&node->place, CONVO_E_GONE,
-					     "it sends us from server to server", err));
+					     "it sends us from server to server; redis-cli "
+					     "--cluster check tells why",
+					     err));
 		return true;
 	}
 	if (cv_redis_error_is(value, "MOVED") || cv_redis_error_is(value, "ASK")) {

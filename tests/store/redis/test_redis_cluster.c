@@ -25,7 +25,8 @@ static const struct convo_store_options quiet = {.timeout_ms = 10000,
 /* For opening where it is to fail, and for calls. */
 static const struct convo_store_options one_second = {.timeout_ms = 1000,
 						      .clean_interval_ms = CONVO_OFF};
-static const struct convo_call brief = {.timeout_ms = 1000}, two_seconds = {.timeout_ms = 2000};
+static const struct convo_call brief = {.timeout_ms = 1000}, two_seconds = {.timeout_ms = 2000},
+			       some_seconds = {.timeout_ms = 4000};
 
 static const struct convo_event hello = {.message = CALLS_HELLO};
 static const struct convo_item app_item = {.name = "app:c", .json = "4"};
@@ -38,15 +39,20 @@ static int cluster_setup(void **state)
 	return 0;
 }
 
-/* A test that failed may have left some of them standing. */
+/* A test that failed may have left some of them standing, or a slot on its way. */
 static int cluster_teardown(void **state)
 {
+	const unsigned slots[] = {cv_redis_slot("convo:{app}"), cv_redis_slot("convo:{app:user}")};
+
 	(void)state;
 	for (int i = 0; group && i < group->nodes; i++) {
 		if (!server_is_up(group->node[i]))
 			group_resume(group, i);
 		if (!server_is_up(group->node[i]))
 			group_restart(group, i);
+		for (size_t n = 0; n < 2; n++)
+			(void)server_try(group->node[i],
+					 test_text("CLUSTER SETSLOT %u STABLE", slots[n]));
 	}
 	return 0;
 }
@@ -226,10 +232,10 @@ static void test_A6_the_app_is_found_while_its_slot_moves(void **state)
 	must_have_app(store, "c", "3");
 	/* Writing waits. */
 	must_fail_with(CONVO_E_IO,
-		       convo_store_state_set(store, &calls_key, &app_item, 1, &brief, &err));
+		       convo_store_state_set(store, &calls_key, &app_item, 1, &some_seconds, &err));
 	must_say("not ready in time (TRYAGAIN)", err.text);
 	slot_move(slot, home, other, 0);
-	must_pass(convo_store_state_set(store, &calls_key, &app_item, 1, &brief, &err));
+	must_pass(convo_store_state_set(store, &calls_key, &app_item, 1, &some_seconds, &err));
 	must_have_app(store, "c", "4");
 	slot_move(slot, other, home, 0);
 	must_have_app(store, "c", "4");
