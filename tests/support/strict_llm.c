@@ -119,14 +119,15 @@ static int strict_answer(void *ctx, const char *request, struct cv_buf *body)
 	const char *json = strstr(request, "\r\n\r\n");
 	const char *wrong = NULL;
 	char words[160];
-	size_t tokens;
+	size_t tokens, messages;
 
 	if (strncmp(request, "GET ", 4) == 0)
 		return strict_list(strict, body);
 	strict->requests++;
 	must(json != NULL);
 	tokens = (size_t)strict_look(strict, cv_json_find(cv_text_of(json + 4), "messages"),
-				     &strict->last_messages, &wrong);
+				     &messages, &wrong);
+	strict->last_messages = messages;
 	strict->last_tokens = tokens;
 	if (wrong) {
 		strict->bad_roles++;

@@ -6,10 +6,11 @@
 #ifndef TESTS_SUPPORT_STRICT_LLM_H
 #define TESTS_SUPPORT_STRICT_LLM_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 
-/** How it is. Fixed while it runs, but for what it has counted. */
+/** How it is. Fixed while it runs, but for what is atomic. */
 struct strict_llm {
 	size_t window; /* tokens it takes; 0: any number */
 	double rate;   /* what it counts for each token of its plain way of counting */
@@ -17,12 +18,12 @@ struct strict_llm {
 	bool mute;     /* its refusals hold no number */
 	bool alternates;
 	bool no_system;
-	size_t answer; /* words of its answers */
+	atomic_size_t answer; /* words of its answers; may be changed */
 
 	struct fake_llm *server;
-	/* counted; read them while nothing is asked */
-	size_t requests, lists_read, too_long, bad_roles;
-	size_t last_tokens, last_messages;
+	/* counted */
+	atomic_size_t requests, lists_read, too_long, bad_roles;
+	atomic_size_t last_tokens, last_messages;
 };
 
 /** Start it; `strict->server` is set. */
