@@ -30,6 +30,7 @@ enum told {
 struct sent {
 	enum told told;
 	bool maybe, seen;
+	bool anew; /* of its batch, some were removed by a limit and stored again behind the rest */
 	int session, life;
 	uint32_t first, count; /* its batch */
 	int64_t seq;
@@ -119,6 +120,10 @@ static int check_life(struct check *check, int session, const char *generation)
 
 static void take_append(struct check *check, int writer, const struct journal_record *record)
 {
+	bool anew = false;
+
+	for (uint32_t i = 1; i < record->count && record->what == JOURNAL_ACK; i++)
+		anew = anew || record->seqs[i] < record->seqs[i - 1];
 	for (uint32_t i = 0; i < record->count; i++) {
 		struct sent *sent = &check->sent[writer][record->n + i];
 
@@ -131,7 +136,8 @@ static void take_append(struct check *check, int writer, const struct journal_re
 			memcpy(sent->generation, record->generation, sizeof(sent->generation));
 		} else if (record->what == JOURNAL_ACK) {
 			sent->told = TOLD_ACKED;
-			sent->seq = record->seq + i;
+			sent->seq = record->seqs[i];
+			sent->anew = anew;
 		} else if (record->what == JOURNAL_MAYBE) {
 			sent->maybe = true;
 			sent->told = TOLD_MAYBE;
@@ -247,15 +253,17 @@ struct reading {
 static void match_batch(struct check *check, struct reading *reading, int writer, uint32_t n,
 			const struct sent *sent, int64_t seq)
 {
-	if (reading->batch_next < reading->batch_end &&
-	    (writer != reading->batch_writer || n != reading->batch_next))
+	bool goes_on = reading->batch_next < reading->batch_end;
+
+	if (sent->anew)
+		return;
+	if (goes_on && (writer != reading->batch_writer || n != reading->batch_next))
 		check_wrong(check,
 			    "'%s': event %" PRId64 " is %d.%" PRIu32 " and not %d.%" PRIu32
 			    " of the batch before it",
 			    reading->name, seq, writer, n, reading->batch_writer,
 			    reading->batch_next);
-	else if (n != sent->first && reading->batch_next >= reading->batch_end &&
-		 !(reading->last_seq == 0 && seq > 1))
+	else if (n != sent->first && !goes_on && !(reading->last_seq == 0 && seq > 1))
 		check_wrong(check,
 			    "'%s': event %" PRId64 " is %d.%" PRIu32 ", the batch from %" PRIu32
 			    " on is not before it",
@@ -287,13 +295,14 @@ static void match_sent(struct check *check, struct reading *reading, int writer,
 		check_wrong(check,
 			    "'%s': %d.%" PRIu32 " is %" PRId64 ", it was acknowledged as %" PRId64,
 			    reading->name, writer, n, seq, sent->seq);
-	if (n <= reading->last_n[writer])
+	if (n <= reading->last_n[writer] && !sent->anew)
 		check_wrong(check,
 			    "'%s': event %" PRId64 " is %d.%" PRIu32 ", and %" PRIu32
 			    " of this writer is before it",
 			    reading->name, seq, writer, n, reading->last_n[writer]);
 	match_batch(check, reading, writer, n, sent, seq);
-	reading->last_n[writer] = n;
+	if (n > reading->last_n[writer])
+		reading->last_n[writer] = n;
 	sent->seen = true;
 	sent->seq = seq;
 }

@@ -3,8 +3,6 @@
  */
 #include "journal.h"
 
-#include "plan.h"
-
 #include <assert.h>
 #include <fcntl.h>
 #include <inttypes.h>

@@ -8,7 +8,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include <convo/event.h>
+#include "plan.h"
 
 enum journal_op {
 	JOURNAL_APPEND = 1, /* events n to n + count - 1 */
@@ -35,8 +35,9 @@ struct journal_record {
 	uint32_t op, what;
 	int32_t session, code; /* the session's number; enum convo_code */
 	uint32_t n, count;
+	int64_t seqs[STORM_BATCH];        /* with ACK of an append: of each event */
 	char generation[CONVO_UUID_SIZE]; /* which life the call was for, or "" */
-	char text[512 - 48 - CONVO_UUID_SIZE];
+	char text[512 - 48 - 8 * STORM_BATCH - CONVO_UUID_SIZE];
 };
 
 /** Open or make the journal of a writer, to add to it. Ends the process when it cannot. */

@@ -124,9 +124,33 @@ static enum journal_what writer_end(struct writer *writer, struct journal_record
 
 /* ---- appending ------------------------------------------------------------------------- */
 
+/*
+ * The numbers that an append gave. Those of a batch go on without a gap; but of one that is repeated
+ * the limit may have removed the first events meanwhile, and they are stored anew, behind the rest.
+ */
+static void append_numbers(struct writer *writer, const struct journal_record *record, bool again)
+{
+	const int64_t *seqs = record->seqs;
+	struct storm_session session;
+	bool anew = false;
+
+	storm_session(&session, record->session);
+	for (uint32_t i = 1; i < record->count; i++) {
+		if (seqs[i] == seqs[i - 1] + 1)
+			continue;
+		if (again && session.kind == STORM_LIMITED && !anew && seqs[i] < seqs[0])
+			anew = true;
+		else
+			writer_wrong(writer, *record,
+				     "event %" PRIu32 " of the batch got the number %" PRId64
+				     ", the one before it %" PRId64,
+				     i, seqs[i], seqs[i - 1]);
+	}
+}
+
 /* One try of an append. @return ACK, NO or MAYBE; *code is what the call gave */
 static enum journal_what append_once(struct writer *writer, struct journal_record *record,
-				     int *code)
+				     bool again, int *code)
 {
 	static _Thread_local struct storm_event made[STORM_BATCH];
 	struct convo_event events[STORM_BATCH];
@@ -149,18 +173,23 @@ static enum journal_what append_once(struct writer *writer, struct journal_recor
 				   record->generation[0] ? &expect : NULL, events, record->count,
 				   seqs, NULL, &err);
 	record->seq = *code < 0 ? 0 : seqs[0];
+	memcpy(record->seqs, seqs, sizeof(seqs));
 	what = writer_end(writer, record, *code, &err, since_us,
 			  session.kind == STORM_RACED ? *code : 0);
 	if (what != JOURNAL_ACK)
 		return what;
-	for (uint32_t i = 1; i < record->count; i++) {
-		if (seqs[i] != seqs[0] + i)
-			writer_wrong(writer, *record,
-				     "events of a batch got the numbers %" PRId64 " and, %" PRIu32
-				     " after it, %" PRId64,
-				     seqs[0], i, seqs[i]);
-	}
+	append_numbers(writer, record, again);
 	return what;
+}
+
+/* The highest of the numbers that it was given. */
+static int64_t append_last(const struct journal_record *record)
+{
+	int64_t last = record->seq;
+
+	for (uint32_t i = 1; i < record->count; i++)
+		last = record->seqs[i] > last ? record->seqs[i] : last;
+	return last;
 }
 
 /* Append until the outcome is known, or by chance give up what surely was not stored. */
@@ -170,10 +199,10 @@ static void append_until_known(struct writer *writer, struct journal_record reco
 	int code;
 
 	for (;;) {
-		enum journal_what what = append_once(writer, &record, &code);
+		enum journal_what what = append_once(writer, &record, maybe, &code);
 
 		if (what == JOURNAL_ACK) {
-			writer->acked[record.session] = record.seq + record.count - 1;
+			writer->acked[record.session] = append_last(&record);
 			return;
 		}
 		maybe = maybe || what == JOURNAL_MAYBE;
@@ -448,7 +477,7 @@ static void replay_append(struct writer *writer, const struct journal_record *re
 		writer->open_maybe = false;
 	}
 	if (record->what == JOURNAL_ACK)
-		writer->acked[record->session] = record->seq + record->count - 1;
+		writer->acked[record->session] = append_last(record);
 	/* A call that was cut short by the kill is as good as one of unknown outcome. */
 	if (record->what == JOURNAL_MAYBE)
 		writer->open_maybe = true;

@@ -11,15 +11,30 @@
 #include <time.h>
 #include <unistd.h>
 
-#define REPLACED_MS 30000
-#define HEALTHY_MS 60000
+#define REPLACED_S 60
+#define HEALTHY_S 180
 #define POLL_MS 50
 
-static void group_nap(void)
+static double group_seconds(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (double)ts.tv_sec + (double)ts.tv_nsec / 1e9;
+}
+
+static bool group_wait(const struct group *group, int i,
+		       bool (*is_so)(const struct group *group, int i), double seconds)
 {
 	const struct timespec poll = {0, POLL_MS * 1000000L};
+	double end = group_seconds() + seconds;
 
-	nanosleep(&poll, NULL);
+	while (!is_so(group, i)) {
+		if (group_seconds() > end)
+			return false;
+		nanosleep(&poll, NULL);
+	}
+	return true;
 }
 
 /* "host:port,host:port" of the nodes from one to before another. */
@@ -228,19 +243,20 @@ static bool cluster_is_healthy(const struct group *group)
 
 static bool sentinel_start(struct group *group)
 {
-	const char *config, *const durable[] = {"--repl-diskless-sync-delay", "0", NULL};
+	static const char *const args[] = {"--repl-diskless-sync-delay", "0", NULL};
+	const char *once[] = {"--replicaof", NULL, NULL, NULL};
+	struct server_more more = {.args = args, .host = group_host(group)};
+	const char *config;
 
-	if (!group_start_node(group, SERVER_REDIS, SERVER_DURABLE, durable))
+	if (!group_add(group, server_start_more(SERVER_REDIS, SERVER_DURABLE, &more)))
 		return false;
+	/* Later it may be the master. */
+	once[1] = group->node[0]->host;
+	once[2] = test_text("%d", group->node[0]->port);
+	more.once = once;
 	for (int i = 0; i < 2; i++) {
-		const char *const args[] = {"--repl-diskless-sync-delay",
-					    "0",
-					    "--replicaof",
-					    group->node[0]->host,
-					    test_text("%d", group->node[0]->port),
-					    NULL};
-
-		group_start_node(group, SERVER_REDIS, SERVER_DURABLE, args);
+		more.host = group_host(group);
+		group_add(group, server_start_more(SERVER_REDIS, SERVER_DURABLE, &more));
 	}
 	config = test_text("sentinel monitor " GROUP_SENTINEL_NAME " %s %d 2\n"
 			   "sentinel down-after-milliseconds " GROUP_SENTINEL_NAME " 1000\n"
@@ -305,9 +321,11 @@ static bool sentinel_is_healthy(const struct group *group)
 /* A sentinel would tell it too, but only after some seconds in which it thinks itself a master. */
 static void sentinel_restart(struct group *group, int i)
 {
-	int master = i < group->data ? sentinel_master(group, NULL) : -1;
+	int master = -1;
 
 	server_restart(group->node[i]);
+	for (int j = 3; i < group->data && j < 6 && master < 0; j++)
+		master = sentinel_names(group, j);
 	if (master >= 0 && master != i)
 		server_ask(group->node[i], "REPLICAOF %s %d", group->node[master]->host,
 			   group->node[master]->port);
@@ -397,7 +415,7 @@ static bool galera_add(struct group *group, const char *host, int port, const ch
 {
 	const char *options = "--wsrep-provider-options=base_port=%d;gmcast.listen_addr=tcp://"
 			      "%s:%d;ist.recv_addr=%s:%d;ist.recv_bind=%s;"
-			      "gcache.size=16M;pc.recovery=no;"
+			      "gcache.size=16M;"
 			      "evs.keepalive_period=PT0.3S;evs.inactive_check_period=PT0.2S;"
 			      "evs.suspect_timeout=PT2S;evs.inactive_timeout=PT4S";
 	const char *here = host ? host : "127.0.0.1";
@@ -629,12 +647,9 @@ bool group_is_replaced(const struct group *group, int i)
 
 void group_wait_replaced(const struct group *group, int i)
 {
-	for (int ms = 0; ms < REPLACED_MS; ms += POLL_MS) {
-		if (group_is_replaced(group, i))
-			return;
-		group_nap();
-	}
-	must_not_reach("nobody has taken the place of node %d on port %d", i, group->node[i]->port);
+	if (!group_wait(group, i, group_is_replaced, REPLACED_S))
+		must_not_reach("nobody has taken the place of node %d on port %d", i,
+			       group->node[i]->port);
 }
 
 bool group_is_healthy(const struct group *group)
@@ -642,14 +657,16 @@ bool group_is_healthy(const struct group *group)
 	return group_all_up(group) && recipe_of[group->kind].is_healthy(group);
 }
 
+static bool group_has_healed(const struct group *group, int i)
+{
+	(void)i;
+	return group_is_healthy(group);
+}
+
 void group_wait_healthy(const struct group *group)
 {
-	for (int ms = 0; ms < HEALTHY_MS; ms += POLL_MS) {
-		if (group_is_healthy(group))
-			return;
-		group_nap();
-	}
-	must_not_reach("the group of %s does not become healthy", group->url);
+	if (!group_wait(group, 0, group_has_healed, HEALTHY_S))
+		must_not_reach("the group of %s does not become healthy", group->url);
 }
 
 const char *group_new_database(struct group *group)

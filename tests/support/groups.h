@@ -87,7 +87,7 @@ int group_master(const struct group *group, const char *key);
  */
 bool group_is_replaced(const struct group *group, int i);
 
-/** Wait for that, at most 30 s. PostgreSQL's standby is promoted by group_promote() only. */
+/** Wait for that, at most a minute. PostgreSQL's standby is promoted by group_promote() only. */
 void group_wait_replaced(const struct group *group, int i);
 
 /**
@@ -97,7 +97,7 @@ void group_wait_replaced(const struct group *group, int i);
  */
 void group_promote(struct group *group);
 
-/** Wait, at most 60 s, until all nodes are up, agree on who they are, and have caught up. */
+/** Wait, at most 3 minutes, until all nodes are up, agree on who they are, and have caught up. */
 void group_wait_healthy(const struct group *group);
 bool group_is_healthy(const struct group *group);
 
