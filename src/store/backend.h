@@ -48,9 +48,10 @@ struct store_work {
 	int tries;           /* how often it went to the server */
 	int64_t round_trips; /* how often it waited for an answer */
 	int64_t steps;       /* of the engine, in a unit of its own */
+	bool lost;           /* a try may have been carried out: its connection was lost */
 };
 
-/** Count one try; one round trip; work of the engine. */
+/** Count one try; one round trip; tell of a try that was lost; count work of the engine. */
 static inline void store_work_try(const struct store_call *call)
 {
 	if (call->work)
@@ -61,6 +62,12 @@ static inline void store_work_trip(const struct store_call *call)
 {
 	if (call->work)
 		call->work->round_trips++;
+}
+
+static inline void store_work_lost(const struct store_call *call)
+{
+	if (call->work)
+		call->work->lost = true;
 }
 
 static inline void store_work_steps(const struct store_call *call, int64_t steps)

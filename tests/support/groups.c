@@ -645,11 +645,33 @@ bool group_is_replaced(const struct group *group, int i)
 	return recipe_of[group->kind].is_replaced(group, i);
 }
 
+/* What the nodes say, for whoever looks for the reason. */
+static void group_tell(const struct group *group)
+{
+	static const char *const question[GROUP_KINDS] = {
+		[GROUP_REDIS_CLUSTER] = "CLUSTER NODES",
+		[GROUP_REDIS_SENTINEL] = "INFO",
+		[GROUP_POSTGRES] = "SELECT pg_is_in_recovery(), state, sync_state "
+				   "FROM (SELECT 1) one LEFT JOIN pg_stat_replication ON true",
+		[GROUP_POSTGRES_ASYNC] = "SELECT pg_is_in_recovery()",
+		[GROUP_GALERA] =
+			"SHOW STATUS WHERE Variable_name IN ('wsrep_cluster_size',"
+			"'wsrep_cluster_status', 'wsrep_local_state_comment', "
+			"'wsrep_ready', 'wsrep_incoming_addresses', 'wsrep_last_committed',"
+			"'wsrep_local_recv_queue', 'wsrep_flow_control_status')",
+	};
+
+	for (int i = 0; i < group->nodes && question[group->kind]; i++)
+		test_say("node %d, %s: %.1500s", i, server_is_up(group->node[i]) ? "up" : "not up",
+			 server_try(group->node[i], question[group->kind]));
+}
+
 void group_wait_replaced(const struct group *group, int i)
 {
-	if (!group_wait(group, i, group_is_replaced, REPLACED_S))
-		must_not_reach("nobody has taken the place of node %d on port %d", i,
-			       group->node[i]->port);
+	if (group_wait(group, i, group_is_replaced, REPLACED_S))
+		return;
+	group_tell(group);
+	must_not_reach("nobody has taken the place of node %d on port %d", i, group->node[i]->port);
 }
 
 bool group_is_healthy(const struct group *group)
@@ -665,8 +687,10 @@ static bool group_has_healed(const struct group *group, int i)
 
 void group_wait_healthy(const struct group *group)
 {
-	if (!group_wait(group, 0, group_has_healed, HEALTHY_S))
-		must_not_reach("the group of %s does not become healthy", group->url);
+	if (group_wait(group, 0, group_has_healed, HEALTHY_S))
+		return;
+	group_tell(group);
+	must_not_reach("the group of %s does not become healthy", group->url);
 }
 
 const char *group_new_database(struct group *group)

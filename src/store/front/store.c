@@ -251,6 +251,19 @@ static int prepare_expect(struct store_append *append, const struct convo_expect
 	return 0;
 }
 
+/*
+ * A try whose answer was lost, and a later one that found another life of the session or none. The
+ * events may stand in the life that has ended since: this is no refusal (A8).
+ */
+static int append_refused(int rc, const struct store_work *work, struct convo_err *err)
+{
+	if (!work->lost || (rc != CONVO_E_NOTFOUND && rc != CONVO_E_CONFLICT))
+		return rc;
+	return cv_fail_maybe(err, CONVO_E_GONE, "connection lost, and then: %s",
+			     rc == CONVO_E_NOTFOUND ? "no such session"
+						    : "the session has moved on");
+}
+
 int convo_store_append(convo_store *store, const struct convo_key *key,
 		       const struct convo_expect *expect, const struct convo_event *events,
 		       size_t count, int64_t *seqs, const struct convo_call *how,
@@ -259,6 +272,7 @@ int convo_store_append(convo_store *store, const struct convo_key *key,
 	static const struct convo_expect nothing;
 	struct prepared_append prepared = {0};
 	unsigned char uuid[UUID_BYTES];
+	struct store_work work = {0};
 	struct store_call call;
 	size_t i;
 	int rc = cv_call_begin(&call, store, how, err);
@@ -276,9 +290,12 @@ int convo_store_append(convo_store *store, const struct convo_key *key,
 	rc = cv_prepare_append(&prepared, events, count, err);
 	if (rc < 0)
 		goto out;
+	call.work = &work;
 	rc = store->be->append(store, &call, key, &prepared.append, err);
-	if (rc < 0)
+	if (rc < 0) {
+		rc = append_refused(rc, &work, err);
 		goto out;
+	}
 	for (i = 0; seqs && i < count; i++)
 		seqs[i] = prepared.events[prepared.place[i]].seq;
 out:

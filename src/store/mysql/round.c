@@ -482,6 +482,8 @@ static void round_tell(const struct my_round *round, struct my_append *job, int 
 	job->job.rc = 0;
 	job->alone = true;
 	job->maybe = round->lost;
+	if (round->lost)
+		store_work_lost(job->call);
 	/* Its own end is the round's. */
 	if ((rc == CONVO_E_CANCELED && convo_cancel_requested(job->call->cancel)) ||
 	    (rc == CONVO_E_TIMEOUT && job->call->deadline_us <= cv_clock_mono_us())) {

@@ -157,11 +157,24 @@ static int round_make(struct pg_store *pg, struct pg_round *round, struct group_
 	return (int)count;
 }
 
+/* What a round has cost is the first one's, and that a try of it was lost everybody's. */
+static void append_counted(struct group_job **jobs, size_t count, const struct store_work *counted)
+{
+	const struct store_call *first = ((struct pg_append *)jobs[0])->call;
+	size_t i;
+
+	if (first->work)
+		*first->work = *counted;
+	for (i = 0; i < count && counted->lost; i++)
+		store_work_lost(((struct pg_append *)jobs[i])->call);
+}
+
 /* Run the jobs as one transaction, until the first of their deadlines and cancels. */
 static int append_together(struct pg_store *pg, struct pg_round *round, struct group_job **jobs,
 			   size_t count, struct convo_err *err)
 {
 	struct store_call call = *((struct pg_append *)jobs[0])->call;
+	struct store_work counted = call.work ? *call.work : (struct store_work){0};
 	struct pg_work work = {.query = round->query, .stops = {round->cancel, 0}};
 	int rc = round_make(pg, round, jobs, count, err);
 	size_t i;
@@ -170,6 +183,7 @@ static int append_together(struct pg_store *pg, struct pg_round *round, struct g
 	if (rc < 0)
 		goto out;
 	work.count = (size_t)rc;
+	call.work = &counted;
 	for (i = 0; i < count; i++) {
 		const struct store_call *one = ((struct pg_append *)jobs[i])->call;
 
@@ -180,6 +194,7 @@ static int append_together(struct pg_store *pg, struct pg_round *round, struct g
 	}
 	rc = cv_pg_work(pg, &call, &work, err);
 	round->refused = work.refused;
+	append_counted(jobs, count, &counted);
 	if (count == 1)
 		rc = cv_pg_tell(rc, &round->query[0], err);
 out:

@@ -241,6 +241,13 @@ static void batch_take(struct batch_run *run, struct redis_ask *ask,
 		ask_finish(ask, ask->answer(ask, value, err));
 }
 
+static void ask_lost(struct redis_ask *ask)
+{
+	ask->unknown = true;
+	if (ask->work)
+		ask->work->lost = true;
+}
+
 /* How many replicas have what was written. Too few leave open what will become of it. */
 static void batch_take_wait(struct batch_run *run, const struct redis_value *value)
 {
@@ -259,7 +266,7 @@ static void batch_take_wait(struct batch_run *run, const struct redis_value *val
 		ask->job.rc = cv_fail_maybe(&ask->job.err, CONVO_E_TIMEOUT,
 					    "%s: stored, but %lld of %d replicas have it in time",
 					    batch->node->name, have, wanted);
-		ask->unknown = true;
+		ask_lost(ask);
 		if (!ask->repeat || !node_is_one_of_many(batch->node))
 			continue;
 		ask->done = false;
@@ -375,7 +382,7 @@ static int batch_lost(struct batch_run *run, int rc, enum pool_fate *fate)
 		if (!ask->sent && !(run->confirm && ask->confirmed))
 			continue;
 		*fate = POOL_LOST;
-		ask->unknown = true;
+		ask_lost(ask);
 		ask->done = !ask->repeat || canceled;
 		if (ask->done)
 			ask->job.rc = cv_fail_maybe(&ask->job.err, lost_code(rc, canceled), "%s",

@@ -395,6 +395,8 @@ int cv_pool_run_for(struct store_pool *pool, const struct store_call *call,
 			break;
 		pool_break(&run);
 		run.unknown = run.unknown || fate == POOL_LOST;
+		if (fate == POOL_LOST)
+			store_work_lost(call);
 		if (rc < 0 && rc != CONVO_E_CANCELED)
 			pool_suspect(pool);
 	} while (pool_again(&run, rc, fate));

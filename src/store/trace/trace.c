@@ -116,6 +116,8 @@ static int trace_append(struct convo_store *store, const struct store_call *call
 	struct convo_store *inner = span_begin(&span, store, call, "append", key);
 	int rc = inner->be->append(inner, &span.call, key, append, &span.err);
 
+	if (span.work.lost)
+		store_work_lost(call);
 	return span_end(&span, rc, (int64_t)append->count, err);
 }
 

@@ -45,6 +45,7 @@ struct fake {
 	_Atomic int failing;  /* steps of clean() that fail, then none does */
 	bool then_rarely;     /* from the first step on the interval is an hour */
 	int rc;               /* what the others return */
+	bool loses;           /* append() tells that a try was lost */
 };
 
 static struct fake *fake_of(struct convo_store *store, const struct store_call *call)
@@ -113,6 +114,8 @@ static int fake_append(struct convo_store *store, const struct store_call *call,
 
 	(void)key;
 	fake->append = *append;
+	if (fake->loses)
+		store_work_lost(call);
 	for (size_t i = 0; i < append->count && i < 8; i++) {
 		append->events[i].seq = fake->next_seq++;
 		fake->events[i] = append->events[i];
@@ -505,6 +508,27 @@ static void test_store__a_failed_append_leaves_the_seqs(void **state)
 	convo_store_close(&fake->base);
 }
 
+/* The events may stand in a life of the session that has ended since. */
+static void test_A8_no_session_after_a_lost_try_is_no_refusal(void **state)
+{
+	struct fake *fake = fake_open("fake:", NULL);
+	struct convo_event event = {.message = "{\"role\":\"user\"}"};
+	struct convo_err err;
+
+	(void)state;
+	for (int i = 0; i < 4; i++) {
+		int code = i % 2 ? CONVO_E_NOTFOUND : CONVO_E_CONFLICT;
+
+		fake->rc = code;
+		fake->loses = i >= 2;
+		must_fail_with(fake->loses ? CONVO_E_GONE : code,
+			       convo_store_append(&fake->base, &good_key, NULL, &event, 1, NULL,
+						  NULL, &err));
+		must_equal(fake->loses, err.maybe);
+	}
+	convo_store_close(&fake->base);
+}
+
 /* ---- walks ------------------------------------------------------------------------------ */
 
 /* `n` sessions, the newest a second old, each a second older than the one before it. */
@@ -772,6 +796,7 @@ int main(void)
 		cmocka_unit_test(test_store__loaded_events_and_state_are_sorted),
 		cmocka_unit_test(test_store__a_batch_holds_no_id_twice),
 		cmocka_unit_test(test_store__a_failed_append_leaves_the_seqs),
+		cmocka_unit_test(test_A8_no_session_after_a_lost_try_is_no_refusal),
 		cmocka_unit_test(test_cursor__a_walk_of_one_page_asks_once),
 		cmocka_unit_test(test_cursor__a_longer_walk_looks_at_the_front_again),
 		cmocka_unit_test(test_cursor__what_moves_ahead_of_the_walk_is_returned),

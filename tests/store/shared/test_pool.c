@@ -821,6 +821,23 @@ static void test_A8_an_answer_after_a_loss_is_the_answer(void **state)
 	must(!err.maybe);
 }
 
+static void test_A8_a_loss_is_told_also_where_a_later_try_is_answered(void **state)
+{
+	static const struct step steps[] = {{CONVO_E_IO, POOL_LOST}, {0, POOL_KEEP}};
+	static const struct step unsent[] = {{CONVO_E_IO, POOL_UNSENT}, {0, POOL_KEEP}};
+	struct fake *fake = *state;
+	struct script lost = {steps, 2, 0, 0}, not_lost = {unsent, 2, 0, 0};
+	struct store_work work = {0};
+	struct store_call call = call_in(1000);
+	struct convo_err err;
+
+	call.work = &work;
+	must_pass(cv_pool_run(fake->pool, &call, true, script_op, &not_lost, &err));
+	must(!work.lost);
+	must_pass(cv_pool_run(fake->pool, &call, true, script_op, &lost, &err));
+	must(work.lost);
+}
+
 static void test_A8_a_loss_stays_unknown_when_the_server_stays_away(void **state)
 {
 	static const struct step steps[] = {{CONVO_E_IO, POOL_LOST}};
@@ -916,6 +933,7 @@ int main(void)
 		POOL_TEST(test_L3_a_refusal_costs_no_connection),
 		POOL_TEST(test_L3_a_success_may_cost_the_connection),
 		POOL_TEST(test_A8_an_answer_after_a_loss_is_the_answer),
+		POOL_TEST(test_A8_a_loss_is_told_also_where_a_later_try_is_answered),
 		POOL_TEST(test_A8_a_loss_stays_unknown_when_the_server_stays_away),
 		POOL_TEST(test_A8_a_loss_stays_unknown_when_later_tries_are_denied),
 		POOL_TEST(test_A8_a_timeout_is_unknown_only_if_something_was_sent),
