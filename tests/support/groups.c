@@ -666,9 +666,14 @@ static void group_tell(const struct group *group)
 			 server_try(group->node[i], question[group->kind]));
 }
 
+bool group_is_replaced_within(const struct group *group, int i, double seconds)
+{
+	return group_wait(group, i, group_is_replaced, seconds);
+}
+
 void group_wait_replaced(const struct group *group, int i)
 {
-	if (group_wait(group, i, group_is_replaced, REPLACED_S))
+	if (group_is_replaced_within(group, i, REPLACED_S))
 		return;
 	group_tell(group);
 	must_not_reach("nobody has taken the place of node %d on port %d", i, group->node[i]->port);

@@ -90,6 +90,9 @@ bool group_is_replaced(const struct group *group, int i);
 /** Wait for that, at most a minute. PostgreSQL's standby is promoted by group_promote() only. */
 void group_wait_replaced(const struct group *group, int i);
 
+/** The same for some seconds. @return whether it is so */
+bool group_is_replaced_within(const struct group *group, int i, double seconds);
+
 /**
  * Make PostgreSQL's standby the primary. The old one is killed first, if it lives: nothing else
  * would keep it from taking writes. Synchronous, the new one takes none until the old one is
