@@ -336,11 +336,11 @@ static void sentinel_restart(struct group *group, int i)
 static bool pair_start(struct group *group)
 {
 	static const char *const sync[] = {
-		"-c", "wal_keep_size=256MB",         "-c", "wal_sender_timeout=3s",
+		"-c", "wal_keep_size=256MB",         "-c", "wal_sender_timeout=10s",
 		"-c", "wal_receiver_timeout=3s",     "-c", "wal_retrieve_retry_interval=200ms",
 		"-c", "synchronous_standby_names=*", NULL};
 	static const char *const async[] = {"-c", "wal_keep_size=256MB",
-					    "-c", "wal_sender_timeout=3s",
+					    "-c", "wal_sender_timeout=10s",
 					    "-c", "wal_receiver_timeout=3s",
 					    "-c", "wal_retrieve_retry_interval=200ms",
 					    NULL};
