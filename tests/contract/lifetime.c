@@ -300,7 +300,9 @@ static void T4_two_cleaners_at_once_do_no_harm(struct fx *fx)
 	cv_clock_shift_us(500 * DAY_US + 90 * MINUTE_US);
 	test_threads(4, clean_run, &c);
 	clean_sweep(c.store[0]);
-	if (!fx->contract->server_cleans)
+	if (fx->contract->counts_short)
+		must(atomic_load(&c.removed) <= 501);
+	else if (!fx->contract->server_cleans)
 		must_equal(501, atomic_load(&c.removed));
 	must_equal(2, fx_count(c.store[0], fx->app, "u", CONVO_LIST_LIVE));
 	must_equal(50, fx_last_seq(c.store[0], &(struct convo_key){fx->app, "u", "live2"}));

@@ -26,6 +26,8 @@ struct store_contract {
 	bool shared;
 	/** The server removes what expired by itself, so that cleaning has nothing to count. */
 	bool server_cleans;
+	/** Of a step of cleaning that another node ends, what it has removed is not always counted. */
+	bool counts_short;
 	/** schema=check finds something missing in an empty database. */
 	bool has_schema;
 	/**
