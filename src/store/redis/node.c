@@ -8,12 +8,15 @@
 #include <string.h>
 
 #include <base/alloc.h>
+#include <base/clock.h>
 #include <store/redis/redis.h>
 #include <store/redis/refuse.h>
 #include <store/redis/request.h>
 
 #define GROUP_BYTES (1u << 20)
-#define GROUP_LEADERS 2 /* more gain while the server flushes, and cost while it computes */
+#define GREET_SHARE 4       /* of the time of a try, to be greeted by one of many */
+#define GREET_MIN_US 100000 /* but no less than that */
+#define GROUP_LEADERS 2     /* more gain while the server flushes, and cost while it computes */
 
 /* ---- connecting -------------------------------------------------------------------------- */
 
@@ -126,10 +129,17 @@ static void *link_connect(struct convo_store *store, const struct store_call *ca
 			  struct convo_err *err)
 {
 	const struct redis_call *redis_call = (const struct redis_call *)call;
+	const struct redis_store *redis = (const struct redis_store *)store;
+	struct redis_until until = redis_call->until;
+	int64_t left_us = until.deadline_us - cv_clock_mono_us();
 	struct redis_conn *conn = NULL;
 
-	(void)cv_node_connect(&conn, (const struct redis_store *)store, &redis_call->node->place,
-			      &redis_call->until, err);
+	/* A server that stands still does not greet: it is soon asked for who has taken its place. */
+	if (redis->mode != REDIS_ALONE && left_us > GREET_MIN_US)
+		until.deadline_us -=
+			left_us - (left_us / GREET_SHARE > GREET_MIN_US ? left_us / GREET_SHARE
+									: GREET_MIN_US);
+	(void)cv_node_connect(&conn, redis, &redis_call->node->place, &until, err);
 	return conn;
 }
 

@@ -296,8 +296,11 @@ static void pause_master(void)
 {
 	int master = master_of_user();
 
+	int64_t begun_us = cv_clock_mono_us();
+
 	group_pause(group, master);
 	group_wait_replaced(group, master);
+	test_say("replaced after %lld ms", (long long)(cv_clock_mono_us() - begun_us) / 1000);
 	nap_ms(500);
 	group_resume(group, master);
 }
