@@ -227,12 +227,12 @@ static bool look_candidate(struct redis_route *route, size_t i, struct candidate
 	const struct redis_seed *seed = i < known ? NULL : &route->seed[i - known];
 	const struct redis_node *node = seed ? NULL : route->node[i];
 
-	if (node && node == route->suspect)
+	if (!seed && node == route->suspect)
 		return false;
 	out->place =
 		(struct redis_place){out->name,
 				     NULL,
-				     node ? node->place.port : seed->port,
+				     seed ? seed->port : node->place.port,
 				     seed ? seed->path : NULL,
 				     redis->tls,
 				     redis->mode == REDIS_SENTINEL ? &route->login : &redis->login};
@@ -240,7 +240,7 @@ static bool look_candidate(struct redis_route *route, size_t i, struct candidate
 		snprintf(out->name, sizeof(out->name), "redis %.190s", out->place.path);
 		return true;
 	}
-	snprintf(out->host, sizeof(out->host), "%s", node ? node->host : seed->host);
+	snprintf(out->host, sizeof(out->host), "%s", seed ? seed->host : node->host);
 	out->place.host = out->host;
 	cv_node_name(out->name, sizeof(out->name), out->host, out->place.port);
 	return true;
