@@ -160,14 +160,13 @@ POSTGRESES = 'postgres-12 postgres-15 postgres-18'
 
 POSTGRES_ROWS = [
     *on('postgres-12 postgres-15 postgres-18', 'serializable', '-c default_transaction_isolation=serializable'),
-    *on('postgres-15', 'repeatable-read', '-c default_transaction_isolation=repeatable\\ read'),
+    *on('postgres-15', 'repeatable-read', '-c default_transaction_isolation=repeatable read'),
     *on('postgres-12 postgres-18', 'odd', '-c timezone=Asia/Kathmandu', '-c datestyle=German',
         '-c intervalstyle=iso_8601', '-c bytea_output=escape', '-c standard_conforming_strings=off',
         '-c backslash_quote=off', '-c extra_float_digits=-15', '-c lc_messages=C', '-c xmloption=document',
         '-c array_nulls=off', '-c transform_null_equals=on'),
     *on('postgres-18', 'generic-plan', '-c plan_cache_mode=force_generic_plan'),
-    *on('postgres-15', 'custom-plan', '-c plan_cache_mode=force_custom_plan', '-c jit=on',
-        '-c jit_above_cost=0', '-c jit_inline_above_cost=0', '-c jit_optimize_above_cost=0'),
+    *on('postgres-15', 'custom-plan', '-c plan_cache_mode=force_custom_plan', '-c jit=on'),
     *on('postgres-15', 'no-indexes', '-c enable_indexscan=off', '-c enable_bitmapscan=off',
         '-c enable_indexonlyscan=off', '-c enable_nestloop=off'),
     *on('postgres-12 postgres-18', 'little-memory', '-c work_mem=64kB', '-c shared_buffers=1MB', '-c temp_file_limit=64MB',
