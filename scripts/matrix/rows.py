@@ -187,8 +187,9 @@ POSTGRES_ROWS = [
         sql=("CREATE DATABASE contract TEMPLATE template0 ENCODING 'UTF8' LOCALE_PROVIDER icu "
              "ICU_LOCALE 'und-u-ks-level2'",)),
     *on('postgres-12 postgres-15 postgres-18', 'pgbouncer', role='pgbouncer-transaction',
-        what='PgBouncer 1.18 in transaction mode'),
-    *on('postgres-15', 'pgbouncer-session', role='pgbouncer-session', what='PgBouncer 1.18 in session mode'),
+        sql=('CREATE DATABASE contract',), what='PgBouncer 1.18 in transaction mode'),
+    *on('postgres-15', 'pgbouncer-session', role='pgbouncer-session',
+        sql=('CREATE DATABASE contract',), what='PgBouncer 1.18 in session mode'),
     *on('postgres-15', 'pgbouncer-statement', role='pgbouncer-statement',
         what='PgBouncer 1.18 in statement mode', sql=('CREATE DATABASE contract',),
         says=('open: .*: transaction blocks not allowed in statement pooling mode.*',)),

@@ -63,12 +63,12 @@ def suite(result, program, env):
     if keep:
         Path(keep, result.row.name).write_text(out, encoding='utf-8')
     names = {kind: set(re.findall(rf'^\[ *{kind} *\] (\w+)$', out, re.M))
-             for kind in ('OK', 'FAILED', 'SKIPPED')}
+             for kind in ('OK', '(?:FAILED|ERROR)', 'SKIPPED')}
     result.passed, result.failed, result.skipped = (len(cases) for cases in names.values())
-    result.words = ' '.join(sorted(names['FAILED'] | names['SKIPPED']))
-    if not re.search(r'^\[==========\] .* run\.$', out, re.M):
+    result.words = ' '.join(sorted(set().union(*list(names.values())[1:])))
+    if not result.passed or not re.search(r'^\[==========\] .* run\.$', out, re.M):
         result.failed += 1
-        result.words = 'the suite ended early: ' + (out.strip().splitlines() or ['it said nothing'])[-1]
+        result.words = 'the suite did not go through: ' + (out.strip().splitlines() or ['it said nothing'])[-1]
 
 
 def says(url):
