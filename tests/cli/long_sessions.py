@@ -88,6 +88,7 @@ class Endpoint:
 
 class Handler(BaseHTTPRequestHandler):
     protocol_version = 'HTTP/1.1'
+    disable_nagle_algorithm = True
     endpoints = {}
     dice = random.Random(7)
 
