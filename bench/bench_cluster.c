@@ -225,7 +225,7 @@ static double median(double *values)
 }
 
 /* What a load in a cluster does besides, and why its goal may be missed. */
-#define WHY_LOAD "the state of the app, which its own node is asked for at the same time"
+#define WHY_LOAD "the state of the app, which its own node is asked for; callers at once share that"
 
 static bool print_goal(double ratio, double wanted)
 {

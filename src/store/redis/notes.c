@@ -5,6 +5,7 @@
 
 #include <string.h>
 
+#include <store/redis/flight.h>
 #include <store/redis/redis.h>
 #include <store/shared/pool.h>
 
@@ -189,11 +190,38 @@ void cv_app_begin(struct redis_app *app, const struct redis_op *op, const struct
 		cv_ask_add(&app->ask, only->data, only->len);
 }
 
+/* Run both, and share the app's state with those who want it at the same time. */
+static int app_run_shared(struct redis_app *app, struct redis_ask *ask, struct convo_err *err)
+{
+	const struct redis_op *op = app->op;
+	struct redis_flights *flights = op->redis->flights;
+	bool leads = false;
+	struct redis_flight *flight =
+		app->only ? NULL : cv_flight_join(flights, op->key->app, &leads);
+	int rc;
+
+	if (flight && !leads) {
+		rc = cv_ask_run(op->redis, op->call, ask, err);
+		if (rc < 0)
+			cv_flight_leave(flights, flight);
+		else if (!cv_flight_wait(flights, flight, op->call, &app->texts))
+			rc = cv_ask_run(op->redis, op->call, &app->ask, err);
+		return rc;
+	}
+	if (flight)
+		cv_flight_depart(flights, flight);
+	rc = cv_ask_run_both(op->redis, op->call, ask, &app->ask, err);
+	if (flight)
+		cv_flight_land(flights, flight,
+			       app->ask.done && app->ask.job.rc == 0 ? &app->texts : NULL);
+	return rc;
+}
+
 int cv_app_run(struct redis_app *app, struct redis_ask *ask, const bool *noted,
 	       struct convo_err *err)
 {
 	const struct redis_op *op = app->op;
-	int rc = cv_ask_run_both(op->redis, op->call, ask, &app->ask, err);
+	int rc = app_run_shared(app, ask, err);
 
 	if (rc < 0 || !*noted)
 		return rc;

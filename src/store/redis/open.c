@@ -9,6 +9,7 @@
 
 #include <base/alloc.h>
 #include <store/redis/ask.h>
+#include <store/redis/flight.h>
 #include <store/redis/redis.h>
 #include <store/redis/refuse.h>
 #include <store/redis/route.h>
@@ -224,6 +225,7 @@ void cv_redis_close(struct convo_store *store)
 	struct redis_store *redis = (struct redis_store *)store;
 
 	cv_route_free(redis->route);
+	cv_flights_free(redis->flights);
 	cv_redis_tls_free(redis->tls);
 	cv_redis_login_clear(&redis->login);
 }
@@ -371,6 +373,8 @@ int cv_redis_open(struct convo_store *store, const struct store_call *call,
 	struct redis_store *redis = (struct redis_store *)store;
 	int rc = link_open(redis, url, err);
 
+	if (rc == 0)
+		rc = cv_flights_new(&redis->flights, err);
 	if (rc == 0)
 		rc = open_check_version(redis, call, err);
 	if (rc == 0)

@@ -11,6 +11,7 @@
 #include <store/redis/socket.h>
 #include <store/shared/group.h>
 
+struct redis_flights;
 struct redis_route;
 
 enum redis_mode {
@@ -29,6 +30,7 @@ struct redis_store {
 	char sha1[REDIS_SCRIPTS][41];
 	group_round round; /* what the groups of its nodes do */
 	struct redis_route *route;
+	struct redis_flights *flights;
 	atomic_bool reached; /* it was open once: servers that go away are waited for */
 };
 
