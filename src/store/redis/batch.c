@@ -174,10 +174,14 @@ static bool batch_take_elsewhere(struct batch_run *run, struct redis_ask *ask,
 	if (!node_is_one_of_many(node))
 		return false;
 	if (cv_route_sent_on(node, ask, value->data)) {
-		ask_leave(ask, cv_redis_fail(&node->place, CONVO_E_GONE,
-					     "it sends us from server to server; redis-cli "
-					     "--cluster check tells why",
-					     err));
+		/* Where the slot moves, the other one's word tells more. */
+		if (ask->moving && ask->job.rc < 0)
+			ask_leave(ask, ask->job.rc);
+		else
+			ask_leave(ask, cv_redis_fail(&node->place, CONVO_E_GONE,
+						     "it sends us from server to server; redis-cli "
+						     "--cluster check tells why",
+						     err));
 		return true;
 	}
 	if (cv_redis_error_is(value, "MOVED") || cv_redis_error_is(value, "ASK")) {
@@ -201,6 +205,7 @@ static bool batch_take_elsewhere(struct batch_run *run, struct redis_ask *ask,
 	else
 		ask_leave(ask, cv_fail(err, CONVO_E_IO, "%s: it is not ready in time (%s)",
 				       node->name, ask->waits));
+	ask->moving = cv_redis_error_is(value, "TRYAGAIN");
 	return true;
 }
 

@@ -48,6 +48,7 @@ struct redis_ask {
 	bool elsewhere;            /* this server does not do it; job.rc and job.err tell why */
 	bool confirmed;            /* answered, and replicas may have to confirm it */
 	bool asking;       /* this server does it, once, if it is told that it was sent there */
+	bool moving;       /* its keys are on two servers; job.rc and job.err say so */
 	const char *waits; /* why the server would not do it yet */
 	struct store_work *work; /* NULL: nobody counts */
 };
