@@ -225,11 +225,11 @@ static void slow_migration(void *ctx, int index)
 	(void)ctx;
 	if (index) {
 		for (int i = 1; migrating; i++) {
+			nap_ms(500); /* what opening begins with is DDL, which ends others' statements */
 			server_ask(group->node[0],
 				   "UPDATE slow_meta SET value = '%d' WHERE "
 				   "name = 'migrating'",
 				   i);
-			nap_ms(500);
 		}
 		return;
 	}
