@@ -371,6 +371,18 @@ int cv_pool_run(struct store_pool *pool, const struct store_call *call, bool rep
 			       err);
 }
 
+/* The same after a try that failed, as `why` tells: that connecting had no time left tells less. */
+static int pool_connect_again(struct pool_run *run, struct convo_err *why)
+{
+	int64_t left_us = run->call->deadline_us - cv_clock_mono_us();
+	struct convo_err last = {0};
+	int rc = pool_connect(run, &last);
+
+	if (rc < 0 && (rc != CONVO_E_TIMEOUT || !why->code || left_us > POOL_SHARE_US))
+		*why = last;
+	return rc < 0 ? why->code : rc;
+}
+
 int cv_pool_run_for(struct store_pool *pool, const struct store_call *call,
 		    const struct pool_stops *stops, enum pool_twice twice, pool_op op, void *ctx,
 		    struct convo_err *err)
@@ -387,7 +399,7 @@ int cv_pool_run_for(struct store_pool *pool, const struct store_call *call,
 	if (rc < 0)
 		return rc;
 	do {
-		rc = pool_connect(&run, &why);
+		rc = pool_connect_again(&run, &why);
 		if (rc < 0)
 			break;
 		rc = pool_try(&run, op, ctx, &fate, &why);
