@@ -126,7 +126,7 @@ static int64_t claim_number(void)
 static int migration_claim(void *ctx, struct convo_err *err)
 {
 	struct my_migration *m = ctx;
-	int64_t mine = claim_number(), value = 0, seen = 0, since_us = 0;
+	int64_t mine = claim_number(), value = 0, seen = 0, since_us = cv_clock_mono_us();
 	char sql[100];
 	bool found;
 	int rc = claim_table(m, err);
