@@ -59,6 +59,12 @@ static int my_failed(struct my_db *db, MYSQL_STMT *stmt, enum pool_fate *fate,
 	return cv_my_refused(db, mysql_stmt_errno(stmt), mysql_stmt_error(stmt), fate, err);
 }
 
+static int my_damaged(struct my_db *db, struct convo_err *err)
+{
+	db->broken = true;
+	return cv_my_damaged(db->where, err);
+}
+
 static int my_prepare(struct my_db *db, size_t text, enum pool_fate *fate, struct convo_err *err)
 {
 	const char *sql = db->plan->texts[text];
@@ -164,6 +170,9 @@ static int my_execute(struct my_db *db, MYSQL_STMT *stmt, const struct my_query 
 	size_t i, bytes = 1024;
 	int failed, rc;
 
+	/* The library reads as many as the server has said that there are. */
+	if (mysql_stmt_param_count(stmt) != query->arg_count)
+		return my_damaged(db, err);
 	if (query->arg_count > MY_ARGS) {
 		if (!cv_grow(&db->many, &db->many_room, query->arg_count, sizeof(*bind)))
 			return cv_fail_nomem(err);
@@ -215,12 +224,6 @@ static bool my_is_text(enum enum_field_types type)
 }
 
 /* A server that says something else than was asked for. */
-static int my_damaged(struct my_db *db, struct convo_err *err)
-{
-	db->broken = true;
-	return cv_my_damaged(db->where, err);
-}
-
 /* Give each text its room. */
 static int my_result_bind(struct my_db *db, struct my_result *result, MYSQL_STMT *stmt,
 			  enum pool_fate *fate, struct convo_err *err)
