@@ -353,7 +353,12 @@ static int pool_try(struct pool_run *run, pool_op op, void *ctx, enum pool_fate 
 /* Whether to try again after a connection was lost, when it is time for that. */
 static bool pool_again(struct pool_run *run, int rc, enum pool_fate fate)
 {
+	int64_t left_us = run->call->deadline_us - cv_clock_mono_us();
+
 	if (!run->repeat && fate != POOL_UNSENT)
+		return false;
+	/* A try without time would only hide why. */
+	if (rc == CONVO_E_READONLY && left_us < POOL_SHARE_US)
 		return false;
 	if (rc == CONVO_E_TIMEOUT && run->patient)
 		run->hung = true;
