@@ -253,11 +253,12 @@ static void pool_break(struct pool_run *run)
 }
 
 /* Make sure of a connection that looks alive: the given one, another idle one, a new one. A server
- * that was never reached is not waited for: whoever opens a store wants to know at once. */
-static int pool_connect(struct pool_run *run, struct convo_err *err)
+ * that was never reached is not waited for: whoever opens a store wants to know at once. `why` is what
+ * made the last try fail, if there was one. */
+static int pool_connect(struct pool_run *run, struct convo_err *why)
 {
 	struct store_pool *pool = run->pool;
-	struct convo_err why = {0}, last;
+	struct convo_err last;
 	int64_t left_us;
 	bool reached;
 
@@ -280,11 +281,12 @@ static int pool_connect(struct pool_run *run, struct convo_err *err)
 			return 0;
 		}
 		/* A try that had no time tells less than the one before it. */
-		if (last.code != CONVO_E_TIMEOUT || !why.code || left_us > POOL_SHARE_US)
-			why = last;
+		last.maybe = false;
+		if (last.code != CONVO_E_TIMEOUT || !why->code || left_us > POOL_SHARE_US)
+			*why = last;
 		if (!pool_broken(last.code) || !reached || pool->driver->hurried ||
 		    !pool_pause(run))
-			return cv_fail(err, why.code, "%s", why.text);
+			return why->code;
 		/* A server that has no more connections for us leaves those that there are. */
 		run->conn = pool_other(pool);
 	}
@@ -376,18 +378,6 @@ int cv_pool_run(struct store_pool *pool, const struct store_call *call, bool rep
 			       err);
 }
 
-/* The same after a try that failed, as `why` tells: that connecting had no time left tells less. */
-static int pool_connect_again(struct pool_run *run, struct convo_err *why)
-{
-	int64_t left_us = run->call->deadline_us - cv_clock_mono_us();
-	struct convo_err last = {0};
-	int rc = pool_connect(run, &last);
-
-	if (rc < 0 && (rc != CONVO_E_TIMEOUT || !why->code || left_us > POOL_SHARE_US))
-		*why = last;
-	return rc < 0 ? why->code : rc;
-}
-
 int cv_pool_run_for(struct store_pool *pool, const struct store_call *call,
 		    const struct pool_stops *stops, enum pool_twice twice, pool_op op, void *ctx,
 		    struct convo_err *err)
@@ -404,7 +394,7 @@ int cv_pool_run_for(struct store_pool *pool, const struct store_call *call,
 	if (rc < 0)
 		return rc;
 	do {
-		rc = pool_connect_again(&run, &why);
+		rc = pool_connect(&run, &why);
 		if (rc < 0)
 			break;
 		rc = pool_try(&run, op, ctx, &fate, &why);
