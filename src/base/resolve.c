@@ -6,7 +6,6 @@
 #include <errno.h>
 #include <netdb.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,6 +15,7 @@
 
 #include <base/alloc.h>
 #include <base/clock.h>
+#include <base/detach.h>
 
 /* A question on its way. Whoever comes second, the asker that gave up or the answer, frees it. */
 struct resolve {
@@ -81,23 +81,6 @@ static struct resolve *resolve_new(const char *host, const char *port)
 	return ask;
 }
 
-static bool resolve_start(struct resolve *ask)
-{
-	sigset_t all, before;
-	pthread_attr_t attr;
-	pthread_t thread;
-	int rc;
-
-	sigfillset(&all);
-	pthread_attr_init(&attr);
-	pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
-	pthread_sigmask(SIG_SETMASK, &all, &before);
-	rc = pthread_create(&thread, &attr, resolve_thread, ask);
-	pthread_sigmask(SIG_SETMASK, &before, NULL);
-	pthread_attr_destroy(&attr);
-	return rc == 0;
-}
-
 /* Wait for the answer; false at the deadline. */
 static bool resolve_wait(struct resolve *ask, int64_t deadline_us)
 {
@@ -138,7 +121,7 @@ int cv_resolve(struct addrinfo **out, const char *host, int port, int64_t deadli
 	ask = resolve_new(host, number);
 	if (!ask)
 		return cv_fail_nomem(err);
-	if (!resolve_start(ask)) {
+	if (!cv_detach(resolve_thread, ask)) {
 		resolve_free(ask);
 		return cv_fail(err, CONVO_E_IO, "host name: no thread to ask with");
 	}

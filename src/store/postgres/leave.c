@@ -6,13 +6,12 @@
  */
 #include <store/postgres/pq.h>
 
-#include <pthread.h>
-#include <signal.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <sys/ioctl.h>
 
 #include <base/alloc.h>
+#include <base/detach.h>
 
 #define LEAVE_THREADS 8 /* most at a time: a server that hangs holds each for minutes */
 
@@ -37,23 +36,6 @@ static void *leave_thread(void *ctx)
 	return NULL;
 }
 
-static bool leave_start(struct leave *leave)
-{
-	sigset_t all, before;
-	pthread_attr_t attr;
-	pthread_t thread;
-	int rc;
-
-	sigfillset(&all);
-	pthread_attr_init(&attr);
-	pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
-	pthread_sigmask(SIG_SETMASK, &all, &before);
-	rc = pthread_create(&thread, &attr, leave_thread, leave);
-	pthread_sigmask(SIG_SETMASK, &before, NULL);
-	pthread_attr_destroy(&attr);
-	return rc == 0;
-}
-
 /* Whether the server has been sent all that was asked. If not it is not at work, and what is still on
  * its way is not to arrive because the connection stays open. */
 static bool leave_arrived(const PGconn *pg)
@@ -76,7 +58,7 @@ void cv_pq_leave(PGconn *pg)
 	if (leave) {
 		leave->pg = pg;
 		leave->cancel = pq.getCancel(pg);
-		if (leave->cancel && leave_start(leave))
+		if (leave->cancel && cv_detach(leave_thread, leave))
 			return;
 		pq.freeCancel(leave->cancel);
 		free(leave);
