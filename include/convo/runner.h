@@ -27,7 +27,15 @@ enum convo_alternate {
 	CONVO_ALTERNATE_KEEP      /**< they are sent as they are */
 };
 
-/** What a runner works with. Store and model are borrowed and must outlive it; the rest is copied. */
+/** When the beginning of a conversation is summed up. */
+enum convo_summaries {
+	CONVO_SUMMARIES_OFF = 0, /**< when it is asked for: convo_runner_summarize() */
+	CONVO_SUMMARIES_ON       /**< by itself, too: after an answer with which the conversation
+	                              came over 70 % of the tokens that a request may have (set as
+	                              context_tokens, or known of the model), or to summary_events */
+};
+
+/** What a runner works with. Store and models are borrowed and must outlive it; the rest is copied. */
 struct convo_runner_options {
 	convo_store *store;
 	convo_model *model;
@@ -39,20 +47,33 @@ struct convo_runner_options {
 	                              where that is known */
 	const char *params;      /**< for convo_request.params; NULL: none */
 	enum convo_alternate alternate; /**< neighbouring messages of the user */
-	const void *reserved[7];        /**< NULL; see version.h */
+	convo_model *summary_model;     /**< makes the summaries, without the params; NULL: the
+	                                     model itself */
+	const char *summary_prompt;     /**< what it is told to make; NULL or "": a built-in text */
+	size_t summary_events; /**< with CONVO_SUMMARIES_ON: sum up, too, when so many events
+	                                     came that no summary covers. To be less than an event
+	                                     limit of the store, or what that removes is in none.
+	                                     0: their number is no reason */
+	enum convo_summaries summaries; /**< each costs a request: off unless it is wanted */
+	const void *reserved[3];        /**< NULL; see version.h */
 };
 
 /**
  * Make a runner. Asks neither the store nor the model.
  *
  * @param out set to the runner, the caller's to free; untouched on failure
- * @return 0, CONVO_E_INVALID when store, model or app is missing or params is no JSON object,
- *         CONVO_E_NOMEM. Thread-safe. Does not block.
+ * @return 0, CONVO_E_INVALID when store, model or app is missing, params is no JSON object, or
+ *         summaries are on with less than 256 context_tokens; CONVO_E_NOMEM. Thread-safe. Does
+ *         not block.
  */
 CONVO_API int convo_runner_new(convo_runner **out, const struct convo_runner_options *opts,
 			       struct convo_err *err);
 
-/** Free a runner; no turn may be running. NULL is fine. */
+/**
+ * Free a runner; no turn may be running. A summary that is being made is given up: it is made again
+ * when it is next needed. Blocks for as long as its call takes to be cancelled, some 100 ms. NULL is
+ * fine.
+ */
 CONVO_API void convo_runner_free(convo_runner *runner);
 
 /** What is said in a turn. Borrowed. */
@@ -85,6 +106,8 @@ struct convo_turn {
 	const struct convo_answer *answer; /**< NULL when nothing came */
 	/** Which side a failure came from; OK also when it was stopped before anything came. */
 	enum convo_turn_part failed;
+	size_t summarized;   /**< messages of the session that went as a summary */
+	int64_t summary_seq; /**< where that is stored; 0: there was none */
 };
 
 /** Free a turn and its answer. NULL is fine. */
@@ -113,6 +136,10 @@ CONVO_API void convo_turn_free(struct convo_turn *turn);
  * Conversations of more than some 1,000 tokens have it asked in the background how many its model
  * takes (GET /models). From then on only what fits is sent, with room for the answer, and what is
  * not sent is told (left_out).
+ *
+ * Where the session has a summary of its beginning that is true (convo_runner_summarize()), the
+ * messages that it stands for are not sent: it goes in their place, a message of the user in front of
+ * the others, and is sent as one with the next of the user.
  *
  * The answer's event names its model and has the facts of the request in `extra`:
  * {"sent_messages":9,"sent_bytes":1234,"sent_tokens":310,"first_ms":80,"total_ms":950,
@@ -159,7 +186,12 @@ struct convo_context {
 	bool measured;            /**< an answer has told the factor; else it is 1 */
 	int64_t limit;            /**< most tokens of a request; 0: none is known */
 	enum convo_limit limit_from;
-	int64_t window; /**< tokens that the model takes, its answer's among them; 0: unknown */
+	int64_t window;    /**< tokens that the model takes, its answer's among them; 0: unknown */
+	size_t summarized; /**< messages of the session that go as a summary */
+	int64_t summary_seq; /**< where that is stored; 0: there is none */
+	const char *
+		summary_error; /**< one line: why this runner made none when it last tried; NULL: it
+	                                did not fail */
 };
 
 /** Free what convo_runner_context() has made. NULL is fine. */
@@ -178,6 +210,36 @@ CONVO_API void convo_context_free(struct convo_context *context);
 CONVO_API int convo_runner_context(struct convo_context **out, convo_runner *runner,
 				   const char *user, const char *session,
 				   const struct convo_call *call, struct convo_err *err);
+
+/**
+ * Sum up the conversation now, but for its last 8 messages at most: the model is asked for a text that
+ * takes the place of the summary before and the messages since, in several steps where it does not
+ * take them all at once. Each step is stored as an event, the message
+ * {"role":"control","content":"summary"} with
+ * {"summary":{"from_seq":3,"upto_seq":40,"messages":38,"tokens":210,"prompt":1,"turns":"...",
+ * "model":"...","text":"..."}} in `extra`, and from the next turn on it is sent instead of what it
+ * covers. Nothing is erased. A turn that is taken back makes each summary that covers it void, and
+ * another is made.
+ *
+ * With CONVO_SUMMARIES_ON the runner does the same by itself, in one thread of its own, one session
+ * after the other; no turn waits for it. What fails is tried again after a later answer, not before
+ * 1, 2, 4 ... 64 minutes have passed. Of several that make one at once, in whatever programs, one
+ * stores it.
+ *
+ * A text that is longer than a quarter of the limit is cut at a sentence.
+ *
+ * @param call bounds each call to the store; its cancel ends the asking, too. NULL: as the store is
+ *             bounded
+ * @return 0; CONVO_E_NOTFOUND when there is no such session or too little to sum up;
+ *         CONVO_E_CONFLICT when another one was made meanwhile, or a turn that it would cover was taken
+ *         back; CONVO_E_REFUSED also for a text that is empty, or longer than what it stands for;
+ *         CONVO_E_INVALID for an argument of NULL, or when a request may have less than 256 tokens;
+ *         CONVO_E_NOMEM, or the code of the model or the store
+ *
+ * Thread-safe. Blocks until the model has answered and that is stored.
+ */
+CONVO_API int convo_runner_summarize(convo_runner *runner, const char *user, const char *session,
+				     const struct convo_call *call, struct convo_err *err);
 
 /**
  * Take back the turn that began last and is not yet taken back: a marker event is appended, the

@@ -50,6 +50,11 @@ static int ask_prepare(struct ask *ask, struct runner_context *context, struct c
 	ask->bytes = context->sent.bytes;
 	ask->left_out = context->left_out;
 	ask->estimate = context->estimate;
+	ask->uncut = context->uncut;
+	ask->budget = context->budget;
+	ask->summary_seq = context->summary.seq;
+	ask->summarized = context->summary.messages;
+	ask->unsummed = context->unsummed;
 	ask->why = context->why;
 	context->why = NULL;
 	return 0;

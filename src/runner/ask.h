@@ -17,7 +17,10 @@ struct ask {
 	struct context_plan plan;
 
 	size_t sent, joined, left_out, bytes; /* as runner_context has them */
-	double estimate;
+	double estimate, uncut;
+	struct budget budget;
+	int64_t summary_seq, summarized; /* the summary's event, and the messages it stood for */
+	size_t unsummed;
 	char *why; /* whoever takes it sets NULL */
 };
 

@@ -12,7 +12,7 @@
 #include <runner/conversation.h>
 #include <runner/tokens.h>
 
-enum fate { SENT, OLDER, NO_QUESTION, NO_RESULTS, NO_CALL, FATES };
+enum fate { SENT, SUMMED, OLDER, NO_QUESTION, NO_RESULTS, NO_CALL, FATES };
 
 struct item {
 	const struct convo_event *event;
@@ -165,6 +165,23 @@ static int draft_pair(struct draft *draft)
 	return rc;
 }
 
+/* What a summary stands for does not go itself, nor is it missing. */
+static void draft_sum(struct draft *draft, const struct summary *summary,
+		      const convo_session *session)
+{
+	const struct convo_event *first = convo_session_event(session, 0);
+
+	if (!summary->seq)
+		return;
+	for (size_t i = 0; i < draft->count; i++) {
+		if (draft->items[i].event->seq <= summary->upto_seq)
+			draft->items[i].fate = SUMMED;
+	}
+	draft->unseen = first->seq > summary->upto_seq + 1 && draft->unseen
+				? (size_t)(first->seq - summary->upto_seq - 1)
+				: 0;
+}
+
 /* ---- limits --------------------------------------------------------------------------- */
 
 /* Which limit the newest messages, with one more, are beyond. */
@@ -226,10 +243,12 @@ static void draft_step(struct draft *draft, size_t kept)
 }
 
 /* A conversation begins with a question: models trip over an answer to nothing. */
-static void draft_behead(struct draft *draft)
+static void draft_behead(struct draft *draft, const struct summary *summary)
 {
 	size_t i;
 
+	if (summary->seq && !draft->bound)
+		return;
 	for (i = 0; i < draft->count; i++) {
 		struct item *item = &draft->items[i];
 
@@ -344,40 +363,51 @@ static enum side piece_side(const struct item *item)
 	return item_is(item, "system") || item_is(item, "developer") ? SIDE_SYSTEM : SIDE_OTHER;
 }
 
-/* Everything that is sent, in its order; room for all items and two more. */
+/* Everything that is sent, in its order; room for all items and three more. */
 static size_t context_collect(struct piece *pieces, const struct draft *draft,
-			      struct convo_message instruction, struct convo_message question)
+			      struct convo_message instruction, struct convo_message lead,
+			      struct convo_message question)
 {
 	size_t count = 0, i;
 
 	if (instruction.json)
-		pieces[count++] = (struct piece){instruction, instruction.len, SIDE_SYSTEM, false};
+		pieces[count++] = (struct piece){
+			.message = instruction, .bytes = instruction.len, .side = SIDE_SYSTEM};
+	if (lead.len)
+		pieces[count++] = (struct piece){
+			.message = lead, .bytes = lead.len, .side = SIDE_USER, .leads = true};
 	for (i = 0; i < draft->count; i++) {
 		const struct item *item = &draft->items[i];
 
 		if (item->fate == SENT)
-			pieces[count++] =
-				(struct piece){{item->event->message, item->event->message_len},
-					       item_bytes(item),
-					       piece_side(item),
-					       item->facts.calls};
+			pieces[count++] = (struct piece){.message = {item->event->message,
+								     item->event->message_len},
+							 .bytes = item_bytes(item),
+							 .side = piece_side(item),
+							 .calls = item->facts.calls};
 	}
 	if (question.json)
-		pieces[count++] = (struct piece){question, question.len, SIDE_USER, false};
+		pieces[count++] = (struct piece){
+			.message = question, .bytes = question.len, .side = SIDE_USER};
 	return count;
+}
+
+static struct convo_message context_lead(const struct runner_context *context)
+{
+	return (struct convo_message){context->lead.data, context->lead.len};
 }
 
 static int context_emit(struct runner_context *out, const struct draft *draft,
 			const struct parcel_rules *rules, struct convo_message instruction,
 			struct convo_message question)
 {
-	struct piece *pieces = cv_alloc(draft->count + 2, sizeof(*pieces));
+	struct piece *pieces = cv_alloc(draft->count + 3, sizeof(*pieces));
 	size_t count;
 	int rc;
 
 	if (!pieces)
 		return CONVO_E_NOMEM;
-	count = context_collect(pieces, draft, instruction, question);
+	count = context_collect(pieces, draft, instruction, context_lead(out), question);
 	rc = cv_parcel_fill(&out->sent, pieces, count, rules);
 	free(pieces);
 	return rc;
@@ -400,6 +430,48 @@ static double message_estimate(struct convo_message message)
 	return message.json ? cv_tokens_message((struct cv_text){message.json, message.len}) : 0;
 }
 
+/* One that another model was given, with more room, may leave none for anything else. */
+static bool context_fits(const struct runner_context *context)
+{
+	double tokens = cv_budget_tokens(&context->budget, message_estimate(context_lead(context)));
+
+	return !context->budget.tokens || tokens * 2 <= (double)context->budget.tokens;
+}
+
+/* The summary that stands for the beginning of the conversation. */
+static int context_sum(struct runner_context *out, struct draft *draft,
+		       const convo_session *session)
+{
+	const struct convo_meta *meta = convo_session_meta(session);
+	int rc = cv_summary_find(&out->summary, session);
+
+	if (rc < 0)
+		return rc;
+	rc = out->summary.seq ? cv_summary_message(&out->lead, &out->summary) : 0;
+	if (rc < 0)
+		return rc;
+	if (!context_fits(out)) {
+		out->summary = (struct summary){0};
+		cv_buf_clear(&out->lead);
+	}
+	draft_sum(draft, &out->summary, session);
+	out->unsummed = (size_t)meta->count;
+	if (meta->last_seq - out->summary.upto_seq < meta->count)
+		out->unsummed = (size_t)(meta->last_seq - out->summary.upto_seq);
+	return 0;
+}
+
+static int context_load(struct runner_context *out, struct draft *draft,
+			const convo_session *session)
+{
+	int rc = draft_fill(draft, session);
+
+	if (rc < 0)
+		return rc;
+	rc = draft_pair(draft);
+	return rc < 0 ? rc : context_sum(out, draft, session);
+}
+
 int cv_context_make(struct runner_context *out, const convo_session *session,
 		    const struct context_plan *plan, struct convo_message instruction,
 		    struct convo_message question, struct convo_err *err)
@@ -408,21 +480,19 @@ int cv_context_make(struct runner_context *out, const convo_session *session,
 	size_t kept;
 	int rc = 0;
 
+	cv_budget_make(&out->budget, &plan->limits, &plan->rate, session);
 	if (session) {
-		rc = draft_fill(&draft, session);
-		if (rc < 0)
-			goto out;
-		rc = draft_pair(&draft);
+		rc = context_load(out, &draft, session);
 		if (rc < 0)
 			goto out;
 	}
-	cv_budget_make(&out->budget, &plan->limits, &plan->rate, session);
 	draft.estimate = REQUEST_TOKENS + plan->extra + message_estimate(instruction) +
-			 message_estimate(question);
+			 message_estimate(context_lead(out)) + message_estimate(question);
+	out->uncut = context_estimate(&draft);
 	kept = draft_cut(&draft, &plan->limits, &out->budget);
 	if (draft.bound == BY_WINDOW)
 		draft_step(&draft, kept);
-	draft_behead(&draft);
+	draft_behead(&draft, &out->summary);
 	out->estimate = context_estimate(&draft);
 	rc = draft_explain(&draft, &plan->limits, out);
 	if (rc < 0)
@@ -437,5 +507,6 @@ void cv_context_clear(struct runner_context *context)
 {
 	cv_parcel_clear(&context->sent);
 	free(context->why);
+	cv_buf_clear(&context->lead);
 	memset(context, 0, sizeof(*context));
 }

@@ -8,6 +8,7 @@
 
 #include <runner/budget.h>
 #include <runner/parcel.h>
+#include <runner/summary.h>
 
 /** What the messages of a request are made by. All-zero is valid. */
 struct context_plan {
@@ -20,15 +21,19 @@ struct context_plan {
 /** The messages of a request. All-zero is valid. They are borrowed from what it was made of. */
 struct runner_context {
 	struct parcel sent;
-	double estimate;      /* tokens of the request, before any factor */
-	struct budget budget; /* what it was made by */
-	size_t left_out;      /* messages of the conversation not sent */
-	char *why;            /* one line when left_out > 0 */
+	double estimate;        /* tokens of the request, before any factor */
+	double uncut;           /* and of one that nothing was cut from */
+	struct budget budget;   /* what it was made by */
+	size_t left_out;        /* messages of the conversation not sent */
+	char *why;              /* one line when left_out > 0 */
+	struct summary summary; /* what goes for the oldest messages; its text is the session's */
+	size_t unsummed;        /* events of the session that it does not cover */
+	struct cv_buf lead;     /* the message that it goes as */
 };
 
 /**
- * Make the messages of a request: the instruction, the conversation as far as the limits let it,
- * the question. A conversation that is cut begins with a user's message; a call of tools goes with
+ * Make the messages of a request: the instruction, the newest summary that is true, the rest of the
+ * conversation as far as the limits let it, the question. A conversation that is cut begins with a user's message; a call of tools goes with
  * all its results or not at all. Neighbouring messages of the user are sent as one (join.h), unless
  * the plan says otherwise.
  *

@@ -56,17 +56,29 @@ static size_t place_find(const struct place *places, size_t count, const char *t
 	return low;
 }
 
-static void place_undo(struct place *places, size_t count, const char *turn)
+/*
+ * Take a turn back. @return where it begins; 0 when that is not in sight. A window that is cut may show
+ * the end of a turn alone: what begins with a question is whole.
+ */
+static int64_t place_undo(struct place *places, const convo_session *session, const char *turn)
 {
-	size_t i = place_find(places, count, turn);
+	size_t count = convo_session_count(session), i = place_find(places, count, turn);
+	const struct convo_event *first;
 
+	if (i == count || strcmp(places[i].turn, turn) != 0)
+		return 0;
+	first = convo_session_event(session, places[i].index);
 	for (; i < count && strcmp(places[i].turn, turn) == 0; i++)
 		places[i].undone = true;
+	if (convo_session_event(session, 0)->seq > 1 && strcmp(first->role, "user") != 0)
+		return 0;
+	return first->seq;
 }
 
-/* Obey the marker {"undo":"<turn id>"} of a control event. */
-static int place_obey(struct place *places, size_t count, const struct convo_event *event)
+/* Obey the marker {"undo":"<turn id>"} of a control event, if it is one. */
+static int place_obey(struct place *places, const convo_session *session, struct place *marker)
 {
+	const struct convo_event *event = convo_session_event(session, marker->index);
 	struct cv_text undo = cv_json_find(cv_text_of(event->extra), "undo");
 	struct cv_buf turn = {.max = CONVO_MAX_NAME};
 	int rc;
@@ -78,7 +90,8 @@ static int place_obey(struct place *places, size_t count, const struct convo_eve
 	rc = cv_json_unescape(&turn, undo);
 	if (rc < 0)
 		goto out;
-	place_undo(places, count, cv_buf_str(&turn));
+	marker->marks = true;
+	marker->takes = place_undo(places, session, cv_buf_str(&turn));
 out:
 	cv_buf_clear(&turn);
 	return rc == CONVO_E_NOMEM ? rc : 0; /* a name that is too long names no turn */
@@ -103,10 +116,10 @@ static int place_all(struct place *places, const convo_session *session)
 		places[i].first = same ? places[i - 1].first : places[i].index;
 	}
 	for (i = 0; i < count; i++) {
-		const struct convo_event *event = convo_session_event(session, i);
+		const struct convo_event *event = convo_session_event(session, places[i].index);
 
 		if (strcmp(event->role, ROLE_CONTROL) == 0 && event->extra &&
-		    place_obey(places, count, event) < 0)
+		    place_obey(places, session, &places[i]) < 0)
 			return CONVO_E_NOMEM;
 	}
 	qsort(places, count, sizeof(*places), place_by_first);

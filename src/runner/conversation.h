@@ -16,6 +16,8 @@ struct place {
 	size_t index;     /* of the event in its session */
 	size_t first;     /* index of the first event of its turn in the session */
 	bool undone;      /* its turn was taken back, or it is a control event itself */
+	bool marks;       /* it takes a turn back */
+	int64_t takes;    /* where that turn begins: a seq; 0: that is not in sight */
 };
 
 /** What matters of an assistant's message when it is sent again. */

@@ -39,6 +39,9 @@ int cv_session_load(convo_session **out, const struct convo_runner *runner,
 	size_t reach = cv_budget_reach(limits);
 	size_t n = reach > SIZE_MAX / 8 ? 0 : reach + LOAD_SLACK;
 
+	/* Between two summaries there are so many events: the newest is to be in sight. */
+	if (n && runner->summary_events < SIZE_MAX / 8 && n < 2 * runner->summary_events)
+		n = 2 * runner->summary_events;
 	for (;;) {
 		struct convo_window window = {.kind = CONVO_WINDOW_LAST, .n = n};
 		convo_session *session = NULL;

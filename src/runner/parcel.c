@@ -45,7 +45,7 @@ static size_t parcel_run(const struct piece *first, size_t count, const struct p
 	size_t n = 1;
 
 	if (rules->alternate != CONVO_ALTERNATE_JOIN)
-		return 1;
+		return first->leads && count > 1 && parcel_fits(first, &first[1], rules) ? 2 : 1;
 	while (n < count && parcel_fits(&first[n - 1], &first[n], rules))
 		n++;
 	return n;
@@ -86,6 +86,8 @@ static int parcel_add(struct parcel *out, const struct piece *first, size_t coun
 		      const struct parcel_rules *rules)
 {
 	bool plain = count == 1, anew = rules->strict;
+	const char *role = NULL;
+	int rc;
 
 	for (size_t i = 0; i < count; i++) {
 		out->messages[out->count++] = first[i].message;
@@ -95,9 +97,12 @@ static int parcel_add(struct parcel *out, const struct piece *first, size_t coun
 	}
 	if (plain)
 		return 0;
-	if (!anew)
-		return parcel_join(out, count, NULL);
-	return parcel_join(out, count, first->side == SIDE_USER ? "user" : "assistant");
+	if (anew)
+		role = first->side == SIDE_USER ? "user" : "assistant";
+	rc = parcel_join(out, count, role);
+	for (size_t i = 0; i < count && count > 1 && rc == 0; i++)
+		out->joined -= first[i].leads;
+	return rc;
 }
 
 int cv_parcel_fill(struct parcel *out, struct piece *pieces, size_t count,

@@ -16,6 +16,7 @@ struct piece {
 	size_t bytes; /* less the reasoning that the wire leaves out */
 	enum side side;
 	bool calls; /* it calls tools */
+	bool leads; /* it is ours, and goes as a part of the user's message after it */
 };
 
 /** What is done with neighbours of one side. */
@@ -29,7 +30,7 @@ struct parcel_rules {
 struct parcel {
 	struct convo_message *messages;
 	size_t count;
-	size_t joined; /* messages that are a part of the one before them */
+	size_t joined; /* messages that are a part of the one before them; not one that leads */
 	size_t bytes;
 	char **made; /* the texts of those put together */
 	size_t made_count, made_cap;
@@ -37,7 +38,8 @@ struct parcel {
 
 /**
  * Put messages into an empty parcel, in their order. Neighbours of the user are sent as one (join.h),
- * or kept apart, or an answer is put between them, as the rules say. Where they are strict, so are
+ * or kept apart, or an answer is put between them, as the rules say; what leads is joined in any case.
+ * Where they are strict, so are
  * those of the assistant and such as differ in a name, and system messages amid the others are the
  * user's; without system messages, all of them are.
  *

@@ -12,11 +12,12 @@
 #include <model/model.h>
 #include <runner/ask.h>
 #include <runner/load.h>
+#include <runner/summarizer.h>
 
 /* What the caller gets, with what its pointer points to. */
 struct preview {
 	struct convo_context base;
-	char *why;
+	char *why, *trouble;
 };
 
 void convo_context_free(struct convo_context *context)
@@ -26,6 +27,7 @@ void convo_context_free(struct convo_context *context)
 	if (!own)
 		return;
 	free(own->why);
+	free(own->trouble);
 	free(own);
 }
 
@@ -45,6 +47,9 @@ static void preview_describe(struct preview *preview, const struct convo_runner 
 	out->measured = context->budget.measured;
 	out->limit = (int64_t)context->budget.tokens;
 	out->window = facts.window;
+	out->summarized = (size_t)context->summary.messages;
+	out->summary_seq = context->summary.seq;
+	out->summary_error = preview->trouble;
 	if (context->budget.by_window)
 		out->limit_from = facts.refused ? CONVO_LIMIT_REFUSAL : CONVO_LIMIT_ENDPOINT;
 	else if (out->limit)
@@ -52,8 +57,8 @@ static void preview_describe(struct preview *preview, const struct convo_runner 
 }
 
 static int preview_make(struct convo_context **out, const struct convo_runner *runner,
-			const convo_session *session, const struct context_plan *plan,
-			struct convo_err *err)
+			const struct convo_key *key, const convo_session *session,
+			const struct context_plan *plan, struct convo_err *err)
 {
 	const char *instruction = runner->instruction;
 	struct convo_message system = {instruction, instruction ? strlen(instruction) : 0};
@@ -70,6 +75,7 @@ static int preview_make(struct convo_context **out, const struct convo_runner *r
 	}
 	preview->why = context.why;
 	context.why = NULL;
+	preview->trouble = cv_summarizer_trouble(runner->summarizer, key);
 	preview_describe(preview, runner, &context);
 	*out = &preview->base;
 out:
@@ -95,7 +101,7 @@ int convo_runner_context(struct convo_context **out, convo_runner *runner, const
 	rc = cv_session_load(&loaded, runner, &key, &ask.plan.limits, call, err);
 	if (rc < 0)
 		return rc;
-	rc = preview_make(out, runner, loaded, &ask.plan, err);
+	rc = preview_make(out, runner, &key, loaded, &ask.plan, err);
 	convo_session_free(loaded);
 	return rc;
 }

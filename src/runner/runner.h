@@ -17,6 +17,11 @@ struct convo_runner {
 	struct context_limits limits; /* as they were asked for */
 	enum convo_alternate alternate;
 	double extra; /* estimated tokens of what params say to the model */
+	convo_model *summary_model;
+	char *summary_params; /* those of params that a summary is asked for with, or NULL */
+	char *summary_prompt; /* NULL: the built-in one */
+	size_t summary_events;
+	struct summarizer *summarizer; /* NULL: none is made by itself */
 };
 
 /** How hard an append is tried. */

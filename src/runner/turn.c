@@ -15,6 +15,7 @@
 #include <base/utf8.h>
 #include <runner/ask.h>
 #include <runner/load.h>
+#include <runner/summarizer.h>
 
 /* How often a session may vanish, or appear, under our hands before we give up. */
 #define BEGIN_ROUNDS 4
@@ -227,6 +228,8 @@ static int run_ask(struct run *run, const struct convo_listener *listener, convo
 	turn->sent = run->ask.sent;
 	turn->joined = run->ask.joined;
 	turn->left_out = run->ask.left_out;
+	turn->summarized = (size_t)run->ask.summarized;
+	turn->summary_seq = run->ask.summary_seq;
 	turn->left_out_why = run->turn->why = run->ask.why;
 	run->ask.why = NULL;
 	return rc;
@@ -351,6 +354,8 @@ static int run_end(struct run *run, int code, struct convo_err *err)
 	rc = answer_store(run, turn->answer, &none, err);
 	if (rc < 0)
 		turn->failed = CONVO_TURN_STORE;
+	else
+		cv_summarizer_offer(run->runner, &run->key, &run->ask, turn->answer);
 	return rc;
 }
 

@@ -8,6 +8,7 @@
 #include "support/test.h"
 
 #include <ctype.h>
+#include <poll.h>
 #include <stdio.h>
 
 #include <base/json.h>
@@ -102,6 +103,49 @@ static void strict_say(const struct strict_llm *strict, struct cv_buf *body, siz
 		    tokens, strict->answer);
 }
 
+/* ---- summing up ----------------------------------------------------------------------------- */
+
+/* The facts of a text, each once, with its sentence's end. */
+static void sum_facts(struct cv_buf *out, const char *text)
+{
+	const char *at = text;
+
+	while ((at = strstr(at, "fact-"))) {
+		size_t len = strspn(at, "abcdefghijklmnopqrstuvwxyz0123456789-");
+		char word[64];
+
+		snprintf(word, sizeof(word), "%.*s.", (int)(len < 60 ? len : 60), at);
+		if (!strstr(cv_buf_str(out), word))
+			cv_buf_addf(out, "%s%s", out->len ? " " : "", word);
+		at += len;
+	}
+	if (!out->len)
+		cv_buf_adds(out, "Small talk.");
+}
+
+static int strict_sum(struct strict_llm *strict, struct cv_buf *body, const char *request,
+		      size_t tokens)
+{
+	struct cv_buf text = {0};
+
+	strict->summaries++;
+	if (strict->sums == SUMS_REFUSED)
+		return strict_refuse(body, "not today");
+	while (strict->sums == SUMS_NEVER)
+		poll(NULL, 0, 5);
+	if (strict->sums == SUMS_FACTS)
+		sum_facts(&text, request);
+	for (int i = 0; strict->sums == SUMS_AT_LENGTH && i < 4000; i++)
+		cv_buf_addf(&text, "Sentence %d says little. ", i);
+	cv_buf_addf(body,
+		    "{\"choices\":[{\"message\":{\"role\":\"assistant\",\"content\":\"%s\"},"
+		    "\"finish_reason\":\"stop\"}],\"usage\":{\"prompt_tokens\":%zu,"
+		    "\"completion_tokens\":%zu}}",
+		    cv_buf_str(&text), tokens, text.len / 4);
+	cv_buf_clear(&text);
+	return 200;
+}
+
 static int strict_list(struct strict_llm *strict, struct cv_buf *body)
 {
 	strict->lists_read++;
@@ -118,22 +162,31 @@ static int strict_answer(void *ctx, const char *request, struct cv_buf *body)
 	struct strict_llm *strict = ctx;
 	const char *json = strstr(request, "\r\n\r\n");
 	const char *wrong = NULL;
+	struct cv_text list;
 	char words[160];
 	size_t tokens, messages;
+	bool sums;
 
 	if (strncmp(request, "GET ", 4) == 0)
 		return strict_list(strict, body);
 	strict->requests++;
 	must(json != NULL);
-	tokens = (size_t)strict_look(strict, cv_json_find(cv_text_of(json + 4), "messages"),
-				     &messages, &wrong);
-	strict->last_messages = messages;
-	strict->last_tokens = tokens;
+	sums = strstr(json, "Write the summary now.") != NULL;
+	list = cv_json_find(cv_text_of(json + 4), "messages");
+	tokens = (size_t)strict_look(strict, list, &messages, &wrong);
+	if (!sums && strict->seen)
+		strict->seen(strict->ctx, list.data, list.len);
+	if (!sums) {
+		strict->last_messages = messages;
+		strict->last_tokens = tokens;
+	}
 	if (wrong) {
 		strict->bad_roles++;
 		return strict_refuse(body, wrong);
 	}
 	if (!strict->window || tokens <= strict->window) {
+		if (sums)
+			return strict_sum(strict, body, json, tokens);
 		strict_say(strict, body, tokens);
 		return 200;
 	}

@@ -356,6 +356,9 @@ static void test_null__runners(void **state)
 	REFUSED(convo_runner_context(&context, runner, "u", NULL, NULL, E));
 	must(context == NULL);
 	convo_context_free(NULL);
+	REFUSED(convo_runner_summarize(NULL, "u", "s", NULL, E));
+	REFUSED(convo_runner_summarize(runner, NULL, "s", NULL, E));
+	REFUSED(convo_runner_summarize(runner, "u", NULL, NULL, E));
 	must(text == NULL);
 	convo_runner_free(runner);
 	convo_model_close(model);
