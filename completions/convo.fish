@@ -4,6 +4,7 @@ complete -c convo -f
 complete -c convo -o model -x -a echo -d 'the model; echo is the offline one'
 complete -c convo -o session -x -a '(convo -complete stores)' -d 'where sessions are kept'
 complete -c convo -o streaming -d 'show the answer as it arrives'
+complete -c convo -o summary -d 'sum up what would be too long'
 complete -c convo -o event-limit -x -a off -d 'most events kept per session'
 complete -c convo -o session-ttl -x -a off -d 'how long an idle session lives'
 complete -c convo -o user -x -d 'whose sessions'

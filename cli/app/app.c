@@ -65,6 +65,26 @@ int app_listen(struct app *app)
 	return 0;
 }
 
+/* Fewer tokens than these leave no room for a summary, nor do fewer events. */
+#define LEAST_TOKENS 256
+#define LEAST_EVENTS 20
+
+/*
+ * Whether the beginning of a chat is summed up, before the model takes no more of it or the event limit
+ * removes it. Who asks once does not stay for it; and echo is no model.
+ */
+static void runner_sum(struct convo_runner_options *opts, const struct app *app)
+{
+	const struct flags *flags = app->flags;
+
+	if (!flags->summary || flags->ask || !strcmp(convo_model_name(opts->model), "echo") ||
+	    (flags->context_tokens && flags->context_tokens < LEAST_TOKENS))
+		return;
+	opts->summaries = CONVO_SUMMARIES_ON;
+	if (flags->event_limit >= LEAST_EVENTS)
+		opts->summary_events = (size_t)flags->event_limit / 10 * 7;
+}
+
 static int runner_for(convo_runner **out, const struct app *app, convo_model *model,
 		      const char *instruction)
 {
@@ -78,6 +98,7 @@ static int runner_for(convo_runner **out, const struct app *app, convo_model *mo
 	};
 	struct convo_err err = {0};
 
+	runner_sum(&opts, app);
 	if (convo_runner_new(out, &opts, &err) == 0)
 		return 0;
 	term_error("%s", err.text);

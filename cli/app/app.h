@@ -25,6 +25,7 @@ struct app {
 	int64_t id_second;
 	struct convo_turn *last; /* the last turn of this process, or NULL */
 	struct convo_err error;  /* why it failed, if it did; code 0: it did not */
+	int64_t summary;         /* seq of the last summary that was told of */
 	bool stored;             /* the session was seen in the store */
 	bool renewed;            /* and was gone again when the last turn began */
 	bool leave;              /* /exit was said */

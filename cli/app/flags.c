@@ -53,6 +53,9 @@ static const struct flag flag_table[] = {
 	 FLAG_TEXT},
 	{"context", "N", "most messages sent to the model (N), or most tokens (Nt)",
 	 "all that the model takes", AT(context_messages), FLAG_CONTEXT},
+	{"summary", NULL,
+	 "sum up the beginning of a chat before it is too long; a request each time", "true",
+	 AT(summary), FLAG_BOOL},
 	{"table-prefix", "NAME", "of the tables in a SQL database", "convo_", AT(table_prefix),
 	 FLAG_TEXT},
 	{"key-prefix", "NAME", "of the keys in Redis", "convo", AT(key_prefix), FLAG_TEXT},
@@ -248,6 +251,7 @@ int flags_parse(struct flags *flags, int argc, char **argv)
 		.ttl_ms = 24 * 3600 * 1000,
 		.clean_ms = 5 * 60 * 1000,
 		.streaming = true,
+		.summary = true,
 	};
 	bool only_args = false;
 	int i, rc;

@@ -22,7 +22,7 @@ struct flags {
 	int64_t event_limit, ttl_ms, clean_ms;   /* or CONVO_OFF */
 	size_t context_messages, context_tokens; /* 0: no bound */
 	enum term_color color;
-	bool streaming, resume, json, check, help, version, debug;
+	bool streaming, summary, resume, json, check, help, version, debug;
 	char **args; /* what is left after the flags */
 	int arg_count;
 };

@@ -113,8 +113,20 @@ void turn_figures(const struct app *app, char *out, size_t size)
 		 answer->attempts > 1 ? ", retried" : "");
 }
 
+/* A summary is told of when it is first sent. */
+static void turn_summary(struct app *app)
+{
+	const struct convo_turn *turn = app->last;
+	bool known = turn->summary_seq == app->summary;
+
+	app->summary = turn->summary_seq;
+	if (turn->summary_seq && !known && !app->flags->ask)
+		term_note("(the first %zu messages are summed up: a summary is sent for them)",
+			  turn->summarized);
+}
+
 /* What is worth telling beside the answer itself. */
-static void turn_notes(const struct app *app)
+static void turn_notes(struct app *app)
 {
 	const struct convo_turn *turn = app->last;
 	const struct convo_answer *answer = turn->answer;
@@ -122,6 +134,7 @@ static void turn_notes(const struct app *app)
 
 	if (app->renewed)
 		term_note("(the session was gone, deleted or expired: it begins anew here)");
+	turn_summary(app);
 	if (turn->left_out && turn->left_out_why && (app->flags->debug || !app->flags->ask))
 		term_note("(%s)", turn->left_out_why);
 	if (answer && answer->note)
@@ -138,9 +151,9 @@ static void turn_notes(const struct app *app)
 	if (line[0])
 		term_note("%s", line);
 	term_note("session %s: question %lld, answer %lld; %zu messages sent, %zu joined, %zu left "
-		  "out",
+		  "out, %zu summed up",
 		  app->session, (long long)turn->question_seq, (long long)turn->answer_seq,
-		  turn->sent, turn->joined, turn->left_out);
+		  turn->sent, turn->joined, turn->left_out, turn->summarized);
 }
 
 /* Says what failed. @return its exit code. */

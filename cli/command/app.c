@@ -1,11 +1,14 @@
 /*
- * Commands on the program: /model /system /context /info /help /exit.
+ * Commands on the program: /model /system /context /compact /info /help /exit.
  */
 #include "command/command.h"
 
 #include "app/roster.h"
+#include "term/spin.h"
 #include "term/term.h"
 #include "app/turn.h"
+
+#include <string.h>
 
 int cmd_model(struct app *app, char *arg)
 {
@@ -79,7 +82,13 @@ static void context_show(const struct convo_context *context)
 			 context->factor);
 	info_line("counted", context->measured ? line : "by estimate, no answer has told yet");
 	context_limit(context);
+	if (context->summary_seq)
+		snprintf(line, sizeof(line), "of the first %zu messages, stored as #%lld",
+			 context->summarized, (long long)context->summary_seq);
+	else if (context->summary_error)
+		snprintf(line, sizeof(line), "none; %.140s", context->summary_error);
 	info_line("left out", context->left_out_why ? context->left_out_why : "nothing");
+	info_line("summary", context->summary_seq || context->summary_error ? line : "none");
 }
 
 int cmd_context(struct app *app, char *arg)
@@ -98,6 +107,51 @@ int cmd_context(struct app *app, char *arg)
 	context_show(context);
 	convo_context_free(context);
 	return 0;
+}
+
+/* What was made, as the next question is sent. */
+static int compact_show(struct app *app)
+{
+	struct convo_context *context = NULL;
+	struct convo_err err = {0};
+
+	if (convo_runner_context(&context, app->runner, app->flags->user, app->session, &app->call,
+				 &err) < 0)
+		return app_store_failed(app, "", &err);
+	term_say("🗜 The first %zu messages are summed up: %zu message%s, some %lld tokens are "
+		 "sent "
+		 "now\n",
+		 context->summarized, context->messages, context->messages == 1 ? "" : "s",
+		 (long long)context->tokens);
+	app->summary = context->summary_seq;
+	convo_context_free(context);
+	return 0;
+}
+
+int cmd_compact(struct app *app, char *arg)
+{
+	struct convo_err err = {0};
+	int rc;
+
+	(void)arg;
+	if (!strcmp(convo_model_name(app->model), "echo")) {
+		term_error("/compact: echo is no language model; /model names another");
+		return EXIT_FAILED;
+	}
+	spin_start("🗜 Summing up: ");
+	rc = convo_runner_summarize(app->runner, app->flags->user, app->session, &app->call, &err);
+	spin_stop();
+	if (rc == 0)
+		return compact_show(app);
+	if (rc == CONVO_E_NOTFOUND)
+		term_note("(there is too little to sum up yet)");
+	else if (rc == CONVO_E_CANCELED)
+		term_note("(interrupted; nothing is summed up)");
+	else
+		term_error("/compact: %s", err.text);
+	if (rc == CONVO_E_NOTFOUND)
+		return 0;
+	return rc == CONVO_E_CANCELED ? EXIT_INTERRUPTED : EXIT_FAILED;
 }
 
 /* "24 h", "7 d": the largest unit that says it without a rest. */

@@ -25,6 +25,7 @@ const struct command command_table[] = {
 	 cmd_system},
 	{"/context", "", "show how much of the conversation goes with the next question",
 	 cmd_context},
+	{"/compact", "", "sum up all but the last messages now, to send less", cmd_compact},
 	{"/info", "", "show session, store, model, and figures of the last answer", cmd_info},
 	{"/help", "", "show this", cmd_help},
 	{"/exit", "", "end the conversation", cmd_exit},

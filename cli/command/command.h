@@ -39,6 +39,7 @@ int cmd_undo(struct app *app, char *arg);
 int cmd_model(struct app *app, char *arg);
 int cmd_system(struct app *app, char *arg);
 int cmd_context(struct app *app, char *arg);
+int cmd_compact(struct app *app, char *arg);
 int cmd_info(struct app *app, char *arg);
 int cmd_help(struct app *app, char *arg);
 int cmd_exit(struct app *app, char *arg);

@@ -799,6 +799,32 @@ def context_tells_what_goes_and_why_not_all(home):
 
 
 @case
+def a_chat_can_be_summed_up(home):
+    text = ''.join(f'question {i} {"x" * 50}\n' for i in range(12))
+    done = home.model('count', text=f'hi\n/compact\n{text}/compact\n/compact\n/context\nand now?\nand then?\n')
+    equal(2, done.err.count('(there is too little to sum up yet)\n'))
+    contains('🗜 The first 18 messages are summed up: 9 messages, some ', done.out)
+    contains('   summary   of the first 18 messages, stored as #27\n', done.out)
+    contains('and now?\n🤖 Assistant: 10 messages, ', done.out)
+    assert 'are summed up: a summary' not in done.err, done.err
+    equal(0, done.returncode)
+    done = talk(home, 'hi', '/context', '/compact', '/exit')
+    contains('   left out  nothing\n   summary   none\n', done.rest)
+    contains('/compact: echo is no language model', done.err)
+
+
+@case
+def what_an_event_limit_would_remove_is_summed_up_and_that_is_said(home):
+    text = ''.join(f'question {i} {"x" * 50}\n' for i in range(100))
+    done = home.model('plain', '-event-limit', '40', text=text + '/context\n')
+    contains(' messages are summed up: a summary is sent for them)\n', done.err)
+    contains('   summary   of the first ', done.out)
+    done = home.model('plain', '-event-limit', '40', '-summary=false', text=text + '/context\n')
+    equal('', done.err)
+    contains('   summary   none\n', done.out)
+
+
+@case
 def what_is_too_long_for_the_model_is_cut_and_said(home):
     text = ''.join(f'question {i} {"x" * 300}\n' for i in range(12))
     done = home.model('small', text=text + '/context\n')
