@@ -31,6 +31,8 @@ static const struct advice {
 	{STORES, CONVO_E_NOTFOUND, EXIT_FAILED, "/sessions lists those there are"},
 	{STORES | MODEL, CONVO_E_EXISTS, EXIT_FAILED, NULL},
 	{STORES | MODEL, CONVO_E_CONFLICT, EXIT_FAILED, "another program wrote to it: try again"},
+	{STORES, CONVO_E_BUSY, EXIT_FAILED, "another program is answering in it"},
+	{MODEL, CONVO_E_BUSY, EXIT_MODEL, NULL},
 	{MEMORY, CONVO_E_TIMEOUT, EXIT_STORE, NULL},
 	{FILES, CONVO_E_TIMEOUT, EXIT_STORE, "another program may hold the file"},
 	{SERVER, CONVO_E_TIMEOUT, EXIT_STORE, "it may be busy, or {where} may lead nowhere"},

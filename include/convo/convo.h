@@ -8,6 +8,7 @@
 #include <convo/call.h>
 #include <convo/err.h>
 #include <convo/event.h>
+#include <convo/lease.h>
 #include <convo/model.h>
 #include <convo/runner.h>
 #include <convo/session.h>
@@ -15,5 +16,6 @@
 #include <convo/text.h>
 #include <convo/trace.h>
 #include <convo/version.h>
+#include <convo/watch.h>
 
 #endif

@@ -41,8 +41,9 @@ enum convo_code {
 	CONVO_E_FULL = -14,     /**< no room where it is stored: a full disk, a server's memory */
 	CONVO_E_READONLY = -15, /**< where it is stored nothing may be written: a file's rights, a
 	                             replica; reading works */
-	CONVO_E_GONE = -16      /**< there is no connection: refused, closed, no route, a file or
+	CONVO_E_GONE = -16,     /**< there is no connection: refused, closed, no route, a file or
 	                             server that is not there; see convo_err.maybe */
+	CONVO_E_BUSY = -17      /**< another one holds the session; see convo_err.busy_ms */
 };
 
 /**
@@ -57,8 +58,11 @@ struct convo_err {
 	 * been carried out. Repeating an append with the same event ids is safe (contract A2, A8).
 	 */
 	bool maybe;
-	int64_t last_seq;    /**< with CONVO_E_CONFLICT: the session's last seq now (A3); else 0 */
-	int64_t reserved[3]; /**< 0; see version.h */
+	int64_t last_seq; /**< with CONVO_E_CONFLICT and CONVO_E_BUSY: the session's last seq now (A3);
+	                          else 0 */
+	int64_t busy_ms;     /**< with CONVO_E_BUSY: how long it is held without a further sign of
+	                          its holder (R1); else 0 */
+	int64_t reserved[2]; /**< 0; see version.h */
 	/** One line, UTF-8, no newline. Never holds a password, a key or conversation text (L5). */
 	char text[232];
 };

@@ -30,6 +30,11 @@ struct convo_meta {
 	int64_t deleted_ms;     /**< when it went to the trash; 0: it lives */
 	int64_t count;          /**< how many events it shows (A5) */
 	int64_t last_seq;       /**< of the newest event ever appended; 0: none yet */
+	int64_t held_ms;        /**< how much longer a turn holds it without a further sign of life
+	                             (R1); 0: nobody does */
+	/** Of what it is a fork (S6): id, generation, and the seq up to which; "", "", 0: of none. */
+	const char *fork_session, *fork_generation;
+	int64_t fork_seq;
 };
 
 /** One name of a session's state. */
@@ -57,6 +62,14 @@ CONVO_API size_t convo_session_count(const convo_session *session);
  * @return lives as long as the session; NULL past the last. Thread-safe.
  */
 CONVO_API const struct convo_event *convo_session_event(const convo_session *session, size_t i);
+
+/**
+ * What there is of an answer that is being given, or whose writer is gone (R2, R5): the draft as it
+ * was saved last, with the id that its event will have, a seq of 0 and the status of an interrupted
+ * one. NULL when there is none, or convo_window.with did not ask for it. Lives as long as the
+ * session. Thread-safe.
+ */
+CONVO_API const struct convo_event *convo_session_draft(const convo_session *session);
 
 /** How many names the state of the three scopes holds, merged. Thread-safe. */
 CONVO_API size_t convo_session_state_count(const convo_session *session);

@@ -10,6 +10,7 @@
 #define CONVO_STORE_H
 
 #include <convo/call.h>
+#include <convo/lease.h>
 #include <convo/session.h>
 #include <convo/text.h>
 #include <convo/trace.h>
@@ -149,13 +150,19 @@ enum convo_window_kind {
 	CONVO_WINDOW_NONE      /**< no events: meta and state alone */
 };
 
+/** What else to load, in convo_window.with. */
+enum convo_window_with {
+	CONVO_WITH_DRAFT = 1 /**< the draft, if there is one: convo_session_draft() (R2) */
+};
+
 /** Which events to load (S2). All-zero, like NULL, is every one the session shows. */
 struct convo_window {
 	enum convo_window_kind kind;
 	size_t n;                /**< most events; 0: no bound */
 	int64_t seq;             /**< for AFTER and BEFORE */
 	const char *id;          /**< for AROUND; CONVO_E_NOTFOUND when it is not in the session */
-	const void *reserved[4]; /**< NULL; see version.h */
+	unsigned with;           /**< enum convo_window_with, or-ed */
+	const void *reserved[3]; /**< NULL; see version.h */
 };
 
 /**
@@ -182,6 +189,31 @@ CONVO_API int convo_store_load(convo_session **out, convo_store *store, const st
  */
 CONVO_API int convo_store_rename(convo_store *store, const struct convo_key *key, const char *title,
 				 const struct convo_call *call, struct convo_err *err);
+
+/** Which part of a session to fork, and into what. */
+struct convo_fork {
+	const char *session; /**< the id of the new one; NULL or "" asks for a generated one */
+	int64_t upto_seq;    /**< the last event it takes over; 0, or one beyond the last: all */
+	const void *reserved[4]; /**< NULL; see version.h */
+};
+
+/**
+ * Make a new session of the same app and user out of another one: its title, its session state as it
+ * is now, and its events up to and including a seq, with their seqs, ids, times and turns (S6). It
+ * goes on with the next seq. It is there whole or not at all; the source is not touched. The limit of
+ * events and the TTL are those of this store. Done where the data is: contents do not travel.
+ *
+ * @param key  the source
+ * @param fork NULL for all of it under a generated id
+ * @param out  receives id and generation of the new one; may be NULL
+ * @return 0, CONVO_E_NOTFOUND for the source, CONVO_E_EXISTS for the new one, CONVO_E_INVALID,
+ *         CONVO_E_IO, CONVO_E_TIMEOUT, CONVO_E_NOMEM
+ *
+ * Thread-safe. Blocks for at most the timeout.
+ */
+CONVO_API int convo_store_fork(convo_store *store, const struct convo_key *key,
+			       const struct convo_fork *fork, struct convo_created *out,
+			       const struct convo_call *call, struct convo_err *err);
 
 /* ---- lists ---------------------------------------------------------------------------- */
 
@@ -331,7 +363,9 @@ struct convo_expect {
 	const char *generation;  /**< NULL: any */
 	bool check_seq;          /**< whether `after_seq` counts */
 	int64_t after_seq;       /**< the last seq the writer has seen; 0: no event yet */
-	const void *reserved[6]; /**< NULL; see version.h */
+	convo_lease *lease;      /**< NULL: the append has nothing to do with one (lease.h) */
+	enum convo_hold hold;    /**< what it does with that; NONE without one */
+	const void *reserved[4]; /**< NULL; see version.h */
 };
 
 /**
@@ -345,11 +379,13 @@ struct convo_expect {
  * @param key    names a living session
  * @param expect NULL: append last, whatever others did
  * @param events `count` events, oldest first; borrowed for the call, and never changed
- * @param count  1 to CONVO_MAX_BATCH_EVENTS
+ * @param count  1 to CONVO_MAX_BATCH_EVENTS; with a lease also 0: then it only does with that what
+ *               `expect` says, and the session does not count as written to
  * @param seqs   receives `count` numbers in the order of the events; may be NULL; untouched on
  *               failure
  * @return 0; CONVO_E_NOTFOUND: no such session, nothing stored (A4); CONVO_E_CONFLICT: it has
- *         moved on, nothing stored, err->last_seq tells where to (A3); CONVO_E_INVALID,
+ *         moved on, or the lease is no longer held (R4), nothing stored, err->last_seq tells where
+ *         to (A3); CONVO_E_BUSY: another one holds it, nothing stored (R1); CONVO_E_INVALID,
  *         CONVO_E_TOOBIG: nothing was sent; CONVO_E_IO, CONVO_E_TIMEOUT: see err->maybe (A8);
  *         CONVO_E_NOMEM
  *
@@ -361,6 +397,42 @@ struct convo_expect {
 CONVO_API int convo_store_append(convo_store *store, const struct convo_key *key,
 				 const struct convo_expect *expect,
 				 const struct convo_event *events, size_t count, int64_t *seqs,
+				 const struct convo_call *call, struct convo_err *err);
+
+/**
+ * Save what there is of an answer, under the lease of its turn, which it prolongs (R2): it takes the
+ * place of the draft before, takes no seq, and is no write that counts as activity. It is kept, when
+ * its holder is gone, until somebody stores it as an event (R5). A crash of the server may cost the
+ * drafts of its last second.
+ *
+ * What the message has in common with the draft before, from its front, is not sent again.
+ *
+ * @param lease taken by an append to this session
+ * @param event the answer so far: `id`, the one that its event will have; `message`, a whole JSON
+ *              text of up to CONVO_MAX_DRAFT bytes; `author`, `turn`, `model` and `extra` if wanted;
+ *              the others NULL, the status 0. Borrowed
+ * @return 0; CONVO_E_CONFLICT: the lease is no longer held, nothing is stored (R4);
+ *         CONVO_E_NOTFOUND; CONVO_E_TOOBIG; CONVO_E_INVALID; CONVO_E_IO, CONVO_E_TIMEOUT;
+ *         CONVO_E_NOMEM
+ *
+ * The store is thread-safe, the lease is not. Blocks for at most the timeout.
+ */
+CONVO_API int convo_store_draft(convo_store *store, const struct convo_key *key, convo_lease *lease,
+				const struct convo_event *event, const struct convo_call *call,
+				struct convo_err *err);
+
+/**
+ * Store what is left of an answer whose writer is gone: the draft becomes an event of the status
+ * interrupted, under its id, and of any number who try one succeeds (R5). Whoever takes the lease
+ * does so first by itself; this is for who does not want it.
+ *
+ * @param seq set to the event's seq, or to 0 when nothing was left; may be NULL
+ * @return 0, CONVO_E_BUSY while its writer may live, CONVO_E_NOTFOUND, CONVO_E_INVALID, CONVO_E_IO,
+ *         CONVO_E_TIMEOUT, CONVO_E_NOMEM
+ *
+ * Thread-safe. Blocks for at most the timeout.
+ */
+CONVO_API int convo_store_settle(convo_store *store, const struct convo_key *key, int64_t *seq,
 				 const struct convo_call *call, struct convo_err *err);
 
 /* ---- state (T1) ----------------------------------------------------------------------- */
@@ -430,6 +502,36 @@ CONVO_API const struct convo_item *convo_state_at(const convo_state *state, size
 
 /** Free a list and everything read from it. NULL is fine. */
 CONVO_API void convo_state_free(convo_state *state);
+
+/* ---- figures -------------------------------------------------------------------------- */
+
+/** What there is in a store (E2). The caller's; needs no cleanup. */
+struct convo_stats {
+	int64_t sessions;    /**< that live */
+	int64_t active_hour; /**< of them, written to in the last hour */
+	int64_t active_day;  /**< in the last 24 hours */
+	int64_t active_week; /**< in the last 7 days */
+	int64_t trash;       /**< sessions in the trash */
+	int64_t events;      /**< of the living ones, as far as they show */
+	int64_t bytes;       /**< of the messages of these events, as they are stored */
+	int64_t users;       /**< who have a living session */
+	bool partial;        /**< time was up: more than that */
+	int64_t reserved[6]; /**< 0; see version.h */
+};
+
+/**
+ * Count, in the whole store, an app, or of one user (E2). It walks over all sessions, in small
+ * steps; when the time is up it tells what it has so far, and that it is not all.
+ *
+ * @param app, user a user of NULL: all users of the app; an app of NULL too: the whole store
+ * @param out       receives the figures; untouched on failure
+ * @return 0, CONVO_E_INVALID, CONVO_E_IO, CONVO_E_CANCELED, CONVO_E_NOMEM
+ *
+ * Thread-safe. Blocks for at most the timeout.
+ */
+CONVO_API int convo_store_stats(convo_store *store, const char *app, const char *user,
+				struct convo_stats *out, const struct convo_call *call,
+				struct convo_err *err);
 
 /* ---- cleaning ------------------------------------------------------------------------- */
 

@@ -13,9 +13,11 @@ extern "C" {
 /** A call of a store's backend that has ended. Lives for the callback. Grows at its end. */
 struct convo_trace_call {
 	/**
-	 * "open", "create", "load", "append", "rename", "list", "delete", "restore", "purge",
-	 * "state_set", "state_list", "clean", "close". A load is also what convo_store_read() asks
-	 * for, a state_list what convo_store_state_get() does; a clean is one step of a cleaning.
+	 * "open", "create", "load", "append", "draft", "fork", "rename", "list", "owners", "delete",
+	 * "restore", "purge", "state_set", "state_list", "marks", "weigh", "clean", "close". A load is
+	 * also what convo_store_read() asks for, a state_list what convo_store_state_get() does; a
+	 * clean is one step of a cleaning, marks are asked for by those who watch, and figures
+	 * (convo_store_stats()) are lists and weights.
 	 */
 	const char *op;
 	const struct convo_key *key; /**< whose; members a call does not need are NULL, and so is it

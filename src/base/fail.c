@@ -107,6 +107,8 @@ const char *convo_code_name(int code)
 		return "read-only";
 	case CONVO_E_GONE:
 		return "not reached";
+	case CONVO_E_BUSY:
+		return "busy";
 	}
 	return "unknown error";
 }

@@ -88,6 +88,7 @@ struct store_window {
 	int64_t n;                        /* 1 to STORE_SEQ_MAX, which is "no bound" */
 	int64_t seq;                      /* for AFTER and BEFORE: 0 to STORE_SEQ_MAX */
 	unsigned char around[UUID_BYTES]; /* for AROUND, else zero */
+	bool draft;                       /* the draft, too (R2) */
 };
 
 /** More events than any session has; exact in a double, as scripts count. */
@@ -99,8 +100,9 @@ struct convo_store {
 	                                    trash_ms and clean_interval_ms are 0 for "none";
 	                                    prefix is set */
 	char prefix[33];
-	char where[256];               /* for convo_store_describe() and messages; no secrets */
-	struct store_cleaner *cleaner; /* the cleaning thread, or NULL */
+	char where[256];                 /* for convo_store_describe() and messages; no secrets */
+	struct store_cleaner *cleaner;   /* the cleaning thread, or NULL */
+	_Atomic(struct store_hub *) hub; /* of those who watch, or NULL (front/hub.h) */
 };
 
 /* ---- what travels --------------------------------------------------------------------- */
@@ -160,6 +162,61 @@ struct store_create {
 	size_t change_count;
 };
 
+/**
+ * What an append does with the lease of its session (R1, R3 to R5). A lease is a name, which its holder
+ * has made up, and the moment until which it holds, by the engine's clock: the programs' clocks do not
+ * count. What is decided is cv_hold_check()'s, in C or in the engine's own words.
+ */
+struct store_hold {
+	enum convo_hold what; /* TAKE, FORCE, KEEP or END */
+	unsigned char lease[UUID_BYTES];
+	int64_t us;   /* how long it holds from now on; 0: not at all */
+	bool settles; /* the one event of this append is the draft of that id and so many bytes,
+	                 which is in the way of a TAKE or FORCE and goes in the same step (R5) */
+	unsigned char draft[UUID_BYTES];
+	int64_t draft_len;
+};
+
+/** What a session has of a lease. All-zero: nobody has ever held it. */
+struct store_held {
+	unsigned char lease[UUID_BYTES]; /* of who holds it, or held it last */
+	int64_t left_us;                 /* how much longer; 0 or less: its time is over */
+	bool ended;                      /* its holder has ended it, or there never was one */
+	bool has_draft;                  /* of that holder: nobody else's is kept */
+	unsigned char draft[UUID_BYTES];
+	int64_t draft_len; /* bytes of its message */
+};
+
+/** A draft is in the way (append), or is not what it was thought to be (draft): nothing is stored. */
+#define STORE_IN_THE_WAY 1
+
+/**
+ * Whether an append may do with the lease what it wants to. `fresh` tells whether it has events
+ * that are not stored yet.
+ *
+ * @return 0: it may, and then the lease is the append's: for `us`, or ended with its draft removed
+ *         (END), and the draft that it settles is removed; STORE_IN_THE_WAY; CONVO_E_BUSY;
+ *         CONVO_E_CONFLICT
+ */
+int cv_hold_check(const struct store_hold *hold, const struct store_held *held, bool fresh);
+
+/** A draft (R2): the event as it is so far. */
+struct store_draft {
+	unsigned char lease[UUID_BYTES];
+	int64_t us; /* how long the lease holds from now on */
+	struct store_event
+		event; /* ROLE, AUTHOR, MESSAGE are set, TURN, MODEL, EXTRA may be, no other */
+	size_t pos; /* so many bytes of the message are there already, and all else of the event if
+	               that is not 0 */
+};
+
+/** What a fork is (S6). */
+struct store_fork {
+	const char *session; /* its id, in the app and user of the source */
+	unsigned char generation[UUID_BYTES];
+	int64_t upto_seq; /* 1 to STORE_SEQ_MAX, which is "all" */
+};
+
 struct store_append {
 	const unsigned char *generation; /* expected, or NULL */
 	bool check_seq;
@@ -169,6 +226,7 @@ struct store_append {
 	const struct store_change *changes; /* in the order of their events; within one event no
 	                                       (scope, name) twice */
 	size_t change_count;
+	const struct store_hold *hold; /* NULL: no lease; with one `count` may be 0 */
 };
 
 /** What a backend tells of a session. Times in µs; 0 means never or not. */
@@ -181,6 +239,10 @@ struct store_meta {
 	                     the create, write, delete or restore that put it there; never lower
 	                     than it was, whatever the clocks say */
 	int64_t number;   /* breaks ties of position; higher is nearer to the front */
+	int64_t held_us; /* how much longer a turn holds it, by the engine's clock; 0 or less: nobody */
+	struct cv_text fork_session; /* of what it is a fork; data NULL: of none */
+	unsigned char fork_generation[UUID_BYTES];
+	int64_t fork_seq;
 };
 
 /** Where a page begins: after this (position, number), in list order. */
@@ -202,6 +264,10 @@ int cv_session_set_meta(struct convo_session *into, const struct store_meta *met
 
 /** Add one event of the window; any order, they are sorted by seq afterwards. Copies. */
 int cv_session_add_event(struct convo_session *into, const struct store_event *event,
+			 struct convo_err *err);
+
+/** Set the draft: the fields of struct store_draft, its message whole. Copies. */
+int cv_session_set_draft(struct convo_session *into, const struct store_event *event,
 			 struct convo_err *err);
 
 /** Add one name of state. Copies. */
@@ -248,6 +314,24 @@ static inline int64_t store_first_shown(const struct store_call *call, int64_t f
 	return limit && last_seq - limit + 1 > first_seq ? last_seq - limit + 1 : first_seq;
 }
 
+/** Most sessions of one question for marks, for weights. */
+#define STORE_MARKS 500
+#define STORE_WEIGHED 500
+
+/** What tells a session from others on the way of a notice: equal for equal names. */
+uint64_t cv_key_tag(const struct convo_key *key);
+
+/** A connection that hears of sessions; a backend's own. */
+struct store_ear;
+
+/** A session whose messages are to be weighed: as list() has told it, and the seqs that it shows. */
+struct store_weighed {
+	const char *session;
+	int64_t number;
+	unsigned char generation[UUID_BYTES];
+	int64_t first_seq, last_seq;
+};
+
 /** Owners of sessions being read: (app, user). */
 struct store_owners;
 
@@ -275,6 +359,13 @@ int cv_refuse_conflict(struct convo_err *err, const struct convo_key *key, int64
 
 /** The session is another one than the writer means (A3, S5). */
 int cv_refuse_generation(struct convo_err *err, const struct convo_key *key, int64_t last_seq);
+
+/** Another one holds the session for so much longer (R1). */
+int cv_refuse_busy(struct convo_err *err, const struct convo_key *key, int64_t last_seq,
+		   int64_t left_us);
+
+/** The lease is not held any more (R4). */
+int cv_refuse_lease(struct convo_err *err, const struct convo_key *key, int64_t last_seq);
 
 /** A scope would pass CONVO_MAX_STATE (N3). */
 int cv_refuse_state(struct convo_err *err, enum convo_scope scope);
@@ -320,10 +411,60 @@ struct cv_backend {
 	 * wins) are applied, all in one step; a scope that would pass CONVO_MAX_STATE fails it with
 	 * CONVO_E_TOOBIG. Then, with call->event_limit = n, events older than both the newest n and
 	 * this batch go (A5). updated = the later of now and what it was; expires by
-	 * store_call_expires(). */
+	 * store_call_expires().
+	 * With a hold, cv_hold_check() is asked between generation and after_seq, once it is known
+	 * which events are stored: BUSY by cv_refuse_busy(), CONFLICT by cv_refuse_lease(),
+	 * STORE_IN_THE_WAY is returned as it is. What it grants is done in the same step, also where no
+	 * event is left to store. */
 	int (*append)(struct convo_store *store, const struct store_call *call,
 		      const struct convo_key *key, struct store_append *append,
 		      struct convo_err *err);
+
+	/* Save a draft: in this order CONVO_E_NOTFOUND; cv_refuse_lease() unless the lease is the
+	 * session's and has not ended (that its time is over does not matter, as long as nobody else
+	 * has taken it); with a `pos`, STORE_IN_THE_WAY unless there is a draft of the event's id that
+	 * has as many bytes. Then the draft's message is its first `pos` bytes and what the event has
+	 * behind them, and the lease holds for `us`. The session does not count as written to. */
+	int (*draft)(struct convo_store *store, const struct store_call *call,
+		     const struct convo_key *key, const struct store_draft *draft,
+		     struct convo_err *err);
+
+	/* Make another session out of this one in one step (S6): the title, the state of the session,
+	 * and of the events it shows (A5) those up to upto_seq, with seq, id, time and every field; its
+	 * last seq is upto_seq or the source's, whichever is less. No lease and no draft. created,
+	 * updated and expires as in create. CONVO_E_NOTFOUND for the source before CONVO_E_EXISTS for
+	 * the new one. */
+	int (*fork)(struct convo_store *store, const struct store_call *call,
+		    const struct convo_key *key, const struct store_fork *fork,
+		    struct convo_err *err);
+
+	/* For each of at most STORE_MARKS sessions a number that changes with whatever happens to it:
+	 * events, title, state of its own, its draft, a lease that is taken or ended (not one that is
+	 * prolonged or whose time is over), its end; 0 when it is absent. In one round trip (W1). */
+	int (*marks)(struct convo_store *store, const struct store_call *call,
+		     const struct convo_key *const *keys, size_t count, uint64_t *marks,
+		     struct convo_err *err);
+	int64_t marks_us; /* how often to ask where no ear is open */
+
+	/* Hear of sessions from the engine (W1 to W3); NULL where it cannot tell. An ear has a
+	 * connection of its own, outside the pool, and is used by one thread. ear_set() begins or ends to
+	 * hear of a session; whatever happens to it after that has been confirmed is told, once or more,
+	 * by ear_wait(): as the tag of its key (cv_key_tag()). ear_wait() sends what ear_set() asked for,
+	 * and returns 0 at the call's deadline, CONVO_E_CANCELED, or with the failure after which the ear
+	 * is of no use any more. CONVO_E_UNSUPPORTED from ear_open(): not with this server. */
+	int (*ear_open)(struct convo_store *store, const struct store_call *call,
+			struct store_ear **out, struct convo_err *err);
+	int (*ear_set)(struct store_ear *ear, const struct convo_key *key, bool on,
+		       struct convo_err *err);
+	int (*ear_wait)(struct store_ear *ear, const struct store_call *call,
+			void (*tell)(void *ctx, uint64_t tag), void *ctx, struct convo_err *err);
+	void (*ear_close)(struct store_ear *ear);
+
+	/* The bytes of the messages of at most STORE_WEIGHED sessions of (app, user), as they are
+	 * stored, together; what is gone meanwhile counts nothing (E2). In one round trip. */
+	int (*weigh)(struct convo_store *store, const struct store_call *call, const char *app,
+		     const char *user, const struct store_weighed *sessions, size_t count,
+		     int64_t *bytes, struct convo_err *err);
 
 	/* Set the title; counts as a write. CONVO_E_NOTFOUND. */
 	int (*rename)(struct convo_store *store, const struct store_call *call,

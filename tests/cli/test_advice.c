@@ -39,7 +39,7 @@ static void each_is_about_its_cause(enum advice_side side, int code, const char 
 		{"HOST", {CONVO_E_GONE, CONVO_E_TIMEOUT, CONVO_E_READONLY}},
 		{"PASSWORD", {CONVO_E_DENIED}},
 		{"SQLITE_PATH", {CONVO_E_GONE, CONVO_E_DENIED, CONVO_E_VERSION}},
-		{"another program", {CONVO_E_TIMEOUT, CONVO_E_CONFLICT}},
+		{"another program", {CONVO_E_TIMEOUT, CONVO_E_CONFLICT, CONVO_E_BUSY}},
 	};
 	size_t i;
 

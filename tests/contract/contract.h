@@ -9,6 +9,7 @@
 #include <stdint.h>
 
 #include <convo/store.h>
+#include <convo/watch.h>
 
 #include "contract/store_contract.h"
 #include "support/json_same.h"
@@ -35,6 +36,7 @@ struct contract_test {
 		NEEDS_SHARED = 1, /* further handles on the database of fx->store */
 		NEEDS_FORK = 2,   /* the same, and fx->store is NULL: the test forks first */
 		NEEDS_SCHEMA = 4, /* contract.has_schema */
+		NEEDS_TURNS = 8,  /* contract.turns */
 	} needs;
 };
 
@@ -67,6 +69,9 @@ extern const struct contract_test contract_handles[];
 extern const struct contract_test contract_calls[];
 extern const struct contract_test contract_cost[];
 extern const struct contract_test contract_model[];
+extern const struct contract_test contract_turns[];
+extern const struct contract_test contract_forks[];
+extern const struct contract_test contract_watches[];
 
 /** The URL for the next handle. Lives until the program ends. */
 const char *fx_url(const struct fx *fx);

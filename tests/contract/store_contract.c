@@ -17,10 +17,11 @@
 #define MAX_TESTS 256
 
 static const struct contract_test *const contract_groups[] = {
-	contract_names,   contract_values, contract_numbers, contract_sizes, contract_sessions,
-	contract_windows, contract_reader, contract_lists,   contract_walks, contract_clocks,
-	contract_trash,   contract_append, contract_limit,   contract_state, contract_lifetime,
-	contract_handles, contract_calls,  contract_cost,    contract_model,
+	contract_names,   contract_values,  contract_numbers, contract_sizes, contract_sessions,
+	contract_windows, contract_reader,  contract_lists,   contract_walks, contract_clocks,
+	contract_trash,   contract_append,  contract_limit,   contract_state, contract_lifetime,
+	contract_handles, contract_calls,   contract_cost,    contract_model, contract_turns,
+	contract_forks,   contract_watches,
 };
 
 static struct store_contract contract_now;
@@ -299,6 +300,8 @@ static void contract_call(void **state)
 static bool contract_applies(const struct contract_test *test)
 {
 	if (test->needs & (NEEDS_SHARED | NEEDS_FORK) && !contract_now.shared)
+		return false;
+	if (test->needs & NEEDS_TURNS && !contract_now.turns)
 		return false;
 	return !(test->needs & NEEDS_SCHEMA) || contract_now.has_schema;
 }

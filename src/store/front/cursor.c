@@ -55,7 +55,8 @@ struct convo_cursor {
 	struct store_page page; /* fetched; the first `next` entries are done with */
 	size_t next;
 	struct convo_meta *meta; /* what the last call returned */
-	size_t meta_count, meta_cap;
+	size_t *picked;          /* and which entries of the page that was */
+	size_t meta_count, meta_cap, picked_cap;
 
 	unsigned char (*seen)[UUID_BYTES]; /* open addressing; all-zero is free */
 	size_t seen_count, seen_cap;
@@ -103,6 +104,7 @@ void convo_cursor_free(convo_cursor *cursor)
 	cv_arena_clear(&cursor->owners.arena);
 	free(cursor->owners.key);
 	free(cursor->meta);
+	free(cursor->picked);
 	free(cursor->seen);
 	free(cursor->app);
 	free(cursor->user);
@@ -271,6 +273,7 @@ static size_t cursor_gather(convo_cursor *cursor, size_t n, int64_t event_limit)
 		memcpy(seen_slot(cursor, entry->generation), entry->generation, UUID_BYTES);
 		cursor->seen_count++;
 		cursor->meta[count] = entry->meta;
+		cursor->picked[count] = cursor->next;
 		if (event_limit && entry->meta.count > event_limit)
 			cursor->meta[count].count = event_limit;
 		count++;
@@ -283,7 +286,8 @@ int cv_cursor_next(convo_cursor *cursor, struct convo_store *store, const struct
 {
 	size_t found = 0;
 
-	if (!cv_grow((void **)&cursor->meta, &cursor->meta_cap, n, sizeof(*cursor->meta)))
+	if (!cv_grow((void **)&cursor->meta, &cursor->meta_cap, n, sizeof(*cursor->meta)) ||
+	    !cv_grow((void **)&cursor->picked, &cursor->picked_cap, n, sizeof(*cursor->picked)))
 		return cv_fail_nomem(err);
 	for (;;) {
 		int rc;
@@ -307,6 +311,27 @@ int cv_cursor_next(convo_cursor *cursor, struct convo_store *store, const struct
 	if (count)
 		*count = found;
 	return 0;
+}
+
+int cv_cursor_weigh(const convo_cursor *cursor, struct convo_store *store,
+		    const struct store_call *call, int64_t *bytes, struct convo_err *err)
+{
+	struct store_weighed sessions[STORE_WEIGHED];
+	size_t i;
+
+	*bytes = 0;
+	for (i = 0; i < cursor->meta_count; i++) {
+		const struct page_entry *entry = &cursor->page.entry[cursor->picked[i]];
+		struct store_weighed *out = &sessions[i];
+
+		out->session = entry->meta.session;
+		out->number = entry->place.number;
+		memcpy(out->generation, entry->generation, UUID_BYTES);
+		out->last_seq = entry->meta.last_seq;
+		out->first_seq = store_first_shown(call, entry->first_seq, out->last_seq);
+	}
+	return store->be->weigh(store, call, cursor->owner.app, cursor->owner.user, sessions,
+				cursor->meta_count, bytes, err);
 }
 
 const struct convo_meta *convo_cursor_meta(const convo_cursor *cursor, size_t i)

@@ -10,4 +10,8 @@
 int cv_cursor_next(convo_cursor *cursor, struct convo_store *store, const struct store_call *call,
 		   size_t n, size_t *count, struct convo_err *err);
 
+/** Add the bytes of the messages that the sessions of the last page show; it had at most STORE_WEIGHED. */
+int cv_cursor_weigh(const convo_cursor *cursor, struct convo_store *store,
+		    const struct store_call *call, int64_t *bytes, struct convo_err *err);
+
 #endif

@@ -12,6 +12,7 @@
 #include <store/front/backends.h>
 #include <store/front/call.h>
 #include <store/front/cleaner.h>
+#include <store/front/hub.h>
 #include <store/front/options.h>
 #include <store/trace/trace.h>
 
@@ -119,6 +120,7 @@ void convo_store_close(convo_store *store)
 {
 	if (!store)
 		return;
+	cv_hub_close(store);
 	cv_cleaner_stop(store);
 	store->be->close(store);
 	free(store);

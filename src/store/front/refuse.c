@@ -44,6 +44,26 @@ int cv_refuse_generation(struct convo_err *err, const struct convo_key *key, int
 	return CONVO_E_CONFLICT;
 }
 
+int cv_refuse_busy(struct convo_err *err, const struct convo_key *key, int64_t last_seq,
+		   int64_t left_us)
+{
+	cv_fail(err, CONVO_E_BUSY, "session '%s' is being answered", key->session);
+	if (err) {
+		err->last_seq = last_seq;
+		err->busy_ms = left_us > 1000 ? left_us / 1000 : 1;
+	}
+	return CONVO_E_BUSY;
+}
+
+int cv_refuse_lease(struct convo_err *err, const struct convo_key *key, int64_t last_seq)
+{
+	cv_fail(err, CONVO_E_CONFLICT, "session '%s' is held by another one now, or by none",
+		key->session);
+	if (err)
+		err->last_seq = last_seq;
+	return CONVO_E_CONFLICT;
+}
+
 int cv_refuse_state(struct convo_err *err, enum convo_scope scope)
 {
 	return cv_fail(err, CONVO_E_TOOBIG, "the %s state would be larger than %u bytes",

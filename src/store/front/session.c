@@ -37,10 +37,17 @@ static bool meta_copy(struct cv_arena *arena, struct convo_meta *out, const stru
 		.deleted_ms = meta->deleted_us / 1000,
 		.count = meta->last_seq - meta->first_seq + 1,
 		.last_seq = meta->last_seq,
+		.held_ms = meta->held_us > 0 ? (meta->held_us + 999) / 1000 : 0,
+		.fork_session = "",
+		.fork_generation = "",
+		.fork_seq = meta->fork_session.data ? meta->fork_seq : 0,
 	};
 	return arena_text(arena, &out->session, meta->session) &&
 	       arena_text(arena, &out->title, meta->title) &&
-	       arena_uuid(arena, &out->generation, meta->generation);
+	       arena_uuid(arena, &out->generation, meta->generation) &&
+	       (!meta->fork_session.data ||
+		(arena_text(arena, &out->fork_session, meta->fork_session) &&
+		 arena_uuid(arena, &out->fork_generation, meta->fork_generation)));
 }
 
 bool cv_meta_dup(struct cv_arena *arena, struct convo_meta *out, const struct convo_meta *meta)
@@ -48,7 +55,9 @@ bool cv_meta_dup(struct cv_arena *arena, struct convo_meta *out, const struct co
 	*out = *meta;
 	return arena_text(arena, &out->session, cv_text_of(meta->session)) &&
 	       arena_text(arena, &out->title, cv_text_of(meta->title)) &&
-	       arena_text(arena, &out->generation, cv_text_of(meta->generation));
+	       arena_text(arena, &out->generation, cv_text_of(meta->generation)) &&
+	       arena_text(arena, &out->fork_session, cv_text_of(meta->fork_session)) &&
+	       arena_text(arena, &out->fork_generation, cv_text_of(meta->fork_generation));
 }
 
 /* ---- state lists ------------------------------------------------------------------------ */
@@ -159,6 +168,7 @@ void cv_session_reset(struct convo_session *into)
 	into->bytes = 0;
 	into->over = false;
 	memset(&into->meta, 0, sizeof(into->meta));
+	into->draft = (struct convo_event){0};
 }
 
 int cv_session_set_meta(struct convo_session *into, const struct store_meta *meta,
@@ -182,40 +192,61 @@ static int session_reserve(struct convo_session *into, size_t bytes, struct conv
 	return 0;
 }
 
-int cv_session_add_event(struct convo_session *into, const struct store_event *event,
-			 struct convo_err *err)
+/* A copy with everything in the arena. */
+static bool event_copy(struct cv_arena *arena, struct convo_event *out,
+		       const struct store_event *event)
 {
 	const struct cv_text *field = event->field;
-	struct cv_arena *arena = &into->arena;
-	struct convo_event *out;
-	size_t i, size = 0;
-	int rc;
 
-	for (i = 0; i < FIELD_COUNT; i++)
-		size += field[i].len;
-	rc = session_reserve(into, size, err);
-	if (rc < 0)
-		return rc;
-	out = cv_arena_alloc(arena, sizeof(*out));
-	if (!out)
-		return cv_fail_nomem(err);
 	*out = (struct convo_event){
 		.seq = event->seq,
 		.time_ms = event->time_ms,
 		.status = (enum convo_status)event->status,
 		.message_len = field[FIELD_MESSAGE].len,
 	};
-	if (!arena_uuid(arena, &out->id, event->id) ||
-	    !arena_text(arena, &out->role, field[FIELD_ROLE]) ||
-	    !arena_text(arena, &out->author, field[FIELD_AUTHOR]) ||
-	    !arena_text(arena, &out->turn, field[FIELD_TURN]) ||
-	    !arena_text(arena, &out->model, field[FIELD_MODEL]) ||
-	    !arena_text(arena, &out->finish_reason, field[FIELD_FINISH_REASON]) ||
-	    !arena_text(arena, &out->error, field[FIELD_ERROR]) ||
-	    !arena_text(arena, &out->message, field[FIELD_MESSAGE]) ||
-	    !arena_text(arena, &out->usage, field[FIELD_USAGE]) ||
-	    !arena_text(arena, &out->state, field[FIELD_STATE]) ||
-	    !arena_text(arena, &out->extra, field[FIELD_EXTRA]))
+	return arena_uuid(arena, &out->id, event->id) &&
+	       arena_text(arena, &out->role, field[FIELD_ROLE]) &&
+	       arena_text(arena, &out->author, field[FIELD_AUTHOR]) &&
+	       arena_text(arena, &out->turn, field[FIELD_TURN]) &&
+	       arena_text(arena, &out->model, field[FIELD_MODEL]) &&
+	       arena_text(arena, &out->finish_reason, field[FIELD_FINISH_REASON]) &&
+	       arena_text(arena, &out->error, field[FIELD_ERROR]) &&
+	       arena_text(arena, &out->usage, field[FIELD_USAGE]) &&
+	       arena_text(arena, &out->state, field[FIELD_STATE]) &&
+	       arena_text(arena, &out->extra, field[FIELD_EXTRA]) &&
+	       arena_text(arena, &out->message, field[FIELD_MESSAGE]);
+}
+
+int cv_session_set_draft(struct convo_session *into, const struct store_event *event,
+			 struct convo_err *err)
+{
+	struct store_event draft = *event;
+
+	draft.seq = 0;
+	draft.time_ms = 0;
+	draft.status = CONVO_INTERRUPTED;
+	return event_copy(&into->arena, &into->draft, &draft) ? 0 : cv_fail_nomem(err);
+}
+
+const struct convo_event *convo_session_draft(const convo_session *session)
+{
+	return session && session->draft.message ? &session->draft : NULL;
+}
+
+int cv_session_add_event(struct convo_session *into, const struct store_event *event,
+			 struct convo_err *err)
+{
+	struct convo_event *out;
+	size_t i, size = 0;
+	int rc;
+
+	for (i = 0; i < FIELD_COUNT; i++)
+		size += event->field[i].len;
+	rc = session_reserve(into, size, err);
+	if (rc < 0)
+		return rc;
+	out = cv_arena_alloc(&into->arena, sizeof(*out));
+	if (!out || !event_copy(&into->arena, out, event))
 		return cv_fail_nomem(err);
 	into->event[into->event_count++] = out;
 	into->bytes += size;
@@ -358,6 +389,7 @@ int cv_page_add(struct store_page *into, const struct store_meta *meta, struct c
 	entry = &into->entry[into->count];
 	entry->place = (struct store_place){meta->position, meta->number};
 	memcpy(entry->generation, meta->generation, UUID_BYTES);
+	entry->first_seq = meta->first_seq;
 	if (!meta_copy(&into->arena, &entry->meta, meta))
 		return cv_fail_nomem(err);
 	into->count++;

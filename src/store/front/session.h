@@ -22,9 +22,10 @@ struct convo_session {
 	struct cv_share **block; /* of the backend, held */
 	size_t block_count, block_cap;
 	struct item_list state;
-	size_t bytes;  /* of the events; reset with them */
-	size_t budget; /* more bytes than that are refused (CONVO_E_TOOBIG); 0: no end */
-	bool over;     /* they were */
+	struct convo_event draft; /* its message is NULL when there is none */
+	size_t bytes;             /* of the events; reset with them */
+	size_t budget;            /* more bytes than that are refused (CONVO_E_TOOBIG); 0: no end */
+	bool over;                /* they were */
 };
 
 struct convo_state {
@@ -36,6 +37,7 @@ struct page_entry {
 	struct convo_meta meta;
 	struct store_place place;
 	unsigned char generation[UUID_BYTES];
+	int64_t first_seq; /* of what is stored */
 };
 
 struct store_page {

@@ -13,6 +13,8 @@
 #include <store/front/call.h>
 #include <store/front/cleaner.h>
 #include <store/front/cursor.h>
+#include <store/front/hub.h>
+#include <store/front/lease.h>
 #include <store/front/prepare.h>
 #include <store/front/session.h>
 
@@ -79,11 +81,55 @@ int convo_store_create(convo_store *store, const struct convo_key *key,
 	rc = store->be->create(store, &call, &named, &full, err);
 	if (rc < 0)
 		goto out;
+	cv_hub_told(store, &named);
 	if (out)
 		*out = made;
 out:
 	free(changes.change);
 	return rc;
+}
+
+int convo_store_fork(convo_store *store, const struct convo_key *key, const struct convo_fork *fork,
+		     struct convo_created *out, const struct convo_call *how, struct convo_err *err)
+{
+	static const struct convo_fork whole;
+	struct convo_created made = {0};
+	struct store_fork full = {0};
+	struct convo_key named;
+	struct store_call call;
+	int rc = cv_call_begin(&call, store, how, err);
+
+	if (rc < 0)
+		return rc;
+	if (!fork)
+		fork = &whole;
+	rc = CHECK_RESERVED(fork, err);
+	if (rc < 0)
+		return rc;
+	rc = cv_prepare_key(key, CONVO_SCOPE_SESSION, err);
+	if (rc < 0)
+		return rc;
+	named = (struct convo_key){key->app, key->user, fork->session};
+	rc = create_key(&named, &made, &named, err);
+	if (rc < 0)
+		return rc;
+	if (fork->upto_seq < 0)
+		return cv_fail(err, CONVO_E_INVALID, "the seq of the fork is negative");
+	if (!store->be->fork)
+		return cv_fail(err, CONVO_E_UNSUPPORTED, "the %s store does not fork",
+			       store->be->title);
+	full.session = made.session;
+	full.upto_seq =
+		fork->upto_seq && fork->upto_seq < STORE_SEQ_MAX ? fork->upto_seq : STORE_SEQ_MAX;
+	cv_uuid_random(full.generation);
+	cv_uuid_format(made.generation, full.generation);
+	rc = store->be->fork(store, &call, key, &full, err);
+	if (rc < 0)
+		return rc;
+	cv_hub_told(store, &named);
+	if (out)
+		*out = made;
+	return 0;
 }
 
 int convo_store_load(convo_session **out, convo_store *store, const struct convo_key *key,
@@ -134,7 +180,10 @@ int convo_store_rename(convo_store *store, const struct convo_key *key, const ch
 	rc = cv_prepare_title(&text, title, err);
 	if (rc < 0)
 		return rc;
-	return store->be->rename(store, &call, key, text, err);
+	rc = store->be->rename(store, &call, key, text, err);
+	if (rc >= 0)
+		cv_hub_told(store, key);
+	return rc;
 }
 
 int convo_store_list(convo_store *store, convo_cursor *cursor, size_t n, size_t *count,
@@ -180,6 +229,8 @@ int convo_store_delete(convo_store *store, const struct convo_key *key,
 	if (rc < 0)
 		return rc;
 	rc = store->be->delete (store, &call, key, err);
+	if (rc >= 0)
+		cv_hub_told(store, key);
 	if (rc >= 0 && !call.trash_us)
 		store_sweep(store, &call);
 	return rc;
@@ -211,7 +262,10 @@ int convo_store_restore(convo_store *store, const struct convo_key *key, const c
 	rc = prepare_life(&parsed, uuid, key, generation, err);
 	if (rc < 0)
 		return rc;
-	return store->be->restore(store, &call, key, parsed, err);
+	rc = store->be->restore(store, &call, key, parsed, err);
+	if (rc >= 0)
+		cv_hub_told(store, key);
+	return rc;
 }
 
 int convo_store_purge(convo_store *store, const struct convo_key *key, const char *generation,
@@ -235,13 +289,18 @@ int convo_store_purge(convo_store *store, const struct convo_key *key, const cha
 
 /* ---- appending -------------------------------------------------------------------------- */
 
-static int prepare_expect(struct store_append *append, const struct convo_expect *expect,
-			  struct convo_err *err)
+static int prepare_expect(struct store_append *append, struct store_hold *hold,
+			  const struct convo_expect *expect, struct convo_err *err)
 {
 	int rc = CHECK_RESERVED(expect, err);
 
 	if (rc < 0)
 		return rc;
+	rc = cv_lease_hold(hold, expect, err);
+	if (rc < 0)
+		return rc;
+	if (expect->lease)
+		append->hold = hold;
 	if (!expect->check_seq)
 		return 0;
 	if (expect->after_seq < 0)
@@ -273,6 +332,7 @@ int convo_store_append(convo_store *store, const struct convo_key *key,
 	struct prepared_append prepared = {0};
 	unsigned char uuid[UUID_BYTES];
 	struct store_work work = {0};
+	struct store_hold hold = {0};
 	struct store_call call;
 	size_t i;
 	int rc = cv_call_begin(&call, store, how, err);
@@ -281,23 +341,29 @@ int convo_store_append(convo_store *store, const struct convo_key *key,
 		return rc;
 	if (!expect)
 		expect = &nothing;
-	rc = prepare_expect(&prepared.append, expect, err);
+	rc = prepare_expect(&prepared.append, &hold, expect, err);
 	if (rc < 0)
 		return rc;
 	rc = prepare_life(&prepared.append.generation, uuid, key, expect->generation, err);
 	if (rc < 0)
 		return rc;
-	rc = cv_prepare_append(&prepared, events, count, err);
+	if (count || !expect->lease)
+		rc = cv_prepare_append(&prepared, events, count, err);
 	if (rc < 0)
 		goto out;
 	call.work = &work;
-	rc = store->be->append(store, &call, key, &prepared.append, err);
+	if (expect->lease)
+		rc = cv_lease_append(store, &call, key, &prepared.append,
+				     expect->hold == CONVO_HOLD_WAIT, err);
+	else
+		rc = store->be->append(store, &call, key, &prepared.append, err);
 	if (rc < 0) {
 		rc = append_refused(rc, &work, err);
 		goto out;
 	}
 	for (i = 0; seqs && i < count; i++)
 		seqs[i] = prepared.events[prepared.place[i]].seq;
+	cv_hub_told(store, key);
 out:
 	cv_prepare_clear(&prepared);
 	return rc;
@@ -367,6 +433,8 @@ int convo_store_state_set(convo_store *store, const struct convo_key *key,
 		goto out;
 	if (changes.count)
 		rc = store->be->state_set(store, &call, key, changes.change, changes.count, err);
+	if (rc >= 0 && key->user && key->session)
+		cv_hub_told(store, key);
 out:
 	free(changes.change);
 	return rc;

@@ -19,12 +19,15 @@ int cv_prepare_window(struct store_window *full, const struct convo_window *wind
 		return rc;
 	if ((unsigned)window->kind > CONVO_WINDOW_NONE)
 		return cv_fail(err, CONVO_E_INVALID, "the window is of an unknown kind");
+	if (window->with & ~(unsigned)CONVO_WITH_DRAFT)
+		return cv_fail(err, CONVO_E_INVALID, "the window asks for something unknown");
 	if (window->seq < 0)
 		return cv_fail(err, CONVO_E_INVALID, "the window's seq is negative");
 	*full = (struct store_window){
 		.kind = window->kind,
 		.n = window->n && window->n < STORE_SEQ_MAX ? (int64_t)window->n : STORE_SEQ_MAX,
 		.seq = window->seq < STORE_SEQ_MAX ? window->seq : STORE_SEQ_MAX,
+		.draft = window->with & CONVO_WITH_DRAFT,
 	};
 	if (window->kind == CONVO_WINDOW_AROUND &&
 	    (!window->id || !cv_uuid_parse(full->around, window->id)))

@@ -158,7 +158,9 @@ static void session_free(struct memory_session *session)
 {
 	cv_log_clear(&session->log);
 	cv_table_clear(&session->state);
+	cv_held_clear(&session->held);
 	cv_mem_lock_destroy(&session->lock);
+	free(session->fork);
 	free(session->title);
 	free(session);
 }

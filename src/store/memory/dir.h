@@ -24,6 +24,7 @@
 
 #include <base/chain.h>
 #include <base/order.h>
+#include <store/memory/held.h>
 #include <store/memory/lock.h>
 #include <store/memory/log.h>
 #include <store/memory/state.h>
@@ -51,6 +52,14 @@ struct memory_owner {
 	char name[]; /* app NUL user NUL; without the second for an app */
 };
 
+/** Where a fork comes from. */
+struct memory_fork {
+	unsigned char generation[UUID_BYTES];
+	int64_t seq;
+	size_t session_len;
+	char session[];
+};
+
 struct memory_session {
 	struct chain_node chain; /* first; in its shard, guarded by its lock */
 	struct memory_owner *owner;
@@ -64,6 +73,8 @@ struct memory_session {
 	int64_t created_us, updated_us, expires_us, deleted_us, purge_us;
 	struct memory_log log;
 	struct state_table state;
+	struct memory_held held;
+	struct memory_fork *fork; /* of what it is one; NULL: of none. Never changes */
 
 	_Atomic int64_t position; /* as in backend.h; rises with the session locked for writing */
 	atomic_bool is_moved;     /* on the owner's heap of moved ones */

@@ -159,6 +159,22 @@ out:
 	return rc;
 }
 
+int cv_mem_begin(struct memory_store *mem, const struct store_call *call,
+		 const struct convo_key *key, struct memory_session *session, struct convo_err *err)
+{
+	struct life life = {.mem = mem, .call = call, .hash = session->chain.hash};
+	struct memory_step step = {.call = call, .session = session};
+	int rc;
+
+	life.owner = session->owner;
+	rc = life_begin(&life, err);
+	if (rc < 0)
+		return rc;
+	rc = create_step(&life, key, &step, err);
+	life_end(&life);
+	return rc;
+}
+
 /* ---- the trash -------------------------------------------------------------------------- */
 
 /* Begin on a name that exists. @return 0; 1 when its user has nothing here */

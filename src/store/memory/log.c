@@ -141,10 +141,25 @@ static struct memory_event *event_make(struct memory_log *log, const struct stor
 	return made;
 }
 
-static void event_drop(struct memory_log *log, struct memory_event *event)
+/* Give the chunks back that a fork has been lent. */
+static void lent_drop(struct memory_log *log)
+{
+	while (log->lent_count)
+		cv_share_drop(log->lent[--log->lent_count]);
+	free(log->lent);
+	log->lent = NULL;
+}
+
+/* What was lent goes as a whole, with the last event of it. */
+static void event_drop(struct memory_log *log, struct memory_event *event, int64_t seq)
 {
 	struct log_chunk *chunk = event->chunk;
 
+	if (seq <= log->lent_seq) {
+		if (seq == log->lent_seq)
+			lent_drop(log);
+		return;
+	}
 	if (--chunk->events == 0 && chunk != log->chunk)
 		chunk_drop(log, chunk);
 }
@@ -284,7 +299,7 @@ int cv_log_append(struct memory_log *log, struct store_event *events, size_t cou
 		*place = event_make(log, &events[i], last_seq + 1, now_ms);
 		if (!*place) {
 			for (seq = log->last_seq + 1; seq <= last_seq; seq++)
-				event_drop(log, log->ring[(size_t)seq & (log->cap - 1)]);
+				event_drop(log, log->ring[(size_t)seq & (log->cap - 1)], seq);
 			return CONVO_E_NOMEM;
 		}
 		last_seq++;
@@ -299,11 +314,60 @@ int cv_log_append(struct memory_log *log, struct store_event *events, size_t cou
 	return 0;
 }
 
+/* Hold a chunk; events that stand side by side mostly share one. */
+static bool log_lend(struct memory_log *log, size_t *cap, struct cv_share *chunk)
+{
+	if (log->lent_count && log->lent[log->lent_count - 1] == chunk)
+		return true;
+	if (!cv_grow((void **)&log->lent, cap, log->lent_count + 1, sizeof(struct cv_share *)))
+		return false;
+	cv_share_hold(chunk);
+	log->lent[log->lent_count++] = chunk;
+	return true;
+}
+
+int cv_log_fork(struct memory_log *log, const struct memory_log *source, int64_t from, int64_t to)
+{
+	size_t cap = 0;
+	int64_t seq;
+
+	log->first_seq = from <= to ? from : to + 1;
+	log->last_seq = log->first_seq - 1;
+	if (from > to)
+		return 0;
+	if (log_reserve(log, (size_t)(to - from + 1)) < 0)
+		return CONVO_E_NOMEM;
+	log->lent_seq = to;
+	for (seq = from; seq <= to; seq++) {
+		struct memory_event *event = source->ring[(size_t)seq & (source->cap - 1)];
+
+		if (!log_lend(log, &cap, &event->chunk->share))
+			return CONVO_E_NOMEM;
+		log->ring[(size_t)seq & (log->cap - 1)] = event;
+		log->last_seq = seq;
+		table_add(log, seq);
+	}
+	return 0;
+}
+
+int64_t cv_log_weigh(const struct memory_log *log, int64_t from, int64_t to)
+{
+	int64_t bytes = 0, seq;
+
+	if (from < log->first_seq)
+		from = log->first_seq;
+	if (to > log->last_seq)
+		to = log->last_seq;
+	for (seq = from; seq <= to; seq++)
+		bytes += (int64_t)log->ring[(size_t)seq & (log->cap - 1)]->event.message_len;
+	return bytes;
+}
+
 void cv_log_trim(struct memory_log *log, int64_t first_seq)
 {
 	for (; log->first_seq < first_seq; log->first_seq++) {
 		table_remove(log, log->first_seq);
-		event_drop(log, log->ring[(size_t)log->first_seq & (log->cap - 1)]);
+		event_drop(log, log->ring[(size_t)log->first_seq & (log->cap - 1)], log->first_seq);
 	}
 }
 
@@ -312,7 +376,8 @@ void cv_log_clear(struct memory_log *log)
 	int64_t seq;
 
 	for (seq = log->first_seq; seq <= log->last_seq; seq++)
-		event_drop(log, log->ring[(size_t)seq & (log->cap - 1)]);
+		event_drop(log, log->ring[(size_t)seq & (log->cap - 1)], seq);
+	lent_drop(log);
 	if (log->chunk)
 		chunk_drop(log, log->chunk);
 	free(log->ring);

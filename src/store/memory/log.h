@@ -25,8 +25,12 @@ struct memory_log {
 	struct log_slot *table;     /* twice cap slots */
 	int64_t first_seq, last_seq;
 	struct log_chunk *chunk; /* where the next event goes */
-	size_t bytes;            /* of the chunks */
-	uint64_t seed;           /* keeps chosen ids from crowding the table */
+	size_t bytes;            /* of its own chunks */
+	struct cv_share *
+		*lent;     /* chunks of the log that this is a fork of, held until the events */
+	size_t lent_count; /* up to lent_seq are dropped */
+	int64_t lent_seq;
+	uint64_t seed; /* keeps chosen ids from crowding the table */
 };
 
 /** The seq of an id, 0 when it is not there. */
@@ -37,6 +41,15 @@ int64_t cv_log_find(const struct memory_log *log, const unsigned char *id);
  * passing over the others. @return 0, CONVO_E_NOMEM
  */
 int cv_log_append(struct memory_log *log, struct store_event *events, size_t count, int64_t now_ms);
+
+/**
+ * Make an empty log that of a fork: it shares the events from..to (nothing when from > to), and goes
+ * on behind `to`. @return 0, CONVO_E_NOMEM
+ */
+int cv_log_fork(struct memory_log *log, const struct memory_log *source, int64_t from, int64_t to);
+
+/** The bytes of the messages of these events, as far as they are there. */
+int64_t cv_log_weigh(const struct memory_log *log, int64_t from, int64_t to);
 
 /** Drop the events before this seq. */
 void cv_log_trim(struct memory_log *log, int64_t first_seq);

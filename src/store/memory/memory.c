@@ -46,8 +46,15 @@ static void session_meta(const struct memory_session *session, struct store_meta
 		.last_seq = session->log.last_seq,
 		.position = atomic_load(&session->position),
 		.number = session->number,
+		.held_us = cv_held_left_us(&session->held),
 	};
 	memcpy(meta->generation, session->generation, UUID_BYTES);
+	if (session->fork) {
+		meta->fork_session =
+			(struct cv_text){session->fork->session, session->fork->session_len};
+		meta->fork_seq = session->fork->seq;
+		memcpy(meta->fork_generation, session->fork->generation, UUID_BYTES);
+	}
 }
 
 static int add_to_session(void *into, struct state_value *value, struct convo_err *err)
@@ -89,6 +96,8 @@ static int load_entered(const struct store_call *call, const struct convo_key *k
 	if (rc < 0)
 		return rc;
 	rc = load_state(session, call, into, err);
+	if (rc >= 0 && window->draft)
+		rc = cv_held_load(&session->held, into, err);
 	if (rc < 0)
 		return rc;
 	cv_window_range(window, first, log->last_seq, around_seq, &seq, &to);
@@ -139,6 +148,24 @@ static size_t append_find(const struct memory_log *log, struct store_append *app
 	return fresh;
 }
 
+/* What the append may do with the lease, if it wants anything. */
+static int append_hold(const struct memory_session *session, const struct convo_key *key,
+		       const struct store_hold *hold, bool fresh, struct convo_err *err)
+{
+	int64_t last_seq = session->log.last_seq;
+	int rc = hold ? cv_held_check(&session->held, hold, fresh) : 0;
+
+	if (rc == CONVO_E_BUSY)
+		return cv_refuse_busy(err, key, last_seq, cv_held_left_us(&session->held));
+	return rc == CONVO_E_CONFLICT ? cv_refuse_lease(err, key, last_seq) : rc;
+}
+
+static void append_grant(struct memory_session *session, const struct store_hold *hold)
+{
+	if (hold)
+		cv_held_grant(&session->held, hold);
+}
+
 /* The checks stand in the order of backend.h. */
 static int append_entered(struct memory_store *mem, struct memory_step *step,
 			  const struct convo_key *key, struct store_append *append,
@@ -147,12 +174,19 @@ static int append_entered(struct memory_store *mem, struct memory_step *step,
 	struct memory_session *session = step->session;
 	struct memory_log *log = &session->log;
 	int64_t limit = step->call->event_limit, before = log->last_seq, first;
+	bool fresh;
 	int rc;
 
 	if (append->generation && memcmp(append->generation, session->generation, UUID_BYTES) != 0)
 		return cv_refuse_generation(err, key, before);
-	if (!append_find(log, append))
+	fresh = append_find(log, append) > 0;
+	rc = append_hold(session, key, append->hold, fresh, err);
+	if (rc)
+		return rc;
+	if (!fresh) {
+		append_grant(session, append->hold);
 		return 0;
+	}
 	if (append->check_seq && append->after_seq != before)
 		return cv_refuse_conflict(err, key, before);
 	rc = cv_plan_make(&step->plan, append->changes, append->change_count, append->events, err);
@@ -164,6 +198,7 @@ static int append_entered(struct memory_store *mem, struct memory_step *step,
 	first = log->last_seq - limit + 1;
 	if (limit) /* what this batch brought stays (A5) */
 		cv_log_trim(log, first < before + 1 ? first : before + 1);
+	append_grant(session, append->hold);
 	session_written(mem, session, step->call);
 	return 0;
 }
@@ -183,6 +218,25 @@ static int memory_append(struct convo_store *store, const struct store_call *cal
 	rc = append_entered(mem, &step, key, append, err);
 	cv_mem_leave(mem, step.session);
 	cv_plan_clear(&step.plan);
+	return rc;
+}
+
+static int memory_draft(struct convo_store *store, const struct store_call *call,
+			const struct convo_key *key, const struct store_draft *draft,
+			struct convo_err *err)
+{
+	struct memory_store *mem = cv_mem_of(store);
+	struct memory_session *session;
+	int rc = cv_mem_enter(mem, call, key, true, &session, err);
+
+	if (rc < 0)
+		return rc;
+	rc = cv_held_draft(&session->held, draft);
+	if (rc == CONVO_E_CONFLICT)
+		cv_refuse_lease(err, key, session->log.last_seq);
+	else if (rc < 0)
+		cv_fail_nomem(err);
+	cv_mem_leave(mem, session);
 	return rc;
 }
 
@@ -207,6 +261,62 @@ static int memory_rename(struct convo_store *store, const struct store_call *cal
 out:
 	free(copy);
 	return rc;
+}
+
+/* ---- watching and counting --------------------------------------------------------------- */
+
+static uint64_t session_mark(const struct memory_session *session)
+{
+	uint64_t mark;
+
+	memcpy(&mark, session->generation, sizeof(mark));
+	mark += (uint64_t)session->updated_us * 31 + (uint64_t)session->log.last_seq;
+	mark += cv_held_mark(&session->held) * 31;
+	return mark ? mark : 1;
+}
+
+static int memory_marks(struct convo_store *store, const struct store_call *call,
+			const struct convo_key *const *keys, size_t count, uint64_t *marks,
+			struct convo_err *err)
+{
+	struct memory_store *mem = cv_mem_of(store);
+	size_t i;
+
+	for (i = 0; i < count; i++) {
+		struct memory_session *session;
+		int rc = cv_mem_enter(mem, call, keys[i], false, &session, err);
+
+		if (rc < 0 && rc != CONVO_E_NOTFOUND)
+			return rc;
+		marks[i] = rc == 0 ? session_mark(session) : 0;
+		if (rc == 0)
+			cv_mem_leave(mem, session);
+	}
+	return 0;
+}
+
+static int memory_weigh(struct convo_store *store, const struct store_call *call, const char *app,
+			const char *user, const struct store_weighed *sessions, size_t count,
+			int64_t *bytes, struct convo_err *err)
+{
+	struct memory_store *mem = cv_mem_of(store);
+	size_t i;
+
+	for (i = 0; i < count; i++) {
+		const struct convo_key key = {app, user, sessions[i].session};
+		struct memory_session *session;
+		int rc = cv_mem_enter(mem, call, &key, false, &session, err);
+
+		if (rc < 0 && rc != CONVO_E_NOTFOUND)
+			return rc;
+		if (rc == CONVO_E_NOTFOUND)
+			continue;
+		if (memcmp(session->generation, sessions[i].generation, UUID_BYTES) == 0)
+			*bytes += cv_log_weigh(&session->log, sessions[i].first_seq,
+					       sessions[i].last_seq);
+		cv_mem_leave(mem, session);
+	}
+	return 0;
 }
 
 /* ---- list ------------------------------------------------------------------------------- */
@@ -377,6 +487,11 @@ const struct cv_backend cv_backend_memory = {
 	.create = cv_mem_create,
 	.load = memory_load,
 	.append = memory_append,
+	.draft = memory_draft,
+	.fork = cv_mem_fork,
+	.marks = memory_marks,
+	.marks_us = 1000000, /* for what expires: all else is told as it happens */
+	.weigh = memory_weigh,
 	.rename = memory_rename,
 	.list = memory_list,
 	.owners = memory_owners,

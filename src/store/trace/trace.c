@@ -118,7 +118,61 @@ static int trace_append(struct convo_store *store, const struct store_call *call
 
 	if (span.work.lost)
 		store_work_lost(call);
-	return span_end(&span, rc, (int64_t)append->count, err);
+	/* What is in the way is no failure: the caller goes on. */
+	return span_end(&span, rc, rc ? 0 : (int64_t)append->count, err);
+}
+
+static int trace_draft(struct convo_store *store, const struct store_call *call,
+		       const struct convo_key *key, const struct store_draft *draft,
+		       struct convo_err *err)
+{
+	struct trace_span span;
+	struct convo_store *inner = span_begin(&span, store, call, "draft", key);
+
+	return span_end(&span, inner->be->draft(inner, &span.call, key, draft, &span.err), 0, err);
+}
+
+static int trace_fork(struct convo_store *store, const struct store_call *call,
+		      const struct convo_key *key, const struct store_fork *fork,
+		      struct convo_err *err)
+{
+	struct trace_span span;
+	struct convo_store *inner = span_begin(&span, store, call, "fork", key);
+
+	return span_end(&span, inner->be->fork(inner, &span.call, key, fork, &span.err), 0, err);
+}
+
+static int trace_marks(struct convo_store *store, const struct store_call *call,
+		       const struct convo_key *const *keys, size_t count, uint64_t *marks,
+		       struct convo_err *err)
+{
+	struct trace_span span;
+	struct convo_store *inner = span_begin(&span, store, call, "marks", NULL);
+
+	return span_end(&span, inner->be->marks(inner, &span.call, keys, count, marks, &span.err),
+			0, err);
+}
+
+static int trace_ear_open(struct convo_store *store, const struct store_call *call,
+			  struct store_ear **out, struct convo_err *err)
+{
+	struct convo_store *inner = trace_of(store)->inner;
+
+	return inner->be->ear_open(inner, call, out, err);
+}
+
+static int trace_weigh(struct convo_store *store, const struct store_call *call, const char *app,
+		       const char *user, const struct store_weighed *sessions, size_t count,
+		       int64_t *bytes, struct convo_err *err)
+{
+	const struct convo_key key = {.app = app, .user = user};
+	struct trace_span span;
+	struct convo_store *inner = span_begin(&span, store, call, "weigh", &key);
+
+	return span_end(&span,
+			inner->be->weigh(inner, &span.call, app, user, sessions, count, bytes,
+					 &span.err),
+			(int64_t)count, err);
 }
 
 static int trace_rename(struct convo_store *store, const struct store_call *call,
@@ -243,6 +297,11 @@ struct convo_store *cv_trace_wrap(struct convo_store *inner, const struct convo_
 	store->be.create = trace_create;
 	store->be.load = trace_load;
 	store->be.append = trace_append;
+	store->be.draft = inner->be->draft ? trace_draft : NULL;
+	store->be.fork = inner->be->fork ? trace_fork : NULL;
+	store->be.marks = inner->be->marks ? trace_marks : NULL;
+	store->be.ear_open = inner->be->ear_open ? trace_ear_open : NULL;
+	store->be.weigh = inner->be->weigh ? trace_weigh : NULL;
 	store->be.rename = trace_rename;
 	store->be.list = trace_list;
 	store->be.owners = trace_owners;

@@ -25,6 +25,7 @@ static void must_refuse_call(int rc, const char *expr)
 	must_equal(CONVO_E_INVALID, null_err.code);
 	must(!memcmp(&null_err.maybe, &(bool){false}, sizeof(bool)));
 	must_equal(0, null_err.last_seq);
+	must_equal(0, null_err.busy_ms);
 	for (size_t i = 0; i < sizeof(null_err.reserved) / sizeof(null_err.reserved[0]); i++)
 		must_equal(0, null_err.reserved[i]);
 	must(memchr(null_err.text, '\0', sizeof(null_err.text)) != NULL);
@@ -123,6 +124,7 @@ static void test_null__no_store(void **state)
 	convo_reader *reader = NULL;
 	convo_state *list = NULL;
 	struct convo_created made;
+	struct convo_stats stats;
 	struct convo_err err;
 	int64_t n = 7, seq;
 	char *json = NULL;
@@ -145,6 +147,9 @@ static void test_null__no_store(void **state)
 	REFUSED(convo_store_state_delete(NULL, &good, "a", NULL, E));
 	REFUSED(convo_store_state_list(&list, NULL, &good, CONVO_SCOPE_SESSION, NULL, E));
 	REFUSED(convo_store_clean(NULL, &n, NULL, E));
+	REFUSED(convo_store_fork(NULL, &good, NULL, &made, NULL, E));
+	REFUSED(convo_store_settle(NULL, &good, &n, NULL, E));
+	REFUSED(convo_store_stats(NULL, "app", NULL, &stats, NULL, E));
 	must(!session && !event && !json && !list);
 	convo_cursor_free(cursor);
 	convo_reader_free(reader);
@@ -196,6 +201,46 @@ static void test_null__no_key_no_place_no_name(void **state)
 	convo_store_close(store);
 }
 
+static void test_null__leases_and_watches(void **state)
+{
+	const struct convo_call now = {.timeout_ms = 1};
+	convo_store *store = null_store();
+	convo_lease *lease = NULL;
+	convo_watch *watch = NULL;
+	struct convo_event draft = said;
+	struct convo_err err;
+
+	(void)state;
+	draft.id = "0192f0c1-5a4e-7b3c-8d2e-3f4a5b6c7d8e";
+	REFUSED(convo_lease_new(NULL, NULL, E));
+	must_pass(convo_lease_new(&lease, NULL, NULL));
+	REFUSED(convo_store_draft(NULL, &good, lease, &draft, NULL, E));
+	REFUSED(convo_store_draft(store, NULL, lease, &draft, NULL, E));
+	REFUSED(convo_store_draft(store, &good, NULL, &draft, NULL, E));
+	REFUSED(convo_store_draft(store, &good, lease, NULL, NULL, E));
+	REFUSED(convo_store_settle(store, NULL, NULL, NULL, E));
+	must_pass(convo_store_settle(store, &good, NULL, NULL, &err));
+	REFUSED(convo_store_fork(store, NULL, NULL, NULL, NULL, E));
+	must_pass(convo_store_fork(store, &good, NULL, NULL, NULL, &err));
+	REFUSED(convo_store_stats(store, "app", NULL, NULL, NULL, E));
+	REFUSED(convo_watch_new(NULL, store, E));
+	REFUSED(convo_watch_new(&watch, NULL, E));
+	must(watch == NULL);
+	must_pass(convo_watch_new(&watch, store, NULL));
+	REFUSED(convo_watch_add(NULL, &good, NULL, E));
+	REFUSED(convo_watch_add(watch, NULL, NULL, E));
+	REFUSED(convo_watch_next(NULL, NULL, NULL, NULL, E));
+	must_pass(convo_watch_add(watch, &good, NULL, NULL));
+	must_pass(convo_watch_next(watch, NULL, NULL, &now, NULL));
+	convo_watch_remove(NULL, &good);
+	convo_watch_remove(watch, NULL);
+	convo_watch_free(watch);
+	convo_watch_free(NULL);
+	convo_lease_free(lease);
+	convo_lease_free(NULL);
+	convo_store_close(store);
+}
+
 /* Where NULL is a choice, it works. */
 static void test_null__what_may_be_left_out(void **state)
 {
@@ -233,6 +278,7 @@ static void test_null__results_are_nothing(void **state)
 	must(convo_session_meta(NULL) == NULL);
 	must_equal(0, convo_session_count(NULL));
 	must(convo_session_event(NULL, 0) == NULL);
+	must(convo_session_draft(NULL) == NULL);
 	must_equal(0, convo_session_state_count(NULL));
 	must(convo_session_state_at(NULL, 0) == NULL);
 	must(convo_session_state_get(NULL, "a") == NULL);
@@ -374,6 +420,7 @@ int main(void)
 		cmocka_unit_test(test_null__stores_are_opened_and_described),
 		cmocka_unit_test(test_null__no_store),
 		cmocka_unit_test(test_null__no_key_no_place_no_name),
+		cmocka_unit_test(test_null__leases_and_watches),
 		cmocka_unit_test(test_null__what_may_be_left_out),
 		cmocka_unit_test(test_null__results_are_nothing),
 		cmocka_unit_test(test_null__a_session_is_asked_for_nothing),

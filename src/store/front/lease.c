@@ -1,0 +1,359 @@
+/*
+ * Leases and drafts: see convo/lease.h. What a lease holds is decided where the session is; here are
+ * what its holder knows of it, and the steps that are more than one call of a backend.
+ */
+#include <store/front/lease.h>
+
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <base/alloc.h>
+#include <base/clock.h>
+#include <base/fail.h>
+#include <store/front/call.h>
+#include <store/front/hub.h>
+#include <store/front/prepare.h>
+#include <store/front/session.h>
+
+#define LEASE_MS 15000
+#define LEASE_LEAST_MS 1000
+#define LEASE_MOST_MS 600000
+
+/* Pauses of one who waits for a lease: from the first to the last. */
+#define WAIT_FIRST_US 10000
+#define WAIT_MOST_US 100000
+
+/* The fields of a draft beside its message, which does not change while that grows. */
+static const enum event_field draft_head[] = {FIELD_ROLE, FIELD_AUTHOR, FIELD_TURN, FIELD_MODEL,
+					      FIELD_EXTRA};
+#define DRAFT_HEAD (sizeof(draft_head) / sizeof(draft_head[0]))
+
+struct convo_lease {
+	unsigned char id[UUID_BYTES];
+	int64_t us;
+	/* The draft as the store has it; `saved` is false when that is not known. */
+	bool saved;
+	unsigned char draft[UUID_BYTES];
+	struct cv_buf head; /* its other fields, one behind the other, each with its length */
+	struct cv_buf message;
+};
+
+int convo_lease_new(convo_lease **out, const struct convo_lease_options *opts,
+		    struct convo_err *err)
+{
+	static const struct convo_lease_options defaults;
+	int64_t ms;
+	convo_lease *lease;
+	int rc = cv_check_given(out, "where the lease goes", err);
+
+	if (rc < 0)
+		return rc;
+	if (!opts)
+		opts = &defaults;
+	rc = CHECK_RESERVED(opts, err);
+	if (rc < 0)
+		return rc;
+	ms = opts->ms ? opts->ms : LEASE_MS;
+	if (ms < LEASE_LEAST_MS || ms > LEASE_MOST_MS)
+		return cv_fail(err, CONVO_E_INVALID, "a lease holds for %d to %d ms",
+			       LEASE_LEAST_MS, LEASE_MOST_MS);
+	lease = cv_alloc(1, sizeof(*lease));
+	if (!lease)
+		return cv_fail_nomem(err);
+	cv_uuid_random(lease->id);
+	lease->us = ms * 1000;
+	*out = lease;
+	return 0;
+}
+
+void convo_lease_free(convo_lease *lease)
+{
+	if (!lease)
+		return;
+	cv_buf_clear(&lease->head);
+	cv_buf_clear(&lease->message);
+	free(lease);
+}
+
+int cv_lease_hold(struct store_hold *out, const struct convo_expect *expect, struct convo_err *err)
+{
+	const struct convo_lease *lease = expect->lease;
+
+	if ((unsigned)expect->hold > CONVO_HOLD_END)
+		return cv_fail(err, CONVO_E_INVALID, "what to do with the lease is unknown");
+	if (!lease != (expect->hold == CONVO_HOLD_NONE))
+		return cv_fail(err, CONVO_E_INVALID, "a lease and what to do with it go together");
+	if (!lease)
+		return 0;
+	*out = (struct store_hold){.what = expect->hold, .us = lease->us};
+	if (expect->hold == CONVO_HOLD_WAIT)
+		out->what = CONVO_HOLD_TAKE;
+	memcpy(out->lease, lease->id, UUID_BYTES);
+	return 0;
+}
+
+/* ---- drafts that are left --------------------------------------------------------------- */
+
+/* Store the draft of a session as an event, if it still is the one there. @return as append */
+static int settle_store(struct convo_store *store, const struct store_call *call,
+			const struct convo_key *key, const struct convo_event *draft,
+			struct store_hold *hold, int64_t *seq, struct convo_err *err)
+{
+	struct prepared_append prepared = {0};
+	struct convo_event event = *draft;
+	int rc;
+
+	event.error = "its writer was gone";
+	event.role = NULL;
+	hold->settles = true;
+	hold->draft_len = (int64_t)draft->message_len;
+	if (!cv_uuid_parse(hold->draft, draft->id))
+		return cv_fail(err, CONVO_E_IO, "the id of a draft is damaged");
+	rc = cv_prepare_append(&prepared, &event, 1, err);
+	if (rc >= 0) {
+		prepared.append.hold = hold;
+		rc = store->be->append(store, call, key, &prepared.append, err);
+	} else if (rc == CONVO_E_INVALID) {
+		rc = cv_fail(err, CONVO_E_IO, "a draft is damaged: what it holds is no event");
+	}
+	if (rc == 0)
+		*seq = prepared.events[0].seq;
+	cv_prepare_clear(&prepared);
+	return rc;
+}
+
+/*
+ * Store the draft that is there, if there is one; others may do the same or save the next one, so
+ * again as long as it is not the one that was loaded.
+ */
+static int settle_draft(struct convo_store *store, const struct store_call *call,
+			const struct convo_key *key, const struct store_hold *how, int64_t *seq,
+			struct convo_err *err)
+{
+	const struct store_window window = {
+		.kind = CONVO_WINDOW_NONE, .n = STORE_SEQ_MAX, .draft = true};
+	convo_session *session = cv_alloc(1, sizeof(*session));
+	int rc = STORE_IN_THE_WAY;
+
+	*seq = 0;
+	if (!session)
+		return cv_fail_nomem(err);
+	while (rc == STORE_IN_THE_WAY) {
+		struct store_hold hold = *how;
+
+		if (cv_clock_mono_us() >= call->deadline_us) {
+			rc = cv_fail(err, CONVO_E_TIMEOUT, "others write in session '%s'",
+				     key->session);
+			break;
+		}
+		rc = store->be->load(store, call, key, &window, session, err);
+		if (rc < 0 || !session->draft.message)
+			break;
+		rc = settle_store(store, call, key, &session->draft, &hold, seq, err);
+	}
+	convo_session_free(session);
+	return rc;
+}
+
+int convo_store_settle(convo_store *store, const struct convo_key *key, int64_t *seq,
+		       const struct convo_call *how, struct convo_err *err)
+{
+	struct store_hold hold = {.what = CONVO_HOLD_TAKE};
+	struct store_call call;
+	int64_t got = 0;
+	int rc = cv_call_begin(&call, store, how, err);
+
+	if (rc < 0)
+		return rc;
+	rc = cv_prepare_key(key, CONVO_SCOPE_SESSION, err);
+	if (rc < 0)
+		return rc;
+	if (!store->be->draft)
+		return cv_fail(err, CONVO_E_UNSUPPORTED, "the %s store keeps no drafts",
+			       store->be->title);
+	cv_uuid_random(hold.lease);
+	rc = settle_draft(store, &call, key, &hold, &got, err);
+	if (rc < 0)
+		return rc;
+	if (got)
+		cv_hub_told(store, key);
+	if (seq)
+		*seq = got;
+	return 0;
+}
+
+/* ---- appending -------------------------------------------------------------------------- */
+
+/* Sleep, for less where the call ends before. @return false when it has ended */
+static bool wait_pause(const struct store_call *call, int64_t us)
+{
+	int64_t left_us = call->deadline_us - cv_clock_mono_us();
+	struct pollfd fd = {.fd = convo_cancel_fd(call->cancel), .events = POLLIN};
+
+	if (left_us <= 0)
+		return false;
+	poll(&fd, 1, (int)((us < left_us ? us : left_us) / 1000) + 1);
+	return cv_clock_mono_us() < call->deadline_us && !convo_cancel_requested(call->cancel);
+}
+
+/* One try: with what is in the way stored first. */
+static int append_once(struct convo_store *store, const struct store_call *call,
+		       const struct convo_key *key, struct store_append *append,
+		       struct convo_err *err)
+{
+	int64_t seq;
+	int rc = store->be->append(store, call, key, append, err);
+
+	while (rc == STORE_IN_THE_WAY) {
+		rc = settle_draft(store, call, key, append->hold, &seq, err);
+		if (rc >= 0)
+			rc = store->be->append(store, call, key, append, err);
+	}
+	return rc;
+}
+
+int cv_lease_append(struct convo_store *store, const struct store_call *call,
+		    const struct convo_key *key, struct store_append *append, bool wait,
+		    struct convo_err *err)
+{
+	int64_t pause_us = WAIT_FIRST_US;
+	int rc;
+
+	if (!store->be->draft)
+		return cv_fail(err, CONVO_E_UNSUPPORTED, "the %s store has no leases",
+			       store->be->title);
+	for (;;) {
+		rc = append_once(store, call, key, append, err);
+		if (rc != CONVO_E_BUSY || !wait || !wait_pause(call, pause_us))
+			return rc;
+		pause_us = 2 * pause_us < WAIT_MOST_US ? 2 * pause_us : WAIT_MOST_US;
+	}
+}
+
+/* ---- saving drafts ---------------------------------------------------------------------- */
+
+/* How many bytes from the front the message has in common with the draft that was saved last. */
+static size_t draft_common(const convo_lease *lease, const struct store_event *event,
+			   const struct cv_buf *head)
+{
+	const struct cv_text *message = &event->field[FIELD_MESSAGE];
+	size_t n = 0;
+
+	if (!lease->saved || memcmp(lease->draft, event->id, UUID_BYTES) != 0 ||
+	    lease->head.len != head->len ||
+	    (head->len && memcmp(lease->head.data, head->data, head->len) != 0))
+		return 0;
+	while (n < lease->message.len && n < message->len &&
+	       lease->message.data[n] == message->data[n])
+		n++;
+	return n;
+}
+
+static int draft_head_of(struct cv_buf *out, const struct store_event *event)
+{
+	size_t i;
+	int rc = 0;
+
+	for (i = 0; rc >= 0 && i < DRAFT_HEAD; i++) {
+		const struct cv_text *field = &event->field[draft_head[i]];
+
+		rc = cv_buf_add(out, &field->len, sizeof(field->len));
+		if (rc >= 0 && field->len)
+			rc = cv_buf_add(out, field->data, field->len);
+	}
+	return rc;
+}
+
+/* The store has it: what it sends next time is what is more. */
+static void draft_keep(convo_lease *lease, const struct store_draft *draft, struct cv_buf *head)
+{
+	const struct cv_text *message = &draft->event.field[FIELD_MESSAGE];
+	struct cv_buf old = lease->head;
+
+	lease->message.len = draft->pos;
+	lease->saved = cv_buf_add(&lease->message, message->data + draft->pos,
+				  message->len - draft->pos) >= 0;
+	memcpy(lease->draft, draft->event.id, UUID_BYTES);
+	lease->head = *head;
+	*head = old;
+}
+
+static int draft_send(convo_store *store, const struct store_call *call,
+		      const struct convo_key *key, convo_lease *lease, struct store_draft *draft,
+		      struct convo_err *err)
+{
+	struct cv_buf head = {0};
+	int rc = draft_head_of(&head, &draft->event);
+
+	if (rc < 0) {
+		rc = cv_buf_fail(err, rc);
+		goto out;
+	}
+	draft->pos = draft_common(lease, &draft->event, &head);
+	lease->saved = false;
+	rc = store->be->draft(store, call, key, draft, err);
+	if (rc == STORE_IN_THE_WAY && draft->pos) {
+		draft->pos = 0;
+		rc = store->be->draft(store, call, key, draft, err);
+	}
+	if (rc == 0)
+		draft_keep(lease, draft, &head);
+out:
+	cv_buf_clear(&head);
+	return rc;
+}
+
+static int draft_check(const struct convo_event *event, struct convo_err *err)
+{
+	if (!event->id)
+		return cv_fail(err, CONVO_E_INVALID, "a draft needs the id of its event");
+	if (event->finish_reason || event->error || event->usage || event->state || event->status)
+		return cv_fail(err, CONVO_E_INVALID,
+			       "a draft has id, author, turn, message, model and extra alone");
+	return 0;
+}
+
+int convo_store_draft(convo_store *store, const struct convo_key *key, convo_lease *lease,
+		      const struct convo_event *event, const struct convo_call *how,
+		      struct convo_err *err)
+{
+	struct prepared_append prepared = {0};
+	struct store_draft draft = {0};
+	struct store_call call;
+	int rc = cv_call_begin(&call, store, how, err);
+
+	if (rc < 0)
+		return rc;
+	rc = cv_check_given(lease, "the lease", err);
+	if (rc < 0)
+		return rc;
+	rc = cv_check_given(event, "the draft", err);
+	if (rc < 0)
+		return rc;
+	rc = cv_prepare_key(key, CONVO_SCOPE_SESSION, err);
+	if (rc < 0)
+		return rc;
+	rc = draft_check(event, err);
+	if (rc < 0)
+		return rc;
+	rc = cv_prepare_append(&prepared, event, 1, err);
+	if (rc < 0)
+		goto out;
+	draft.event = prepared.events[0];
+	draft.us = lease->us;
+	memcpy(draft.lease, lease->id, UUID_BYTES);
+	if (draft.event.field[FIELD_MESSAGE].len > CONVO_MAX_DRAFT)
+		rc = cv_fail(err, CONVO_E_TOOBIG, "a draft is larger than %u bytes",
+			     CONVO_MAX_DRAFT);
+	else if (!store->be->draft)
+		rc = cv_fail(err, CONVO_E_UNSUPPORTED, "the %s store keeps no drafts",
+			     store->be->title);
+	else
+		rc = draft_send(store, &call, key, lease, &draft, err);
+	if (rc == 0)
+		cv_hub_told(store, key);
+out:
+	cv_prepare_clear(&prepared);
+	return rc;
+}
