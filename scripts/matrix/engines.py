@@ -1,7 +1,9 @@
 """Starting servers: each on a free port of the loopback interface, in a directory of its own, as
 nobody. What is in a server's log is told when it does not start."""
 
+import contextlib
 import os
+import random
 import re
 import shutil
 import signal
@@ -21,9 +23,13 @@ class Broken(Exception):
 
 
 def free_port():
-    with socket.socket() as probe:
-        probe.bind(('127.0.0.1', 0))
-        return probe.getsockname()[1]
+    """One below those that connections get, or one of them could have it before the server."""
+    for _ in range(1000):
+        port = random.randrange(10000, 32000)
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(('127.0.0.1', port))
+            return port
+    raise Broken('no port is free')
 
 
 def listens(port):
@@ -68,7 +74,7 @@ class Server:
         raise Broken(f'no {name} in the package')
 
     def command(self, *words):
-        env = ['env', 'HOME=/tmp', 'LC_ALL=C']
+        env = ['env', '-u', 'TMPDIR', 'HOME=/tmp', 'LC_ALL=C']
         words = [str(word) for word in words]
         if self.in_sid:
             return ['chroot', '--userspec=nobody:nogroup', str(packages.SID), *env, *words]
