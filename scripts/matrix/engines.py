@@ -156,12 +156,18 @@ class Mysql(Server):
         return [f'--lc-messages-dir={base}/share'] if (base / 'share').is_dir() and not self.in_sid else []
 
     def open(self, flags):
+        self.serve(flags)
+        self.make_user()
+        for line in self.row.sql:
+            self.ask(line)
+
+    def serve(self, flags):
         server = self.program(self.row.engine + 'd' if self.row.engine == 'mariadb' else 'mysqld')
         base = server.parents[1]
         self.initialise(base, flags)
         more = ['--secure-file-priv=NULL', '--performance-schema=OFF', *self.messages(base)]
         if self.row.server == 'mysql-9':
-            more.append('--mysqlx=OFF')
+            more += ['--mysqlx=OFF', f'--plugin-dir={base}/lib/mysql/plugin']
         if self.row.engine == 'mariadb':
             # A newer one makes keys for TLS whenever it starts, which can take a minute.
             more = [f'--tmpdir={self.inside}', '--skip-ssl']
@@ -170,9 +176,6 @@ class Mysql(Server):
                    f'--pid-file={self.inside}/pid', '--innodb-buffer-pool-size=64M', *more,
                    '--skip-name-resolve', '--innodb-flush-log-at-trx-commit=0', *flags)
         self.wait(lambda: self.answers('DO 0'))
-        self.make_user()
-        for line in self.row.sql:
-            self.ask(line)
         self.url = f'mysql://app:secret@127.0.0.1:{self.port}/{self.row.database}'
 
     def make_user(self):

@@ -5,7 +5,7 @@ session are there."""
 import time
 from pathlib import Path
 
-from .engines import Broken, Postgres, Redis, listens
+from .engines import Broken, Mysql, Postgres, Redis, free_port, listens
 
 
 BASEBACKUP = '/usr/lib/postgresql/15/bin/pg_basebackup'
@@ -54,7 +54,34 @@ def replica(server):
     server.url = other.url
 
 
+def replication_group(server):
+    """Two servers more, and Group Replication between the three. The first is the primary."""
+    servers = [server]
+    for _ in range(2):
+        other = Mysql(server.row, server.folder)
+        server.beside.append(other)
+        other.serve(server.row.flags)
+        servers.append(other)
+    ways = [f'127.0.0.1:{free_port()}' for _ in servers]
+    for number, (each, way) in enumerate(zip(servers, ways), 1):
+        each.ask(f"""SET GLOBAL server_id = {number},
+            group_replication_group_name = 'c0000000-0000-4000-8000-000000000000',
+            group_replication_local_address = '{way}', group_replication_group_seeds = '{",".join(ways)}',
+            group_replication_recovery_get_public_key = ON,
+            group_replication_bootstrap_group = {"ON" if each is server else "OFF"};
+            CHANGE REPLICATION SOURCE TO SOURCE_USER = 'app', SOURCE_PASSWORD = 'secret'
+            FOR CHANNEL 'group_replication_recovery';
+            START GROUP_REPLICATION; SET GLOBAL group_replication_bootstrap_group = OFF""")
+    members = 'SELECT CONCAT(member_state, " ", member_role) FROM performance_schema.replication_group_members'
+    wanted = ['ONLINE PRIMARY', 'ONLINE SECONDARY', 'ONLINE SECONDARY']
+    for each in servers:
+        each.wait(lambda each=each: sorted(each.ask(members).splitlines()) == wanted)
+    hosts = ','.join(f'127.0.0.1:{each.port}' for each in servers)
+    server.url = server.url.replace(f'127.0.0.1:{server.port}', hosts)
+
+
 BEFORE = {'pgbouncer-transaction': lambda server: bouncer(server, 'transaction'),
           'pgbouncer-session': lambda server: bouncer(server, 'session'),
-          'pgbouncer-statement': lambda server: bouncer(server, 'statement')}
+          'pgbouncer-statement': lambda server: bouncer(server, 'statement'),
+          'group': replication_group}
 AFTER = {'standby': standby, 'replica': replica}

@@ -153,6 +153,9 @@ MYSQL_ROWS = [
     *on('mysql-9', 'partial-revokes', '--partial-revokes=ON',
         sql=("REVOKE SELECT ON mysql.* FROM app@'%'",), what='`REVOKE SELECT ON mysql.*`'),
     *on('mysql-9', 'tiny-sort', '--sort-buffer-size=32K', '--join-buffer-size=128', '--tmp-table-size=1K', '--max-heap-table-size=16K'),
+    *on('mysql-9', 'group', '--plugin-load-add=group_replication.so', '--gtid-mode=ON',
+        '--enforce-gtid-consistency=ON', '--performance-schema=ON', '--report-host=127.0.0.1',
+        role='group', what='a group of three in Group Replication, one of them the primary'),
     *on('mariadb-sid', 'oracle', '--sql-mode=ORACLE'),
 ]
 
