@@ -410,6 +410,15 @@ void group_promote(struct group *group)
 
 #define GALERA_LIBRARY "/usr/lib/galera/libgalera_smm.so"
 
+/*
+ * As Debian's service does it: one that was killed has lost the number of what it holds, and would
+ * be given everything anew by another, which takes no writes meanwhile.
+ */
+#define GALERA_AGAIN                                                               \
+	"\"$@\" --wsrep-recover >recover 2>&1; cat recover; "                      \
+	"at=$(sed -n 's/.*WSREP: Recovered position: *//p' recover | tail -n 1); " \
+	"exec \"$@\" ${at:+--wsrep-start-position=$at}"
+
 /* Node of that host and port for the others, among all of them. */
 static bool galera_add(struct group *group, const char *host, int port, const char *all)
 {
@@ -417,19 +426,34 @@ static bool galera_add(struct group *group, const char *host, int port, const ch
 			      "%s:%d;ist.recv_addr=%s:%d;ist.recv_bind=%s;"
 			      "gcache.size=16M;"
 			      "evs.keepalive_period=PT0.3S;evs.inactive_check_period=PT0.2S;"
-			      "evs.suspect_timeout=PT2S;evs.inactive_timeout=PT4S";
+			      "evs.suspect_timeout=PT2S;evs.inactive_timeout=PT4S;"
+			      /*
+			       * On a busy machine they need more than one try to agree who
+			       * they are. One that joins waits for it, and ends after 30 s as
+			       * it comes.
+			       */
+			      "evs.install_timeout=PT3S;evs.join_retrans_period=PT0.3S;"
+			      "pc.wait_prim_timeout=PT180S";
 	const char *here = host ? host : "127.0.0.1";
 	const char *const args[] = {
 		"--binlog-format=ROW", "--innodb-autoinc-lock-mode=2",
 		/* one alone can stand still, where nodes write to one row */
-		"--wsrep-slave-threads=4", "--wsrep-on=ON", "--wsrep-provider=" GALERA_LIBRARY,
+		"--wsrep-slave-threads=4",
+		/*
+		 * Each can miss that it is to push a writer aside, and the cluster stands still
+		 * until it looks again: after so long, 50 s as it comes.
+		 */
+		"--innodb-lock-wait-timeout=1",
+		/* killed, it goes on with its own data */
+		"--innodb-doublewrite=1", "--wsrep-on=ON", "--wsrep-provider=" GALERA_LIBRARY,
 		test_text("--wsrep-cluster-address=gcomm://%s", all),
 		test_text("--wsrep-node-name=node%d", group->nodes),
 		test_text("--wsrep-node-address=%s", here), "--wsrep-sst-method=rsync",
 		test_text("--wsrep-sst-receive-address=%s:%d", here, test_port()),
 		test_text(options, port, here, port, here, test_port(), here), NULL};
 	const char *const once[] = {"--wsrep-new-cluster", NULL};
-	struct server_more more = {.args = args, .host = host};
+	struct server_more more = {
+		.args = args, .host = host, .again = GALERA_AGAIN, .ready_s = HEALTHY_S};
 
 	if (group->nodes)
 		more.primary = group->node[0];

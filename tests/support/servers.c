@@ -23,7 +23,7 @@
 #include <unistd.h>
 
 #define HOST "127.0.0.1"
-#define READY_MS 30000
+#define READY_S 30
 #define POLL_MS 20
 #define ARGS 48
 
@@ -39,6 +39,7 @@ struct server_inside {
 	const char *argv[ARGS], *again[ARGS]; /* the first time, and every other */
 	const char *bin;                      /* the directory of its programs */
 	int args;
+	int ready_s;
 	int databases;
 	bool paused, cut_off;
 	const struct server *primary; /* whose data it begins with, or NULL */
@@ -196,13 +197,14 @@ static void server_wait_ready(struct server_inside *in)
 {
 	struct timespec poll = {0, POLL_MS * 1000000L};
 
-	for (int ms = 0; ms < READY_MS; ms += POLL_MS) {
+	for (int ms = 0; ms < in->ready_s * 1000 && !watch_has_ended(in->watch); ms += POLL_MS) {
 		if (in->ready(&in->server))
 			return;
 		nanosleep(&poll, NULL);
 	}
-	must_not_reach("%s on port %d does not answer; its log ends with\n%s", in->argv[0],
-		       in->server.port, server_log_end(&in->server));
+	must_not_reach("%s on port %d %s; its log ends with\n%s", in->argv[0], in->server.port,
+		       watch_has_ended(in->watch) ? "has ended" : "does not answer",
+		       server_log_end(&in->server));
 }
 
 /* The account a server runs as when the test is root, who is refused by some. */
@@ -604,10 +606,22 @@ static struct server_inside *server_new(enum server_kind kind, const char *patte
 	return in;
 }
 
-static struct server *server_launch(struct server_inside *in, const char *const *once)
+/* The same words every other time, by a script if there is one. */
+static void server_words_again(struct server_inside *in, const char *script)
 {
-	memcpy(in->again, in->argv, sizeof(in->again));
-	server_args(in, once);
+	const char *const shell[] = {"/bin/sh", "-c", script, "sh"};
+	int before = script ? 4 : 0;
+
+	must(before + in->args < ARGS);
+	memcpy(in->again, shell, sizeof(shell));
+	memcpy(in->again + before, in->argv, (size_t)in->args * sizeof(in->argv[0]));
+}
+
+static struct server *server_launch(struct server_inside *in, const struct server_more *more)
+{
+	server_words_again(in, more->again);
+	server_args(in, more->once);
+	in->ready_s = more->ready_s ? more->ready_s : READY_S;
 	in->program.argv = in->argv;
 	in->program.again = in->again;
 	in->program.dir = in->server.dir;
@@ -630,7 +644,7 @@ struct server *server_start_more(enum server_kind kind, enum server_care care,
 	in->primary = more->primary;
 	recipe_of[kind].prepare(in, care);
 	server_args(in, more->args);
-	return server_launch(in, more->once);
+	return server_launch(in, more);
 }
 
 struct server *server_start_with(enum server_kind kind, enum server_care care,
@@ -660,7 +674,7 @@ struct server *server_start_sentinel(const char *host, const char *config)
 					 "--sentinel", NULL});
 	in->program.stop_signal = SIGTERM;
 	in->ready = redis_ready;
-	return server_launch(in, NULL);
+	return server_launch(in, &(struct server_more){0});
 }
 
 struct server *server_start_pgbouncer(const struct server *postgres)
@@ -673,7 +687,7 @@ struct server *server_start_pgbouncer(const struct server *postgres)
 		return NULL;
 	pgbouncer_prepare(in, postgres);
 	in->bin = postgres->inside->bin; /* psql and pg_isready */
-	return server_launch(in, NULL);
+	return server_launch(in, &(struct server_more){0});
 }
 
 void server_end(struct server *server)

@@ -53,8 +53,10 @@ struct server *server_start_with(enum server_kind kind, enum server_care care,
 
 /** What a server of a group (groups.h) has besides. All-zero is nothing. */
 struct server_more {
-	const char *const *args;      /* for the program, NULL after the last; they must live on */
-	const char *const *once;      /* the same for its first start only */
+	const char *const *args; /* for the program, NULL after the last; they must live on */
+	const char *const *once; /* the same for its first start only */
+	const char *again;       /* a script for sh that starts it but the first time, as "$@" */
+	int ready_s;             /* how long it may take until it answers; 0: 30 s */
 	const struct server *primary; /* whose data it begins with: PostgreSQL, MariaDB */
 	const char *host;             /* by hosts_address(), on which it is alone; NULL: this one */
 };

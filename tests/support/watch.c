@@ -306,6 +306,14 @@ pid_t watch_pid(const struct watch *watch)
 	return watch->server;
 }
 
+bool watch_has_ended(const struct watch *watch)
+{
+	char task[16];
+
+	snprintf(task, sizeof(task), "%d", (int)watch->server);
+	return watch->server > 0 && strchr("ZX", watcher_state_of(watch->server, task));
+}
+
 void watch_end(struct watch *watch)
 {
 	if (!watch)

@@ -44,6 +44,9 @@ void watch_resume(struct watch *watch);
 /** Its process id; 0 when it has been stopped. */
 pid_t watch_pid(const struct watch *watch);
 
+/** Whether it has ended by itself. */
+bool watch_has_ended(const struct watch *watch);
+
 /** Stop it and its watcher, and remove its directory. NULL is fine. */
 void watch_end(struct watch *watch);
 
