@@ -225,7 +225,8 @@ static double median(double *values)
 }
 
 /* What a load in a cluster does besides, and why its goal may be missed. */
-#define WHY_LOAD "the state of the app, which its own node is asked for; callers at once share that"
+#define WHY_LOAD \
+	"the state of the app, which its own node is asked for; callers within 5 ms share that"
 
 static bool print_goal(double ratio, double wanted)
 {

@@ -4,7 +4,9 @@
 #include <store/redis/notes.h>
 
 #include <string.h>
+#include <time.h>
 
+#include <base/clock.h>
 #include <store/redis/flight.h>
 #include <store/redis/redis.h>
 #include <store/shared/pool.h>
@@ -101,7 +103,23 @@ static int carry_read(const struct redis_op *op, struct carry *carry, struct con
 	return rc;
 }
 
-/* Carry out the oldest ones. */
+/* What was changed just now is not told before everybody sees it. */
+static int settle(const struct redis_op *op, struct convo_err *err)
+{
+	const struct timespec ts = {0, REDIS_SETTLE_US * 1000};
+	int64_t until_us = cv_clock_mono_us() + REDIS_SETTLE_US;
+
+	if (until_us > op->call->deadline_us)
+		return cv_fail(err, CONVO_E_TIMEOUT,
+			       "%s: no time left until everybody sees the state of the app",
+			       op->redis->name);
+	while (cv_clock_mono_us() < until_us)
+		nanosleep(&ts, NULL);
+	return 0;
+}
+
+/* Carry out the oldest ones. A note is there until everybody sees what it changed, or there were loads
+ * that see the event and not the change. */
 static int carry_some(const struct redis_op *op, bool *more, struct convo_err *err)
 {
 	struct redis_ask apply = {.answer = cv_op_plain, .ctx = (void *)op, .repeat = true};
@@ -115,6 +133,8 @@ static int carry_some(const struct redis_op *op, bool *more, struct convo_err *e
 	rc = carry_read(op, &carry, err);
 	if (rc == 0 && carry.count)
 		rc = cv_ask_run(op->redis, op->call, &apply, err);
+	if (rc == 0 && carry.count)
+		rc = settle(op, err);
 	if (rc == 0 && carry.count)
 		rc = cv_ask_run(op->redis, op->call, &drop, err);
 	cv_ask_clear(&apply);
@@ -133,16 +153,29 @@ int cv_notes_carry(const struct redis_op *op, struct convo_err *err)
 	return rc;
 }
 
+/* How a step went that follows a write. */
+static int finish(int rc, struct convo_err *why, struct convo_err *err)
+{
+	if (rc == 0)
+		return 0;
+	(void)cv_pool_undecide(why);
+	if (err)
+		*err = *why;
+	return why->code;
+}
+
 int cv_notes_finish(const struct redis_op *op, struct convo_err *err)
 {
 	struct convo_err why = {0};
 
-	if (cv_notes_carry(op, &why) == 0)
-		return 0;
-	(void)cv_pool_undecide(&why);
-	if (err)
-		*err = why;
-	return why.code;
+	return finish(cv_notes_carry(op, &why), &why, err);
+}
+
+int cv_app_settle(const struct redis_op *op, struct convo_err *err)
+{
+	struct convo_err why = {0};
+
+	return finish(settle(op, &why), &why, err);
 }
 
 /* ---- reading --------------------------------------------------------------------------- */
@@ -190,14 +223,39 @@ void cv_app_begin(struct redis_app *app, const struct redis_op *op, const struct
 		cv_ask_add(&app->ask, only->data, only->len);
 }
 
+/* Ask for the app's state, now. */
+static int app_run_alone(struct redis_app *app, struct convo_err *err)
+{
+	const struct redis_op *op = app->op;
+	int rc;
+
+	app->ask.done = false;
+	rc = cv_ask_run(op->redis, op->call, &app->ask, err);
+	cv_flights_forget(op->redis->flights);
+	return rc;
+}
+
+/* Run the ask, beside what was kept of the app's state. */
+static int app_run_kept(struct redis_app *app, struct redis_ask *ask, struct redis_flight *kept,
+			struct convo_err *err)
+{
+	const struct redis_op *op = app->op;
+	int rc = cv_ask_run(op->redis, op->call, ask, err);
+
+	if (rc < 0)
+		cv_flight_leave(op->redis->flights, kept);
+	else if (!cv_flight_read(op->redis->flights, kept, &app->texts))
+		rc = app_run_alone(app, err);
+	return rc;
+}
+
 /* Run both, and share the app's state with those who want it at the same time. */
-static int app_run_shared(struct redis_app *app, struct redis_ask *ask, struct convo_err *err)
+static int app_run_flight(struct redis_app *app, struct redis_ask *ask, struct convo_err *err)
 {
 	const struct redis_op *op = app->op;
 	struct redis_flights *flights = op->redis->flights;
 	bool leads = false;
-	struct redis_flight *flight =
-		app->only ? NULL : cv_flight_join(flights, op->key->app, &leads);
+	struct redis_flight *flight = cv_flight_join(flights, op->key->app, &leads);
 	int rc;
 
 	if (flight && !leads) {
@@ -205,7 +263,7 @@ static int app_run_shared(struct redis_app *app, struct redis_ask *ask, struct c
 		if (rc < 0)
 			cv_flight_leave(flights, flight);
 		else if (!cv_flight_wait(flights, flight, op->call, &app->texts))
-			rc = cv_ask_run(op->redis, op->call, &app->ask, err);
+			rc = app_run_alone(app, err);
 		return rc;
 	}
 	if (flight)
@@ -214,22 +272,44 @@ static int app_run_shared(struct redis_app *app, struct redis_ask *ask, struct c
 	if (flight)
 		cv_flight_land(flights, flight,
 			       app->ask.done && app->ask.job.rc == 0 ? &app->texts : NULL);
+	else
+		cv_flights_forget(flights);
+	return rc;
+}
+
+static int app_run_shared(struct redis_app *app, struct redis_ask *ask, struct convo_err *err)
+{
+	const struct redis_op *op = app->op;
+	struct redis_flights *flights = op->redis->flights;
+	struct redis_flight *kept = cv_flight_kept(flights, op->key->app);
+	int64_t begun_us = cv_clock_mono_us();
+	int rc = kept ? app_run_kept(app, ask, kept, err) : app_run_flight(app, ask, err);
+
+	cv_flights_took(flights, cv_clock_mono_us() - begun_us);
+	return rc;
+}
+
+/* Of a single name little is read, and it is not shared. */
+static int app_run_only(struct redis_app *app, struct redis_ask *ask, struct convo_err *err)
+{
+	const struct redis_op *op = app->op;
+	int rc = cv_ask_run_both(op->redis, op->call, ask, &app->ask, err);
+
+	cv_flights_forget(op->redis->flights);
 	return rc;
 }
 
 int cv_app_run(struct redis_app *app, struct redis_ask *ask, const bool *noted,
 	       struct convo_err *err)
 {
-	const struct redis_op *op = app->op;
-	int rc = app_run_shared(app, ask, err);
+	int rc;
 
-	if (rc < 0 || !*noted)
-		return rc;
-	rc = cv_notes_carry(op, err);
-	if (rc < 0)
-		return rc;
-	app->ask.done = false;
-	return cv_ask_run(op->redis, op->call, &app->ask, err);
+	if (!ask)
+		return app_run_alone(app, err);
+	rc = app->only ? app_run_only(app, ask, err) : app_run_shared(app, ask, err);
+	if (rc == 0 && *noted)
+		rc = cv_notes_carry(app->op, err);
+	return rc == 0 && *noted ? app_run_alone(app, err) : rc;
 }
 
 bool cv_app_next(const struct redis_app *app, size_t *at, struct cv_text *name,

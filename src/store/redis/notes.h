@@ -30,6 +30,12 @@ int cv_notes_carry(const struct redis_op *op, struct convo_err *err);
 /** The same after a write that was done: a failure leaves open what became of it (A8). */
 int cv_notes_finish(const struct redis_op *op, struct convo_err *err);
 
+/**
+ * After a change of the app's state that was not noted but made there: wait until nobody reads what
+ * was before it (flight.h). A failure leaves open what became of it. Some milliseconds.
+ */
+int cv_app_settle(const struct redis_op *op, struct convo_err *err);
+
 /** The app's state, read beside something of the user. All-zero but for what begin() sets. */
 struct redis_app {
 	const struct redis_op *op;
@@ -42,8 +48,9 @@ struct redis_app {
 void cv_app_begin(struct redis_app *app, const struct redis_op *op, const struct cv_text *only);
 
 /**
- * Run both at once.
+ * Run both at once. What is kept of the app's state may do (flight.h).
  *
+ * @param ask NULL: there is no other
  * @param noted set by the answer to `ask`: there are notes, which are then carried out, and the app's
  *        state read again
  */

@@ -417,8 +417,7 @@ static int state_run_apart(const struct redis_op *op, struct redis_ask *ask, boo
 
 	cv_app_begin(&app, op, only);
 	cv_state_reset(state->into);
-	rc = alone ? cv_ask_run(op->redis, op->call, &app.ask, err)
-		   : cv_app_run(&app, ask, &state->noted, err);
+	rc = cv_app_run(&app, alone ? NULL : ask, &state->noted, err);
 	while (rc == 0 && cv_app_next(&app, &at, &name, &json)) {
 		if (name.len)
 			rc = cv_state_add(state->into, CONVO_SCOPE_APP, name, json, err);

@@ -237,6 +237,7 @@ static int redis_state_set(struct convo_store *store, const struct store_call *c
 	struct redis_ask ask = {.answer = cv_op_plain, .ctx = &op};
 	bool of_session = false, of_user = false;
 	size_t i;
+	int rc;
 
 	for (i = 0; i < count; i++) {
 		of_session = of_session || changes[i].scope == CONVO_SCOPE_SESSION;
@@ -244,8 +245,7 @@ static int redis_state_set(struct convo_store *store, const struct store_call *c
 	}
 	/* What the user's calls before this one changed comes before it. */
 	if (!of_session && !of_user && cv_op_is_apart(&op) && key->user && *key->user) {
-		int rc = cv_notes_carry(&op, err);
-
+		rc = cv_notes_carry(&op, err);
 		if (rc < 0)
 			return rc;
 	}
@@ -258,7 +258,8 @@ static int redis_state_set(struct convo_store *store, const struct store_call *c
 	ask_add_changes(&ask, changes, count);
 	if (of_session || of_user)
 		return run_changes(&op, &ask, changes, count, err);
-	return op_run(&op, &ask, err);
+	rc = op_run(&op, &ask, err);
+	return rc == 0 && cv_op_is_apart(&op) ? cv_app_settle(&op, err) : rc;
 }
 
 /* There is no clean(): the server forgets by itself; see docs/backends/redis.md. */

@@ -11,9 +11,11 @@
 #include <time.h>
 #include <unistd.h>
 
+#include <base/clock.h>
 #include <support/groups.h>
 #include <support/oom.h>
 
+#include "store/redis/seen.h"
 #include "store/shared/calls.h"
 
 #define NOTES "convo:{app:user}:notes"
@@ -359,6 +361,209 @@ static void test_A6_changes_of_many_sessions_keep_their_order(void **state)
 	convo_store_close(store);
 }
 
+/* ---- what loads see ------------------------------------------------------------------------- */
+
+static void seen_thread(void *ctx, int index)
+{
+	(void)index;
+	seen_read(ctx);
+}
+
+/* The first writes, the others read with two threads of a handle each. */
+static void seen_process(void *ctx, int index)
+{
+	struct seen_by by = {.seen = ctx, .store = store_open(group->url)};
+
+	if (index == 0) {
+		seen_write(by.seen, by.store, 150);
+		by.seen->over = true;
+	} else {
+		test_threads(2, seen_thread, &by);
+	}
+	convo_store_close(by.store);
+}
+
+/* Loads share what was asked for a moment ago, but never what is older than what somebody was told. */
+static void test_A6_what_was_acknowledged_is_seen_by_who_loads_then(void **state)
+{
+	struct seen *shared = test_shared(sizeof(*shared));
+	convo_store *store;
+
+	(void)state;
+	notes_needed();
+	store = store_open(group->url);
+	seen_begin(shared, store);
+	convo_store_close(store);
+	test_processes(3, seen_process, shared);
+	test_say("%d loads", shared->loads);
+	must_equal(150, shared->told[0]);
+	must(shared->loads > 0);
+	test_shared_free(shared, sizeof(*shared));
+}
+
+/* In a process that is killed: append, the n-th event sets app:n to n. */
+static void append_until_killed(void)
+{
+	convo_store *store = NULL;
+	struct convo_err err;
+
+	if (convo_store_open(&store, group->url, &quiet, &err) < 0 || call_create(store, &err) < 0)
+		_exit(1);
+	alarm(60); /* where nobody kills it */
+	for (int n = 1;; n++) {
+		const struct convo_event event = {
+			.message = test_text("{\"role\":\"user\",\"content\":\"%d\"}", n),
+			.state = test_text("{\"app:n\":%d}", n)};
+
+		(void)convo_store_append(store, &calls_key, NULL, &event, 1, NULL, NULL, &err);
+	}
+}
+
+/* Load, and look whether the app has what its last event has changed. @return that event's number */
+static int load_whole(convo_store *store)
+{
+	const struct convo_window window = {.n = 1};
+	int of_event = 0, of_app = 0;
+	const struct convo_item *items;
+	convo_session *session = NULL;
+	struct convo_err err;
+	size_t count;
+
+	must_pass(convo_store_load(&session, store, &calls_key, &window, NULL, &err));
+	if (convo_session_count(session))
+		must_equal(1, sscanf(convo_session_event(session, 0)->message,
+				     "{\"role\":\"user\",\"content\":\"%d", &of_event));
+	items = test_state(session, &count);
+	for (size_t i = 0; i < count; i++) {
+		if (strcmp(items[i].name, "app:n") == 0)
+			of_app = (int)strtol(items[i].json, NULL, 10);
+	}
+	convo_session_free(session);
+	if (of_app < of_event)
+		must_not_reach("the last event sets %d, the app has %d", of_event, of_app);
+	return of_event;
+}
+
+struct killing {
+	convo_store *store;
+	pid_t writer;
+	struct test_rng rng;
+	atomic_bool over;
+};
+
+/* One loads for another user without a pause, so that there always is what was asked for just now. The
+ * other one looks now and then, and kills the writer after a while. */
+static void killing_run(void *ctx, int index)
+{
+	static const struct convo_key another = {"app", "another", "s"};
+	int64_t until_us = cv_clock_mono_us() + 200000, late_us = until_us + 20000000;
+	struct killing *killing = ctx;
+	struct convo_err err;
+
+	while (index == 0 && !killing->over && cv_clock_mono_us() < late_us) {
+		convo_session *session = NULL;
+
+		must_pass(convo_store_load(&session, killing->store, &another, NULL, NULL, &err));
+		convo_session_free(session);
+	}
+	if (index == 0)
+		return;
+	until_us += (int64_t)test_rng_below(&killing->rng, 20000);
+	while (cv_clock_mono_us() < until_us) {
+		(void)load_whole(killing->store);
+		nap_ms((int)test_rng_below(&killing->rng, 5));
+	}
+	must(kill(killing->writer, SIGKILL) == 0);
+	must(waitpid(killing->writer, NULL, 0) == killing->writer);
+	for (int i = 0; i < 20; i++)
+		(void)load_whole(killing->store);
+	killing->over = true;
+}
+
+/* Whatever step it dies at: who reads the event reads what it changes of the app. */
+static void
+test_A6_a_writer_that_is_killed_anywhere_leaves_no_event_without_its_change(void **state)
+{
+	static const struct convo_key another = {"app", "another", "s"};
+	struct killing killing = {.over = false};
+	struct convo_err err;
+
+	(void)state;
+	notes_needed();
+	test_rng_init(&killing.rng);
+	for (int round = 0; round < 8; round++) {
+		(void)group_new_database(group);
+		killing.over = false;
+		killing.writer = fork();
+		must(killing.writer >= 0);
+		if (killing.writer == 0)
+			append_until_killed();
+		killing.store = store_open(group->url);
+		must_pass(convo_store_create(killing.store, &another, NULL, NULL, NULL, &err));
+		while (call_load(killing.store, &err) < 0)
+			must_equal(CONVO_E_NOTFOUND, err.code);
+		test_threads(2, killing_run, &killing);
+		test_say("%d events", load_whole(killing.store));
+		must_have_notes(0);
+		convo_store_close(killing.store);
+	}
+}
+
+/* How often the app's server was asked for a whole hash. */
+static long asked_of_app(void)
+{
+	const char *calls =
+		strstr(server_ask(of_app(), "INFO commandstats"), "cmdstat_hgetall:calls=");
+
+	return calls ? strtol(calls + strlen("cmdstat_hgetall:calls="), NULL, 10) : 0;
+}
+
+/* One who loads again and again asks the app's server now and then, if it answers soon. */
+static void test_P1_loads_that_follow_soon_share_what_was_asked_for(void **state)
+{
+	struct convo_err err;
+	convo_store *store;
+	long asked = 0, loads = 0;
+
+	(void)state;
+	notes_needed();
+	must(of_user() != of_app());
+	store = store_open(group->url);
+	must_pass(call_create(store, &err));
+	for (int i = 0; i < 20 && asked >= loads; i++) {
+		asked -= asked_of_app();
+		for (int n = 0; n < 100; n++, loads++)
+			must_pass(call_load(store, &err));
+		asked += asked_of_app();
+	}
+	test_say("%ld loads, asked %ld times", loads, asked);
+	must(asked > 0 && asked < loads);
+	convo_store_close(store);
+}
+
+/* It is done, but there is no time to wait until everybody sees it. */
+static void test_A8_a_change_that_not_all_see_in_time_is_open(void **state)
+{
+	const struct convo_item item = {.name = "app:a", .json = "1"};
+	const struct convo_call call = {.timeout_ms = 5};
+	struct convo_err err = {0};
+	convo_store *store;
+
+	(void)state;
+	notes_needed();
+	store = store_open(group->url);
+	must_pass(call_create(store, &err));
+	must_fail_with(CONVO_E_TIMEOUT,
+		       convo_store_state_set(store, &calls_key, &item, 1, &call, &err));
+	if (strcmp(server_ask(of_app(), "HLEN convo:{app}"), "0") != 0)
+		must(err.maybe);
+	must_fail_with(CONVO_E_TIMEOUT, append_with(store, "{\"app:b\":1}", &call, &err));
+	must_pass(append_with(store, "{\"app:b\":1}", NULL, &err));
+	must_load(store, "b", "1");
+	must_have_notes(0);
+	convo_store_close(store);
+}
+
 /* ---- how much ------------------------------------------------------------------------------- */
 
 static char *json_text(size_t len)
@@ -565,6 +770,10 @@ int main(void)
 		TEST(test_A6_many_who_find_a_note_carry_it_out_once),
 		TEST(test_A6_what_was_noted_comes_before_what_the_user_changes_next),
 		TEST(test_A6_changes_of_many_sessions_keep_their_order),
+		TEST(test_A6_what_was_acknowledged_is_seen_by_who_loads_then),
+		TEST(test_A6_a_writer_that_is_killed_anywhere_leaves_no_event_without_its_change),
+		TEST(test_P1_loads_that_follow_soon_share_what_was_asked_for),
+		TEST(test_A8_a_change_that_not_all_see_in_time_is_open),
 		TEST(test_N3_too_much_state_of_the_app_is_refused_before_anything_is_written),
 		TEST(test_A6_any_number_of_notes_is_carried_out),
 		TEST(test_A6_a_note_that_is_none_is_damage),
