@@ -218,17 +218,21 @@ int cv_lease_append(struct convo_store *store, const struct store_call *call,
 		    struct convo_err *err)
 {
 	int64_t pause_us = WAIT_FIRST_US;
+	struct convo_err why; /* a success after some waiting leaves the error alone */
 	int rc;
 
 	if (!store->be->draft)
 		return cv_fail(err, CONVO_E_UNSUPPORTED, "the %s store has no leases",
 			       store->be->title);
 	for (;;) {
-		rc = append_once(store, call, key, append, err);
+		rc = append_once(store, call, key, append, &why);
 		if (rc != CONVO_E_BUSY || !wait || !wait_pause(call, pause_us))
-			return rc;
+			break;
 		pause_us = 2 * pause_us < WAIT_MOST_US ? 2 * pause_us : WAIT_MOST_US;
 	}
+	if (rc < 0 && err)
+		*err = why;
+	return rc;
 }
 
 /* ---- saving drafts ---------------------------------------------------------------------- */
