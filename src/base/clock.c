@@ -36,6 +36,15 @@ int64_t cv_clock_mono_us(void)
 	return clock_read(CLOCK_MONOTONIC);
 }
 
+int64_t cv_clock_boot_us(void)
+{
+#ifdef CLOCK_BOOTTIME
+	return clock_read(CLOCK_BOOTTIME);
+#else
+	return cv_clock_mono_us();
+#endif
+}
+
 void cv_clock_shift_us(int64_t offset_us)
 {
 	atomic_store(&clock_offset_us, offset_us);

@@ -14,7 +14,7 @@
 
 #include "contract/contract.h"
 
-#define MAX_TESTS 256
+#define MAX_TESTS 300
 
 static const struct contract_test *const contract_groups[] = {
 	contract_names,   contract_values,  contract_numbers, contract_sizes, contract_sessions,

@@ -179,6 +179,20 @@ static void R1_a_lease_that_runs_out_is_free(struct fx *fx)
 	convo_lease_free(two);
 }
 
+static void R1_who_waits_gets_its_turn(struct fx *fx)
+{
+	struct convo_key key = fx_key(fx, "s");
+	convo_lease *one = lease_of(SHORT_MS), *two = lease_of(0);
+	struct convo_err err;
+
+	fx_create(fx->store, &key);
+	must_pass(hold(fx->store, &key, one, CONVO_HOLD_TAKE, NULL, "question", &err));
+	must_pass(hold(fx->store, &key, two, CONVO_HOLD_WAIT, NULL, "another", &err));
+	must_fail_with(CONVO_E_CONFLICT, hold_only(fx->store, &key, one, CONVO_HOLD_KEEP, &err));
+	convo_lease_free(one);
+	convo_lease_free(two);
+}
+
 static void R1_keeping_it_prolongs_it(struct fx *fx)
 {
 	struct convo_key key = fx_key(fx, "s");
@@ -816,6 +830,7 @@ const struct contract_test contract_turns[] = {
 	CONTRACT_TEST_IF(R1_who_does_not_ask_is_not_hindered, NEEDS_TURNS),
 	CONTRACT_TEST_IF(R1_a_list_tells_who_is_being_answered, NEEDS_TURNS),
 	CONTRACT_TEST_IF(R1_a_lease_that_runs_out_is_free, NEEDS_TURNS),
+	CONTRACT_TEST_IF(R1_who_waits_gets_its_turn, NEEDS_TURNS),
 	CONTRACT_TEST_IF(R1_keeping_it_prolongs_it, NEEDS_TURNS),
 	CONTRACT_TEST_IF(R1_the_engines_clock_counts, NEEDS_TURNS),
 	CONTRACT_TEST_IF(R1_a_refused_append_takes_nothing, NEEDS_TURNS),

@@ -25,23 +25,24 @@ static int append_find(struct sqlite_db *db, struct store_append *append,
 	return fresh;
 }
 
-/* The checks, in the order of backend.h. @return how many events are new, or a negative code */
+/* The checks, in the order of backend.h; *fresh is how many events are new. @return as append */
 static int append_check(struct sqlite_store *store, struct sqlite_job *job, struct sqlite_row *row,
-			struct convo_err *err)
+			int *fresh, struct convo_err *err)
 {
 	const struct store_append *append = job->append;
-	int fresh, rc = cv_sqlite_job_find(store, job, row, err);
+	int rc = cv_sqlite_job_find(store, job, row, err);
 
 	if (rc < 0)
 		return rc;
 	if (append->generation && memcmp(append->generation, row->generation, UUID_BYTES) != 0)
 		return cv_refuse_generation(err, job->key, row->last_seq);
-	fresh = append_find(store->writer, job->append, row, err);
-	if (fresh <= 0)
-		return fresh;
-	if (append->check_seq && append->after_seq != row->last_seq)
+	*fresh = append_find(store->writer, job->append, row, err);
+	if (*fresh < 0)
+		return *fresh;
+	rc = append->hold ? cv_sqlite_held_check(job, row, *fresh > 0, err) : 0;
+	if (rc == 0 && *fresh && append->check_seq && append->after_seq != row->last_seq)
 		return cv_refuse_conflict(err, job->key, row->last_seq);
-	return fresh;
+	return rc;
 }
 
 static int append_event(struct sqlite_db *db, const struct sqlite_row *row,
@@ -100,23 +101,32 @@ static int append_trim(struct sqlite_db *db, struct sqlite_row *row, int64_t kee
 	return cv_sqlite_row_cut(db, row, from, row->kept_seq - 1, err);
 }
 
-static int append_run(struct sqlite_store *store, struct sqlite_job *job, struct convo_err *err)
+/* Store what is new, and the state that came with it. */
+static int append_store(struct sqlite_store *store, struct sqlite_job *job, struct sqlite_row *row,
+			int fresh, struct convo_err *err)
 {
 	int64_t limit = job->call->event_limit;
-	struct sqlite_row row;
-	int fresh = append_check(store, job, &row, err), rc;
+	int rc = cv_sqlite_job_change_state(store, job, row, err);
 
-	if (fresh <= 0)
-		return fresh;
-	rc = cv_sqlite_job_change_state(store, job, &row, err);
 	if (rc < 0)
 		return rc;
-	rc = append_events(store->writer, job->append, &row, job->call->now_ms, err);
+	rc = append_events(store->writer, job->append, row, job->call->now_ms, err);
 	if (rc < 0)
 		return rc;
 	if (limit)
-		rc = append_trim(store->writer, &row, limit > fresh ? limit : fresh, err);
-	return rc < 0 ? rc : cv_sqlite_row_touch(store->writer, job->call, &row, err);
+		rc = append_trim(store->writer, row, limit > fresh ? limit : fresh, err);
+	return rc < 0 ? rc : cv_sqlite_row_touch(store->writer, job->call, row, err);
+}
+
+static int append_run(struct sqlite_store *store, struct sqlite_job *job, struct convo_err *err)
+{
+	const struct store_hold *hold = job->append->hold;
+	struct sqlite_row row;
+	int fresh = 0, rc = append_check(store, job, &row, &fresh, err);
+
+	if (rc == 0 && fresh)
+		rc = append_store(store, job, &row, fresh, err);
+	return rc == 0 && hold ? cv_sqlite_held_grant(store->writer, &row, hold, err) : rc;
 }
 
 int cv_sqlite_append(struct convo_store *store, const struct store_call *call,

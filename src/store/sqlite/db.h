@@ -62,6 +62,9 @@ int cv_sqlite_use_wal(struct sqlite_db *db, struct convo_err *err);
 
 /* ---- transactions ----------------------------------------------------------------------- */
 
+/** Whether commits are flushed from now on; not within a transaction. A connection begins with it. */
+int cv_sqlite_set_flush(struct sqlite_db *db, bool flush, struct convo_err *err);
+
 /** Begin a transaction: one that reads, or one that writes and shuts out other writers. */
 int cv_sqlite_begin(struct sqlite_db *db, bool write, struct convo_err *err);
 
@@ -91,9 +94,10 @@ struct sqlite_query {
 /** Take statement `number` of the plan; it must not be in use. */
 struct sqlite_query cv_sqlite_query(struct sqlite_db *db, int number);
 
-/** Fill in the next parameter. Borrowed until the query ends; a text with data NULL is NULL. */
+/** Fill in the next parameter. Borrowed until the query ends; a text, blob or UUID of NULL is NULL. */
 void cv_sqlite_bind_int(struct sqlite_query *query, int64_t value);
 void cv_sqlite_bind_text(struct sqlite_query *query, struct cv_text value);
+void cv_sqlite_bind_blob(struct sqlite_query *query, const void *data, size_t len);
 void cv_sqlite_bind_uuid(struct sqlite_query *query, const unsigned char *uuid);
 
 /** Go to the next row. @return 1, 0 when there is none and the query has ended, negative codes */
@@ -116,7 +120,11 @@ int64_t cv_sqlite_steps(struct sqlite_db *db);
 int64_t cv_sqlite_int(struct sqlite_query *query, int64_t min, int64_t max);
 struct cv_text cv_sqlite_text(struct sqlite_query *query, size_t min, size_t max);
 struct cv_text cv_sqlite_text_or_null(struct sqlite_query *query, size_t max);
+struct cv_text cv_sqlite_blob(struct sqlite_query *query, size_t max);
 void cv_sqlite_uuid(struct sqlite_query *query, unsigned char out[UUID_BYTES]);
+
+/** The same; all zero, and false, where it is NULL. */
+bool cv_sqlite_uuid_or_null(struct sqlite_query *query, unsigned char out[UUID_BYTES]);
 
 /** After the columns: whether all of them could be read. Ends the query when not. */
 int cv_sqlite_row(struct sqlite_query *query, struct convo_err *err);

@@ -20,6 +20,7 @@ struct sqlite_db {
 	int stopped;       /* the code that something ended with for one of these, or 0 */
 	int restart_pages; /* length of the log at which to wait for readers next; 0: not yet set */
 	bool broken;
+	bool lazy;     /* commits are not flushed */
 	int64_t steps; /* of the statements that have ended */
 	sqlite3_stmt *own[OWN_COUNT];
 	sqlite3_stmt **stmt; /* plan->text_count, each NULL until it is first used */

@@ -26,24 +26,17 @@ int cv_sqlite_row_kill(struct sqlite_db *db, struct sqlite_row *row, struct conv
 	return life_set(db, row, err);
 }
 
-/* Refuse if a live session has the name; one that has expired makes way. */
-static int life_take_name(struct sqlite_store *store, struct sqlite_job *job, struct convo_err *err)
+int cv_sqlite_take_name(struct sqlite_store *store, const struct store_call *call,
+			const struct convo_key *key, struct convo_err *err)
 {
 	struct sqlite_row row;
-	int rc = cv_sqlite_find(store->writer, job->call, job->key, &row, err);
+	int rc = cv_sqlite_find(store->writer, call, key, &row, err);
 
 	if (rc > 0)
-		return cv_refuse_exists(err, job->key);
+		return cv_refuse_exists(err, key);
 	if (rc < 0 || !row.no)
 		return rc;
 	return cv_sqlite_row_kill(store->writer, &row, err);
-}
-
-static void life_bind_name(struct sqlite_query *query, const struct convo_key *key)
-{
-	cv_sqlite_bind_text(query, cv_text_of(key->app));
-	cv_sqlite_bind_text(query, cv_text_of(key->user));
-	cv_sqlite_bind_text(query, cv_text_of(key->session));
 }
 
 /* ---- creation --------------------------------------------------------------------------- */
@@ -63,7 +56,7 @@ static int create_row(struct sqlite_store *store, struct sqlite_job *job, struct
 		.first_seq = 1,
 	};
 	row->due_us = row->expires_us;
-	life_bind_name(&query, job->key);
+	cv_sqlite_bind_name(&query, job->key);
 	cv_sqlite_bind_uuid(&query, job->create->generation);
 	cv_sqlite_bind_text(&query, job->create->title);
 	cv_sqlite_bind_int(&query, now_us);
@@ -76,7 +69,7 @@ static int create_row(struct sqlite_store *store, struct sqlite_job *job, struct
 static int create_run(struct sqlite_store *store, struct sqlite_job *job, struct convo_err *err)
 {
 	struct sqlite_row row;
-	int rc = life_take_name(store, job, err);
+	int rc = cv_sqlite_take_name(store, job->call, job->key, err);
 
 	if (rc < 0)
 		return rc;
@@ -164,7 +157,7 @@ static int restore_find(struct sqlite_store *store, struct sqlite_job *job, stru
 		store->writer, job->generation ? TEXT_FIND_TRASH_LIFE : TEXT_FIND_TRASH);
 	int rc;
 
-	life_bind_name(&query, job->key);
+	cv_sqlite_bind_name(&query, job->key);
 	cv_sqlite_bind_int(&query, job->call->now_us);
 	if (job->generation)
 		cv_sqlite_bind_uuid(&query, job->generation);
@@ -188,7 +181,7 @@ static int restore_run(struct sqlite_store *store, struct sqlite_job *job, struc
 {
 	const struct store_call *call = job->call;
 	struct sqlite_row row;
-	int rc = life_take_name(store, job, err);
+	int rc = cv_sqlite_take_name(store, job->call, job->key, err);
 
 	if (rc < 0)
 		return rc;
@@ -221,7 +214,7 @@ static int purge_run(struct sqlite_store *store, struct sqlite_job *job, struct 
 	struct sqlite_query query =
 		cv_sqlite_query(store->writer, job->generation ? TEXT_PURGE_LIFE : TEXT_PURGE);
 
-	life_bind_name(&query, job->key);
+	cv_sqlite_bind_name(&query, job->key);
 	if (job->generation)
 		cv_sqlite_bind_uuid(&query, job->generation);
 	return cv_sqlite_run(&query, err);

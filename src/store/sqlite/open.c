@@ -139,6 +139,19 @@ static int sqlite_run_own(struct sqlite_db *db, int which, struct convo_err *err
 	return rc == SQLITE_DONE ? 0 : cv_sqlite_fail(db, rc, err);
 }
 
+int cv_sqlite_set_flush(struct sqlite_db *db, bool flush, struct convo_err *err)
+{
+	int rc = 0;
+
+	if (db->lazy == flush)
+		rc = cv_sqlite_exec(
+			db, flush ? "PRAGMA synchronous = FULL" : "PRAGMA synchronous = NORMAL",
+			err);
+	if (rc == 0)
+		db->lazy = !flush;
+	return rc;
+}
+
 int cv_sqlite_begin(struct sqlite_db *db, bool write, struct convo_err *err)
 {
 	db->broken = false;

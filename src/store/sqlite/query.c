@@ -49,11 +49,16 @@ void cv_sqlite_bind_text(struct sqlite_query *query, struct cv_text value)
 						    (int)value.len, SQLITE_STATIC));
 }
 
-void cv_sqlite_bind_uuid(struct sqlite_query *query, const unsigned char *uuid)
+void cv_sqlite_bind_blob(struct sqlite_query *query, const void *data, size_t len)
 {
 	if (query->stmt)
-		query_note(query, sqlite3_bind_blob(query->stmt, ++query->params, uuid, UUID_BYTES,
+		query_note(query, sqlite3_bind_blob(query->stmt, ++query->params, data, (int)len,
 						    SQLITE_STATIC));
+}
+
+void cv_sqlite_bind_uuid(struct sqlite_query *query, const unsigned char *uuid)
+{
+	cv_sqlite_bind_blob(query, uuid, UUID_BYTES);
 }
 
 void cv_sqlite_end(struct sqlite_query *query)
@@ -148,6 +153,35 @@ void cv_sqlite_uuid(struct sqlite_query *query, unsigned char out[UUID_BYTES])
 		memcpy(out, blob, UUID_BYTES);
 	else
 		query->damaged = true;
+}
+
+bool cv_sqlite_uuid_or_null(struct sqlite_query *query, unsigned char out[UUID_BYTES])
+{
+	if (sqlite3_column_type(query->stmt, query->columns) != SQLITE_NULL) {
+		cv_sqlite_uuid(query, out);
+		return true;
+	}
+	query->columns++;
+	memset(out, 0, UUID_BYTES);
+	return false;
+}
+
+struct cv_text cv_sqlite_blob(struct sqlite_query *query, size_t max)
+{
+	int column = query->columns++;
+	struct cv_text blob = {0};
+
+	if (sqlite3_column_type(query->stmt, column) != SQLITE_BLOB) {
+		query->damaged = true;
+		return blob;
+	}
+	blob.data = sqlite3_column_blob(query->stmt, column);
+	blob.len = (size_t)sqlite3_column_bytes(query->stmt, column);
+	if (!blob.data && blob.len)
+		query_note(query, SQLITE_NOMEM);
+	if (blob.len > max)
+		query->damaged = true;
+	return blob;
 }
 
 int cv_sqlite_row(struct sqlite_query *query, struct convo_err *err)

@@ -17,6 +17,7 @@ struct sqlite_reader {
 	struct sqlite_db *db;
 	bool frozen;
 	struct sqlite_stamp stamp; /* of the frozen file */
+	struct sqlite_seen seen;
 };
 
 /* One read: `run` sees one moment of the file. */
@@ -24,6 +25,7 @@ struct sqlite_read {
 	int (*run)(struct sqlite_db *db, const struct store_call *call, struct sqlite_read *read,
 		   struct convo_err *err);
 	const struct convo_key *key;
+	struct sqlite_seen *seen; /* of the connection */
 	/* load */
 	const struct store_window *window;
 	struct convo_session *session;
@@ -37,6 +39,12 @@ struct sqlite_read {
 	struct store_owners_place last;
 	size_t count;
 	struct store_owners *owners;
+	/* marks */
+	const struct convo_key *const *keys;
+	uint64_t *marks;
+	/* weigh */
+	const struct store_weighed *weighed;
+	int64_t bytes;
 	/* state_list */
 	unsigned scopes;
 	const struct cv_text *name;
@@ -53,6 +61,7 @@ static void reader_disconnect(void *conn)
 	cv_sqlite_hold(&hold);
 	cv_sqlite_close(reader->db);
 	cv_sqlite_let_go(&hold);
+	cv_sqlite_seen_clear(&reader->seen);
 	free(reader);
 }
 
@@ -106,6 +115,7 @@ static int read_op(struct convo_store *base, void *conn, const struct store_call
 	int rc;
 
 	cv_sqlite_hold(&hold);
+	read->seen = &reader->seen;
 	cv_sqlite_for(reader->db, call);
 	rc = cv_sqlite_begin(reader->db, false, err);
 	if (rc == 0)
@@ -269,6 +279,8 @@ static int load_run(struct sqlite_db *db, const struct store_call *call, struct 
 	if (rc < 0)
 		return rc;
 	rc = state_read_shared(db, read, CONVO_SCOPE_APP, err);
+	if (rc == 0 && read->window->draft)
+		rc = cv_sqlite_held_load(db, &row, read->session, err);
 	return rc < 0 ? rc : load_events(db, call, read, &row, err);
 }
 
@@ -378,4 +390,71 @@ int cv_sqlite_owners(struct convo_store *store, const struct store_call *call, c
 	*place = read.last;
 	*more = read.count == n;
 	return 0;
+}
+
+/* ---- watching and counting --------------------------------------------------------------- */
+
+static int marks_run(struct sqlite_db *db, const struct store_call *call, struct sqlite_read *read,
+		     struct convo_err *err)
+{
+	int rc = cv_sqlite_seen_check(db, read->seen, err);
+	size_t i;
+
+	for (i = 0; rc == 0 && i < read->n; i++)
+		rc = cv_sqlite_seen_mark(db, read->seen, call, read->keys[i], &read->marks[i], err);
+	return rc;
+}
+
+int cv_sqlite_marks(struct convo_store *store, const struct store_call *call,
+		    const struct convo_key *const *keys, size_t count, uint64_t *marks,
+		    struct convo_err *err)
+{
+	struct sqlite_read read = {.run = marks_run, .keys = keys, .n = count, .marks = marks};
+
+	return read_run(store, call, &read, err);
+}
+
+static int weigh_one(struct sqlite_db *db, const struct store_call *call,
+		     const struct store_weighed *session, int64_t *bytes, struct convo_err *err)
+{
+	struct sqlite_query query = cv_sqlite_query(db, TEXT_WEIGH);
+	int rc;
+
+	cv_sqlite_bind_int(&query, session->first_seq);
+	cv_sqlite_bind_int(&query, session->last_seq);
+	cv_sqlite_bind_int(&query, session->number);
+	cv_sqlite_bind_uuid(&query, session->generation);
+	cv_sqlite_bind_int(&query, call->now_us);
+	rc = cv_sqlite_step(&query, err);
+	if (rc <= 0)
+		return rc;
+	*bytes += cv_sqlite_int(&query, 0, INT64_MAX);
+	cv_sqlite_end(&query);
+	return 0;
+}
+
+static int weigh_run(struct sqlite_db *db, const struct store_call *call, struct sqlite_read *read,
+		     struct convo_err *err)
+{
+	int rc = 0;
+	size_t i;
+
+	read->bytes = 0;
+	for (i = 0; rc == 0 && i < read->n; i++)
+		rc = weigh_one(db, call, &read->weighed[i], &read->bytes, err);
+	return rc;
+}
+
+int cv_sqlite_weigh(struct convo_store *store, const struct store_call *call, const char *app,
+		    const char *user, const struct store_weighed *sessions, size_t count,
+		    int64_t *bytes, struct convo_err *err)
+{
+	struct sqlite_read read = {.run = weigh_run, .weighed = sessions, .n = count};
+	int rc = read_run(store, call, &read, err);
+
+	(void)app;
+	(void)user;
+	if (rc == 0)
+		*bytes += read.bytes;
+	return rc;
 }

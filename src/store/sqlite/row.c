@@ -11,7 +11,8 @@
 
 #define ROW                                                                                      \
 	"no, life, position, created_us, updated_us, expires_us, deleted_us, purge_us, due_us, " \
-	"last_seq, first_seq, kept_seq, last_time_ms, state_bytes, generation, session, title "
+	"last_seq, first_seq, kept_seq, last_time_ms, state_bytes, generation, session, title, " \
+	"lease, held_us, held_boot, draft, draft_bytes, fork_session, fork_generation, fork_seq "
 
 /* Of an app, after a user; and of later apps, unless they are not wanted. */
 #define OWNERS(life)                                                                              \
@@ -45,13 +46,22 @@ const char *const cv_sqlite_texts[TEXT_COUNT] = {
 			"position, created_us, updated_us, expires_us, deleted_us, purge_us, "
 			"due_us, kept_seq, first_seq, last_seq, last_time_ms, state_bytes) "
 			"VALUES (?, ?, ?, ?, ?, 0, ?6, ?6, ?6, ?7, 0, 0, ?7, 1, 1, 0, 0, 0)",
+	[TEXT_FORK] = "INSERT INTO {p}sessions (app, user, session, generation, title, life, "
+		      "position, created_us, updated_us, expires_us, deleted_us, purge_us, "
+		      "due_us, kept_seq, first_seq, last_seq, last_time_ms, state_bytes, "
+		      "fork_session, fork_generation, fork_seq) "
+		      "VALUES (?, ?, ?, ?, ?, 0, ?6, ?6, ?6, ?7, 0, 0, ?7, ?8, ?8, ?9, ?10, ?11, "
+		      "?12, ?13, ?9)",
 	/* What an append changes: no column of an index but that of the list. */
 	[TEXT_TOUCH] = "UPDATE {p}sessions SET position = ?, updated_us = ?, expires_us = ?, "
 		       "kept_seq = ?, first_seq = ?, last_seq = ?, last_time_ms = ?, "
-		       "state_bytes = ? WHERE no = ?",
+		       "state_bytes = ?, changes = changes + 1 WHERE no = ?",
 	[TEXT_TITLE] = "UPDATE {p}sessions SET title = ? WHERE no = ?",
+	[TEXT_HOLD] = "UPDATE {p}sessions SET lease = ?, held_us = ?, held_boot = ?, draft = ?, "
+		      "draft_bytes = ?, changes = changes + ? WHERE no = ?",
 	[TEXT_LIFE] = "UPDATE {p}sessions SET life = ?, position = ?, updated_us = ?, "
-		      "expires_us = ?, deleted_us = ?, purge_us = ?, due_us = ? WHERE no = ?",
+		      "expires_us = ?, deleted_us = ?, purge_us = ?, due_us = ?, "
+		      "changes = changes + 1 WHERE no = ?",
 	[TEXT_DUE] = "UPDATE {p}sessions SET due_us = ? WHERE no = ?",
 	[TEXT_KEPT] = "UPDATE {p}sessions SET kept_seq = ? WHERE no = ?",
 	[TEXT_PURGE] = "UPDATE {p}sessions SET life = 2, due_us = 1 "
@@ -67,6 +77,14 @@ const char *const cv_sqlite_texts[TEXT_COUNT] = {
 	[TEXT_EVENT_ADD] = "INSERT INTO {p}events (session, seq, id, time_ms, status, {fields}) "
 			   "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
 	[TEXT_EVENTS_CUT] = "DELETE FROM {p}events WHERE session = ? AND seq BETWEEN ? AND ?",
+	[TEXT_EVENTS_FORK] = "INSERT INTO {p}events (session, seq, id, time_ms, status, {fields}) "
+			     "SELECT ?, seq, id, time_ms, status, {fields} FROM {p}events "
+			     "WHERE session = ? AND seq BETWEEN ? AND ? ORDER BY seq",
+	[TEXT_EVENT_TIME] = "SELECT time_ms FROM {p}events WHERE session = ? AND seq = ?",
+	[TEXT_WEIGH] = "SELECT coalesce(sum(length(CAST(e.message AS BLOB))), 0) "
+		       "FROM {p}sessions s JOIN {p}events e ON e.session = s.no "
+		       "AND e.seq BETWEEN ? AND ? WHERE s.no = ? AND s.generation = ? "
+		       "AND s.life = 0 AND (s.expires_us = 0 OR s.expires_us > ?)",
 
 	[TEXT_SCOPE] = "SELECT no, state_bytes FROM {p}scopes WHERE app = ? AND user = ?",
 	[TEXT_SCOPE_ADD] = "INSERT INTO {p}scopes (app, user, state_bytes) VALUES (?, ?, 0)",
@@ -79,6 +97,22 @@ const char *const cv_sqlite_texts[TEXT_COUNT] = {
 	[TEXT_STATE_DROP] = "DELETE FROM {p}state WHERE scope = ? AND owner = ? AND name = ?",
 	[TEXT_STATE_CUT] = "DELETE FROM {p}state WHERE scope = 1 AND owner = ?1 AND name IN "
 			   "(SELECT name FROM {p}state WHERE scope = 1 AND owner = ?1 LIMIT ?2)",
+	[TEXT_STATE_FORK] = "INSERT INTO {p}state (scope, owner, name, value) "
+			    "SELECT 1, ?, name, value FROM {p}state WHERE scope = 1 AND owner = ?",
+
+	[TEXT_DRAFT] = "SELECT role, author, turn, model, extra FROM {p}drafts WHERE session = ?",
+	[TEXT_DRAFT_PUT] = "INSERT OR REPLACE INTO {p}drafts (session, role, author, turn, model, "
+			   "extra) VALUES (?, ?, ?, ?, ?, ?)",
+	[TEXT_DRAFT_DROP] = "DELETE FROM {p}drafts WHERE session = ?",
+	[TEXT_PIECE] = "SELECT bytes FROM {p}pieces WHERE session = ? AND piece = ?",
+	[TEXT_PIECES] = "SELECT bytes FROM {p}pieces WHERE session = ? ORDER BY piece",
+	[TEXT_PIECE_PUT] = "INSERT INTO {p}pieces (session, piece, bytes) VALUES (?, ?, ?) "
+			   "ON CONFLICT DO UPDATE SET bytes = excluded.bytes",
+	[TEXT_PIECES_CUT] = "DELETE FROM {p}pieces WHERE session = ? AND piece >= ?",
+
+	[TEXT_MARK] = "SELECT generation, changes, updated_us, last_seq, expires_us "
+		      "FROM {p}sessions WHERE app = ? AND user = ? AND session = ? AND life = 0",
+	[TEXT_VERSION] = "PRAGMA data_version",
 
 	[TEXT_SAVEPOINT] = "SAVEPOINT job",
 	[TEXT_RELEASE] = "RELEASE job",
@@ -100,6 +134,26 @@ static size_t row_copy(char out[CONVO_MAX_NAME + 1], struct cv_text text)
 static int64_t row_time(struct sqlite_query *query)
 {
 	return cv_sqlite_int(query, 0, SQLITE_TIME_MAX);
+}
+
+static void row_held(struct sqlite_query *query, struct sqlite_held *held)
+{
+	cv_sqlite_uuid_or_null(query, held->lease);
+	held->us = row_time(query);
+	held->boot = cv_sqlite_int(query, INT64_MIN, INT64_MAX);
+	held->has_draft = cv_sqlite_uuid_or_null(query, held->draft);
+	held->draft_bytes = cv_sqlite_int(query, 0, CONVO_MAX_DRAFT);
+}
+
+static void row_fork(struct sqlite_query *query, struct sqlite_row *row)
+{
+	struct cv_text session = cv_sqlite_text_or_null(query, CONVO_MAX_NAME);
+
+	row->is_fork = session.len > 0;
+	row->fork_len = row_copy(row->fork, session);
+	if (cv_sqlite_uuid_or_null(query, row->fork_generation) != row->is_fork)
+		query->damaged = true;
+	row->fork_seq = cv_sqlite_int(query, 0, SEQ_MAX);
 }
 
 int cv_sqlite_row_step(struct sqlite_query *query, struct sqlite_row *row, struct convo_err *err)
@@ -127,6 +181,8 @@ int cv_sqlite_row_step(struct sqlite_query *query, struct sqlite_row *row, struc
 	cv_sqlite_uuid(query, row->generation);
 	row->session_len = row_copy(row->session, cv_sqlite_text(query, 1, CONVO_MAX_NAME));
 	row->title_len = row_copy(row->title, cv_sqlite_text(query, 0, CONVO_MAX_NAME));
+	row_held(query, &row->held);
+	row_fork(query, row);
 	rc = cv_sqlite_row(query, err);
 	return rc < 0 ? rc : 1;
 }
@@ -144,10 +200,22 @@ struct store_meta cv_sqlite_row_meta(const struct sqlite_row *row)
 		.last_seq = row->last_seq,
 		.position = row->position,
 		.number = row->no,
+		.held_us = cv_sqlite_held_left_us(&row->held),
+		.fork_seq = row->fork_seq,
 	};
 
 	memcpy(meta.generation, row->generation, UUID_BYTES);
+	memcpy(meta.fork_generation, row->fork_generation, UUID_BYTES);
+	if (row->is_fork)
+		meta.fork_session = (struct cv_text){row->fork, row->fork_len};
 	return meta;
+}
+
+void cv_sqlite_bind_name(struct sqlite_query *query, const struct convo_key *key)
+{
+	cv_sqlite_bind_text(query, cv_text_of(key->app));
+	cv_sqlite_bind_text(query, cv_text_of(key->user));
+	cv_sqlite_bind_text(query, cv_text_of(key->session));
 }
 
 int cv_sqlite_find(struct sqlite_db *db, const struct store_call *call, const struct convo_key *key,
@@ -157,9 +225,7 @@ int cv_sqlite_find(struct sqlite_db *db, const struct store_call *call, const st
 	int rc;
 
 	row->no = 0;
-	cv_sqlite_bind_text(&query, cv_text_of(key->app));
-	cv_sqlite_bind_text(&query, cv_text_of(key->user));
-	cv_sqlite_bind_text(&query, cv_text_of(key->session));
+	cv_sqlite_bind_name(&query, key);
 	rc = cv_sqlite_row_step(&query, row, err);
 	if (rc <= 0)
 		return rc;

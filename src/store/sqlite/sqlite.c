@@ -16,6 +16,7 @@ enum { FILE_EMPTY, FILE_OURS, FILE_OTHERS };
 	"WHEN application_id = 0 AND NOT EXISTS (SELECT 1 FROM sqlite_master) THEN 0 " \
 	"ELSE 2 END FROM pragma_application_id"
 
+#define MARKS_US 200000
 #define ROUND_JOBS 256
 #define ROUND_BYTES ((size_t)8 << 20)
 
@@ -24,7 +25,8 @@ static const struct sql_dialect sqlite_dialect = {
 	.quote = '"',
 	.migrations = cv_sql_sqlite,
 	.count_tables = "SELECT count(*) FROM sqlite_master WHERE name IN ('{p}meta', "
-			"'{p}sessions', '{p}events', '{p}scopes', '{p}state')",
+			"'{p}sessions', '{p}events', '{p}scopes', '{p}state', '{p}drafts', "
+			"'{p}pieces')",
 	.count_meta = "SELECT count(*) FROM pragma_table_info('{p}meta') "
 		      "WHERE name IN ('name', 'value')",
 };
@@ -186,6 +188,11 @@ const struct cv_backend cv_backend_sqlite = {
 	.create = cv_sqlite_create,
 	.load = cv_sqlite_load,
 	.append = cv_sqlite_append,
+	.draft = cv_sqlite_draft,
+	.fork = cv_sqlite_fork,
+	.marks = cv_sqlite_marks,
+	.marks_us = MARKS_US,
+	.weigh = cv_sqlite_weigh,
 	.rename = cv_sqlite_rename,
 	.list = cv_sqlite_list,
 	.owners = cv_sqlite_owners,

@@ -4,6 +4,7 @@
 #ifndef STORE_SQLITE_STORE_H
 #define STORE_SQLITE_STORE_H
 
+#include <base/chain.h>
 #include <store/shared/group.h>
 #include <store/shared/pool.h>
 #include <store/sqlite/db.h>
@@ -30,8 +31,10 @@ enum sqlite_text {
 	TEXT_OWNERS,
 	TEXT_OWNERS_TRASH,
 	TEXT_CREATE,
+	TEXT_FORK,
 	TEXT_TOUCH,
 	TEXT_TITLE,
+	TEXT_HOLD,
 	TEXT_LIFE,
 	TEXT_DUE,
 	TEXT_KEPT,
@@ -42,6 +45,9 @@ enum sqlite_text {
 	TEXT_EVENT_SEQ,
 	TEXT_EVENT_ADD,
 	TEXT_EVENTS_CUT,
+	TEXT_EVENTS_FORK,
+	TEXT_EVENT_TIME,
+	TEXT_WEIGH,
 	TEXT_SCOPE,
 	TEXT_SCOPE_ADD,
 	TEXT_SCOPE_BYTES,
@@ -50,6 +56,16 @@ enum sqlite_text {
 	TEXT_STATE_PUT,
 	TEXT_STATE_DROP,
 	TEXT_STATE_CUT,
+	TEXT_STATE_FORK,
+	TEXT_DRAFT,
+	TEXT_DRAFT_PUT,
+	TEXT_DRAFT_DROP,
+	TEXT_PIECE,
+	TEXT_PIECES,
+	TEXT_PIECE_PUT,
+	TEXT_PIECES_CUT,
+	TEXT_MARK,
+	TEXT_VERSION,
 	TEXT_SAVEPOINT,
 	TEXT_RELEASE,
 	TEXT_UNDO,
@@ -63,14 +79,27 @@ enum sqlite_life { LIFE_LIVE, LIFE_TRASH, LIFE_DEAD };
 /** Most that a time in µs can be in a file: far enough to add any duration to it. */
 #define SQLITE_TIME_MAX (INT64_C(1) << 60)
 
-/* A session's row; the columns are explained in 0001.sql. */
+/** What a session has of a lease: see 0002.sql. */
+struct sqlite_held {
+	unsigned char lease[UUID_BYTES]; /* all zero: nobody has ever held it */
+	int64_t us, boot;
+	bool has_draft;
+	unsigned char draft[UUID_BYTES];
+	int64_t draft_bytes;
+};
+
+/* A session's row; the columns are explained in 0001.sql and 0002.sql. */
 struct sqlite_row {
 	int64_t no, life;
 	int64_t position, created_us, updated_us, expires_us, deleted_us, purge_us, due_us;
 	int64_t kept_seq, first_seq, last_seq, last_time_ms, state_bytes;
 	unsigned char generation[UUID_BYTES];
-	size_t session_len, title_len;
-	char session[CONVO_MAX_NAME + 1], title[CONVO_MAX_NAME + 1];
+	struct sqlite_held held;
+	bool is_fork;
+	unsigned char fork_generation[UUID_BYTES];
+	int64_t fork_seq;
+	size_t session_len, title_len, fork_len;
+	char session[CONVO_MAX_NAME + 1], title[CONVO_MAX_NAME + 1], fork[CONVO_MAX_NAME + 1];
 };
 
 /*
@@ -93,6 +122,16 @@ int cv_sqlite_state_step(struct sqlite_query *query, struct cv_text *name, struc
 /** The row's meta; its texts belong to the row. */
 struct store_meta cv_sqlite_row_meta(const struct sqlite_row *row);
 
+/** Fill in the next three parameters: app, user, session. */
+void cv_sqlite_bind_name(struct sqlite_query *query, const struct convo_key *key);
+
+/** How much longer a session is held, in µs; 0: it is not. (held.c) */
+int64_t cv_sqlite_held_left_us(const struct sqlite_held *held);
+
+/** Add the draft of a session that is loaded, if it has one. (held.c) */
+int cv_sqlite_held_load(struct sqlite_db *db, const struct sqlite_row *row,
+			struct convo_session *into, struct convo_err *err);
+
 /**
  * Find the session that has the name now.
  *
@@ -109,6 +148,22 @@ int cv_sqlite_event_seq(struct sqlite_db *db, const struct sqlite_row *row, cons
 int cv_sqlite_scope(struct sqlite_db *db, enum convo_scope scope, const struct convo_key *key,
 		    int64_t *owner, int64_t *bytes, struct convo_err *err);
 
+/** Marks that a connection has read, good while nobody writes the file (marks.c). All-zero: none. */
+struct sqlite_seen {
+	int64_t version; /* of the file, as the connection sees it */
+	struct cv_chain sessions;
+};
+
+/** In a transaction: forget them if somebody has written the file. */
+int cv_sqlite_seen_check(struct sqlite_db *db, struct sqlite_seen *seen, struct convo_err *err);
+
+/** After that, in the same transaction: the mark of a session, 0 when it is absent. */
+int cv_sqlite_seen_mark(struct sqlite_db *db, struct sqlite_seen *seen,
+			const struct store_call *call, const struct convo_key *key, uint64_t *mark,
+			struct convo_err *err);
+
+void cv_sqlite_seen_clear(struct sqlite_seen *seen);
+
 /* ---- what reads: read.c ----------------------------------------------------------------- */
 
 extern const struct pool_driver cv_sqlite_readers;
@@ -116,6 +171,12 @@ extern const struct pool_driver cv_sqlite_readers;
 int cv_sqlite_load(struct convo_store *store, const struct store_call *call,
 		   const struct convo_key *key, const struct store_window *window,
 		   struct convo_session *into, struct convo_err *err);
+int cv_sqlite_marks(struct convo_store *store, const struct store_call *call,
+		    const struct convo_key *const *keys, size_t count, uint64_t *marks,
+		    struct convo_err *err);
+int cv_sqlite_weigh(struct convo_store *store, const struct store_call *call, const char *app,
+		    const char *user, const struct store_weighed *sessions, size_t count,
+		    int64_t *bytes, struct convo_err *err);
 int cv_sqlite_owners(struct convo_store *store, const struct store_call *call, const char *app,
 		     bool trash, size_t n, struct store_owners_place *place,
 		     struct store_owners *into, bool *more, struct convo_err *err);
@@ -126,11 +187,17 @@ int cv_sqlite_state_list(struct convo_store *store, const struct store_call *cal
 			 const struct convo_key *key, unsigned scopes, const struct cv_text *name,
 			 struct convo_state *into, struct convo_err *err);
 
-/* ---- what writes: append.c, state.c, life.c, clean.c ------------------------------------- */
+/* ---- what writes: append.c, held.c, fork.c, state.c, life.c, clean.c---------------------------------- */
 
 int cv_sqlite_append(struct convo_store *store, const struct store_call *call,
 		     const struct convo_key *key, struct store_append *append,
 		     struct convo_err *err);
+int cv_sqlite_draft(struct convo_store *store, const struct store_call *call,
+		    const struct convo_key *key, const struct store_draft *draft,
+		    struct convo_err *err);
+int cv_sqlite_fork(struct convo_store *store, const struct store_call *call,
+		   const struct convo_key *key, const struct store_fork *fork,
+		   struct convo_err *err);
 int cv_sqlite_state_set(struct convo_store *store, const struct store_call *call,
 			const struct convo_key *key, const struct store_change *changes,
 			size_t count, struct convo_err *err);

@@ -18,6 +18,7 @@ struct round {
 	struct group_job **jobs;
 	size_t count;
 	int64_t until_us; /* the first deadline of them */
+	bool light;       /* none of them needs a flush */
 };
 
 static const struct store_call *round_call(const struct round *round, size_t i)
@@ -46,6 +47,17 @@ static void round_set_until(struct round *round, size_t from)
 		if (round_call(round, i)->deadline_us < round->until_us)
 			round->until_us = round_call(round, i)->deadline_us;
 	}
+}
+
+static bool round_is_light(const struct round *round)
+{
+	size_t i;
+
+	for (i = 0; i < round->count; i++) {
+		if (!((struct sqlite_job *)round->jobs[i])->light)
+			return false;
+	}
+	return true;
 }
 
 static bool round_late(const struct round *round)
@@ -105,7 +117,10 @@ static int round_try(struct round *round, bool join, bool *begun, struct convo_e
 	int rc;
 
 	cv_sqlite_until(store->writer, round->until_us, round_canceled, round);
-	rc = cv_sqlite_begin(store->writer, true, err);
+	*begun = false;
+	rc = cv_sqlite_set_flush(store->writer, !round->light, err);
+	if (rc == 0)
+		rc = cv_sqlite_begin(store->writer, true, err);
 	*begun = rc == 0;
 	while (rc == 0 && done < round->count && (done == 0 || !round_late(round))) {
 		round_job(store, (struct sqlite_job *)round->jobs[done]);
@@ -113,7 +128,7 @@ static int round_try(struct round *round, bool join, bool *begun, struct convo_e
 			*err = round->jobs[done]->err;
 			rc = round->jobs[done]->rc;
 		}
-		if (++done == round->count && join) {
+		if (++done == round->count && join && !round->light) {
 			round->count = cv_group_join(store->group, round->jobs, round->count);
 			round_set_until(round, done);
 		}
@@ -160,7 +175,7 @@ static bool is_stop(const struct convo_err *err)
 static void round_alone(const struct round *round, size_t i)
 {
 	struct sqlite_job *job = (struct sqlite_job *)round->jobs[i];
-	struct round alone = {round->store, &round->jobs[i], 1, round->until_us};
+	struct round alone = {round->store, &round->jobs[i], 1, round->until_us, round->light};
 	struct convo_err err = {0};
 	bool begun;
 
@@ -173,13 +188,14 @@ static void round_alone(const struct round *round, size_t i)
 
 void cv_sqlite_round(void *ctx, struct group_job **jobs, size_t count)
 {
-	struct round round = {ctx, jobs, count, INT64_MAX};
+	struct round round = {ctx, jobs, count, INT64_MAX, false};
 	struct convo_err err = {0};
 	struct sqlite_hold hold;
 	bool begun, retry;
 	size_t i;
 
 	round_set_until(&round, 0);
+	round.light = round_is_light(&round);
 	cv_sqlite_hold(&hold);
 	/* What is written to a file that nobody finds any more is lost (A7). */
 	begun = false;

@@ -12,12 +12,15 @@ struct sqlite_job {
 	 * where that is not possible, with a savepoint. */
 	int (*run)(struct sqlite_store *store, struct sqlite_job *job, struct convo_err *err);
 	bool savepoint; /* can fail after its first change */
+	bool light;     /* need not be flushed: may be lost in a crash of the machine */
 	bool again;     /* its round had no time left, but it has */
 	const struct store_call *call;
 	const struct convo_key *key;
 
 	const struct store_create *create;
 	struct store_append *append;
+	const struct store_draft *draft;
+	const struct store_fork *fork;
 	struct cv_text title;
 	const unsigned char *generation;
 	const struct store_change *changes;
@@ -44,6 +47,21 @@ int cv_sqlite_row_touch(struct sqlite_db *db, const struct store_call *call, str
 /** Move the time at which cleaning looks at it. */
 int cv_sqlite_row_set_due(struct sqlite_db *db, struct sqlite_row *row, int64_t due_us,
 			  struct convo_err *err);
+
+/** Refuse if a live session has the name; one that has expired makes way. */
+int cv_sqlite_take_name(struct sqlite_store *store, const struct store_call *call,
+			const struct convo_key *key, struct convo_err *err);
+
+/**
+ * Whether the append may do with the lease what it wants to: 0, STORE_IN_THE_WAY, CONVO_E_BUSY,
+ * CONVO_E_CONFLICT, both told. (held.c)
+ */
+int cv_sqlite_held_check(const struct sqlite_job *job, const struct sqlite_row *row, bool fresh,
+			 struct convo_err *err);
+
+/** Do it. (held.c) */
+int cv_sqlite_held_grant(struct sqlite_db *db, struct sqlite_row *row,
+			 const struct store_hold *hold, struct convo_err *err);
 
 /** End a session for good; its parts are left to cleaning. */
 int cv_sqlite_row_kill(struct sqlite_db *db, struct sqlite_row *row, struct convo_err *err);

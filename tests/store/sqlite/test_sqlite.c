@@ -281,7 +281,7 @@ static void test_file__of_a_newer_convo_is_refused(void **state)
 	(void)state;
 	convo_store_close(store_open(path, NULL));
 	db_run(path, "UPDATE convo_meta SET value = '99' WHERE name = 'schema'");
-	file_must_be_refused(path, NULL, "version 99, this convo knows up to 1");
+	file_must_be_refused(path, NULL, "version 99, this convo knows up to 2");
 }
 
 static void test_file__with_a_foreign_table_of_our_name_is_refused(void **state)
@@ -297,7 +297,7 @@ static void test_file__with_a_foreign_table_of_our_name_is_refused(void **state)
 	file_must_be_refused(path, &other, "other_");
 	db_run(path, "DROP TABLE other_meta");
 	convo_store_close(store_open(path, &other));
-	must_equal(1, file_number(path, "SELECT value FROM other_meta"));
+	must_equal(2, file_number(path, "SELECT value FROM other_meta"));
 }
 
 static void test_file__is_only_checked_if_so_wished(void **state)
