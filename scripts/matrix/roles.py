@@ -55,7 +55,7 @@ def replica(server):
 
 
 def replication_group(server):
-    """Two servers more, and Group Replication between the three. The first is the primary."""
+    """Two servers more, and Group Replication between the three. The primary is to be found: it is named last."""
     servers = [server]
     for _ in range(2):
         other = Mysql(server.row, server.folder)
@@ -76,7 +76,7 @@ def replication_group(server):
     wanted = ['ONLINE PRIMARY', 'ONLINE SECONDARY', 'ONLINE SECONDARY']
     for each in servers:
         each.wait(lambda each=each: sorted(each.ask(members).splitlines()) == wanted)
-    hosts = ','.join(f'127.0.0.1:{each.port}' for each in servers)
+    hosts = ','.join(f'127.0.0.1:{each.port}' for each in reversed(servers))
     server.url = server.url.replace(f'127.0.0.1:{server.port}', hosts)
 
 
