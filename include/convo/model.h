@@ -59,7 +59,13 @@ struct convo_listener {
 	/** Called once per retry, before the wait. Cancelling ends the wait. */
 	int (*on_wait)(void *ctx, const struct convo_wait *wait);
 	void *ctx;
-	const void *reserved[4]; /**< NULL; see version.h */
+	/**
+	 * Of a runner's turn alone: another turn holds the session, for `busy_ms` more if there is no
+	 * further sign of it (contract R1). Called once, before it is waited for. Cancelling ends the
+	 * wait.
+	 */
+	int (*on_busy)(void *ctx, int64_t busy_ms);
+	const void *reserved[3]; /**< NULL; see version.h */
 };
 
 /** What came back. Strings are NUL-terminated and belong to the answer. */

@@ -55,7 +55,10 @@ struct convo_runner_options {
 	                                     limit of the store, or what that removes is in none.
 	                                     0: their number is no reason */
 	enum convo_summaries summaries; /**< each costs a request: off unless it is wanted */
-	const void *reserved[3];        /**< NULL; see version.h */
+	int64_t lease_ms;        /**< how long a turn holds its session without a sign of life: when
+	                              its program is gone, others wait for so long. 1,000 to 600,000;
+	                              0: 15,000 */
+	const void *reserved[2]; /**< NULL; see version.h */
 };
 
 /**
@@ -76,6 +79,14 @@ CONVO_API int convo_runner_new(convo_runner **out, const struct convo_runner_opt
  */
 CONVO_API void convo_runner_free(convo_runner *runner);
 
+/** What a turn does while another one holds its session (contract R1). */
+enum convo_when_busy {
+	CONVO_BUSY_WAIT = 0, /**< it waits, after convo_listener.on_busy */
+	CONVO_BUSY_REFUSE,   /**< CONVO_E_BUSY; nothing is stored */
+	CONVO_BUSY_TAKE      /**< it takes the session over: what had come of the other answer is
+	                          stored as interrupted, and that turn ends with CONVO_E_CONFLICT */
+};
+
 /** What is said in a turn. Borrowed. */
 struct convo_question {
 	const char *user;    /**< whose session (N1) */
@@ -85,7 +96,8 @@ struct convo_question {
 	size_t text_len;     /**< 0: strlen(text) */
 	bool whole;          /**< ask the model for the answer in one piece */
 	bool fresh;          /**< the session must not exist yet: CONVO_E_EXISTS, nothing stored */
-	const void *reserved[6]; /**< NULL; see version.h */
+	enum convo_when_busy when_busy;
+	const void *reserved[5]; /**< NULL; see version.h */
 };
 
 /** Which side of a turn failed. */
@@ -122,8 +134,13 @@ CONVO_API void convo_turn_free(struct convo_turn *turn);
  * long as its outcome is unknown. A session that was deleted meanwhile, or created again, does not
  * get a late answer (A3, A4).
  *
- * Two turns on one session at once are both stored whole. Their events may alternate in seq; each
- * carries its turn id, and the next request puts every turn's messages together again.
+ * A turn holds its session, so turns on one session, of whatever programs, come one after the other
+ * (R1): the lease is taken by the append of the question and ended by that of the answer, without a
+ * further round trip. From the second second on what came of the answer is saved every second, in the
+ * background, as a draft (R2). If the program is gone then, whoever begins the next turn stores it
+ * first, as an interrupted answer (R5). Where events come from others all the same, who hold nothing,
+ * those of two turns may alternate in seq; each carries its turn id, and the next request puts every
+ * turn's messages together again.
  *
  * Neighbouring messages of the user, as they are left by a question that was not answered, are sent
  * as one with an empty line between, because many chat templates refuse two in a row (enum
@@ -155,11 +172,13 @@ CONVO_API void convo_turn_free(struct convo_turn *turn);
  *         CONVO_E_TOOBIG: of the question, nothing is stored, or an argument that must be given
  *         is NULL; else the code of what failed, out->failed telling which side. With
  *         CONVO_TURN_STORE, CONVO_E_CONFLICT and CONVO_E_NOTFOUND mean that the session is
- *         another one now, or gone, and that the answer is not stored.
+ *         another one now, was taken over, or is gone, and that the answer is not stored;
+ *         CONVO_E_BUSY: another turn holds it, nothing is stored.
  *
  * Thread-safe. Blocks until the answer ended and is stored; a store that cannot be reached is
  * tried for 5 s more than its timeout. A cancel ends the calls of the store that come before the
- * model is asked, too; the question is then stored if the store takes it within a second or so.
+ * model is asked, too; the question is then stored if the store takes it within a second or so, but
+ * not while it waits for another turn.
  * The storing of an answer is not cancelled.
  */
 CONVO_API int convo_runner_run(struct convo_turn **out, convo_runner *runner,

@@ -81,7 +81,7 @@ static int cover_load(struct cover *cover, const struct convo_key *key,
 		      const struct context_limits *limits, const struct convo_call *call,
 		      struct convo_err *err)
 {
-	int rc = cv_session_load(&cover->session, cover->runner, key, limits, call, err);
+	int rc = cv_session_load(&cover->session, cover->runner, key, limits, 0, call, err);
 
 	if (rc < 0)
 		return rc;

@@ -34,7 +34,7 @@ static int64_t load_count(const convo_session *session)
 
 int cv_session_load(convo_session **out, const struct convo_runner *runner,
 		    const struct convo_key *key, const struct context_limits *limits,
-		    const struct convo_call *call, struct convo_err *err)
+		    int64_t before, const struct convo_call *call, struct convo_err *err)
 {
 	size_t reach = cv_budget_reach(limits);
 	size_t n = reach > SIZE_MAX / 8 ? 0 : reach + LOAD_SLACK;
@@ -43,7 +43,10 @@ int cv_session_load(convo_session **out, const struct convo_runner *runner,
 	if (n && runner->summary_events < SIZE_MAX / 8 && n < 2 * runner->summary_events)
 		n = 2 * runner->summary_events;
 	for (;;) {
-		struct convo_window window = {.kind = CONVO_WINDOW_LAST, .n = n};
+		struct convo_window window = {.kind = before ? CONVO_WINDOW_BEFORE
+							     : CONVO_WINDOW_LAST,
+					      .n = n,
+					      .seq = before};
 		convo_session *session = NULL;
 		int64_t used = 0;
 		int rc = convo_store_load(&session, runner->store, key, &window, call, err);

@@ -11,8 +11,14 @@
 #include <base/fail.h>
 #include <base/json.h>
 #include <runner/cover.h>
+#include <runner/keeper.h>
 #include <runner/summarizer.h>
 #include <runner/tokens.h>
+
+/* As convo_lease_options has it. */
+#define LEASE_MS 15000
+#define LEASE_LEAST_MS 1000
+#define LEASE_MOST_MS 600000
 
 /* A count that params set, or 0. */
 static size_t runner_count(struct cv_text params, const char *name)
@@ -91,6 +97,13 @@ static int runner_fill(struct convo_runner *runner, const struct convo_runner_op
 	runner->limits.messages = opts->context_messages;
 	runner->limits.tokens = opts->context_tokens;
 	runner->alternate = opts->alternate;
+	runner->lease_ms = opts->lease_ms ? opts->lease_ms : LEASE_MS;
+	if (runner->lease_ms < LEASE_LEAST_MS || runner->lease_ms > LEASE_MOST_MS)
+		return cv_fail(err, CONVO_E_INVALID, "lease_ms: not %d to %d", LEASE_LEAST_MS,
+			       LEASE_MOST_MS);
+	rc = cv_keeper_new(&runner->keeper, opts->store, err);
+	if (rc < 0)
+		return rc;
 	runner->app = cv_memdup(opts->app, strlen(opts->app));
 	if (!runner->app)
 		return cv_fail_nomem(err);
@@ -174,6 +187,7 @@ void convo_runner_free(convo_runner *runner)
 	if (!runner)
 		return;
 	cv_summarizer_free(runner->summarizer);
+	cv_keeper_free(runner->keeper);
 	free(runner->app);
 	free(runner->instruction);
 	free(runner->params);

@@ -22,6 +22,8 @@ struct convo_runner {
 	char *summary_prompt; /* NULL: the built-in one */
 	size_t summary_events;
 	struct summarizer *summarizer; /* NULL: none is made by itself */
+	struct keeper *keeper;
+	int64_t lease_ms;
 };
 
 /** How hard an append is tried. */

@@ -4,6 +4,8 @@
  */
 #include <runner/runner.h>
 
+#include <convo/watch.h>
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -14,6 +16,7 @@
 #include <base/fail.h>
 #include <base/utf8.h>
 #include <runner/ask.h>
+#include <runner/keeper.h>
 #include <runner/load.h>
 #include <runner/summarizer.h>
 
@@ -28,6 +31,9 @@
 
 /* Once a turn is cancelled, its question is stored if the store does so within this time. */
 #define HURRY_MS 1000
+
+/* While another turn holds the session: how often to look without news of it. */
+#define BUSY_LOOK_MS 1000
 
 /* ---- a turn --------------------------------------------------------------------------- */
 
@@ -49,8 +55,15 @@ struct run {
 	bool fresh;             /* the session must not exist */
 	struct convo_call call; /* of the store, before the model is asked */
 	bool hurry;             /* it was cancelled: each call has HURRY_MS, once */
-	char question_id[CONVO_UUID_SIZE];
+	char question_id[CONVO_UUID_SIZE], answer_id[CONVO_UUID_SIZE];
 	char generation[CONVO_UUID_SIZE];
+	const struct convo_listener *listener;
+	enum convo_when_busy when_busy;
+	convo_lease *lease;
+	bool held;   /* the session, by that */
+	bool unheld; /* the store has no leases */
+	bool waits;  /* for the turn that holds the session */
+	struct kept *kept;
 	convo_session *session; /* NULL when the turn created it */
 	struct ask ask;
 	int64_t asked_us;
@@ -69,6 +82,8 @@ void convo_turn_free(struct convo_turn *turn)
 
 static void run_clear(struct run *run)
 {
+	cv_kept_free(run->kept);
+	convo_lease_free(run->lease);
 	convo_turn_free(run->turn ? &run->turn->base : NULL);
 	convo_session_free(run->session);
 	free((char *)run->question.json);
@@ -119,11 +134,19 @@ static int run_init(struct run *run, const struct convo_question *question, stru
 	run->ask.whole = question->whole;
 	cv_ask_plan(&run->ask, run->runner);
 	run->fresh = question->fresh;
+	run->when_busy = question->when_busy;
+	if ((unsigned)run->when_busy > CONVO_BUSY_TAKE)
+		return cv_fail(err, CONVO_E_INVALID, "what to do when it is busy is unknown");
+	rc = convo_lease_new(&run->lease,
+			     &(struct convo_lease_options){.ms = run->runner->lease_ms}, err);
+	if (rc < 0)
+		return rc;
 	run->turn = cv_alloc(1, sizeof(*run->turn));
 	if (!run->turn)
 		return cv_fail_nomem(err);
 	convo_uuid_make(run->turn->id);
 	convo_uuid_make(run->question_id);
+	convo_uuid_make(run->answer_id);
 	run->turn->base.id = run->turn->id;
 	return 0;
 }
@@ -138,7 +161,7 @@ static int run_open(struct run *run, struct convo_err *err)
 	convo_session_free(run->session);
 	run->session = NULL;
 	run->turn->base.created = false;
-	rc = cv_session_load(&run->session, run->runner, &run->key, &run->ask.plan.limits,
+	rc = cv_session_load(&run->session, run->runner, &run->key, &run->ask.plan.limits, 0,
 			     &run->call, err);
 	if (rc >= 0 && run->fresh)
 		return cv_fail(err, CONVO_E_EXISTS, "session '%s' exists already",
@@ -158,17 +181,90 @@ static int run_open(struct run *run, struct convo_err *err)
 	return 0;
 }
 
+/* Store the question, and take the session with it. In a hurry it is only stored. */
 static int run_store_question(struct run *run, struct convo_err *err)
 {
-	const struct convo_expect expect = {.generation = run->generation};
+	struct convo_expect expect = {.generation = run->generation};
 	const struct convo_event event = {.id = run->question_id,
 					  .turn = run->turn->id,
 					  .message = run->question.json,
 					  .message_len = run->question.len};
+	int rc;
 
-	return cv_runner_append(run->runner, &run->key, &expect, &event,
-				run->hurry ? APPEND_ONCE : APPEND_SETTLE, &run->call,
-				&run->turn->base.question_seq, err);
+	if (!run->hurry && !run->unheld) {
+		expect.lease = run->lease;
+		expect.hold =
+			run->when_busy == CONVO_BUSY_TAKE ? CONVO_HOLD_FORCE : CONVO_HOLD_TAKE;
+	}
+	rc = cv_runner_append(run->runner, &run->key, &expect, &event,
+			      run->hurry ? APPEND_ONCE : APPEND_SETTLE, &run->call,
+			      &run->turn->base.question_seq, err);
+	if (rc == CONVO_E_UNSUPPORTED && expect.lease) {
+		run->unheld = true;
+		return run_store_question(run, err);
+	}
+	run->held = rc >= 0 && expect.lease;
+	return rc;
+}
+
+/* Until the turn that holds the session has ended: look at every news of it, and now and then. */
+static int run_wait(struct run *run, convo_watch *watch, struct convo_err *err)
+{
+	int rc = convo_watch_add(watch, &run->key, NULL, err);
+
+	while (rc >= 0) {
+		const struct convo_call call = {.cancel = run->call.cancel,
+						.timeout_ms = err->busy_ms < BUSY_LOOK_MS
+								      ? err->busy_ms + 1
+								      : BUSY_LOOK_MS};
+
+		rc = convo_watch_next(watch, NULL, NULL, &call, err);
+		if (rc < 0 && rc != CONVO_E_TIMEOUT)
+			return rc;
+		rc = run_store_question(run, err);
+		if (rc != CONVO_E_BUSY)
+			return rc;
+		rc = 0;
+	}
+	return rc;
+}
+
+/* Store the question and take the session, if need be after the turn that holds it. */
+static int run_take(struct run *run, struct convo_err *err)
+{
+	const struct convo_listener *to = run->listener;
+	convo_watch *watch = NULL;
+	int rc = run_store_question(run, err);
+
+	if (rc != CONVO_E_BUSY || run->when_busy != CONVO_BUSY_WAIT)
+		return rc;
+	run->waits = true;
+	if (to && to->on_busy && to->on_busy(to->ctx, err->busy_ms))
+		return cv_fail(err, CONVO_E_CANCELED, "stopped while it waited");
+	rc = convo_watch_new(&watch, run->runner->store, err);
+	if (rc >= 0)
+		rc = run_wait(run, watch, err);
+	convo_watch_free(watch);
+	run->waits = rc == CONVO_E_CANCELED;
+	return rc;
+}
+
+/*
+ * What others have appended since the session was loaded, an answer that was waited for above all, is
+ * a part of the conversation.
+ */
+static void run_reload(struct run *run)
+{
+	int64_t seq = run->turn->base.question_seq;
+	int64_t known = run->session ? convo_session_meta(run->session)->last_seq : 0;
+	convo_session *session = NULL;
+
+	if (seq <= known + 1 || run->hurry ||
+	    cv_session_load(&session, run->runner, &run->key, &run->ask.plan.limits, seq,
+			    &run->call, NULL) < 0)
+		return;
+	convo_session_free(run->session);
+	run->session = session;
 }
 
 /*
@@ -178,6 +274,8 @@ static int run_store_question(struct run *run, struct convo_err *err)
  */
 static bool run_again(struct run *run, int rc, bool opened, const struct convo_err *err)
 {
+	if (rc == CONVO_E_CANCELED && run->waits)
+		return false; /* it is not begun, and another one is being answered */
 	if (rc == CONVO_E_CANCELED && !run->hurry) {
 		run->hurry = true;
 		run->call = (struct convo_call){.timeout_ms = HURRY_MS};
@@ -203,9 +301,11 @@ static int run_begin(struct run *run, convo_cancel *cancel, struct convo_err *er
 		rc = run_open(run, err);
 		opened = rc >= 0;
 		if (opened)
-			rc = run_store_question(run, err);
-		if (rc >= 0)
+			rc = run_take(run, err);
+		if (rc >= 0) {
+			run_reload(run);
 			return 0;
+		}
 		if (!run_again(run, rc, opened, err))
 			break;
 		/* What is there at a second look may be our own doing: then it counts as fresh. */
@@ -221,10 +321,27 @@ static int run_ask(struct run *run, const struct convo_listener *listener, convo
 	struct convo_turn *turn = &run->turn->base;
 	int rc;
 
+	if (run->held) {
+		const struct keep keep = {
+			.key = run->key,
+			.lease = run->lease,
+			.lease_ms = run->runner->lease_ms,
+			.id = run->answer_id,
+			.turn = run->turn->id,
+			.model = convo_model_name(run->runner->model),
+			.listener = listener,
+		};
+
+		rc = cv_kept_new(&run->kept, run->runner->keeper, &keep, err);
+		if (rc < 0)
+			return rc;
+		listener = cv_kept_listener(run->kept);
+	}
 	run->asked_us = cv_clock_mono_us();
 	run->ask.session = run->session;
 	run->ask.question = run->question;
 	rc = cv_ask(&run->turn->answer, &run->ask, listener, cancel, err);
+	cv_kept_stop(run->kept);
 	turn->sent = run->ask.sent;
 	turn->joined = run->ask.joined;
 	turn->left_out = run->ask.left_out;
@@ -263,6 +380,18 @@ static int answer_extra(struct cv_buf *extra, const struct run *run,
 			   (long long)(answer ? answer->total_ms : total_ms));
 }
 
+/* What the append of an answer goes with: it ends the lease (R3). */
+static struct convo_expect answer_expect(const struct run *run)
+{
+	struct convo_expect expect = {.generation = run->generation};
+
+	if (run->held) {
+		expect.lease = run->lease;
+		expect.hold = CONVO_HOLD_END;
+	}
+	return expect;
+}
+
 /*
  * The store does not take the event as it is: a server with a lower limit than ours, an endpoint
  * with a strange name for its model. Keep what surely can be kept, the beginning of the text.
@@ -270,7 +399,7 @@ static int answer_extra(struct cv_buf *extra, const struct run *run,
 static int answer_store_part(struct run *run, const struct convo_event *event, const char *text,
 			     size_t len, struct convo_err *err)
 {
-	const struct convo_expect expect = {.generation = run->generation};
+	const struct convo_expect expect = answer_expect(run);
 	struct convo_event part = {.id = event->id, .turn = event->turn, .status = CONVO_FAILED};
 	char *message = NULL;
 	int rc;
@@ -308,22 +437,20 @@ static void answer_describe(struct convo_event *event, const struct convo_answer
 static int answer_store(struct run *run, const struct convo_answer *answer,
 			const struct convo_err *failure, struct convo_err *err)
 {
-	const struct convo_expect expect = {.generation = run->generation};
-	struct convo_event event = {.turn = run->turn->id,
+	const struct convo_expect expect = answer_expect(run);
+	struct convo_event event = {.id = run->answer_id,
+				    .turn = run->turn->id,
 				    .model = convo_model_name(run->runner->model),
 				    .message = "{\"role\":\"assistant\",\"content\":null}",
 				    .status = CONVO_FAILED,
 				    .error = failure->text};
 	struct cv_buf extra = {.max = 1024};
-	char id[CONVO_UUID_SIZE];
 	int rc = answer_extra(&extra, run, answer);
 
 	if (rc < 0) {
 		rc = cv_buf_fail(err, rc);
 		goto out;
 	}
-	convo_uuid_make(id);
-	event.id = id;
 	event.extra = extra.data;
 	if (answer)
 		answer_describe(&event, answer);
@@ -376,6 +503,7 @@ int convo_runner_run(struct convo_turn **out, convo_runner *runner,
 	rc = run_init(&run, question, &failure);
 	if (rc < 0)
 		goto out;
+	run.listener = listener;
 	rc = run_begin(&run, cancel, &failure);
 	if (rc >= 0)
 		rc = run_end(&run, run_ask(&run, listener, cancel, &failure), &failure);

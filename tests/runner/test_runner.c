@@ -879,7 +879,7 @@ static void N1_null_handles_and_arguments_are_refused(void **state)
 	must_fail_with(CONVO_E_INVALID,
 		       convo_runner_run(NULL, f->runner, &question, NULL, NULL, &err));
 	must_fail_with(CONVO_E_INVALID, convo_runner_run(&turn, f->runner, NULL, NULL, NULL, &err));
-	strange.reserved[5] = &strange;
+	strange.reserved[4] = &strange;
 	must_fail_with(CONVO_E_INVALID,
 		       convo_runner_run(&turn, f->runner, &strange, NULL, NULL, &err));
 	strange = question;
@@ -1321,8 +1321,10 @@ static void every_allocation_of_a_turn_may_fail(void **state)
 
 		failed += hit;
 		must(rc == 0 || (hit && rc == CONVO_E_NOMEM));
+		/* That of a draft may fail for itself: then there is none. */
 		if (hit && rc == 0)
-			must(f->turn->answer->code == CONVO_E_NOMEM);
+			must(f->turn->answer->code == CONVO_E_NOMEM ||
+			     !strcmp(f->turn->answer->text, "Hello"));
 		if (rc == 0)
 			must(f->turn->question_seq && f->turn->answer_seq);
 	}
