@@ -1,6 +1,6 @@
 /*
- * Appending: {p}append() takes the events of a call and answers with their seqs; calls that come
- * together travel together (round.c).
+ * Appending: {p}append() takes the events of a call and answers with their seqs, and {p}hold() those of a
+ * call with a lease; calls without one that come together travel together (round.c).
  */
 #include <store/mysql/store.h>
 
@@ -19,7 +19,7 @@ struct my_answer {
 	const char *where;
 	struct store_append *append;
 	bool answered;
-	int64_t code, last_seq;
+	int64_t code, last_seq, left_us;
 };
 
 static void append_begin(void *ctx)
@@ -55,6 +55,8 @@ static int append_row(void *ctx, const struct sql_value *column, struct convo_er
 	self->answered = true;
 	self->code = column[0].number;
 	self->last_seq = column[1].number;
+	if (self->append->hold)
+		self->left_us = column[3].number;
 	for (i = 0; self->code == 0 && i < self->append->count; i++) {
 		if (!append_seq(&seqs, &self->append->events[i].seq))
 			return cv_my_damaged(self->where, err);
@@ -62,13 +64,63 @@ static int append_row(void *ctx, const struct sql_value *column, struct convo_er
 	return 0;
 }
 
+static void append_args(struct my_args *args, const struct my_append *self,
+			const struct my_pack *pack)
+{
+	const struct store_append *append = self->append;
+	const struct store_hold *hold = append->hold;
+
+	cv_my_key(args, self->key);
+	cv_my_int(args, self->call->now_us);
+	cv_my_int(args, self->call->ttl_us);
+	cv_my_int(args, CONVO_MAX_STATE);
+	cv_my_int(args, self->call->event_limit);
+	cv_my_bytes(args, append->generation, UUID_BYTES);
+	cv_my_int(args, append->check_seq ? append->after_seq : -1);
+	cv_my_buf(args, &pack->events);
+	cv_my_int(args, pack->scopes);
+	cv_my_buf(args, &pack->changes);
+	cv_my_buf(args, &pack->data);
+	if (!hold)
+		return;
+	cv_my_int(args, hold->what);
+	cv_my_bytes(args, hold->lease, UUID_BYTES);
+	cv_my_int(args, hold->us);
+	cv_my_bytes(args, hold->settles ? hold->draft : NULL, UUID_BYTES);
+	cv_my_int(args, hold->draft_len);
+}
+
+/* What {p}append() or {p}hold() has answered. */
+static int append_verdict(const struct my_append *self, const struct my_answer *answer,
+			  struct convo_err *err)
+{
+	if (!answer->answered)
+		return cv_my_damaged(answer->where, err);
+	switch (answer->code) {
+	case 0:
+		return 0;
+	case CONVO_E_NOTFOUND:
+		return cv_refuse_notfound(err, self->key);
+	case CONVO_E_CONFLICT:
+		return cv_refuse_conflict(err, self->key, answer->last_seq);
+	case CONVO_E_BUSY:
+		return cv_refuse_busy(err, self->key, answer->last_seq, answer->left_us);
+	case MY_LEASE_LOST:
+		return cv_refuse_lease(err, self->key, answer->last_seq);
+	case MY_DRAFT_THERE:
+		return STORE_IN_THE_WAY;
+	default:
+		return cv_refuse_generation(err, self->key, answer->last_seq);
+	}
+}
+
 static int append_alone(struct my_append *self, struct convo_err *err)
 {
 	const struct store_append *append = self->append;
 	struct my_answer answer = {.where = self->store->where, .append = self->append};
-	struct my_query query = {.text = MY_APPEND,
+	struct my_query query = {.text = append->hold ? MY_HOLD : MY_APPEND,
 				 .begin = append_begin,
-				 .take[0] = {"iIt", append_row},
+				 .take[0] = {append->hold ? "iIti" : "iIt", append_row},
 				 .ctx = &answer};
 	struct my_pack pack = {.data.max = MY_PACK_MAX};
 	struct my_args args = {0};
@@ -80,28 +132,10 @@ static int append_alone(struct my_append *self, struct convo_err *err)
 		rc = cv_buf_fail(err, pack.rc);
 		goto out;
 	}
-	cv_my_key(&args, self->key);
-	cv_my_int(&args, self->call->now_us);
-	cv_my_int(&args, self->call->ttl_us);
-	cv_my_int(&args, CONVO_MAX_STATE);
-	cv_my_int(&args, self->call->event_limit);
-	cv_my_bytes(&args, append->generation, UUID_BYTES);
-	cv_my_int(&args, append->check_seq ? append->after_seq : -1);
-	cv_my_buf(&args, &pack.events);
-	cv_my_int(&args, pack.scopes);
-	cv_my_buf(&args, &pack.changes);
-	cv_my_buf(&args, &pack.data);
+	append_args(&args, self, &pack);
 	rc = cv_my_call(cv_my_of(self->store), self->call, true, &query, &args, err);
-	if (rc < 0)
-		goto out;
-	if (!answer.answered)
-		rc = cv_my_damaged(answer.where, err);
-	else if (answer.code == CONVO_E_NOTFOUND)
-		rc = cv_refuse_notfound(err, self->key);
-	else if (answer.code == CONVO_E_CONFLICT)
-		rc = cv_refuse_conflict(err, self->key, answer.last_seq);
-	else if (answer.code)
-		rc = cv_refuse_generation(err, self->key, answer.last_seq);
+	if (rc == 0)
+		rc = append_verdict(self, &answer, err);
 out:
 	cv_my_pack_clear(&pack);
 	return rc;
@@ -142,7 +176,7 @@ int cv_my_append(struct convo_store *store, const struct store_call *call,
 	struct convo_err why = {0};
 	int rc = 0;
 
-	if (!my->rounds || !append_shares(append, &self.job.weight))
+	if (append->hold || !my->rounds || !append_shares(append, &self.job.weight))
 		return append_alone(&self, err);
 	self.alone = atomic_fetch_add(&my->appending, 1) + 1 < append_crowd(my);
 	if (!self.alone)

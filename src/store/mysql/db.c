@@ -14,7 +14,7 @@
 #include <store/mysql/driver.h>
 
 #define MY_COLUMNS 32
-#define MY_ARGS 16 /* of most statements; those of more take memory */
+#define MY_ARGS 20 /* of most statements; those of more take memory */
 #define MY_PIECE (512ul << 10)
 
 void cv_my_stop_by(struct my_db *db, const struct pool_stops *stops)

@@ -58,7 +58,7 @@ struct my_take {
 	sql_row_fn row;
 };
 
-#define MY_TAKES 3 /* most results of a statement */
+#define MY_TAKES 4 /* most results of a statement */
 
 /** A statement on its way. */
 struct my_query {

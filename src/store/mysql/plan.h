@@ -29,7 +29,7 @@ struct my_plan {
 	atomic_size_t first; /* the host that is tried first: the one that was good last */
 };
 
-#define MY_TEXTS 80
+#define MY_TEXTS 96
 
 /**
  * Read a URL.

@@ -1,6 +1,7 @@
 /*
- * The statements of a round of appends (round.c). Each is for several rows and there for several
- * numbers of them, as a prepared statement has as many parameters as its text says.
+ * The statements of a round of appends (round.c), and of watching (marks.c). Each is for several rows
+ * and there for several numbers of them, as a prepared statement has as many parameters as its text
+ * says.
  */
 #ifndef STORE_MYSQL_ROWS_H
 #define STORE_MYSQL_ROWS_H
@@ -34,5 +35,15 @@ int cv_my_rows_text(struct cv_buf *out, int text);
 #define MY_MOVE_ARGS 16
 
 #define MY_FOUND "tttuiiiiii" /* what FIND returns, by cv_sql_check_columns() */
+
+#define MY_MARK_SIZES 4
+
+/** The same for the marks of sessions: 1 to STORE_MARKS, rising. */
+extern const size_t cv_my_mark_rows[MY_MARK_SIZES];
+size_t cv_my_mark_size(size_t rows);
+int cv_my_mark_text(struct cv_buf *out, int size);
+
+#define MY_MARK_ARGS 3       /* of a row; behind them one more, the moment */
+#define MY_MARKED "tttuiiii" /* what it returns */
 
 #endif

@@ -1,7 +1,7 @@
 /*
  * The MySQL and MariaDB store: opening it, creating sessions, cleaning. An operation is one prepared
- * statement, the call of a procedure that a migration has made (0002.sql keeps the rules of the
- * contract), or in rare.c some statements that all SQL stores share.
+ * statement, the call of a procedure that a migration has made (0002.sql and 0004.sql keep the rules of
+ * the contract), or in rare.c some statements that all SQL stores share.
  */
 #include <store/mysql/store.h>
 
@@ -13,45 +13,55 @@
 #include <base/alloc.h>
 #include <base/clock.h>
 #include <base/fail.h>
+#include <store/mysql/more.h>
 #include <store/mysql/pack.h>
 #include <store/shared/wait.h>
 
 #define MY_CLEAN_ROWS 2000
+#define MY_MARKS_US 200000
 #define MY_ROUNDS 1 /* of appends, at a time: the more gather for the next */
 
 /* ---- statements ----------------------------------------------------------------------- */
 
-/* The newest events up to a seq, as {p}load() finds them, and whether the session, its user or its app
+/* The newest events up to a seq, as {p}read() finds them, and whether the session, its user or its app
  * have state. The session is found by a unique key, so that the server takes its columns for
  * constants and reads the events in the order of theirs. */
-#define MY_GLANCE_TEXT                                                                     \
-	"SELECT s.no, s.position, s.created_us, s.updated_us, s.expires_us, s.first_seq, " \
-	"s.last_seq, s.state_bytes, IFNULL((SELECT MAX(o.state_bytes) FROM {p}scopes AS "  \
-	"o WHERE o.app = ? AND o.user IN (?, '')), 0) AS shared_bytes, s.generation, "     \
-	"s.title, e.seq, e.time_ms, e.id, e.status, {fields}, e.exact FROM {p}sessions "   \
-	"AS s JOIN {p}events AS e ON e.session = s.no "                                    \
-	"WHERE e.seq <= LEAST(s.last_seq, ?) AND e.seq >= GREATEST(s.first_seq, "          \
-	"IF(? > 0, s.last_seq - ? + 1, 1), LEAST(s.last_seq, ?) - ? + 1) "                 \
-	"AND s.app = ? AND s.user = ? AND s.session = ? AND s.live = 1 "                   \
-	"AND (s.expires_us = 0 OR s.expires_us > ?) ORDER BY e.seq"
+#define MY_GLANCE_TEXT                                                                           \
+	"SELECT s.no, s.position, s.created_us, s.updated_us, s.expires_us, s.first_seq, "       \
+	"s.last_seq, s.state_bytes, IFNULL((SELECT MAX(o.state_bytes) FROM {p}scopes AS "        \
+	"o WHERE o.app = ? AND o.user IN (?, '')), 0) AS shared_bytes, s.generation, "           \
+	"s.title, " MY_MORE(                                                                     \
+		"m") " AS more, e.seq, e.time_ms, e.id, e.status, {fields}, "                    \
+		     "e.exact FROM {p}sessions AS s LEFT JOIN {p}more AS m ON m.session = s.no " \
+		     "JOIN {p}events AS e ON e.session = s.no "                                  \
+		     "WHERE e.seq <= LEAST(s.last_seq, ?) AND e.seq >= GREATEST(s.first_seq, "   \
+		     "IF(? > 0, s.last_seq - ? + 1, 1), LEAST(s.last_seq, ?) - ? + 1) "          \
+		     "AND s.app = ? AND s.user = ? AND s.session = ? AND s.live = 1 "            \
+		     "AND (s.expires_us = 0 OR s.expires_us > ?) ORDER BY e.seq"
+
+/* Without the hint the server may sort a user's sessions. */
+#define MY_LIST_OF                                                                               \
+	"SELECT no, life, position, created_us, updated_us, expires_us, deleted_us, "            \
+	"purge_us, due_us, kept_seq, first_seq, last_seq, last_time_ms, state_bytes, "           \
+	"generation, session, title, (SELECT " MY_MORE(                                          \
+		"m") " FROM {p}more AS m "                                                       \
+		     "WHERE m.session = s.no) AS more FROM {p}sessions AS s FORCE INDEX (list) " \
+		     "WHERE app = ? AND user = ? AND position <= ? AND (position < ? OR no < ?) "
+#define MY_IN_ORDER " ORDER BY position DESC, no DESC LIMIT ?"
 
 static const char *const my_texts[MY_RARE] = {
 	[MY_CREATE] = "CALL {p}create(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-	[MY_LOAD] = "CALL {p}load(?, ?, ?, ?, ?, ?, ?, ?, ?)",
+	[MY_LOAD] = "CALL {p}read(?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
 	[MY_GLANCE] = MY_GLANCE_TEXT,
 	[MY_APPEND] = "CALL {p}append(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+	[MY_HOLD] = "CALL {p}hold(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+	[MY_DRAFT] = "CALL {p}draft(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+	[MY_FORK] = "CALL {p}fork(?, ?, ?, ?, ?, ?, ?, ?, ?)",
+	[MY_WEIGH] = "CALL {p}weigh(?)",
+	[MY_LIST] = MY_LIST_OF "AND life = 0 AND (expires_us = 0 OR expires_us > ?)" MY_IN_ORDER,
+	[MY_LIST_TRASH] = MY_LIST_OF "AND life = 1 AND purge_us > ?" MY_IN_ORDER,
 	[MY_CLEAN] = "CALL {p}clean(?, ?)",
 };
-
-/* Without the hint the server may sort a user's sessions. */
-#define MY_LIST_OF                                                                     \
-	"SELECT no, life, position, created_us, updated_us, expires_us, deleted_us, "  \
-	"purge_us, due_us, kept_seq, first_seq, last_seq, last_time_ms, state_bytes, " \
-	"generation, session, title FROM {p}sessions FORCE INDEX (list) "              \
-	"WHERE app = ? AND {user} = ? AND position <= ? AND (position < ? OR no < ?) "
-#define MY_IN_ORDER " ORDER BY position DESC, no DESC LIMIT ?"
-#define MY_LIST MY_LIST_OF "AND {listed} AND (expires_us = 0 OR expires_us > ?)" MY_IN_ORDER
-#define MY_LIST_TRASH MY_LIST_OF "AND life = 1 AND purge_us > ?" MY_IN_ORDER
 
 #define MY_SCOPE_ADD                                                                      \
 	"INSERT INTO {p}scopes (app, {user}, state_bytes) VALUES (?, ?, 0) ON DUPLICATE " \
@@ -66,9 +76,12 @@ static const struct sql_dialect my_dialect = {
 	.greatest = "GREATEST",
 	.texts =
 		{
-			[SQL_LIST] = MY_LIST,
-			[SQL_LIST_TRASH] = MY_LIST_TRASH,
 			[SQL_SCOPE_ADD] = MY_SCOPE_ADD,
+			/* Later than before, by whatever clock: it is what a mark knows a write of
+			 * state by. */
+			[SQL_TOUCH] = "UPDATE {p}sessions SET position = ?, "
+				      "updated_us = GREATEST(?, updated_us + 1), expires_us = ?, "
+				      "due_us = ?, state_bytes = ? WHERE no = ?",
 			/* A value and, unless that is NULL, its text as it was. */
 			[SQL_STATE_PUT] =
 				"INSERT INTO {p}state (scope, owner, name, value, exact, bytes) "
@@ -93,7 +106,7 @@ static const struct sql_dialect my_dialect = {
 	/* {p}meta that is ours but empty is the first step of a migration that was cut short. */
 	.count_tables = "SELECT COUNT(*) FROM information_schema.tables "
 			"WHERE table_schema = DATABASE() AND (table_name IN ('{p}sessions', "
-			"'{p}events', '{p}scopes', '{p}state') "
+			"'{p}events', '{p}scopes', '{p}state', '{p}more', '{p}drafts') "
 			"OR (table_name = '{p}meta' AND table_comment <> 'convo'))",
 	.count_meta = "SELECT COUNT(*) FROM information_schema.columns "
 		      "WHERE table_schema = DATABASE() AND table_name = '{p}meta' "
@@ -228,17 +241,22 @@ static int my_call_op(struct convo_store *store, void *conn, const struct store_
 	return rc == MY_AGAIN ? cv_sql_in_the_way(err, store->where) : rc;
 }
 
-int cv_my_call(struct my_store *my, const struct store_call *call, bool repeat,
-	       struct my_query *query, const struct my_args *args, struct convo_err *err)
+int cv_my_query(struct my_store *my, const struct store_call *call, bool repeat,
+		struct my_query *query, struct convo_err *err)
 {
-	int rc;
+	int rc = cv_pool_run(my->sql.pool, call, repeat, my_call_op, query, err);
 
-	query->args = args->arg;
-	query->arg_count = args->count;
-	rc = cv_pool_run(my->sql.pool, call, repeat, my_call_op, query, err);
 	if (rc == CONVO_E_TOOBIG && query->detail)
 		return cv_refuse_state(err, (enum convo_scope)query->detail);
 	return rc;
+}
+
+int cv_my_call(struct my_store *my, const struct store_call *call, bool repeat,
+	       struct my_query *query, const struct my_args *args, struct convo_err *err)
+{
+	query->args = args->arg;
+	query->arg_count = args->count;
+	return cv_my_query(my, call, repeat, query, err);
 }
 
 /* ---- opening -------------------------------------------------------------------------- */
@@ -256,7 +274,8 @@ static int my_migrate_op(struct convo_store *store, void *conn, const struct sto
 static int my_expand_rows(struct cv_buf *sql, int text, const char *prefix, struct convo_err *err)
 {
 	struct cv_buf plain = {0};
-	int rc = cv_my_rows_text(&plain, text);
+	int rc = text < MY_MARKS ? cv_my_rows_text(&plain, text - MY_ROWS)
+				 : cv_my_mark_text(&plain, text - MY_MARKS);
 
 	rc = rc < 0 ? cv_buf_fail(err, rc)
 		    : cv_sql_expand(sql, &my_dialect, prefix, cv_buf_str(&plain), err);
@@ -275,7 +294,7 @@ static int my_expand(struct my_store *my, int text, struct convo_err *err)
 	else if (text < MY_ROWS)
 		rc = cv_sql_text(&sql, &my_dialect, prefix, (enum sql_text)(text - MY_RARE), err);
 	else
-		rc = my_expand_rows(&sql, text - MY_ROWS, prefix, err);
+		rc = my_expand_rows(&sql, text, prefix, err);
 	if (rc == 0 && !(my->expanded[text] = cv_buf_take(&sql)))
 		rc = cv_fail_nomem(err);
 	my->texts[text] = my->expanded[text];
@@ -426,8 +445,13 @@ const struct cv_backend cv_backend_mysql = {
 	.create = my_create,
 	.load = cv_my_load,
 	.append = cv_my_append,
+	.draft = cv_my_draft,
+	.fork = cv_my_fork,
+	.marks = cv_my_marks,
+	.marks_us = MY_MARKS_US,
+	.weigh = cv_my_weigh,
 	.rename = cv_sql_store_rename,
-	.list = cv_sql_store_list,
+	.list = cv_my_list,
 	.owners = cv_sql_store_owners,
 	.delete = cv_sql_store_delete,
 	.restore = cv_sql_store_restore,

@@ -1,7 +1,8 @@
 /*
- * What the files of the MySQL store share: store.c opens it, creates and cleans; append.c and load.c
- * carry parameters to a procedure of 0002.sql and its rows back; round.c appends for many callers;
- * rare.c does what all SQL stores do alike.
+ * What the files of the MySQL store share: store.c opens it, creates and cleans; append.c, draft.c,
+ * fork.c and load.c carry parameters to a procedure of 0002.sql or 0004.sql and its rows back; round.c
+ * appends for many callers; marks.c asks about many sessions; list.c lists; rare.c does what all SQL
+ * stores do alike.
  */
 #ifndef STORE_MYSQL_STORE_H
 #define STORE_MYSQL_STORE_H
@@ -17,10 +18,17 @@ enum {
 	MY_LOAD,
 	MY_GLANCE,
 	MY_APPEND,
+	MY_HOLD,
+	MY_DRAFT,
+	MY_FORK,
+	MY_WEIGH,
+	MY_LIST,
+	MY_LIST_TRASH,
 	MY_CLEAN,
 	MY_RARE,                            /* + an enum sql_text */
 	MY_ROWS = MY_RARE + SQL_TEXT_COUNT, /* + what rows.h says */
-	MY_TEXT_COUNT = MY_ROWS + MY_ROWS_TEXTS
+	MY_MARKS = MY_ROWS + MY_ROWS_TEXTS, /* + a size of cv_my_mark_rows */
+	MY_TEXT_COUNT = MY_MARKS + MY_MARK_SIZES
 };
 
 struct my_store {
@@ -37,9 +45,12 @@ struct my_store {
 
 struct my_store *cv_my_of(struct convo_store *store);
 
+/** What {p}hold() and {p}draft() answer beside what all procedures do. */
+enum { MY_LEASE_LOST = 2, MY_DRAFT_THERE = 3 };
+
 /** Parameters being listed. */
 struct my_args {
-	struct sql_value arg[16];
+	struct sql_value arg[20];
 	size_t count;
 };
 
@@ -50,6 +61,10 @@ void cv_my_key(struct my_args *args, const struct convo_key *key);
 
 /** Run a statement on a connection of the pool, again where others were in the way. `repeat` as for
  * cv_pool_run(). */
+int cv_my_query(struct my_store *my, const struct store_call *call, bool repeat,
+		struct my_query *query, struct convo_err *err);
+
+/** The same with these parameters. */
 int cv_my_call(struct my_store *my, const struct store_call *call, bool repeat,
 	       struct my_query *query, const struct my_args *args, struct convo_err *err);
 
@@ -72,6 +87,20 @@ int cv_my_append(struct convo_store *store, const struct store_call *call,
 int cv_my_load(struct convo_store *store, const struct store_call *call,
 	       const struct convo_key *key, const struct store_window *window,
 	       struct convo_session *into, struct convo_err *err);
+int cv_my_draft(struct convo_store *store, const struct store_call *call,
+		const struct convo_key *key, const struct store_draft *draft,
+		struct convo_err *err);
+int cv_my_fork(struct convo_store *store, const struct store_call *call,
+	       const struct convo_key *key, const struct store_fork *fork, struct convo_err *err);
+int cv_my_weigh(struct convo_store *store, const struct store_call *call, const char *app,
+		const char *user, const struct store_weighed *sessions, size_t count,
+		int64_t *bytes, struct convo_err *err);
+int cv_my_marks(struct convo_store *store, const struct store_call *call,
+		const struct convo_key *const *keys, size_t count, uint64_t *marks,
+		struct convo_err *err);
+int cv_my_list(struct convo_store *store, const struct store_call *call, const char *app,
+	       const char *user, bool trash, const struct store_place *place, size_t n,
+	       struct store_page *into, struct convo_err *err);
 
 /** How much travels together. */
 #define MY_ROUND_JOBS 64

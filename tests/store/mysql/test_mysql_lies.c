@@ -52,10 +52,52 @@ static int call_clean(convo_store *store, struct convo_err *err)
 	return convo_store_clean(store, NULL, NULL, err);
 }
 
+/* A turn: its question, a draft, a load that has it, its end; or the last of them that can be had. */
+static int call_turn(convo_store *store, struct convo_err *err)
+{
+	const struct convo_event event = {.id = "0191e2a4-7b2c-7000-8000-0123456789ab",
+					  .message = "{\"role\":\"user\",\"content\":\"x\"}"};
+	const struct convo_window window = {.kind = CONVO_WINDOW_NONE, .with = CONVO_WITH_DRAFT};
+	const struct convo_key key = {"app", "user", "s"};
+	struct convo_expect expect = {.hold = CONVO_HOLD_FORCE};
+	convo_session *session = NULL;
+	convo_lease *lease = NULL;
+	int rc = convo_lease_new(&lease, NULL, err);
+
+	expect.lease = lease;
+	if (rc == 0)
+		rc = convo_store_append(store, &key, &expect, NULL, 0, NULL, NULL, err);
+	if (rc == 0)
+		rc = convo_store_draft(store, &key, lease, &event, NULL, err);
+	if (rc == 0)
+		rc = convo_store_load(&session, store, &key, &window, NULL, err);
+	expect.hold = CONVO_HOLD_END;
+	if (rc == 0)
+		rc = convo_store_append(store, &key, &expect, NULL, 0, NULL, NULL, err);
+	convo_session_free(session);
+	convo_lease_free(lease);
+	return rc;
+}
+
+static int call_fork(convo_store *store, struct convo_err *err)
+{
+	const struct convo_key key = {"app", "user", "s"};
+
+	return convo_store_fork(store, &key, NULL, NULL, NULL, err);
+}
+
+static int call_stats(convo_store *store, struct convo_err *err)
+{
+	struct convo_stats stats;
+
+	return convo_store_stats(store, "app", "user", &stats, NULL, err);
+}
+
 static const struct call calls[] = {
 	{"open", call_open},      {"create", call_create},       {"append", call_append},
 	{"load", call_load_last}, {"load all", call_load},       {"list", call_list},
 	{"rename", call_rename},  {"state set", call_state_set}, {"state list", call_state_list},
+	{"turn", call_turn},      {"fork", call_fork},           {"stats", call_stats},
 	{"delete", call_delete},  {"restore", call_restore},     {"clean", call_clean},
 };
 

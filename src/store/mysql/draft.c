@@ -1,0 +1,73 @@
+/*
+ * Saving drafts: {p}draft() takes what is new in one.
+ */
+#include <store/mysql/store.h>
+
+#include <base/fail.h>
+
+struct draft_answer {
+	bool answered;
+	int64_t code, last_seq;
+};
+
+static void draft_begin(void *ctx)
+{
+	((struct draft_answer *)ctx)->answered = false;
+}
+
+static int draft_row(void *ctx, const struct sql_value *column, struct convo_err *err)
+{
+	struct draft_answer *answer = ctx;
+
+	(void)err;
+	*answer = (struct draft_answer){true, column[0].number, column[1].number};
+	return 0;
+}
+
+/* What stands beside the message, if all of it is to be written. */
+static void draft_fields(struct my_args *args, const struct store_draft *draft)
+{
+	static const enum event_field fields[] = {FIELD_ROLE, FIELD_AUTHOR, FIELD_TURN, FIELD_MODEL,
+						  FIELD_EXTRA};
+	size_t i;
+
+	for (i = 0; i < sizeof(fields) / sizeof(fields[0]); i++) {
+		const struct cv_text *text = &draft->event.field[fields[i]];
+
+		cv_my_bytes(args, draft->pos ? NULL : text->data, text->len);
+	}
+}
+
+int cv_my_draft(struct convo_store *store, const struct store_call *call,
+		const struct convo_key *key, const struct store_draft *draft, struct convo_err *err)
+{
+	const struct cv_text *message = &draft->event.field[FIELD_MESSAGE];
+	struct draft_answer answer = {0};
+	struct my_query query = {.text = MY_DRAFT,
+				 .begin = draft_begin,
+				 .take[0] = {"iI", draft_row},
+				 .ctx = &answer};
+	struct my_args args = {0};
+	int rc;
+
+	cv_my_key(&args, key);
+	cv_my_int(&args, call->now_us);
+	cv_my_bytes(&args, draft->lease, UUID_BYTES);
+	cv_my_int(&args, draft->us);
+	cv_my_bytes(&args, draft->event.id, UUID_BYTES);
+	cv_my_int(&args, (int64_t)draft->pos);
+	draft_fields(&args, draft);
+	cv_my_bytes(&args, message->data + draft->pos, message->len - draft->pos);
+	rc = cv_my_call(cv_my_of(store), call, true, &query, &args, err);
+	if (rc < 0)
+		return rc;
+	if (answer.answered && answer.code == 0)
+		return 0;
+	if (answer.code == CONVO_E_NOTFOUND)
+		return cv_refuse_notfound(err, key);
+	if (answer.code == MY_LEASE_LOST)
+		return cv_refuse_lease(err, key, answer.last_seq);
+	if (answer.code == MY_DRAFT_THERE && draft->pos)
+		return STORE_IN_THE_WAY;
+	return cv_my_damaged(store->where, err);
+}
