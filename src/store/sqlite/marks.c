@@ -110,8 +110,10 @@ static uint64_t mark_read(struct sqlite_query *query)
 	return mark ? mark : 1;
 }
 
-static int seen_read(struct sqlite_db *db, const struct convo_key *key,
-		     struct seen_session *session, struct convo_err *err)
+/* A row that is damaged keeps nobody else from being heard of: it is news whenever anything is. */
+static int seen_read(struct sqlite_db *db, const struct sqlite_seen *seen,
+		     const struct convo_key *key, struct seen_session *session,
+		     struct convo_err *err)
 {
 	struct sqlite_query query = cv_sqlite_query(db, TEXT_MARK);
 	int rc;
@@ -122,10 +124,10 @@ static int seen_read(struct sqlite_db *db, const struct convo_key *key,
 		return rc;
 	session->mark = mark_read(&query);
 	session->expires_us = cv_sqlite_int(&query, 0, INT64_MAX);
-	rc = cv_sqlite_row(&query, err);
-	if (rc == 0)
-		cv_sqlite_end(&query);
-	return rc;
+	if (query.damaged)
+		session->mark = mark_mix(1, (uint64_t)seen->version);
+	cv_sqlite_end(&query);
+	return 0;
 }
 
 int cv_sqlite_seen_mark(struct sqlite_db *db, struct sqlite_seen *seen,
@@ -140,7 +142,7 @@ int cv_sqlite_seen_mark(struct sqlite_db *db, struct sqlite_seen *seen,
 		session = seen_make(seen, key, tag);
 		if (!session)
 			return cv_fail_nomem(err);
-		rc = seen_read(db, key, session, err);
+		rc = seen_read(db, seen, key, session, err);
 		if (rc < 0) {
 			free(session);
 			return rc;

@@ -56,6 +56,11 @@ static void every_meta(const struct convo_meta *meta)
 	every_must(meta->created_ms >= 0 && meta->updated_ms >= 0 && meta->expires_ms >= 0 &&
 			   meta->deleted_ms >= 0,
 		   "times are not negative");
+	every_text(meta->fork_session, "meta.fork_session");
+	every_text(meta->fork_generation, "meta.fork_generation");
+	every_must(!*meta->fork_session == !*meta->fork_generation && meta->fork_seq >= 0,
+		   "of what it is a fork");
+	every_must(meta->held_ms >= 0, "meta.held_ms is not negative");
 	every_must(meta->count >= 0 && meta->count <= meta->last_seq, "count is 0 to last_seq");
 }
 
@@ -105,6 +110,8 @@ static int every_load(convo_store *store, const struct convo_key *key,
 	}
 	for (i = 0; i < convo_session_state_count(session); i++)
 		every_item(convo_session_state_at(session, i));
+	if (convo_session_draft(session))
+		every_event(convo_session_draft(session), 0);
 	convo_session_free(session);
 	return rc;
 }
@@ -143,6 +150,30 @@ static int every_state(convo_store *store, const struct convo_key *key, struct c
 	return rc;
 }
 
+/* Turns: a lease, drafts, a fork. */
+static void every_turn(convo_store *store, const struct convo_key *key)
+{
+	const struct convo_event draft = {.id = "0191e2a4-7b2c-7abc-8def-00000000000b",
+					  .message = "{\"role\":\"assistant\",\"content\":\"a\"}"};
+	const struct convo_event longer = {
+		.id = draft.id, .message = "{\"role\":\"assistant\",\"content\":\"a and b\"}"};
+	const struct convo_fork fork = {.session = "forked now"};
+	struct convo_expect expect = {.hold = CONVO_HOLD_FORCE};
+	convo_lease *lease = NULL;
+	struct convo_err err;
+
+	every_must(convo_lease_new(&lease, NULL, &err) == 0, "a lease is made");
+	expect.lease = lease;
+	every_rc(convo_store_append(store, key, &expect, NULL, 0, NULL, NULL, &err), &err);
+	every_rc(convo_store_draft(store, key, lease, &draft, NULL, &err), &err);
+	every_rc(convo_store_draft(store, key, lease, &longer, NULL, &err), &err);
+	every_rc(convo_store_fork(store, key, &fork, NULL, NULL, &err), &err);
+	expect.hold = CONVO_HOLD_END;
+	every_rc(convo_store_append(store, key, &expect, &longer, 1, NULL, NULL, &err), &err);
+	every_rc(convo_store_settle(store, key, NULL, NULL, &err), &err);
+	convo_lease_free(lease);
+}
+
 /* What writes: a session that is there, one that is not yet, the trash, and cleaning. */
 static void every_write(convo_store *store, const struct convo_key *key)
 {
@@ -161,6 +192,7 @@ static void every_write(convo_store *store, const struct convo_key *key)
 	every_rc(convo_store_rename(store, key, "title", NULL, &err), &err);
 	every_rc(convo_store_create(store, &fresh, NULL, NULL, NULL, &err), &err);
 	every_rc(convo_store_append(store, &fresh, NULL, &event, 1, NULL, NULL, &err), &err);
+	every_turn(store, key);
 	every_rc(convo_store_delete(store, key, NULL, &err), &err);
 	every_rc(convo_store_restore(store, key, NULL, NULL, &err), &err);
 	every_rc(convo_store_delete(store, &fresh, NULL, &err), &err);
@@ -184,7 +216,8 @@ static int every_read(convo_store *store, const struct convo_key *key, struct co
 		{.kind = CONVO_WINDOW_AFTER, .n = 3, .seq = 1},
 		{.kind = CONVO_WINDOW_BEFORE, .n = 3, .seq = 4},
 		{.kind = CONVO_WINDOW_AROUND, .n = 3, .id = "0191e2a4-7b2c-7abc-8def-000000000002"},
-		{.kind = CONVO_WINDOW_NONE}};
+		{.kind = CONVO_WINDOW_NONE, .with = CONVO_WITH_DRAFT}};
+	struct convo_stats stats;
 	struct convo_err err = {0};
 
 	memset(first, 0, sizeof(*first));
@@ -193,6 +226,7 @@ static int every_read(convo_store *store, const struct convo_key *key, struct co
 	every_keep(first, every_list(store, key, CONVO_LIST_LIVE, &err), &err);
 	every_keep(first, every_list(store, key, CONVO_LIST_TRASH, &err), &err);
 	every_keep(first, every_state(store, key, &err), &err);
+	every_rc(convo_store_stats(store, key->app, NULL, &stats, NULL, &err), &err);
 	return first->code;
 }
 

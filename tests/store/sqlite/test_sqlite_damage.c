@@ -58,10 +58,33 @@ static void file_say(convo_store *store, const struct convo_key *to, int n)
 	}
 }
 
-/* A file with a live session, one in the trash, one that waits for cleaning, and state. */
+/* Hold it, and say something that takes two pieces. */
+static void file_hold(convo_store *store, const struct convo_key *of)
+{
+	static char message[5000];
+	struct convo_event draft = {.id = "0191e2a4-7b2c-7abc-8def-0123456789ab",
+				    .message = message,
+				    .turn = "t",
+				    .model = "m",
+				    .extra = "{\"x\":2}"};
+	struct convo_expect expect = {.hold = CONVO_HOLD_TAKE};
+	convo_lease *lease = NULL;
+	struct convo_err err;
+
+	snprintf(message, sizeof(message), "{\"role\":\"assistant\",\"content\":\"%04500d\"}", 7);
+	must_pass(convo_lease_new(&lease, NULL, &err));
+	expect.lease = lease;
+	must_pass(convo_store_append(store, of, &expect, NULL, 0, NULL, NULL, &err));
+	must_pass(convo_store_draft(store, of, lease, &draft, NULL, &err));
+	convo_lease_free(lease);
+}
+
+/* A file with a live session that is held and a fork of it, one in the trash, one that waits for
+ * cleaning, and state. */
 static const char *file_make(void)
 {
 	const struct convo_key gone = {"app", "user", "gone"}, dead = {"app", "user", "dead"};
+	const struct convo_fork fork = {.session = "fork", .upto_seq = 2};
 	const char *path = test_path(test_dir(), "made.db");
 	convo_store *store;
 	struct convo_err err;
@@ -73,6 +96,8 @@ static const char *file_make(void)
 	must_pass(convo_store_create(store, &gone, NULL, NULL, NULL, &err));
 	must_pass(convo_store_create(store, &dead, NULL, NULL, NULL, &err));
 	file_say(store, &key, 6);
+	must_pass(convo_store_fork(store, &key, &fork, NULL, NULL, &err));
+	file_hold(store, &key);
 	file_say(store, &gone, 3);
 	file_say(store, &dead, 2);
 	must_pass(convo_store_delete(store, &gone, NULL, &err));
@@ -123,6 +148,11 @@ static const char *const bad_texts_or_null[] = {"x'41'", "CAST(x'eda080' AS TEXT
 						"CAST(x'410042' AS TEXT)", NULL};
 static const char *const bad_uuids[] = {
 	"NULL", "1", "x''", "x'00'", "'0191e2a4-7b2c-7abc-'", "zeroblob(17)", NULL};
+static const char *const bad_uuids_or_null[] = {
+	"1", "x''", "x'00'", "'0191e2a4-7b2c-7abc-'", "zeroblob(17)", NULL};
+static const char *const bad_any_number[] = {"NULL", "'x'", "x'00'", "0.5", NULL};
+static const char *const bad_pieces[] = {"NULL",           "1",     "'x'", "x''", "zeroblob(700)",
+					 "zeroblob(4000)", "x'00'", NULL};
 static const char *const bad_names[] = {
 	"NULL", "''", "x'41'", "printf('%.256c', 'x')", "CAST(x'410042' AS TEXT)", NULL};
 
@@ -147,6 +177,21 @@ static const struct column {
 	{"sessions", "title", bad_texts, "session = 'session'"},
 	{"sessions", "session", bad_names, "session = 'session'"},
 	{"sessions", "deleted_us", bad_numbers, "session = 'gone'"},
+	{"sessions", "lease", bad_uuids_or_null, "session = 'session'"},
+	{"sessions", "held_us", bad_numbers, "session = 'session'"},
+	{"sessions", "held_boot", bad_any_number, "session = 'session'"},
+	{"sessions", "draft", bad_uuids_or_null, "session = 'session'"},
+	{"sessions", "draft_bytes", bad_numbers, "session = 'session'"},
+	{"sessions", "fork_session", bad_names, "session = 'fork'"},
+	{"sessions", "fork_generation", bad_uuids, "session = 'fork'"},
+	{"sessions", "fork_seq", bad_numbers, "session = 'fork'"},
+	{"drafts", "role", bad_texts, "1"},
+	{"drafts", "author", bad_texts, "1"},
+	{"drafts", "turn", bad_texts_or_null, "1"},
+	{"drafts", "model", bad_texts_or_null, "1"},
+	{"drafts", "extra", bad_texts_or_null, "1"},
+	{"pieces", "bytes", bad_pieces, "piece = 0"},
+	{"pieces", "bytes", bad_pieces, "piece = 1"},
 	{"events", "seq", bad_numbers, "seq = 4"},
 	{"events", "id", bad_uuids, "seq = 4"},
 	{"events", "time_ms", bad_numbers, "seq = 4"},
@@ -181,6 +226,13 @@ static const char *const changes[] = {
 	"DELETE FROM convo_events WHERE seq = 4",
 	"DELETE FROM convo_events WHERE seq = 6",
 	"UPDATE convo_events SET seq = 44 WHERE seq = 4",
+	"UPDATE convo_sessions SET draft_bytes = draft_bytes - 1 WHERE session = 'session'",
+	"UPDATE convo_sessions SET draft_bytes = draft_bytes + 1 WHERE session = 'session'",
+	"UPDATE convo_sessions SET draft_bytes = 0 WHERE session = 'session'",
+	"UPDATE convo_pieces SET bytes = CAST(replace(bytes, '7', x'ff') AS BLOB)",
+	"DELETE FROM convo_pieces WHERE piece = 0",
+	"DELETE FROM convo_pieces",
+	"DELETE FROM convo_drafts",
 };
 
 /* Without the constraints that keep people from it; bytes that change do not ask. */

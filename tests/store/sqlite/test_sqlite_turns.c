@@ -444,6 +444,30 @@ static void test_W3_another_file_at_the_path_is_news(void **state)
 	convo_store_close(store);
 }
 
+static void test_W1_a_damaged_session_keeps_no_other_from_being_heard(void **state)
+{
+	const char *path = test_path(test_dir(), "damaged.db");
+	const struct convo_key bad = {"app", "user", "bad"};
+	convo_store *store = store_open(path, NULL), *other = store_open(path, NULL);
+	convo_watch *watch = NULL;
+	struct convo_err err;
+
+	(void)state;
+	store_create(store);
+	must_pass(convo_store_create(store, &bad, NULL, NULL, NULL, &err));
+	must_pass(convo_watch_new(&watch, store, &err));
+	must_pass(convo_watch_add(watch, &key, NULL, &err));
+	must_pass(convo_watch_add(watch, &bad, NULL, &err));
+	file_run(path, "UPDATE convo_sessions SET changes = 'x' WHERE session = 'bad'");
+	hear_out(watch);
+	must_equal(0, hear_out(watch));
+	must_pass(convo_store_rename(other, &key, "title", NULL, &err));
+	must_equal(2, hear_out(watch)); /* what becomes of the other one nobody can tell */
+	convo_watch_free(watch);
+	convo_store_close(other);
+	convo_store_close(store);
+}
+
 /* A program with a late clock changes neither the times nor the seqs of a session. */
 static void test_W1_what_a_program_with_a_late_clock_writes_is_heard(void **state)
 {
@@ -493,6 +517,7 @@ int main(void)
 		cmocka_unit_test(test_R1_a_lease_from_before_the_machine_was_started_is_over),
 		cmocka_unit_test(test_R2_a_draft_costs_what_is_new_in_it),
 		cmocka_unit_test(test_T4_nothing_is_left_of_drafts),
+		cmocka_unit_test(test_W1_a_damaged_session_keeps_no_other_from_being_heard),
 		cmocka_unit_test(test_W1_what_a_program_with_a_late_clock_writes_is_heard),
 		cmocka_unit_test(test_W2_asking_costs_a_look_while_nobody_writes),
 		cmocka_unit_test(test_W3_another_file_at_the_path_is_news),
