@@ -248,10 +248,15 @@ static convo_store *store_open(const char *path)
 static void note_session(struct cv_buf *out, convo_store *store, const char *id)
 {
 	const struct convo_key one = {key.app, key.user, id};
+	const struct convo_window window = {.with = CONVO_WITH_DRAFT};
 	convo_session *session = NULL;
 	struct convo_err err;
 
-	must_pass(convo_store_load(&session, store, &one, NULL, NULL, &err));
+	must_pass(convo_store_load(&session, store, &one, &window, NULL, &err));
+	if (convo_session_meta(session)->held_ms)
+		cv_buf_adds(out, " held");
+	if (convo_session_draft(session))
+		cv_buf_addf(out, " %s", convo_session_draft(session)->message);
 	for (size_t i = 0; i < convo_session_count(session); i++) {
 		const struct convo_event *event = convo_session_event(session, i);
 
@@ -384,6 +389,41 @@ static int op_restore(convo_store *store, struct convo_err *err)
 	return again(convo_store_restore(store, &gone, NULL, NULL, &why), &why, err);
 }
 
+static convo_lease *lease;
+
+static int op_take(convo_store *store, struct convo_err *err)
+{
+	const struct convo_key free_one = {key.app, key.user, "free"};
+	const struct convo_event event = {.id = ID("13"), .message = "{\"role\":\"user\"}"};
+	const struct convo_expect expect = {.lease = lease, .hold = CONVO_HOLD_TAKE};
+
+	return convo_store_append(store, &free_one, &expect, &event, 1, NULL, NULL, err);
+}
+
+static int op_draft(convo_store *store, struct convo_err *err)
+{
+	const struct convo_event draft = {
+		.id = ID("14"), .message = "{\"role\":\"assistant\",\"content\":\"more\"}"};
+
+	return convo_store_draft(store, &key, lease, &draft, NULL, err);
+}
+
+static int op_end(convo_store *store, struct convo_err *err)
+{
+	const struct convo_event event = {.id = ID("14"), .message = "{\"role\":\"assistant\"}"};
+	const struct convo_expect expect = {.lease = lease, .hold = CONVO_HOLD_END};
+
+	return convo_store_append(store, &key, &expect, &event, 1, NULL, NULL, err);
+}
+
+static int op_fork(convo_store *store, struct convo_err *err)
+{
+	const struct convo_fork fork = {.session = "fork"};
+	struct convo_err why = {0};
+
+	return again(convo_store_fork(store, &key, &fork, NULL, NULL, &why), &why, err);
+}
+
 static int op_load(convo_store *store, struct convo_err *err)
 {
 	convo_session *session = NULL;
@@ -410,15 +450,19 @@ static const struct op {
 	int (*run)(convo_store *store, struct convo_err *err);
 	size_t step; /* every so many accesses */
 } ops[] = {
-	{"create", op_create, 1}, {"append", op_append, 1},      {"state_set", op_state_set, 1},
-	{"rename", op_rename, 1}, {"delete", op_delete, 1},      {"restore", op_restore, 1},
-	{"load", op_load, 1},     {"much", op_append_much, 397},
+	{"create", op_create, 1}, {"append", op_append, 1}, {"state_set", op_state_set, 1},
+	{"rename", op_rename, 1}, {"delete", op_delete, 1}, {"restore", op_restore, 1},
+	{"take", op_take, 1},     {"draft", op_draft, 1},   {"end", op_end, 1},
+	{"fork", op_fork, 1},     {"load", op_load, 1},     {"much", op_append_much, 397},
 };
 
 /* A file with something in it. */
 static const char *file_make(void)
 {
 	const struct convo_key gone = {key.app, key.user, "gone"};
+	const struct convo_key free_one = {key.app, key.user, "free"};
+	const struct convo_lease_options longest = {.ms = 600000};
+	const struct convo_event draft = {.id = ID("14"), .message = "{\"role\":\"assistant\"}"};
 	const struct convo_event event = {
 		.id = ID("01"), .message = "{\"role\":\"user\"}", .state = "{\"a\":1}"};
 	const char *path = test_path(test_dir(), "made.db");
@@ -426,7 +470,12 @@ static const char *file_make(void)
 	struct convo_err err;
 
 	must_pass(convo_store_create(store, &key, NULL, NULL, NULL, &err));
-	must_pass(convo_store_append(store, &key, NULL, &event, 1, NULL, NULL, &err));
+	must_pass(convo_lease_new(&lease, &longest, &err));
+	must_pass(convo_store_append(
+		store, &key, &(struct convo_expect){.lease = lease, .hold = CONVO_HOLD_TAKE},
+		&event, 1, NULL, NULL, &err));
+	must_pass(convo_store_draft(store, &key, lease, &draft, NULL, &err));
+	must_pass(convo_store_create(store, &free_one, NULL, NULL, NULL, &err));
 	must_pass(convo_store_create(store, &gone, NULL, NULL, NULL, &err));
 	must_pass(convo_store_delete(store, &gone, NULL, &err));
 	convo_store_close(store);
@@ -513,6 +562,7 @@ static void test_A8__a_disk_that_fails_anywhere_is_told_of(void **state)
 	}
 	test_say("%zu faults", faults);
 	must(faults > 200);
+	convo_lease_free(lease);
 }
 
 static void test_L1__a_disk_that_fails_while_it_is_opened_leaves_no_half(void **state)
