@@ -136,9 +136,14 @@ static int64_t row_time(struct sqlite_query *query)
 	return cv_sqlite_int(query, 0, SQLITE_TIME_MAX);
 }
 
+/* What nobody has ever held has nothing more to tell. */
 static void row_held(struct sqlite_query *query, struct sqlite_held *held)
 {
-	cv_sqlite_uuid_or_null(query, held->lease);
+	if (!cv_sqlite_uuid_or_null(query, held->lease)) {
+		*held = (struct sqlite_held){0};
+		query->columns += 4;
+		return;
+	}
 	held->us = row_time(query);
 	held->boot = cv_sqlite_int(query, INT64_MIN, INT64_MAX);
 	held->has_draft = cv_sqlite_uuid_or_null(query, held->draft);
@@ -149,10 +154,17 @@ static void row_fork(struct sqlite_query *query, struct sqlite_row *row)
 {
 	struct cv_text session = cv_sqlite_text_or_null(query, CONVO_MAX_NAME);
 
-	row->is_fork = session.len > 0;
+	row->is_fork = session.data != NULL;
 	row->fork_len = row_copy(row->fork, session);
-	if (cv_sqlite_uuid_or_null(query, row->fork_generation) != row->is_fork)
+	row->fork_seq = 0;
+	memset(row->fork_generation, 0, UUID_BYTES);
+	if (!row->is_fork) {
+		query->columns += 2;
+		return;
+	}
+	if (!session.len)
 		query->damaged = true;
+	cv_sqlite_uuid(query, row->fork_generation);
 	row->fork_seq = cv_sqlite_int(query, 0, SEQ_MAX);
 }
 

@@ -182,7 +182,7 @@ static const struct column {
 	{"sessions", "held_boot", bad_any_number, "session = 'session'"},
 	{"sessions", "draft", bad_uuids_or_null, "session = 'session'"},
 	{"sessions", "draft_bytes", bad_numbers, "session = 'session'"},
-	{"sessions", "fork_session", bad_names, "session = 'fork'"},
+	{"sessions", "fork_session", &bad_names[1], "session = 'fork'"},
 	{"sessions", "fork_generation", bad_uuids, "session = 'fork'"},
 	{"sessions", "fork_seq", bad_numbers, "session = 'fork'"},
 	{"drafts", "role", bad_texts, "1"},
