@@ -165,21 +165,18 @@ static int cover_measure(struct cover *cover, const struct context_plan *plan,
 	return rc;
 }
 
-/* What a request for a summary has beside the messages, by estimate. */
-static double cover_beside(const struct cover *cover)
+/* What the words of a request for a summary take, by estimate. */
+static double prompt_estimate(const struct cover *cover)
 {
-	double tokens = PROMPT_TOKENS;
+	const char *own = cover->runner->summary_prompt;
 
-	if (cover->runner->summary_prompt)
-		tokens += cv_tokens_text(cv_text_of(cover->runner->summary_prompt));
-	if (cover->former.seq)
-		tokens += cv_tokens_text(cover->former.text);
-	return tokens;
+	return PROMPT_TOKENS + (own ? cv_tokens_text(cv_text_of(own)) : 0);
 }
 
-/* What the model that is asked takes of the conversation at once. */
-static double cover_room(const struct cover *cover)
+/* How much the model that is asked takes of the summary before, and of the messages. */
+static void cover_rooms(struct cover *cover)
 {
+	double former = cover->former.seq ? cv_tokens_text(cover->former.text) : 0;
 	struct budget budget = cover->budget;
 	struct context_limits limits = {0};
 	struct context_rate rate = {0};
@@ -194,10 +191,18 @@ static double cover_room(const struct cover *cover)
 		if (!budget.tokens)
 			budget = cover->budget;
 	}
+	cover->room = 0;
+	cover->former_share = 1;
 	if (!budget.tokens)
-		return 0;
-	room = ((double)budget.tokens - budget.fixed) / budget.factor - cover_beside(cover);
-	return room < LEAST_ROOM ? LEAST_ROOM : room;
+		return;
+	room = ((double)budget.tokens - budget.fixed) / budget.factor - prompt_estimate(cover);
+	if (room < 2 * LEAST_ROOM)
+		room = 2 * LEAST_ROOM;
+	if (former > room / 2) { /* another model was given it, with more room */
+		cover->former_share = room / 2 / former;
+		former = room / 2;
+	}
+	cover->room = room - former;
 }
 
 /* ---- what is covered ------------------------------------------------------------------------- */
@@ -279,7 +284,7 @@ void cv_cover_choose(struct cover *cover, bool wanted)
 	for (i = 0; i <= all; i++) {
 		bool ends = i && (i == all || cover->parts[i].begins);
 
-		if (ends && (!cover->covered || !cover->room || sum <= cover->room))
+		if (ends && (!cover->covered || cover->room <= 0 || sum <= cover->room))
 			cover->covered = i;
 		sum += i < all ? cover->parts[i].estimate : 0;
 	}
@@ -311,7 +316,7 @@ int cv_cover_plan(struct cover *cover, const struct convo_key *key, bool wanted,
 	rc = cover_collect(cover, err);
 	if (rc < 0)
 		return rc;
-	cover->room = cover_room(cover);
+	cover_rooms(cover);
 	cv_cover_choose(cover, wanted);
 	return 0;
 }

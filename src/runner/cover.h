@@ -32,6 +32,7 @@ struct cover {
 	struct cover_part *parts;
 	size_t count, covered; /* so many of the first are to be summed up */
 	double room;           /* most tokens of those, by estimate; 0: no bound */
+	double former_share;   /* how much of the summary before there is room for, 1: all */
 };
 
 /**

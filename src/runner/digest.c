@@ -88,10 +88,9 @@ static int write_former(struct cv_buf *out, const struct digest *digest)
 	rc = cv_json_unescape(&plain, (struct cv_text){text.data + 1, text.len - 2});
 	if (rc < 0)
 		goto out;
-	/* One that another model was given, with more room, is cut like the rest. */
-	if (digest->cover.room > 0 && (double)plain.len > digest->cover.room * TOKEN_BYTES)
-		plain.len =
-			cv_script_sentence(plain.data, (size_t)digest->cover.room * TOKEN_BYTES);
+	if (digest->cover.former_share < 1)
+		plain.len = cv_script_sentence(
+			plain.data, (size_t)((double)plain.len * digest->cover.former_share));
 	rc = cv_buf_adds(out, "\n\n# Summary of what was said before\n\n");
 	if (rc < 0)
 		goto out;
@@ -351,8 +350,9 @@ int cv_digest_make(const struct convo_runner *runner, const struct convo_key *ke
 		goto out;
 	digest.seen = convo_session_meta(digest.cover.session)->last_seq;
 	/*
-	 * Here the session's lease is to be taken, with the turn "summary", so that of two programs only
-	 * one asks; store_append() then ends it. Until there are leases both ask, and one stores.
+	 * Here a lease of its own for summaries would be taken, and ended by store_append(), so that of
+	 * two programs only one asks. The session's lease is not that: it is for turns, and the next
+	 * question would wait for the summary. So both ask, and one stores.
 	 */
 	rc = digest_ask(&answer, &digest, wanted, err);
 	if (rc < 0)

@@ -602,6 +602,34 @@ static void what_is_longer_than_the_model_takes_is_summed_up_in_steps(void **sta
 	end(&f);
 }
 
+/* Another model, with more room, made it: it leaves none for anything else. */
+static void a_summary_that_another_model_had_room_for_is_made_shorter(void **state)
+{
+	const struct convo_runner_options all = {0}, few = {.summaries = CONVO_SUMMARIES_ON,
+							    .context_tokens = 700};
+	struct fixture f = {.strict = {.rate = 1, .answer = 10}};
+	struct convo_err err;
+
+	(void)state;
+	begin(&f, &all);
+	for (int i = 0; i < 300; i++)
+		fill(f.store, test_text("fact-zanzibar-%d", i), 1, 3);
+	must_pass(summarize(f.runner, &err));
+	ask(&f, "now?");
+	must(sent(&f, "fact-zanzibar-0.") && sent(&f, "fact-zanzibar-295."));
+	must_equal(592, f.turn->summarized);
+	convo_runner_free(f.runner);
+	open_runner(&f, &few);
+	ask(&f, "now?"); /* without it: the newest that fit */
+	must_equal(0, f.turn->summarized);
+	must(f.turn->left_out > 500);
+	settle(&f);
+	ask(&f, "now?");
+	must(sent(&f, "fact-zanzibar-0.") && !sent(&f, "fact-zanzibar-200."));
+	must(f.turn->summarized >= 592);
+	end(&f);
+}
+
 /* One message that the model could never read whole. */
 static void a_message_that_is_longer_than_all_is_cut(void **state)
 {
@@ -1002,6 +1030,7 @@ int main(void)
 		cmocka_unit_test(a_summary_that_is_longer_than_what_it_sums_up_is_refused),
 		cmocka_unit_test(what_failed_rests_before_it_is_tried_again),
 		cmocka_unit_test(what_is_longer_than_the_model_takes_is_summed_up_in_steps),
+		cmocka_unit_test(a_summary_that_another_model_had_room_for_is_made_shorter),
 		cmocka_unit_test(a_message_that_is_longer_than_all_is_cut),
 		cmocka_unit_test(too_low_a_limit_is_refused),
 		cmocka_unit_test(too_little_is_not_summed_up),
