@@ -15,7 +15,7 @@
 #include "test.h"
 
 #define MAX_LINES 512
-#define MAX_CLIENTS 4096 /* in a fake's life */
+#define MAX_CLIENTS 16384 /* in a fake's life */
 
 struct fake_client {
 	struct fake_redis *fake;

@@ -10,6 +10,7 @@
 
 #define KEY_SIZE (40 + 2 * 3 * CONVO_MAX_NAME) /* of a user's key: names may triple */
 #define NOWHERE ":none"                        /* after a key: one that is never made */
+#define CHANNEL ":n:"                          /* between the prefix and the tag */
 #define LARGEST INT64_C(9000000000000000)      /* scripts count in doubles */
 
 /* ---- keys and arguments ------------------------------------------------------------------ */
@@ -70,6 +71,40 @@ void cv_op_begin(const struct redis_op *op, struct redis_ask *ask, enum redis_sc
 	}
 	cv_ask_add_text(ask, key);
 	cv_ask_add_int(ask, op->call->now_us);
+}
+
+void cv_op_begin_session(const struct redis_op *op, struct redis_ask *ask,
+			 enum redis_script_id script)
+{
+	cv_op_begin(op, ask, script, op->key->app, op->key->user);
+	cv_ask_add_text(ask, op->key->session);
+	cv_op_add_channel(op, ask, op->key);
+}
+
+int cv_op_run(const struct redis_op *op, struct redis_ask *ask, struct convo_err *err)
+{
+	int rc = cv_ask_run(op->redis, op->call, ask, err);
+
+	cv_ask_clear(ask);
+	return rc;
+}
+
+void cv_op_add_channel(const struct redis_op *op, struct redis_ask *ask,
+		       const struct convo_key *key)
+{
+	static const char digits[] = "0123456789abcdef";
+	size_t prefix = strlen(op->redis->base.prefix);
+	char *room = cv_ask_room(ask, prefix + strlen(CHANNEL) + OP_TAG_DIGITS);
+	uint64_t tag = cv_key_tag(key);
+	int i;
+
+	if (!room)
+		return;
+	memcpy(room, op->redis->base.prefix, prefix);
+	memcpy(room + prefix, CHANNEL, strlen(CHANNEL));
+	room += prefix + strlen(CHANNEL);
+	for (i = OP_TAG_DIGITS - 1; i >= 0; i--, tag >>= 4)
+		room[i] = digits[tag & 15];
 }
 
 void cv_op_begin_app(const struct redis_op *op, struct redis_ask *ask, enum redis_script_id script)
@@ -173,7 +208,7 @@ int cv_op_refusal(const struct redis_op *op, const struct redis_value *answer,
 {
 	const struct redis_value *item = answer->item;
 	enum convo_scope scope;
-	int64_t last;
+	int64_t last, left;
 
 	switch (item[0].integer) {
 	case 0:
@@ -185,9 +220,16 @@ int cv_op_refusal(const struct redis_op *op, const struct redis_value *answer,
 	case CONVO_E_CONFLICT:
 		if (answer->len < 2 || !cv_op_number(&item[1], &last))
 			break;
-		/* With one more item it is the generation that differs. */
-		return answer->len > 2 ? cv_refuse_generation(err, op->key, last)
-				       : cv_refuse_conflict(err, op->key, last);
+		/* With one more item it is the generation that differs, or the lease. */
+		if (answer->len == 2)
+			return cv_refuse_conflict(err, op->key, last);
+		return item[2].integer == 2 ? cv_refuse_lease(err, op->key, last)
+					    : cv_refuse_generation(err, op->key, last);
+	case CONVO_E_BUSY:
+		if (answer->len > 2 && cv_op_number(&item[1], &last) &&
+		    cv_op_number(&item[2], &left))
+			return cv_refuse_busy(err, op->key, last, left);
+		break;
 	case CONVO_E_TOOBIG:
 		if (answer->len > 1 && cv_op_scope(&item[1], &scope))
 			return cv_refuse_state(err, scope);

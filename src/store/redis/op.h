@@ -25,6 +25,20 @@ void cv_op_begin(const struct redis_op *op, struct redis_ask *ask, enum redis_sc
 /** The same for a script that is about the app's state alone: the keys are the app's. */
 void cv_op_begin_app(const struct redis_op *op, struct redis_ask *ask, enum redis_script_id script);
 
+/** The same for a script that is about a session and tells who watches it: its id, and its channel. */
+void cv_op_begin_session(const struct redis_op *op, struct redis_ask *ask,
+			 enum redis_script_id script);
+
+/** Run an ask that is complete, and let go of it. */
+int cv_op_run(const struct redis_op *op, struct redis_ask *ask, struct convo_err *err);
+
+/** What names a session on the way of a notice: the prefix, ":n:" and so many digits of its tag. */
+#define OP_TAG_DIGITS 16
+
+/** Add the channel of a session. */
+void cv_op_add_channel(const struct redis_op *op, struct redis_ask *ask,
+		       const struct convo_key *key);
+
 /** Begin a command about the key of the app. */
 void cv_op_begin_command(const struct redis_op *op, struct redis_ask *ask, const char *command);
 
@@ -37,7 +51,7 @@ void cv_op_add_uuid(struct redis_ask *ask, const unsigned char *uuid);
 /** A piece of an answer that is not of the kind it must be. */
 int cv_op_damaged(const struct redis_op *op, struct convo_err *err);
 
-/** 0, or the refusal that the answer begins with. */
+/** 0, or the refusal that the answer begins with. STORE_IN_THE_WAY is for who may get it. */
 int cv_op_refusal(const struct redis_op *op, const struct redis_value *answer,
 		  struct convo_err *err);
 

@@ -22,8 +22,20 @@ static bool read_name(const struct redis_value *item, struct cv_text *out)
 	       cv_utf8_valid(out->data, out->len);
 }
 
+#define META_ITEMS 11
+
+/* Of what it is a fork, if it is one. */
+static bool read_fork(const struct redis_value *item, struct store_meta *meta)
+{
+	if (item[0].kind == REDIS_VALUE_NIL)
+		return true;
+	return read_name(&item[0], &meta->fork_session) &&
+	       cv_op_uuid(&item[1], meta->fork_generation) &&
+	       cv_op_number(&item[2], &meta->fork_seq);
+}
+
 /* What every script that tells of sessions begins with: generation, expires or until, title,
- * created, updated, first, last. */
+ * created, updated, first, last, how much longer it is held, of what it is a fork. */
 static bool read_meta(const struct redis_value *item, struct store_meta *meta)
 {
 	return cv_op_uuid(&item[0], meta->generation) &&
@@ -33,7 +45,8 @@ static bool read_meta(const struct redis_value *item, struct store_meta *meta)
 	       cv_op_number(&item[4], &meta->updated_us) &&
 	       cv_op_number(&item[5], &meta->first_seq) &&
 	       cv_op_number(&item[6], &meta->last_seq) && meta->first_seq >= 1 &&
-	       meta->first_seq <= meta->last_seq + 1;
+	       meta->first_seq <= meta->last_seq + 1 && cv_op_number(&item[7], &meta->held_us) &&
+	       read_fork(&item[8], meta);
 }
 
 /* ---- load ------------------------------------------------------------------------------- */
@@ -102,6 +115,29 @@ static int load_add_state(const struct redis_op *op, const struct redis_value *v
 	return 0;
 }
 
+/* The draft: its id, how many bytes of its key are the event without its message, and the key. */
+static int load_add_draft(const struct redis_op *op, const struct redis_value *value,
+			  struct convo_err *err)
+{
+	const struct redis_value *item = value->item + META_ITEMS, *text = &item[2];
+	struct redis_load *load = op->into;
+	unsigned char id[UUID_BYTES];
+	struct store_event event;
+	int64_t head;
+
+	if (value->len == META_ITEMS)
+		return 0;
+	if (value->len < META_ITEMS + 3 || !cv_op_uuid(&item[0], id) ||
+	    !cv_op_number(&item[1], &head) || text->kind != REDIS_VALUE_STRING ||
+	    (size_t)head >= text->len ||
+	    !cv_event_unpack(&event, (struct cv_text){text->data, (size_t)head}) ||
+	    memcmp(id, event.id, UUID_BYTES) != 0 ||
+	    memchr(text->data + head, 0, text->len - (size_t)head))
+		return cv_op_damaged(op, err);
+	event.field[FIELD_MESSAGE] = (struct cv_text){text->data + head, text->len - (size_t)head};
+	return cv_session_set_draft(load->into, &event, err);
+}
+
 static int load_answer(struct redis_ask *ask, const struct redis_value *answer,
 		       struct convo_err *err)
 {
@@ -121,9 +157,10 @@ static int load_answer(struct redis_ask *ask, const struct redis_value *answer,
 		return cv_refuse_event(err, op->key);
 	if (item[0].integer)
 		return cv_op_refusal(op, answer, err);
-	if (answer->len < 9 || !op_is_list(&item[1], 7) || !read_meta(item[1].item, &meta) ||
-	    !cv_op_number(&item[5], &load->next) || item[6].kind != REDIS_VALUE_INTEGER ||
-	    !cv_op_number(&item[7], &end) || !cv_op_number(&item[8], &load->large))
+	if (answer->len < 9 || !op_is_list(&item[1], META_ITEMS) ||
+	    !read_meta(item[1].item, &meta) || !cv_op_number(&item[5], &load->next) ||
+	    item[6].kind != REDIS_VALUE_INTEGER || !cv_op_number(&item[7], &end) ||
+	    !cv_op_number(&item[8], &load->large))
 		return cv_op_damaged(op, err);
 	/* An empty window ends before it begins. */
 	load->high = item[6].integer;
@@ -140,6 +177,9 @@ static int load_answer(struct redis_ask *ask, const struct redis_value *answer,
 		if (rc < 0)
 			return rc;
 	}
+	rc = load_add_draft(op, &item[1], err);
+	if (rc < 0)
+		return rc;
 	rc = load_add_events(op, &item[9], answer->len - 9, end, err);
 	if (rc < 0)
 		return rc;
@@ -193,6 +233,7 @@ static int load_begin(const struct redis_op *op, const struct store_window *wind
 	cv_ask_add(&ask, id, sizeof(id));
 	cv_ask_add_int(&ask, op->call->event_limit);
 	cv_ask_add_int(&ask, LOAD_BYTES);
+	cv_ask_add_int(&ask, window->draft);
 	rc = cv_op_is_apart(op) ? load_run_apart(op, &ask, err)
 				: cv_ask_run(op->redis, op->call, &ask, err);
 	cv_ask_clear(&ask);
@@ -269,13 +310,13 @@ static int list_add(const struct redis_op *op, const struct redis_value *value,
 	const struct redis_value *item = value->item;
 	struct store_meta meta = {0};
 
-	if (!op_is_list(value, list->trash ? 10 : 8) || !read_meta(item, &meta) ||
-	    !read_name(&item[7], &meta.session))
+	if (!op_is_list(value, META_ITEMS + (list->trash ? 3 : 1)) || !read_meta(item, &meta) ||
+	    !read_name(&item[META_ITEMS], &meta.session))
 		return cv_op_damaged(op, err);
 	meta.position = meta.updated_us;
 	if (list->trash) {
-		if (!cv_op_number(&item[8], &meta.deleted_us) ||
-		    !cv_op_number(&item[9], &meta.expires_us))
+		if (!cv_op_number(&item[META_ITEMS + 1], &meta.deleted_us) ||
+		    !cv_op_number(&item[META_ITEMS + 2], &meta.expires_us))
 			return cv_op_damaged(op, err);
 		meta.position = meta.deleted_us;
 	}

@@ -29,7 +29,7 @@ struct redis_ask {
 	void *ctx;
 	bool repeat;   /* doing it twice is like doing it once */
 	bool optional; /* that the server does not do it is a success too */
-	bool reads;    /* it changes nothing */
+	bool reads;    /* it changes nothing, or nothing that replicas must have (wait=) */
 	unsigned slot; /* that its keys are in; matters in a cluster alone */
 
 	const struct redis_script *script; /* NULL for a command */

@@ -12,28 +12,13 @@
 #include <store/redis/open.h>
 #include <store/redis/owners.h>
 #include <store/redis/read.h>
+#include <store/redis/turn.h>
+#include <store/redis/marks.h>
 
 static struct redis_op op_of(struct convo_store *store, const struct store_call *call,
 			     const struct convo_key *key, void *into)
 {
 	return (struct redis_op){(struct redis_store *)store, call, key, into};
-}
-
-/* Begin the call of a script that is about a session. */
-static void session_begin(const struct redis_op *op, struct redis_ask *ask,
-			  enum redis_script_id script)
-{
-	cv_op_begin(op, ask, script, op->key->app, op->key->user);
-	cv_ask_add_text(ask, op->key->session);
-}
-
-/* Run an ask that is complete, and let go of it. */
-static int op_run(const struct redis_op *op, struct redis_ask *ask, struct convo_err *err)
-{
-	int rc = cv_ask_run(op->redis, op->call, ask, err);
-
-	cv_ask_clear(ask);
-	return rc;
 }
 
 /* Scripts take the absence of changes for their absence. */
@@ -90,7 +75,7 @@ static int redis_create(struct convo_store *store, const struct store_call *call
 	struct redis_op op = op_of(store, call, key, (void *)create);
 	struct redis_ask ask = {.answer = create_answer, .ctx = &op, .repeat = true};
 
-	session_begin(&op, &ask, REDIS_SCRIPT_CREATE);
+	cv_op_begin_session(&op, &ask, REDIS_SCRIPT_CREATE);
 	cv_ask_add_int(&ask, call->ttl_us);
 	cv_op_add_uuid(&ask, create->generation);
 	cv_ask_add(&ask, create->title.data, create->title.len);
@@ -98,15 +83,25 @@ static int redis_create(struct convo_store *store, const struct store_call *call
 	return run_changes(&op, &ask, create->changes, create->change_count, err);
 }
 
+/* An append, and what the script said beside seqs. */
+struct redis_append {
+	struct store_append *append;
+	bool in_the_way;
+};
+
 static int append_answer(struct redis_ask *ask, const struct redis_value *answer,
 			 struct convo_err *err)
 {
 	const struct redis_op *op = ask->ctx;
-	struct store_append *append = op->into;
+	struct redis_append *into = op->into;
+	struct store_append *append = into->append;
 	const struct redis_value *item = answer->item;
 	int64_t seq;
 	size_t i;
 
+	into->in_the_way = append->hold && item[0].integer == STORE_IN_THE_WAY;
+	if (into->in_the_way)
+		return 0;
 	if (item[0].integer != 0)
 		return cv_op_refusal(op, answer, err);
 	if (answer->len != append->count + 1)
@@ -124,11 +119,13 @@ static int redis_append(struct convo_store *store, const struct store_call *call
 			const struct convo_key *key, struct store_append *append,
 			struct convo_err *err)
 {
-	struct redis_op op = op_of(store, call, key, append);
+	struct redis_append into = {append, false};
+	struct redis_op op = op_of(store, call, key, &into);
 	struct redis_ask ask = {.answer = append_answer, .ctx = &op, .repeat = true};
 	size_t i;
+	int rc;
 
-	session_begin(&op, &ask, REDIS_SCRIPT_APPEND);
+	cv_op_begin_session(&op, &ask, REDIS_SCRIPT_APPEND);
 	cv_ask_add_int(&ask, call->ttl_us);
 	cv_ask_add_int(&ask, call->event_limit);
 	cv_op_add_uuid(&ask, append->generation);
@@ -144,8 +141,11 @@ static int redis_append(struct convo_store *store, const struct store_call *call
 		if (room)
 			cv_event_pack(room, event, call->now_ms);
 	}
+	if (append->hold)
+		cv_turn_add_hold(&ask, append->hold);
 	ask_add_changes(&ask, append->changes, append->change_count);
-	return run_changes(&op, &ask, append->changes, append->change_count, err);
+	rc = run_changes(&op, &ask, append->changes, append->change_count, err);
+	return rc == 0 && into.in_the_way ? STORE_IN_THE_WAY : rc;
 }
 
 static int redis_rename(struct convo_store *store, const struct store_call *call,
@@ -154,10 +154,10 @@ static int redis_rename(struct convo_store *store, const struct store_call *call
 	struct redis_op op = op_of(store, call, key, NULL);
 	struct redis_ask ask = {.answer = cv_op_plain, .ctx = &op};
 
-	session_begin(&op, &ask, REDIS_SCRIPT_RENAME);
+	cv_op_begin_session(&op, &ask, REDIS_SCRIPT_RENAME);
 	cv_ask_add_int(&ask, call->ttl_us);
 	cv_ask_add(&ask, title.data, title.len);
-	return op_run(&op, &ask, err);
+	return cv_op_run(&op, &ask, err);
 }
 
 static int redis_delete(struct convo_store *store, const struct store_call *call,
@@ -166,9 +166,9 @@ static int redis_delete(struct convo_store *store, const struct store_call *call
 	struct redis_op op = op_of(store, call, key, NULL);
 	struct redis_ask ask = {.answer = cv_op_plain, .ctx = &op};
 
-	session_begin(&op, &ask, REDIS_SCRIPT_DELETE);
+	cv_op_begin_session(&op, &ask, REDIS_SCRIPT_DELETE);
 	cv_ask_add_int(&ask, call->trash_us);
-	return op_run(&op, &ask, err);
+	return cv_op_run(&op, &ask, err);
 }
 
 static int restore_answer(struct redis_ask *ask, const struct redis_value *answer,
@@ -188,10 +188,10 @@ static int redis_restore(struct convo_store *store, const struct store_call *cal
 	struct redis_op op = op_of(store, call, key, NULL);
 	struct redis_ask ask = {.answer = restore_answer, .ctx = &op};
 
-	session_begin(&op, &ask, REDIS_SCRIPT_RESTORE);
+	cv_op_begin_session(&op, &ask, REDIS_SCRIPT_RESTORE);
 	cv_ask_add_int(&ask, call->ttl_us);
 	cv_op_add_uuid(&ask, generation);
-	return op_run(&op, &ask, err);
+	return cv_op_run(&op, &ask, err);
 }
 
 static int purge_answer(struct redis_ask *ask, const struct redis_value *answer,
@@ -220,9 +220,9 @@ static int redis_purge(struct convo_store *store, const struct store_call *call,
 	while (more) {
 		struct redis_ask ask = {.answer = purge_answer, .ctx = &op, .repeat = true};
 
-		session_begin(&op, &ask, REDIS_SCRIPT_PURGE);
+		cv_op_begin_session(&op, &ask, REDIS_SCRIPT_PURGE);
 		cv_op_add_uuid(&ask, generation);
-		rc = op_run(&op, &ask, err);
+		rc = cv_op_run(&op, &ask, err);
 		if (rc < 0)
 			return rc;
 	}
@@ -254,11 +254,15 @@ static int redis_state_set(struct convo_store *store, const struct store_call *c
 	else
 		cv_op_begin_app(&op, &ask, REDIS_SCRIPT_STATE_SET);
 	cv_ask_add_text(&ask, of_session ? key->session : "");
+	if (of_session)
+		cv_op_add_channel(&op, &ask, key);
+	else
+		cv_ask_add_text(&ask, "");
 	cv_ask_add_int(&ask, call->ttl_us);
 	ask_add_changes(&ask, changes, count);
 	if (of_session || of_user)
 		return run_changes(&op, &ask, changes, count, err);
-	rc = op_run(&op, &ask, err);
+	rc = cv_op_run(&op, &ask, err);
 	return rc == 0 && cv_op_is_apart(&op) ? cv_app_settle(&op, err) : rc;
 }
 
@@ -278,6 +282,11 @@ const struct cv_backend cv_backend_redis = {
 	.create = redis_create,
 	.load = cv_redis_load,
 	.append = redis_append,
+	.draft = cv_redis_draft,
+	.fork = cv_redis_fork,
+	.marks = cv_redis_marks,
+	.marks_us = CV_REDIS_MARKS_US,
+	.weigh = cv_redis_weigh,
 	.rename = redis_rename,
 	.list = cv_redis_list,
 	.owners = cv_redis_owners,

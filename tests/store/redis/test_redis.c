@@ -622,7 +622,8 @@ static void test_the_rights_in_the_docs_are_enough(void **state)
 		   "ACL SETUSER small on \">password\" \"~convo:*\" resetchannels -@all "
 		   "+ping +select +info +eval +evalsha +get +set +exists +rename +unlink "
 		   "+persist +pexpire +pttl +hset +hget +hmget +hgetall +hdel +hstrlen +zadd "
-		   "+zrem +zrange +zrevrange +zrangebyscore +zrevrangebyscore");
+		   "+zrem +zrange +zrevrange +zrangebyscore +zrevrangebyscore +strlen +getrange "
+		   "+setrange +time");
 	url = test_text("redis://small:password@127.0.0.1:%d?limit=1&ttl=1h", server->port);
 	store = store_open(url, NULL);
 	do_everything(store);

@@ -532,7 +532,8 @@ static void test_L1_a_node_of_a_cluster_is_noticed(void **state)
 	"on '>pass' '~convo:*' resetchannels -@all +ping +select +info +eval +evalsha +get " \
 	"+set +exists +rename +unlink +persist +pexpire +pttl +hset +hget +hmget "           \
 	"+hgetall +hdel +hstrlen +zadd +zrem +zrange +zrevrange +zrangebyscore "             \
-	"+zrevrangebyscore '+cluster|slots' +asking +time +lrange +rpush +lrem +wait"
+	"+zrevrangebyscore +strlen +getrange +setrange +time '+cluster|slots' +asking "      \
+	"+lrange +rpush +lrem +wait"
 
 static void grant(const char *rights)
 {

@@ -10,6 +10,7 @@
 
 #include <base/clock.h>
 #include <base/uuid.h>
+#include <convo/lease.h>
 #include <store/redis/event.h>
 #include <support/fake_redis.h>
 
@@ -18,7 +19,8 @@
 
 #define TIMEOUT_MS 300
 #define SLACK_MS 2000
-#define GEN "$36\r\n0197b0a1-0000-7000-8000-000000000001\r\n"
+#define GENERATION "0197b0a1-0000-7000-8000-000000000001"
+#define GEN "$36\r\n" GENERATION "\r\n"
 #define OPENED "*2\r\n:0\r\n$1\r\n1\r\n"
 
 static const struct convo_store_options brief = {.timeout_ms = TIMEOUT_MS,
@@ -41,8 +43,10 @@ static void add_packed(struct bytes *to)
 	bytes_adds(to, "\r\n");
 }
 
-/* generation, expires, title, created, updated, first, last */
-#define META GEN "$1\r\n0\r\n$5\r\ntitle\r\n$2\r\n11\r\n$2\r\n12\r\n$1\r\n1\r\n$1\r\n2\r\n"
+/* generation, expires, title, created, updated, first, last, held, of what it is a fork */
+#define META                                                                                 \
+	GEN "$1\r\n0\r\n$5\r\ntitle\r\n$2\r\n11\r\n$2\r\n12\r\n$1\r\n1\r\n$1\r\n2\r\n:0\r\n" \
+	    "$1\r\nf\r\n" GEN "$1\r\n2\r\n"
 #define STATE "*4\r\n$0\r\n\r\n$1\r\n5\r\n$1\r\na\r\n$1\r\n1\r\n"
 
 static struct bytes true_load(void)
@@ -50,7 +54,7 @@ static struct bytes true_load(void)
 	struct bytes out = {0};
 
 	bytes_adds(&out,
-		   "*10\r\n:0\r\n*7\r\n" META STATE STATE STATE ":1\r\n:2\r\n:3\r\n:0\r\n*2\r\n");
+		   "*10\r\n:0\r\n*11\r\n" META STATE STATE STATE ":1\r\n:2\r\n:3\r\n:0\r\n*2\r\n");
 	add_packed(&out);
 	add_packed(&out);
 	return out;
@@ -81,18 +85,113 @@ static struct bytes true_purge(void)
 
 static struct bytes true_list(void)
 {
-	return true_text("*4\r\n:0\r\n:1\r\n$2\r\n12\r\n*8\r\n" META "$1\r\ns\r\n");
+	return true_text("*4\r\n:0\r\n:1\r\n$2\r\n12\r\n*12\r\n" META "$1\r\ns\r\n");
 }
 
 static struct bytes true_list_trash(void)
 {
-	return true_text("*4\r\n:0\r\n:1\r\n$2\r\n12\r\n*10\r\n" META
+	return true_text("*4\r\n:0\r\n:1\r\n$2\r\n12\r\n*14\r\n" META
 			 "$1\r\ns\r\n$2\r\n13\r\n$1\r\n0\r\n");
 }
 
 static struct bytes true_state(void)
 {
 	return true_text("*7\r\n:0\r\n$1\r\ns\r\n" STATE "$1\r\nu\r\n" STATE "$1\r\na\r\n" STATE);
+}
+
+/* A load that shows the draft: its id, the bytes in front of its message, both. */
+static struct bytes true_load_draft(void)
+{
+	struct store_event event = {.field = {[FIELD_ROLE] = {"user", 4},
+					      [FIELD_AUTHOR] = {"user", 4},
+					      [FIELD_MESSAGE] = {"", 0}}};
+	struct bytes out = {0};
+	char packed[256];
+	size_t size = cv_event_size(&event);
+
+	must(size < sizeof(packed) && cv_uuid_parse(event.id, GENERATION));
+	cv_event_pack(packed, &event, 0);
+	bytes_adds(&out, test_text("*10\r\n:0\r\n*14\r\n" META GEN "$2\r\n%zu\r\n$%zu\r\n", size,
+				   size + strlen(CALLS_HELLO)));
+	bytes_add(&out, packed, size);
+	bytes_adds(&out, CALLS_HELLO "\r\n" STATE STATE STATE ":1\r\n:2\r\n:3\r\n:0\r\n*2\r\n");
+	add_packed(&out);
+	add_packed(&out);
+	return out;
+}
+
+static struct bytes true_weigh(void)
+{
+	return true_text("*4\r\n:0\r\n$2\r\n12\r\n:0\r\n:0\r\n");
+}
+
+static struct bytes true_marks(void)
+{
+	return true_text("*2\r\n:0\r\n$16\r\n0123456789abcdef\r\n");
+}
+
+static int call_take(convo_store *store, struct convo_err *err)
+{
+	const struct convo_event event = {.message = CALLS_HELLO};
+	convo_lease *lease = NULL;
+	int rc;
+
+	must(convo_lease_new(&lease, NULL, NULL) == 0);
+	rc = convo_store_append(store, &calls_key,
+				&(struct convo_expect){.lease = lease, .hold = CONVO_HOLD_TAKE},
+				&event, 1, NULL, NULL, err);
+	convo_lease_free(lease);
+	return rc;
+}
+
+static int call_draft(convo_store *store, struct convo_err *err)
+{
+	const struct convo_event event = {.id = GENERATION, .message = CALLS_HELLO};
+	convo_lease *lease = NULL;
+	int rc;
+
+	must(convo_lease_new(&lease, NULL, NULL) == 0);
+	rc = convo_store_draft(store, &calls_key, lease, &event, NULL, err);
+	convo_lease_free(lease);
+	return rc;
+}
+
+static int call_fork(convo_store *store, struct convo_err *err)
+{
+	return convo_store_fork(store, &calls_key, NULL, NULL, NULL, err);
+}
+
+static int call_load_draft(convo_store *store, struct convo_err *err)
+{
+	const struct convo_window window = {.with = CONVO_WITH_DRAFT};
+
+	return calls_load(store, &window, err);
+}
+
+static struct store_call call_of_now(void)
+{
+	return (struct store_call){.now_us = 1764000000000000,
+				   .deadline_us = cv_clock_mono_us() + TIMEOUT_MS * 1000};
+}
+
+static int call_weigh(convo_store *store, struct convo_err *err)
+{
+	const struct store_weighed session = {.session = "s", .first_seq = 1, .last_seq = 2};
+	const struct store_call call = call_of_now();
+	int64_t bytes = -1;
+	int rc = store->be->weigh(store, &call, "app", "user", &session, 1, &bytes, err);
+
+	must(rc < 0 || bytes >= 0);
+	return rc;
+}
+
+static int call_marks(convo_store *store, struct convo_err *err)
+{
+	const struct convo_key *key = &calls_key;
+	const struct store_call call = call_of_now();
+	uint64_t mark = 0;
+
+	return store->be->marks(store, &call, &key, 1, &mark, err);
 }
 
 static const struct {
@@ -110,6 +209,12 @@ static const struct {
 	{{"delete", call_delete}, true_plain},
 	{{"restore", call_restore}, true_plain},
 	{{"purge", call_purge}, true_purge},
+	{{"append with a lease", call_take}, true_append},
+	{{"draft", call_draft}, true_plain},
+	{{"load with the draft", call_load_draft}, true_load_draft},
+	{{"fork", call_fork}, true_plain},
+	{{"weigh", call_weigh}, true_weigh},
+	{{"marks", call_marks}, true_marks},
 };
 
 #define CALLS (sizeof(calls) / sizeof(calls[0]))

@@ -264,7 +264,7 @@ static void test_L5_sentinels_have_a_user_of_their_own(void **state)
 	"on '>pass' '~convo:*' resetchannels -@all +ping +select +info +eval +evalsha " \
 	"+get +set +exists +rename +unlink +persist +pexpire +pttl +hset +hget +hmget " \
 	"+hgetall +hdel +hstrlen +zadd +zrem +zrange +zrevrange +zrangebyscore "        \
-	"+zrevrangebyscore +role +wait"
+	"+zrevrangebyscore +strlen +getrange +setrange +time +role +wait"
 
 static void test_L5_the_rights_of_the_page_are_enough_and_each_is_named(void **state)
 {

@@ -1,5 +1,5 @@
--- ARGV: now, session, ttl, limit, generation or '', after_seq or '', count, that many packed events,
--- and changes, if there are any.
+-- ARGV: now, session, channel, ttl, limit, generation or '', after_seq or '', count, that many packed
+-- events, what becomes of the lease (hold.lua), and changes; the last two if there are any.
 --
 -- Events are a hash of seq to packed event and of '#' and id to seq. A packed event begins with
 -- its time in ms as 16 digits and its id; see event.c.
@@ -8,8 +8,8 @@
 
 --include common.lua
 
-local name, ttl, limit, count = ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[7])
-local AT = 7 -- before the first event
+local name, ttl, limit, count = ARGV[2], tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[8])
+local AT = 8 -- before the first event
 local sub, key = string.sub, session_key(ARGV[2])
 
 local m = call('HMGET', key, 'generation', 'expires', 'armed', 'first', 'last', 'time', 'updated')
@@ -23,7 +23,7 @@ expires = tonumber(expires)
 if first < 1 or first > last + 1 then
 	error('DAMAGED')
 end
-if ARGV[5] ~= '' and ARGV[5] ~= generation then
+if ARGV[6] ~= '' and ARGV[6] ~= generation then
 	return {CONFLICT, last, 1}
 end
 
@@ -64,19 +64,28 @@ for i = 1, count do
 		n, seqs[i] = n + 4, last
 	end
 end
+local more, grant = AT + count + 1, nil
+if ARGV[more] == 'hold' then
+	--include hold.lua
+	more = more + 6
+end
 if n == 0 then
-	-- Who waits for replicas waits for what this connection wrote: it was another one before.
-	redis.pcall('HSET', key, 'last', m[5])
+	if grant then
+		grant()
+	else
+		-- Who waits for replicas waits for what this connection wrote: it was another one before.
+		redis.pcall('HSET', key, 'last', m[5])
+	end
 	return {0, unpack(seqs)}
 end
-if ARGV[6] ~= '' and tonumber(ARGV[6]) ~= before then
+if ARGV[7] ~= '' and tonumber(ARGV[7]) ~= before then
 	return {CONFLICT, before}
 end
 local changed = false
-if ARGV[AT + count + 1] then
+if ARGV[more] then
 	--include pieces.lua
 	--include state.lua
-	local plans = changes_read(AT + count + 1, generation, old)
+	local plans = changes_read(more, generation, old)
 	local full = changes_overflow(plans)
 	if full then
 		return {TOOBIG, full}
@@ -99,4 +108,7 @@ if limit > 0 and first < math.min(before + 1, last - limit + 1) then
 end
 --include touch.lua
 touch(name, generation, expires, armed, ttl, at, before == 0 or changed, set)
+if grant then
+	grant()
+end
 return {0, unpack(seqs)}

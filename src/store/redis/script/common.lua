@@ -10,10 +10,11 @@
 -- ARGV[1] is the time in µs. It comes from the caller and decides what has expired; the expiry of
 -- keys only collects what is over, never earlier. docs/backends/redis.md tells what each key holds.
 --
--- A script answers with a list that begins with 0 or the number of an enum convo_code. It looks at
+-- A script answers with a list that begins with 0, IN_THE_WAY or the number of an enum convo_code. It looks at
 -- what it reads before it writes: a script that fails takes nothing back.
 
-local TOOBIG, NOTFOUND, EXISTS, CONFLICT = -3, -4, -5, -6
+local TOOBIG, NOTFOUND, EXISTS, CONFLICT, BUSY = -3, -4, -5, -6, -17
+local IN_THE_WAY = 1 -- a draft is, or it is not the one that was meant
 local MAX_STATE = 4194304 -- bytes of one scope
 local MAX_WHOLE = 9e15 -- larger numbers lose digits
 local LARGE = 16384 -- bytes of an event that loads have to beware of
@@ -45,6 +46,10 @@ local function state_key(generation)
 	return base .. ':v:' .. generation
 end
 
+local function draft_key(generation)
+	return base .. ':a:' .. generation
+end
+
 -- Whether a session or deleted session exists whose time is up at `ends`, 0 for never.
 local function lasts(generation, ends)
 	if not generation and not ends then
@@ -55,6 +60,18 @@ local function lasts(generation, ends)
 		error('DAMAGED')
 	end
 	return at == 0 or at > now
+end
+
+-- The server's own time in µs, which leases count by.
+local function clock()
+	local time = call('TIME')
+	return time[1] * 1000000 + time[2]
+end
+
+-- How much longer a lease lasts that holds until then.
+local function held_left(held)
+	local ends = whole(held or 0)
+	return ends > 0 and math.max(ends - clock(), 0) or 0
 end
 
 -- Where a session stands in its list once it is written to that was updated at `updated`: it never

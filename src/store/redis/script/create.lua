@@ -1,4 +1,4 @@
--- ARGV: now, session, ttl, generation, title, changes, if there are any
+-- ARGV: now, session, channel, ttl, generation, title, changes, if there are any
 
 --include common.lua
 --include pieces.lua
@@ -7,7 +7,7 @@
 --include trash.lua
 --include lifetime.lua
 
-local name, ttl, generation = ARGV[2], tonumber(ARGV[3]), ARGV[4]
+local name, ttl, generation = ARGV[2], tonumber(ARGV[4]), ARGV[5]
 local key = session_key(name)
 
 -- Look at some sessions whose time was up when they were last looked at, so that a user who keeps
@@ -45,13 +45,13 @@ end
 if call('EXISTS', deleted_key(generation)) == 1 then
 	return {0}
 end
-local plans = changes_read(6, generation, {})
+local plans = changes_read(7, generation, {})
 local full = changes_overflow(plans)
 if full then
 	return {TOOBIG, full}
 end
 discard(name, old[1])
-call('HSET', key, 'generation', generation, 'title', ARGV[5], 'created', now, 'first', 1,
+call('HSET', key, 'generation', generation, 'title', ARGV[6], 'created', now, 'first', 1,
 	'last', 0, 'time', 0, 'biggest', 1, 'expires', 0, 'armed', 0)
 changes_apply(plans)
 touch(name, generation, 0, 0, ttl, ARGV[1], true, {})

@@ -1,10 +1,10 @@
--- ARGV: now, session, trash time
+-- ARGV: now, session, channel, trash time
 
 --include common.lua
 --include trash.lua
 --include lifetime.lua
 
-local name, time = ARGV[2], tonumber(ARGV[3])
+local name, time = ARGV[2], tonumber(ARGV[4])
 local m = call('HMGET', session_key(name), 'generation', 'expires')
 local generation = m[1]
 local deaths = deaths_key(name)
@@ -18,7 +18,8 @@ local function tidy_deaths()
 	end
 end
 
-if not lasts(generation, m[2]) or time == 0 then
+local lives = lasts(generation, m[2])
+if not lives or time == 0 then
 	discard(name, generation)
 	return {0}
 end

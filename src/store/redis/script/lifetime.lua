@@ -12,6 +12,7 @@ local function expire_parts(key, generation, ends)
 	call('PEXPIRE', key, ms)
 	call('PEXPIRE', events_key(generation), ms)
 	call('PEXPIRE', state_key(generation), ms)
+	call('PEXPIRE', draft_key(generation), ms)
 end
 
 -- Put a member into an index, which lasts as long as the last of its members.

@@ -2,7 +2,9 @@
 --
 -- Answers 0, whether these are all that were asked for, the position of the last of them, and the
 -- sessions. The others stand where they were updated or deleted. Entries of sessions that are over
--- are skipped.
+-- are skipped. A session is its generation, its end, title, created, updated, first and last seq, how
+-- much longer it is held, of what it is a fork (session, generation, seq), its id, and in the trash
+-- when it was deleted and when it expires.
 
 --include common.lua
 
@@ -22,22 +24,24 @@ local function look(from, steps)
 		local m
 		if is_live then
 			m = call('HMGET', key .. member, 'generation', 'expires', 'title', 'created',
-				'updated', 'first', 'last')
+				'updated', 'first', 'last', 'held', 'fork', 'fork_generation', 'fork_seq')
 		else
 			m = call('HMGET', key .. member, 'generation', 'until', 'title', 'created',
-				'updated', 'first', 'last', 'session', 'deleted', 'expires')
+				'updated', 'first', 'last', 'held', 'fork', 'fork_generation', 'fork_seq',
+				'session', 'deleted', 'expires')
 		end
 		if lasts(m[1], m[2]) then
 			if is_live then
-				m[8] = member
+				m[12] = member
 			end
+			m[8] = held_left(m[8])
 			count, last = count + 1, from + i - 1
 			answer[count] = m
 			if count == n + 3 then
 				return false
 			end
 		else
-			over[#over + 1] = {member, m[1], m[8]}
+			over[#over + 1] = {member, m[1], m[12]}
 		end
 	end
 	return #entries == steps

@@ -48,7 +48,8 @@ if not found and ARGV[3] == '1' then
 	found = ARGV[2]
 end
 local reads = try_all({
-	{'EXISTS', scratch}, {'PTTL', scratch}, {'HGET', scratch, 'a'}, {'HMGET', scratch, 'a'},
+	{'TIME'}, {'EXISTS', scratch}, {'PTTL', scratch}, {'STRLEN', scratch},
+	{'GETRANGE', scratch, 0, 0}, {'HGET', scratch, 'a'}, {'HMGET', scratch, 'a'},
 	{'HGETALL', scratch}, {'HSTRLEN', scratch, 'a'}, {'ZRANGE', scratch, 0, 0},
 	{'ZREVRANGE', scratch, 0, 0}, {'ZRANGEBYSCORE', scratch, 0, 0},
 	{'ZREVRANGEBYSCORE', scratch, 0, 0},
@@ -58,12 +59,12 @@ if reads then
 		{'HSET', scratch, 'a', 1}, {'HDEL', scratch, 'b'}, {'PEXPIRE', scratch, 60000},
 		{'PERSIST', scratch}, {'RENAME', scratch, scratch .. ':2'}, {'UNLINK', scratch .. ':2'},
 		{'ZADD', scratch, 1, 'a'}, {'ZREM', scratch, 'a'}, {'UNLINK', scratch},
+		{'SET', scratch, 1}, {'SETRANGE', scratch, 0, 'a'}, {'UNLINK', scratch},
 	})
 end
 if not refused[2] and ARGV[4] == '1' then
 	try_all({
-		{'LRANGE', scratch, 0, 0}, {'RPUSH', scratch, 'a'}, {'LREM', scratch, 1, 'a'}, {'TIME'},
-		{'SET', scratch, 1, 'PX', 60000}, {'UNLINK', scratch},
+		{'LRANGE', scratch, 0, 0}, {'RPUSH', scratch, 'a'}, {'LREM', scratch, 1, 'a'}, {'UNLINK', scratch},
 	})
 end
 if refused[2] then

@@ -1,11 +1,11 @@
--- ARGV: now, session, generation or ''
+-- ARGV: now, session, channel, generation or ''
 --
 -- Answers 0 and whether there are more of the name.
 
 --include common.lua
 --include trash.lua
 
-local name, generation = ARGV[2], ARGV[3]
+local name, generation = ARGV[2], ARGV[4]
 if generation ~= '' then
 	if call('HGET', deleted_key(generation), 'session') == name then
 		discard_deleted(name, generation)

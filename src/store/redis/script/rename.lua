@@ -1,4 +1,4 @@
--- ARGV: now, session, ttl, title
+-- ARGV: now, session, channel, ttl, title
 
 --include common.lua
 --include touch.lua
@@ -7,6 +7,6 @@ local m = call('HMGET', session_key(ARGV[2]), 'generation', 'expires', 'armed', 
 if not lasts(m[1], m[2]) then
 	return {NOTFOUND}
 end
-touch(ARGV[2], m[1], whole(m[2]), whole(m[3]), tonumber(ARGV[3]), place(m[4]), false,
-	{'title', ARGV[4]})
+touch(ARGV[2], m[1], whole(m[2]), whole(m[3]), tonumber(ARGV[4]), place(m[4]), false,
+	{'title', ARGV[5]})
 return {0}

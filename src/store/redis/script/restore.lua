@@ -1,10 +1,10 @@
--- ARGV: now, session, ttl, generation or ''
+-- ARGV: now, session, channel, ttl, generation or ''
 
 --include common.lua
 --include trash.lua
 --include lifetime.lua
 
-local name, ttl = ARGV[2], tonumber(ARGV[3])
+local name, ttl = ARGV[2], tonumber(ARGV[4])
 local key, deaths = session_key(name), deaths_key(name)
 
 -- The one deleted last whose trash time is not over.
@@ -24,7 +24,8 @@ local function newest()
 end
 
 local function keep_parts(generation)
-	for _, part in ipairs({key, events_key(generation), state_key(generation)}) do
+	for _, part in ipairs({key, events_key(generation), state_key(generation),
+		draft_key(generation)}) do
 		call('PERSIST', part)
 	end
 end
@@ -33,7 +34,7 @@ local old = call('HMGET', key, 'generation', 'expires')
 if lasts(old[1], old[2]) then
 	return {EXISTS}
 end
-local generation = ARGV[4] ~= '' and ARGV[4] or newest()
+local generation = ARGV[5] ~= '' and ARGV[5] or newest()
 if not generation then
 	return {NOTFOUND}
 end

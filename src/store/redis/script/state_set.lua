@@ -1,4 +1,4 @@
--- ARGV: now, session or '', ttl, changes
+-- ARGV: now, session or '', channel or '', ttl, changes
 
 --include common.lua
 --include pieces.lua
@@ -13,13 +13,13 @@ if name ~= '' then
 	end
 	m[2], m[3], at = whole(m[2]), whole(m[3]), place(m[4])
 end
-local plans = changes_read(4, m[1], {})
+local plans = changes_read(5, m[1], {})
 local full = changes_overflow(plans)
 if full then
 	return {TOOBIG, full}
 end
 changes_apply(plans)
 if name ~= '' then
-	touch(name, m[1], m[2], m[3], tonumber(ARGV[3]), at, true, {})
+	touch(name, m[1], m[2], m[3], tonumber(ARGV[4]), at, true, {})
 end
 return {0}

@@ -8,6 +8,9 @@ local function touch(name, generation, expires, armed, ttl, at, fresh, set)
 	local arm = fresh or ends > armed or ends < expires
 	local n = #set
 	set[n + 1], set[n + 2] = 'updated', at
+	if at ~= ARGV[1] then
+		set[n + 3], set[n + 4], n = 'behind', clock(), n + 2 -- for marks.lua: `updated` stays
+	end
 	if ends ~= expires then
 		set[n + 3], set[n + 4] = 'expires', ends
 	end

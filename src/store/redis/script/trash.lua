@@ -22,7 +22,8 @@ end
 -- Forget a session, whose hash may be gone already (then its parts are too).
 local function discard(name, generation)
 	if generation then
-		call('UNLINK', session_key(name), events_key(generation), state_key(generation))
+		call('UNLINK', session_key(name), events_key(generation), state_key(generation),
+			draft_key(generation))
 	end
 	call('ZREM', live, name)
 	call('ZREM', due, 's:' .. name)
@@ -39,6 +40,7 @@ local function leave_trash(name, generation)
 end
 
 local function discard_deleted(name, generation)
-	call('UNLINK', deleted_key(generation), events_key(generation), state_key(generation))
+	call('UNLINK', deleted_key(generation), events_key(generation), state_key(generation),
+		draft_key(generation))
 	leave_trash(name, generation)
 end
