@@ -105,7 +105,16 @@ void fake_complete(struct cv_buf *out, const char *tag)
 
 /* ---- what an honest server says ------------------------------------------------------------ */
 
-enum { BOOL = 16, INT8 = 20, INT2 = 21, INT4 = 23, TEXT = 25, UUID = 2950, JSONB = 3802 };
+enum {
+	BOOL = 16,
+	VOID = 2278,
+	INT8 = 20,
+	INT2 = 21,
+	INT4 = 23,
+	TEXT = 25,
+	UUID = 2950,
+	JSONB = 3802
+};
 
 #define I8(byte)                         \
 	{                                \
@@ -133,6 +142,32 @@ static void say_append(struct cv_buf *out)
 
 	fake_columns(out, (const unsigned[]){INT4, INT8, TEXT}, 3);
 	fake_row(out, row, 3);
+	fake_complete(out, "SELECT 1");
+}
+
+static void say_held(struct cv_buf *out)
+{
+	const struct fake_column row[] = {{"\0\0\0\0", 4}, I8("\1"), NONE, NONE};
+
+	fake_columns(out, (const unsigned[]){INT4, INT8, TEXT, INT8}, 4);
+	fake_row(out, row, 4);
+	fake_complete(out, "SELECT 1");
+}
+
+static void say_draft(struct cv_buf *out)
+{
+	const struct fake_column row[] = {{"\0\0\0\0", 4}, I8("\1")};
+
+	fake_columns(out, (const unsigned[]){INT4, INT8}, 2);
+	fake_row(out, row, 2);
+	fake_complete(out, "SELECT 1");
+}
+
+/* A change of which whoever watches is told. */
+static void say_told(struct cv_buf *out)
+{
+	fake_columns(out, (const unsigned[]){VOID}, 1);
+	fake_row(out, &(struct fake_column){"", 0}, 1);
 	fake_complete(out, "SELECT 1");
 }
 
@@ -196,6 +231,22 @@ static void say_session(struct cv_buf *out)
 	fake_complete(out, "SELECT 1");
 }
 
+/* The same in a list. */
+static void say_listed(struct cv_buf *out)
+{
+	static const unsigned types[] = {INT8, INT2, INT8, INT8, INT8, INT8, INT8,
+					 INT8, INT8, INT8, INT8, INT8, INT8, INT8,
+					 UUID, TEXT, TEXT, INT8, TEXT, UUID, INT8};
+	const struct fake_column row[] = {
+		I8("\7"), {"\0\0", 2}, I8("\x09"),   I8("\x09"), I8("\x09"), I8("\0"), I8("\0"),
+		I8("\0"), I8("\0"),    I8("\1"),     I8("\1"),   I8("\1"),   I8("\1"), I8("\0"),
+		ID,       {"s", 1},    {"title", 5}, NONE,       {"t", 1},   ID,       I8("\1")};
+
+	fake_columns(out, types, 21);
+	fake_row(out, row, 21);
+	fake_complete(out, "SELECT 1");
+}
+
 static void say_names(struct cv_buf *out)
 {
 	const struct fake_column row[] = {{"\0\0\0\1", 4}, {"n", 1}, {"\1[1]", 4}};
@@ -242,9 +293,15 @@ static void say_usual(struct cv_buf *out, const char *sql)
 	} usual[] = {
 		{"_create(", say_code},
 		{"_append(", say_append},
-		{"_load(", say_load},
+		{"_append_held(", say_held},
+		{"_draft(", say_draft},
+		{"_fork(", say_code},
+		{"_weigh(", say_bytes},
+		{"_read(", say_load},
+		{"_tell(", say_told},
 		{"_clean(", say_clean},
 		{"set_config", say_text},
+		{"fork_session", say_listed},
 		{"SELECT no, life", say_session},
 		{"SELECT o.scope", say_names},
 		{"SELECT bytes", say_bytes},

@@ -14,6 +14,17 @@ enum pg_type cv_pg_field_type(enum event_field field)
 	return event_field_is_json(field) ? PG_JSONB : PG_TEXT;
 }
 
+static void append_args_hold(struct pg_args *args, const struct store_hold *hold)
+{
+	if (!hold)
+		return;
+	cv_pg_args_int(args, hold->what);
+	cv_pg_args_uuid(args, hold->lease);
+	cv_pg_args_int(args, hold->us);
+	cv_pg_args_uuid(args, hold->settles ? hold->draft : NULL);
+	cv_pg_args_int(args, hold->draft_len);
+}
+
 static int append_args(struct pg_append *self, struct convo_err *err)
 {
 	const struct store_append *append = self->append;
@@ -21,6 +32,7 @@ static int append_args(struct pg_append *self, struct convo_err *err)
 	size_t i;
 	int field;
 
+	append_args_hold(args, append->hold);
 	cv_pg_args_key(args, self->key);
 	cv_pg_args_int(args, self->call->now_us);
 	cv_pg_args_int(args, self->call->ttl_us);
@@ -93,6 +105,7 @@ static int append_row(void *ctx, const struct sql_value *column, struct convo_er
 
 	self->code = column[0].number;
 	self->last_seq = column[1].number;
+	self->left_us = self->append->hold ? column[3].number : 0;
 	self->answered = true;
 	if (self->code != 0)
 		return 0;
@@ -115,6 +128,12 @@ static int append_result(const struct pg_append *self, struct convo_err *err)
 		return cv_refuse_conflict(err, self->key, self->last_seq);
 	case CONVO_E_IO:
 		return cv_sql_damaged(err, self->where);
+	case PG_CODE_LEASE:
+		return cv_refuse_lease(err, self->key, self->last_seq);
+	case PG_CODE_BUSY:
+		return cv_refuse_busy(err, self->key, self->last_seq, self->left_us);
+	case PG_CODE_IN_THE_WAY:
+		return STORE_IN_THE_WAY;
 	default:
 		return cv_refuse_generation(err, self->key, self->last_seq);
 	}
@@ -148,11 +167,12 @@ static int round_make(struct pg_store *pg, struct pg_round *round, struct group_
 		rc = one->args.count ? 0 : append_args(one, err);
 		if (rc < 0)
 			return rc;
-		round->query[i] = (struct pg_query){.statement = &pg->statement[PG_APPEND],
-						    .args = &one->args,
-						    .begin = append_begin,
-						    .row = append_row,
-						    .ctx = one};
+		round->query[i] = (struct pg_query){
+			.statement = &pg->statement[one->append->hold ? PG_APPEND_HELD : PG_APPEND],
+			.args = &one->args,
+			.begin = append_begin,
+			.row = append_row,
+			.ctx = one};
 	}
 	return (int)count;
 }
@@ -309,7 +329,7 @@ int cv_pg_append(struct convo_store *store, const struct store_call *call,
 		if (alone)
 			cv_pg_append_round(pg, &job, 1);
 		else
-			(void)cv_group_run(pg->appends, job, NULL);
+			(void)cv_group_run(append->hold ? pg->holds : pg->appends, job, NULL);
 	} while (self.again || self.alone);
 	rc = job->rc;
 	if (rc < 0 && self.unknown)

@@ -21,6 +21,7 @@ struct pg_append {
 	/* What came back, believed only once the transaction took effect. */
 	bool answered;
 	int64_t code, last_seq;
+	int64_t left_us; /* with PG_CODE_BUSY */
 };
 
 /** The type that a text of an event is sent as. */

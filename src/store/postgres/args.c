@@ -65,9 +65,20 @@ void cv_pg_args_uuid(struct pg_args *args, const unsigned char *uuid)
 		pg_null(args);
 }
 
+void cv_pg_args_bytes(struct pg_args *args, struct cv_text bytes)
+{
+	pg_begin(args, PG_BYTES);
+	if (bytes.len)
+		pg_put(args, bytes.data, bytes.len);
+}
+
 void cv_pg_args_json(struct pg_args *args, struct cv_text json)
 {
 	pg_begin(args, PG_JSONB);
+	if (!json.data) {
+		pg_null(args);
+		return;
+	}
 	pg_put_int(args, 1, 1); /* the version of the format */
 	pg_put(args, json.data, json.len);
 }

@@ -10,6 +10,7 @@
 /** Types by their number in the server's catalogue, which never changes. */
 enum pg_type {
 	PG_BOOL = 16,
+	PG_BYTES = 17,
 	PG_INT8 = 20,
 	PG_INT2 = 21,
 	PG_INT4 = 23,
@@ -24,7 +25,7 @@ enum pg_type {
 	PG_JSONB_ARRAY = 3807
 };
 
-#define PG_ARGS 25
+#define PG_ARGS 30
 
 /** All-zero is valid. What fails while adding is kept in `rc`. */
 struct pg_args {
@@ -45,7 +46,10 @@ void cv_pg_args_int(struct pg_args *args, int64_t value);
 void cv_pg_args_text(struct pg_args *args, struct cv_text text);
 void cv_pg_args_uuid(struct pg_args *args, const unsigned char *uuid);
 
-/** JSON as text. */
+/** Bytes, which may be none. */
+void cv_pg_args_bytes(struct pg_args *args, struct cv_text bytes);
+
+/** JSON as text; absent text is NULL. */
 void cv_pg_args_json(struct pg_args *args, struct cv_text json);
 
 /** Begin an array of `count` elements, which follow by the functions below. */

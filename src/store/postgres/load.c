@@ -1,5 +1,5 @@
 /*
- * Loading: one call of {p}load(), whose rows are the session, its state and its events.
+ * Loading: one call of {p}read(), whose rows are the session, its state, its draft and its events.
  */
 #include <store/postgres/store.h>
 
@@ -16,15 +16,14 @@
 #define LOAD_EVENT ((size_t)16 << 20)
 #define LOAD_STATE ((size_t)32 << 20)
 
-/* The columns of {p}load(), and what the rows of each part promise. */
+/* The columns of {p}read(), and what the rows of each part promise. */
 enum { LOAD_PART, LOAD_SEQ, LOAD_TIME, LOAD_ID, LOAD_STATUS, LOAD_FIELDS };
-enum { PART_SESSION, PART_STATE, PART_EVENT, PART_NO_EVENT };
+enum { PART_SESSION, PART_STATE, PART_EVENT, PART_NO_EVENT, PART_DRAFT };
 
 static const char *const load_promises[] = {
-	[PART_SESSION] = "iiiuittTTTTJJJJ",
-	[PART_STATE] = "iiiUiTtTTTTjJJJ",
-	[PART_EVENT] = "iiiuittTTTTjJJJ",
-	[PART_NO_EVENT] = "iIIUITTTTTTJJJJ",
+	[PART_SESSION] = "iiiuittTTTTJJJJ", [PART_STATE] = "iiiUiTtTTTTjJJJ",
+	[PART_EVENT] = "iiiuittTTTTjJJJ",   [PART_NO_EVENT] = "iIIUITTTTTTJJJJ",
+	[PART_DRAFT] = "iiiuittTTTtJJJJ",
 };
 
 #define LOAD_COLUMNS (LOAD_FIELDS + FIELD_COUNT)
@@ -65,6 +64,22 @@ static bool load_numbers(struct cv_text text, struct sql_value *number, size_t c
 	return true;
 }
 
+/* Of what it is a fork. */
+static int load_fork(const struct pg_load *load, struct store_meta *meta,
+		     const struct sql_value *column, struct convo_err *err)
+{
+	struct cv_text generation = column[LOAD_FIELDS + FIELD_MODEL].text;
+	char text[CONVO_UUID_SIZE] = "";
+
+	meta->fork_session = column[LOAD_FIELDS + FIELD_TURN].text;
+	if (!meta->fork_session.data)
+		return 0;
+	if (generation.len < sizeof(text))
+		memcpy(text, generation.data, generation.len);
+	meta->fork_seq = column[LOAD_SEQ].number;
+	return cv_uuid_parse(meta->fork_generation, text) ? 0 : cv_sql_damaged(err, load->where);
+}
+
 static int load_session(struct pg_load *load, const struct sql_value *column, struct convo_err *err)
 {
 	struct sql_value row[SQL_ROW_COLUMNS];
@@ -82,6 +97,10 @@ static int load_session(struct pg_load *load, const struct sql_value *column, st
 	if (rc < 0)
 		return rc;
 	meta = cv_sql_row_meta(&read);
+	meta.held_us = column[LOAD_TIME].number;
+	rc = load_fork(load, &meta, column, err);
+	if (rc < 0)
+		return rc;
 	load->found = true;
 	load->first_seq = read.first_seq;
 	load->last_seq = read.last_seq;
@@ -115,13 +134,29 @@ static int load_event(struct pg_load *load, const struct sql_value *column, stru
 	return rc < 0 ? rc : cv_session_add_event(load->into, &event, err);
 }
 
+/* Its message is in the place of an error, since it is text, not JSON that the server knows. */
+static int load_draft(struct pg_load *load, const struct sql_value *column, struct convo_err *err)
+{
+	struct store_event event = {0};
+	int i;
+
+	memcpy(event.id, column[LOAD_ID].text.data, UUID_BYTES);
+	for (i = 0; i < FIELD_COUNT; i++)
+		event.field[i] = column[LOAD_FIELDS + i].text;
+	event.field[FIELD_MESSAGE] = event.field[FIELD_ERROR];
+	event.field[FIELD_ERROR] = (struct cv_text){NULL, 0};
+	if ((uint64_t)column[LOAD_SEQ].number != event.field[FIELD_MESSAGE].len)
+		return cv_sql_damaged(err, load->where);
+	return cv_session_set_draft(load->into, &event, err);
+}
+
 static int load_row(void *ctx, const struct sql_value *column, struct convo_err *err)
 {
 	struct pg_load *load = ctx;
 	int64_t part = column[LOAD_PART].number;
 	int rc;
 
-	if (part < PART_SESSION || part > PART_NO_EVENT)
+	if (part < PART_SESSION || part > PART_DRAFT)
 		return cv_sql_damaged(err, load->where);
 	rc = cv_sql_check_columns(load_promises[part], column, LOAD_COLUMNS, load->where, err);
 	if (rc < 0)
@@ -133,6 +168,8 @@ static int load_row(void *ctx, const struct sql_value *column, struct convo_err 
 		return load_state(load, column, err);
 	case PART_EVENT:
 		return load_event(load, column, err);
+	case PART_DRAFT:
+		return load_draft(load, column, err);
 	default:
 		load->no_event = true;
 		return 0;
@@ -179,6 +216,7 @@ int cv_pg_load(struct convo_store *store, const struct store_call *call,
 	cv_pg_args_int(&args, window->n);
 	cv_pg_args_int(&args, window->seq);
 	cv_pg_args_uuid(&args, window->kind == CONVO_WINDOW_AROUND ? window->around : NULL);
+	cv_pg_args_int(&args, window->draft);
 	rc = cv_pg_one(pg, call, &query, &args, err);
 	if (rc < 0)
 		return rc;

@@ -31,7 +31,8 @@ bool cv_pg_many_can(struct group_job *const *jobs, size_t count)
 	for (i = 0; i < count; i++) {
 		const struct pg_append *one = many_one(jobs[i]);
 
-		if (one->append->change_count || one->call->ttl_us != call->ttl_us ||
+		if (one->append->hold || one->append->change_count ||
+		    one->call->ttl_us != call->ttl_us ||
 		    one->call->event_limit != call->event_limit)
 			return false;
 		/* Of two appends to one session the second has to see what the first did. */

@@ -1,6 +1,6 @@
 /*
  * The PostgreSQL store. What takes one round trip is the call of a function that the migrations have
- * made (append.c, load.c, and creating, here); the rest is shared with the other SQL stores
+ * made (append.c, create.c, draft.c, load.c); the rest is shared with the other SQL stores
  * (rare.c). Appends of many threads travel together. Nothing is set on a connection but prepared
  * statements, which are given up where a pooler stands between that loses them.
  */
@@ -15,9 +15,20 @@
 #include <base/fail.h>
 
 #define PG_CLEAN_ROWS 5000
-#define PG_ROUNDS 2 /* of appends at a time: fewer are larger, and cost less each */
+#define PG_MARKS_US 200000 /* how often sessions are asked for that cannot be heard of */
+#define PG_ROUNDS 2        /* of appends at a time: fewer are larger, and cost less each */
 
 /* ---- statements ----------------------------------------------------------------------- */
+
+/* As SQL_LIST of rare.h, with what is ours of a session. */
+#define PG_LIST_TEXT(listed, shown)                                                               \
+	"SELECT no, life, position, created_us, updated_us, expires_us, deleted_us, purge_us, "   \
+	"due_us, kept_seq, first_seq, last_seq, last_time_ms, state_bytes, generation, session, " \
+	"title, (SELECT (extract(epoch FROM h.until - clock_timestamp()) * 1000000)::bigint "     \
+	"FROM {p}turns AS h WHERE h.session = t.no), fork_session, fork_generation, fork_seq "    \
+	"FROM {p}sessions AS t WHERE app = $1 AND \"user\" = $2 AND " listed                      \
+	" AND position <= $3 AND (position < $3 OR no < $4) AND " shown                           \
+	" ORDER BY position DESC, no DESC LIMIT $5"
 
 static const struct pg_text {
 	const char *sql, *columns;
@@ -25,8 +36,12 @@ static const struct pg_text {
 } pg_texts[PG_RARE] = {
 	[PG_CREATE] = {"SELECT {p}create($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)", "i",
 		       false},
-	[PG_LOAD] = {"SELECT * FROM {p}load($1, $2, $3, $4, $5, $6::integer, $7, $8, $9)",
+	[PG_FORK] = {"SELECT {p}fork($1, $2, $3, $4, $5, $6, $7, $8, $9)", "i", false},
+	[PG_LOAD] = {"SELECT * FROM {p}read($1, $2, $3, $4, $5, $6::integer, $7, $8, $9, $10 <> 0)",
 		     "iIIUITTTTTTJJJJ", false},
+	[PG_LIST] = {PG_LIST_TEXT("life + 0 = 0", "(expires_us = 0 OR expires_us > $6)"),
+		     PG_ROW_PROMISES, false},
+	[PG_LIST_TRASH] = {PG_LIST_TEXT("life = 1", "purge_us > $6"), PG_ROW_PROMISES, false},
 	[PG_APPEND] = {"SELECT * FROM {p}append($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, "
 		       "$13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $25)",
 		       "iIT", false},
@@ -34,6 +49,16 @@ static const struct pg_text {
 		{"SELECT * FROM {p}append_many($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, "
 		 "$12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23)",
 		 "ii", false},
+	[PG_APPEND_HELD] =
+		{"SELECT * FROM {p}append_held($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, "
+		 "$12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $25, $26, $27, "
+		 "$28, $29, $30)",
+		 "iITI", false},
+	[PG_DRAFT] = {"SELECT * FROM {p}draft($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, "
+		      "$13, $14)",
+		      "iI", false},
+	[PG_MARKS] = {"SELECT * FROM {p}marks($1, $2, $3, $4)", "ii", false},
+	[PG_WEIGH] = {"SELECT {p}weigh($1, $2, $3, $4)", "i", false},
 	[PG_CLEAN] = {"SELECT * FROM {p}clean($1, $2)", "ii", false},
 	[PG_BEGIN] = {"BEGIN ISOLATION LEVEL READ COMMITTED", NULL, true},
 	[PG_HASTE] = {"SELECT set_config('idle_in_transaction_session_timeout', $1, true)", "T",
@@ -44,6 +69,14 @@ static const struct pg_text {
 
 #define PG_LOCK "SELECT pg_advisory_xact_lock(1668183663, hashtext(lower('{p}')))"
 
+/* What is done to a session is told to those who watch it. The rows count as those that were changed. */
+#define PG_TOLD(update)                                          \
+	"WITH u AS (" update " RETURNING app, {user}, session) " \
+	"SELECT {p}tell(app, {user}, session) FROM u"
+#define PG_LIVE_ONE                                                    \
+	"WHERE app = ? AND {user} = ? AND session = ? AND {live} AND " \
+	"(expires_us = 0 OR expires_us > ?)"
+
 static const struct sql_dialect pg_dialect = {
 	.scheme = "postgres",
 	.quote = '"',
@@ -52,6 +85,20 @@ static const struct sql_dialect pg_dialect = {
 	.listed = "life + 0 = 0",
 	.lock = " FOR UPDATE",
 	.greatest = "greatest",
+	.texts = {[SQL_RENAME] = PG_TOLD(
+			  "UPDATE {p}sessions SET title = ?, position = greatest(position, ?), "
+			  "updated_us = greatest(updated_us, ?), due_us = CASE WHEN ? > 0 AND "
+			  "(due_us = 0 OR due_us > ?) THEN ? ELSE due_us END, "
+			  "expires_us = CASE WHEN ? > 0 THEN ? ELSE expires_us END " PG_LIVE_ONE),
+		  [SQL_DELETE] = PG_TOLD(
+			  "UPDATE {p}sessions SET life = ?, position = greatest(position, ?), "
+			  "deleted_us = ?, purge_us = ?, due_us = ? " PG_LIVE_ONE),
+		  [SQL_LIFE] = PG_TOLD(
+			  "UPDATE {p}sessions SET life = ?, position = ?, updated_us = ?, "
+			  "expires_us = ?, deleted_us = ?, purge_us = ?, due_us = ? WHERE no = ?"),
+		  [SQL_TOUCH] = PG_TOLD(
+			  "UPDATE {p}sessions SET position = ?, updated_us = ?, expires_us = ?, "
+			  "due_us = ?, state_bytes = ? WHERE no = ?")},
 	.migrations = cv_sql_postgres,
 	/* Opening a catalog is what makes a session hear of tables that others made while it waited
 	 * for the lock; to_regclass() alone would answer from its cache. */
@@ -161,6 +208,21 @@ void cv_pg_args_key(struct pg_args *args, const struct convo_key *key)
 	cv_pg_args_text(args, cv_text_of(key->session ? key->session : ""));
 }
 
+void cv_pg_args_keys(struct pg_args *args, const struct convo_key *const *keys, size_t count)
+{
+	size_t i;
+
+	cv_pg_args_array(args, PG_TEXT, count);
+	for (i = 0; i < count; i++)
+		cv_pg_item_bytes(args, PG_TEXT, cv_text_of(keys[i]->app));
+	cv_pg_args_array(args, PG_TEXT, count);
+	for (i = 0; i < count; i++)
+		cv_pg_item_bytes(args, PG_TEXT, cv_text_of(keys[i]->user));
+	cv_pg_args_array(args, PG_TEXT, count);
+	for (i = 0; i < count; i++)
+		cv_pg_item_bytes(args, PG_TEXT, cv_text_of(keys[i]->session));
+}
+
 /* The scopes, names and values of changes. */
 void cv_pg_args_changes(struct pg_args *args, const struct store_change *changes, size_t count)
 {
@@ -268,6 +330,10 @@ static int pg_open(struct convo_store *store, const struct store_call *call,
 			  err);
 	if (rc < 0)
 		return rc;
+	rc = cv_group_new(&pg->holds, cv_pg_append_round, pg, 1, PG_ROUND_JOBS, PG_ROUND_BYTES,
+			  err);
+	if (rc < 0)
+		return rc;
 	rc = cv_pool_run(pg->sql.pool, call, true, pg_migrate_op, NULL, err);
 	/* A database that disappears later was not meant to be made again. */
 	pg->plan.create_database = false;
@@ -280,6 +346,7 @@ static void pg_close(struct convo_store *store)
 	unsigned i;
 
 	cv_group_free(pg->appends);
+	cv_group_free(pg->holds);
 	cv_pool_free(pg->sql.pool);
 	cv_pg_plan_clear(&pg->plan);
 	free(pg->lock);
@@ -292,84 +359,7 @@ static int pg_schema(struct cv_buf *out, const char *prefix, struct convo_err *e
 	return cv_sql_schema(out, &pg_dialect, prefix, err);
 }
 
-/* ---- creating and cleaning ------------------------------------------------------------- */
-
-#define PG_NO_CODE INT64_MIN /* the server has not said it */
-
-struct pg_creating {
-	int64_t code;
-	int tries;
-};
-
-static void pg_create_begin(void *ctx)
-{
-	((struct pg_creating *)ctx)->tries++;
-}
-
-/* The code that a function of ours returns. */
-static int pg_row_code(void *ctx, const struct sql_value *column, struct convo_err *err)
-{
-	(void)err;
-	((struct pg_creating *)ctx)->code = column[0].number;
-	return 0;
-}
-
-static int pg_row_ignored(void *ctx, const struct sql_value *column, struct convo_err *err)
-{
-	(void)ctx;
-	(void)column;
-	(void)err;
-	return 0;
-}
-
-/* A repeat that finds its session there has written nothing, so its commit waited for nobody; the
- * try before may have been cut off while it waited for the disk or a standby. A lock is written, and
- * waits for all that was committed before it. */
-static int pg_create_confirm(struct pg_store *pg, const struct store_call *call,
-			     const struct convo_key *key, struct convo_err *err)
-{
-	struct pg_args args = {0};
-	struct pg_query query = {.statement = &pg->statement[PG_RARE + SQL_FIND],
-				 .row = pg_row_ignored};
-	int rc;
-
-	cv_pg_args_key(&args, key);
-	rc = cv_pg_one(pg, call, &query, &args, err);
-	if (rc < 0 && err)
-		cv_pool_undecide(err);
-	return rc < 0 && err ? err->code : rc;
-}
-
-static int pg_create(struct convo_store *store, const struct store_call *call,
-		     const struct convo_key *key, const struct store_create *create,
-		     struct convo_err *err)
-{
-	struct pg_store *pg = cv_pg_of(store);
-	struct pg_creating creating = {PG_NO_CODE, 0};
-	struct pg_args args = {0};
-	struct pg_query query = {.statement = &pg->statement[PG_CREATE],
-				 .begin = pg_create_begin,
-				 .row = pg_row_code,
-				 .ctx = &creating};
-	int rc;
-
-	cv_pg_args_key(&args, key);
-	cv_pg_args_int(&args, call->now_us);
-	cv_pg_args_int(&args, call->ttl_us);
-	cv_pg_args_int(&args, CONVO_MAX_STATE);
-	cv_pg_args_uuid(&args, create->generation);
-	cv_pg_args_text(&args, create->title);
-	cv_pg_args_changes(&args, create->changes, create->change_count);
-	/* Its generation tells a repeat from another creator. */
-	rc = cv_pg_one(pg, call, &query, &args, err);
-	if (rc < 0)
-		return cv_pg_tell(rc, &query, err);
-	if (creating.code == PG_NO_CODE)
-		return cv_sql_damaged(err, store->where);
-	if (creating.code < 0)
-		return cv_refuse_exists(err, key);
-	return creating.tries > 1 ? pg_create_confirm(pg, call, key, err) : 0;
-}
+/* ---- cleaning ------------------------------------------------------------------------- */
 
 struct pg_clean {
 	int64_t removed;
@@ -416,11 +406,16 @@ const struct cv_backend cv_backend_postgres = {
 	.default_prefix = "convo_",
 	.open = pg_open,
 	.close = pg_close,
-	.create = pg_create,
+	.create = cv_pg_create,
+	.fork = cv_pg_fork,
 	.load = cv_pg_load,
 	.append = cv_pg_append,
+	.draft = cv_pg_draft,
+	.marks = cv_pg_marks,
+	.marks_us = PG_MARKS_US,
+	.weigh = cv_pg_weigh,
 	.rename = cv_sql_store_rename,
-	.list = cv_sql_store_list,
+	.list = cv_pg_list,
 	.owners = cv_sql_store_owners,
 	.delete = cv_sql_store_delete,
 	.restore = cv_sql_store_restore,

@@ -33,6 +33,46 @@ static int call_open(convo_store *unused, struct convo_err *err)
 	return rc;
 }
 
+/* Append under a lease, or save a draft: it lives as long as the call. */
+static int with_lease(convo_store *store, bool draft, struct convo_err *err)
+{
+	const struct convo_event event = {.id = "00112233-4455-6677-8899-aabbccddeeff",
+					  .message = "{\"role\":\"assistant\"}"};
+	struct convo_expect expect = {.hold = CONVO_HOLD_TAKE};
+	convo_lease *lease = NULL;
+	int rc = convo_lease_new(&lease, NULL, err);
+
+	if (rc < 0)
+		return rc;
+	expect.lease = lease;
+	rc = draft ? convo_store_draft(store, &calls_key, lease, &event, NULL, err)
+		   : convo_store_append(store, &calls_key, &expect, &event, 1, NULL, NULL, err);
+	convo_lease_free(lease);
+	return rc;
+}
+
+static int call_hold(convo_store *store, struct convo_err *err)
+{
+	return with_lease(store, false, err);
+}
+
+static int call_draft(convo_store *store, struct convo_err *err)
+{
+	return with_lease(store, true, err);
+}
+
+static int call_fork(convo_store *store, struct convo_err *err)
+{
+	return convo_store_fork(store, &calls_key, NULL, NULL, NULL, err);
+}
+
+static int call_stats(convo_store *store, struct convo_err *err)
+{
+	struct convo_stats stats;
+
+	return convo_store_stats(store, "app", "user", &stats, NULL, err);
+}
+
 static int call_clean(convo_store *store, struct convo_err *err)
 {
 	return convo_store_clean(store, NULL, NULL, err);
@@ -45,9 +85,13 @@ static const struct {
 	{{"open", call_open}, "pg_class"},
 	{{"create", call_create}, "_create("},
 	{{"append", call_append}, "_append("},
-	{{"load", call_load_last}, "_load("},
-	{{"load all", call_load}, "_load("},
-	{{"list", call_list}, "SELECT no, life"},
+	{{"hold", call_hold}, "_append_held("},
+	{{"draft", call_draft}, "_draft("},
+	{{"fork", call_fork}, "_fork("},
+	{{"stats", call_stats}, "_weigh("},
+	{{"load", call_load_last}, "_read("},
+	{{"load all", call_load}, "_read("},
+	{{"list", call_list}, "fork_session"},
 	{{"rename", call_rename}, "SET title"},
 	{{"delete", call_delete}, "SET life"},
 	{{"restore", call_restore}, "SELECT no, life"},
@@ -67,7 +111,8 @@ static convo_store *fake_open(void)
 
 	while (convo_store_open(&store, fake_url(), &opts, &err) == CONVO_E_TIMEOUT && tries < 10)
 		tries++;
-	must(store != NULL);
+	if (!store)
+		must_not_reach("%s", err.text);
 	return store;
 }
 
@@ -363,7 +408,7 @@ static void test_a_message_of_several_lines_is_told_whole(void **state)
 	(void)state;
 	store = fake_open();
 	fake_message(&say, 'E', fields, sizeof(fields) - 1);
-	fake_postgres_say(fake, "_load(", &say);
+	fake_postgres_say(fake, "_read(", &say);
 	must_fail_with(CONVO_E_IO, call_load(store, &err));
 	must(strstr(err.text, "the first line and the cause") != NULL);
 	fake_postgres_say(fake, NULL, NULL);

@@ -102,7 +102,7 @@ static void test_L1_tables_go_to_the_schema_of_the_search_path(void **state)
 	ask_in("narrow", "ALTER ROLE narrow SET search_path = own");
 	must_all_work(url_of("narrow", "narrow", NULL));
 	must_all_work(url_of("narrow", "narrow", "schema=check"));
-	must_equal_str("own 5\nother 5",
+	must_equal_str("own 9\nother 9",
 		       ask_in("narrow", "SELECT n.nspname || ' ' || count(*) FROM pg_class AS c "
 					"JOIN pg_namespace AS n ON n.oid = c.relnamespace "
 					"WHERE c.relname LIKE 'convo%' AND c.relkind = 'r' "
