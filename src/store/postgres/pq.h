@@ -14,6 +14,7 @@
 
 /* clang-format off */
 #define PQ_CALLS(X) \
+	X(backendPID) \
 	X(cancel) \
 	X(clear) \
 	X(cmdTuples) \
@@ -37,6 +38,7 @@
 	X(getvalue) \
 	X(isBusy) \
 	X(nfields) \
+	X(notifies) \
 	X(ntuples) \
 	X(parameterStatus) \
 	X(pipelineSync) \

@@ -21,6 +21,9 @@ enum pg_own {
 	PG_DRAFT,
 	PG_MARKS,
 	PG_WEIGH,
+	PG_EAR_SET,
+	PG_EAR_STAY,
+	PG_EAR_END,
 	PG_CLEAN,
 	PG_BEGIN,
 	PG_HASTE,
@@ -119,6 +122,14 @@ int cv_pg_marks(struct convo_store *store, const struct store_call *call,
 int cv_pg_weigh(struct convo_store *store, const struct store_call *call, const char *app,
 		const char *user, const struct store_weighed *sessions, size_t count,
 		int64_t *bytes, struct convo_err *err);
+
+int cv_pg_ear_open(struct convo_store *store, const struct store_call *call, struct store_ear **out,
+		   struct convo_err *err);
+int cv_pg_ear_set(struct store_ear *ear, const struct convo_key *key, bool on,
+		  struct convo_err *err);
+int cv_pg_ear_wait(struct store_ear *ear, const struct store_call *call,
+		   void (*tell)(void *ctx, uint64_t tag), void *ctx, struct convo_err *err);
+void cv_pg_ear_close(struct store_ear *ear);
 
 /** Carries out a struct sql_request, in one transaction. */
 int cv_pg_rare(struct convo_store *store, void *conn, const struct store_call *call, void *ctx,
