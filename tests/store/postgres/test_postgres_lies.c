@@ -109,7 +109,7 @@ static convo_store *fake_open(void)
 	struct convo_err err;
 	int tries = 0;
 
-	while (convo_store_open(&store, fake_url(), &opts, &err) == CONVO_E_TIMEOUT && tries < 10)
+	while (convo_store_open(&store, fake_url(), &opts, &err) == CONVO_E_TIMEOUT && tries < 50)
 		tries++;
 	if (!store)
 		must_not_reach("%s", err.text);
