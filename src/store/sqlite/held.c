@@ -130,6 +130,7 @@ int cv_sqlite_held_grant(struct sqlite_db *db, struct sqlite_row *row,
 	struct sqlite_held *held = &row->held;
 	bool ours = memcmp(held->lease, hold->lease, UUID_BYTES) == 0;
 	bool ends = hold->what == CONVO_HOLD_END;
+	bool news = ends || hold->settles || !ours || !held->us; /* not what is prolonged */
 	int rc = 0;
 
 	if (ends && ours && !held->us && !held->has_draft)
@@ -143,7 +144,7 @@ int cv_sqlite_held_grant(struct sqlite_db *db, struct sqlite_row *row,
 		held->us = 0;
 	else
 		held_for(held, hold->us);
-	return held_write(db, row, ends || !ours || hold->settles, err);
+	return held_write(db, row, news, err);
 }
 
 /* ---- saving drafts ---------------------------------------------------------------------- */
