@@ -99,7 +99,11 @@ int ask_run(struct app *app)
 	struct text question = {0};
 	struct asked asked = {.silent = app->flags->json, .shown = term_is_shown()};
 	struct convo_listener listener = {
-		.on_delta = asked_delta, .on_wait = asked_wait, .ctx = &asked};
+		.on_delta = asked_delta,
+		.on_wait = asked_wait,
+		.ctx = &asked,
+		.on_busy = turn_on_busy,
+	};
 	int rc = EXIT_FAILED;
 
 	if (!ask_question(app, &question)) {

@@ -14,6 +14,7 @@
 #include "app/app.h"
 #include "ask.h"
 #include "chat.h"
+#include "command/command.h"
 #include "check.h"
 #include "help.h"
 #include "app/stores.h"
@@ -99,9 +100,17 @@ static int run(struct app *app, const struct flags *flags)
 		term_error("-json goes with -p: convo -json -p \"...\"");
 		return EXIT_USAGE;
 	}
+	if (flags->follow && (flags->ask || flags->resume)) {
+		term_error("-follow asks nothing: it goes without -p and -c");
+		return EXIT_USAGE;
+	}
+	if (flags->follow && !name_is_fine("follow", flags->follow))
+		return EXIT_USAGE;
 	rc = app_open(app, flags);
 	if (rc)
 		return rc;
+	if (flags->follow)
+		return follow_run(app, flags->follow);
 	return flags->ask ? ask_run(app) : chat_run(app);
 }
 

@@ -157,7 +157,7 @@ int app_use_instruction(struct app *app, const char *text)
 	return 0;
 }
 
-static bool name_is_fine(const char *flag, const char *name)
+bool name_is_fine(const char *flag, const char *name)
 {
 	size_t len = strlen(name);
 
@@ -178,13 +178,15 @@ int app_open(struct app *app, const struct flags *flags)
 	rc = settings_load(&app->settings, flags);
 	if (rc)
 		return rc;
-	if (!settings_can_ask(&app->settings, app->settings.model))
+	if (!flags->follow && !settings_can_ask(&app->settings, app->settings.model))
 		return EXIT_USAGE;
 	rc = app_listen(app);
 	if (rc)
 		return rc;
 	if (convo_store_open(&app->store, app->settings.url.data, &app->settings.store, &err) < 0)
 		return app_store_failed(app, "", &err);
+	if (flags->follow) /* asks nobody */
+		return 0;
 	return app_use_model(app, app->settings.model);
 }
 

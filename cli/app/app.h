@@ -41,6 +41,9 @@ int app_open(struct app *app, const struct flags *flags);
 
 void app_close(struct app *app);
 
+/** Whether a flag's value can be a name (contract N1 tells the rest); says it if not. */
+bool name_is_fine(const char *flag, const char *name);
+
 /** Make what Ctrl-C stops things by, and listen to signals. @return 0 or an exit code, said. */
 int app_listen(struct app *app);
 

@@ -19,7 +19,8 @@ enum flag_kind {
 	FLAG_COUNT,    /* int64_t, 1 or more, or CONVO_OFF for off and 0 */
 	FLAG_DURATION, /* the same, in ms */
 	FLAG_CONTEXT,  /* N or Nt */
-	FLAG_COLOR     /* auto, always, never; alone: always */
+	FLAG_COLOR,    /* auto, always, never; alone: always */
+	FLAG_BUSY      /* wait, refuse, take */
 };
 
 struct flag {
@@ -47,6 +48,10 @@ static const struct flag flag_table[] = {
 	{"c", NULL, "continue the session used last", NULL, AT(resume), FLAG_BOOL},
 	{"p", "TEXT", "ask once, print the answer, exit; piped input is added after a blank line",
 	 NULL, AT(ask), FLAG_TEXT},
+	{"follow", "ID", "show this session as another program writes it, until Ctrl-C", NULL,
+	 AT(follow), FLAG_TEXT},
+	{"busy", "WHAT", "while another program is answering there: wait, refuse, or take over",
+	 "wait", AT(busy), FLAG_BUSY},
 	{"json", NULL, "with -p: one JSON object (answer, session, usage, timing)", NULL, AT(json),
 	 FLAG_BOOL},
 	{"system", "TEXT", "instruction for the model", "a short built-in one", AT(system),
@@ -174,6 +179,18 @@ static bool flag_color(enum term_color *out, const char *value)
 	return true;
 }
 
+static bool flag_busy(enum convo_when_busy *out, const char *value)
+{
+	static const char *const words[] = {"wait", "refuse", "take"};
+	unsigned i;
+
+	for (i = 0; i < 3 && strcmp(value, words[i]) != 0; i++)
+		;
+	if (i < 3)
+		*out = (enum convo_when_busy)i;
+	return i < 3;
+}
+
 static bool flag_set(struct flags *flags, const struct flag *flag, const char *value)
 {
 	void *at = (char *)flags + flag->offset;
@@ -193,6 +210,8 @@ static bool flag_set(struct flags *flags, const struct flag *flag, const char *v
 		return flag_context(flags, value);
 	case FLAG_COLOR:
 		return flag_color(at, value);
+	case FLAG_BUSY:
+		return flag_busy(at, value);
 	}
 	return false;
 }
@@ -206,6 +225,7 @@ static int flag_wrong(const struct flag *flag, const char *value)
 		[FLAG_DURATION] = "a duration such as 90s, 1h30m or 7d, or off",
 		[FLAG_CONTEXT] = "a number of messages (20) or of tokens (4000t)",
 		[FLAG_COLOR] = "auto, always or never",
+		[FLAG_BUSY] = "wait, refuse or take",
 	};
 
 	term_error("-%s: '%s' is not %s", flag->name, value, wanted[flag->kind]);

@@ -8,6 +8,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include <convo/runner.h>
+
 #include "term/term.h"
 
 /** What the command line says. Strings are argv's. */
@@ -16,12 +18,14 @@ struct flags {
 	const char *session; /* which store */
 	const char *user, *app;
 	const char *ask;    /* -p; NULL: chat */
+	const char *follow; /* a session; NULL: none */
 	const char *system; /* NULL: the built-in instruction */
 	const char *table_prefix, *key_prefix;
 	const char *complete;                    /* what a shell wants to know; NULL: nothing */
 	int64_t event_limit, ttl_ms, clean_ms;   /* or CONVO_OFF */
 	size_t context_messages, context_tokens; /* 0: no bound */
 	enum term_color color;
+	enum convo_when_busy busy;
 	bool streaming, summary, resume, json, check, help, version, debug;
 	char **args; /* what is left after the flags */
 	int arg_count;

@@ -238,8 +238,8 @@ static void listing_row(const struct listing *list, const struct convo_meta *met
 	size_t used = 7 + text_width(meta->session, strlen(meta->session)), room = term_columns();
 
 	roster_age(age, sizeof(age), meta->updated_ms);
-	snprintf(tail, sizeof(tail), "%s · %lld message%s", age, (long long)meta->count,
-		 meta->count == 1 ? "" : "s");
+	snprintf(tail, sizeof(tail), "%s · %lld message%s%s", age, (long long)meta->count,
+		 meta->count == 1 ? "" : "s", meta->held_ms ? " · being answered" : "");
 	listing_line(list, meta->session);
 	term_style(STYLE_DIM);
 	if (meta->title[0] && room > used + text_width(tail, strlen(tail)) + 12) {
@@ -356,15 +356,35 @@ static void recall_print(const convo_session *session)
 	term_style(STYLE_PLAIN);
 }
 
+/* What the last one says: of a draft whose program is gone, of one that is being written. */
+static void recall_draft(bool settled, const struct convo_meta *meta)
+{
+	if (settled)
+		term_note("(the program that was answering has ended: what had come is stored, "
+			  "/retry asks again)");
+	else if (meta->held_ms)
+		term_note("(another program is answering in this session: /follow shows it)");
+}
+
 void roster_recall(const struct app *app, const char *session)
 {
-	struct convo_window last = {.kind = CONVO_WINDOW_LAST, .n = 16};
+	struct convo_window last = {.kind = CONVO_WINDOW_LAST, .n = 16, .with = CONVO_WITH_DRAFT};
 	struct convo_key key = app_key(app, session);
 	convo_session *loaded = NULL;
+	int64_t settled = 0;
 
 	if (!term_is_live() ||
 	    convo_store_load(&loaded, app->store, &key, &last, &app->call, NULL) < 0)
 		return;
+	if (convo_session_draft(loaded) && !convo_session_meta(loaded)->held_ms &&
+	    convo_store_settle(app->store, &key, &settled, &app->call, NULL) >= 0) {
+		convo_session_free(loaded);
+		loaded = NULL;
+		if (convo_store_load(&loaded, app->store, &key, &last, &app->call, NULL) < 0)
+			return;
+	}
 	recall_print(loaded);
+	term_flush();
+	recall_draft(settled > 0, convo_session_meta(loaded));
 	convo_session_free(loaded);
 }

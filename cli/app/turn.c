@@ -84,6 +84,16 @@ static int shown_wait(void *ctx, const struct convo_wait *wait)
 	return 0;
 }
 
+int turn_on_busy(void *ctx, int64_t busy_ms)
+{
+	(void)ctx;
+	(void)busy_ms;
+	spin_stop();
+	term_note("(another program is answering in this session: this waits for it; Ctrl-C ends "
+		  "the waiting, -busy take takes the session over)");
+	return 0;
+}
+
 static void shown_end(struct shown *shown)
 {
 	spin_stop();
@@ -191,6 +201,7 @@ static int turn_once(struct app *app, const char *text, size_t len,
 		.text_len = len,
 		.whole = !app->flags->streaming,
 		.fresh = app->generated,
+		.when_busy = app->flags->busy,
 	};
 	struct convo_turn *turn = NULL;
 	int rc = convo_runner_run(&turn, app->runner, &question, listener, app->cancel, err);
@@ -241,7 +252,11 @@ int turn_run(struct app *app, const char *text, size_t len)
 {
 	struct shown shown = {.app = app};
 	struct convo_listener listener = {
-		.on_delta = shown_delta, .on_wait = shown_wait, .ctx = &shown};
+		.on_delta = shown_delta,
+		.on_wait = shown_wait,
+		.ctx = &shown,
+		.on_busy = turn_on_busy,
+	};
 	struct convo_err err = {0};
 	int rc;
 

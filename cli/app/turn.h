@@ -15,4 +15,7 @@ int turn_ask(struct app *app, const char *text, size_t len, const struct convo_l
 /** One dim line on stdout: tokens, time to first token, total time of the last answer. */
 void turn_figures(const struct app *app, char *out, size_t size);
 
+/** For convo_listener.on_busy: says that another program is answering, and that this waits. */
+int turn_on_busy(void *ctx, int64_t busy_ms);
+
 #endif

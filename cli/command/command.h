@@ -35,6 +35,13 @@ int cmd_log(struct app *app, char *arg);
 int cmd_retry(struct app *app, char *arg);
 int cmd_undo(struct app *app, char *arg);
 
+/* follow.c */
+int cmd_follow(struct app *app, char *arg);
+int cmd_fork(struct app *app, char *arg);
+
+/** Show a session as others write it, until Ctrl-C. @return an exit code */
+int follow_run(struct app *app, const char *session);
+
 /* app.c */
 int cmd_model(struct app *app, char *arg);
 int cmd_system(struct app *app, char *arg);
