@@ -613,7 +613,8 @@ static void server_words_again(struct server_inside *in, const char *script)
 	int before = script ? 4 : 0;
 
 	must(before + in->args < ARGS);
-	memcpy(in->again, shell, sizeof(shell));
+	if (script)
+		memcpy(in->again, shell, sizeof(shell));
 	memcpy(in->again + before, in->argv, (size_t)in->args * sizeof(in->argv[0]));
 }
 
