@@ -57,6 +57,10 @@ bool term_is_shown(void)
 
 void term_open(void)
 {
+	/* More than -help prints: what a full disk says is known when it is flushed, and not lost before. */
+	static char out[1 << 16];
+
+	setvbuf(stdout, out, isatty(STDOUT_FILENO) ? _IOLBF : _IOFBF, sizeof(out));
 	term.live = isatty(STDIN_FILENO) && isatty(STDOUT_FILENO);
 	term.edit = term.live && !term_is_dumb();
 	term_set_color(COLOR_AUTO);
