@@ -30,6 +30,7 @@ int cv_hold_check(const struct store_hold *hold, const struct store_held *held, 
 		/* A repetition finds it ended, and everything stored (A2). */
 		return ours && (!held->ended || !fresh) ? 0 : CONVO_E_CONFLICT;
 	default:
-		return ours && !hold->settles ? 0 : hold_take(hold, held);
+		/* A repetition finds it ours, and the draft that it settles stored (A2). */
+		return ours && (!hold->settles || !fresh) ? 0 : hold_take(hold, held);
 	}
 }

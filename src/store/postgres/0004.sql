@@ -391,7 +391,10 @@ BEGIN
 					WHERE e.session = s.no AND e.id = k.id))) THEN
 			RETURN;
 		END IF;
-	ELSIF NOT v_ours OR p_draft IS NOT NULL THEN
+	-- A repetition finds it ours, and the draft that it settles stored.
+	ELSIF NOT v_ours OR p_draft IS NOT NULL AND EXISTS (SELECT FROM unnest(p_id) AS k (id)
+			WHERE NOT EXISTS (SELECT FROM {p}events AS e
+				WHERE e.session = s.no AND e.id = k.id)) THEN
 		IF p_what < 3 AND v_held.until > clock_timestamp() THEN
 			code := 3;
 			left_us := extract(epoch FROM v_held.until - clock_timestamp()) * 1000000;
