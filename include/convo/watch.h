@@ -22,8 +22,7 @@ typedef struct convo_watch convo_watch;
  *
  * @param out   set to it, the caller's to free before the store is closed; untouched on failure
  * @param store the store whose sessions it watches; borrowed
- * @return 0, CONVO_E_INVALID, CONVO_E_UNSUPPORTED where the backend cannot, CONVO_E_NOMEM (also
- *         when there is no thread to be had)
+ * @return 0, CONVO_E_INVALID, CONVO_E_NOMEM (also when there is no thread to be had)
  */
 CONVO_API int convo_watch_new(convo_watch **out, convo_store *store, struct convo_err *err);
 

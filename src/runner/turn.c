@@ -60,9 +60,8 @@ struct run {
 	const struct convo_listener *listener;
 	enum convo_when_busy when_busy;
 	convo_lease *lease;
-	bool held;   /* the session, by that */
-	bool unheld; /* the store has no leases */
-	bool waits;  /* for the turn that holds the session */
+	bool held;  /* the session, by that */
+	bool waits; /* for the turn that holds the session */
 	struct kept *kept;
 	convo_session *session; /* NULL when the turn created it */
 	struct ask ask;
@@ -191,7 +190,7 @@ static int run_store_question(struct run *run, struct convo_err *err)
 					  .message_len = run->question.len};
 	int rc;
 
-	if (!run->hurry && !run->unheld) {
+	if (!run->hurry) {
 		expect.lease = run->lease;
 		expect.hold =
 			run->when_busy == CONVO_BUSY_TAKE ? CONVO_HOLD_FORCE : CONVO_HOLD_TAKE;
@@ -199,10 +198,6 @@ static int run_store_question(struct run *run, struct convo_err *err)
 	rc = cv_runner_append(run->runner, &run->key, &expect, &event,
 			      run->hurry ? APPEND_ONCE : APPEND_SETTLE, &run->call,
 			      &run->turn->base.question_seq, err);
-	if (rc == CONVO_E_UNSUPPORTED && expect.lease) {
-		run->unheld = true;
-		return run_store_question(run, err);
-	}
 	run->held = rc >= 0 && expect.lease;
 	return rc;
 }

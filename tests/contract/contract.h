@@ -36,7 +36,6 @@ struct contract_test {
 		NEEDS_SHARED = 1, /* further handles on the database of fx->store */
 		NEEDS_FORK = 2,   /* the same, and fx->store is NULL: the test forks first */
 		NEEDS_SCHEMA = 4, /* contract.has_schema */
-		NEEDS_TURNS = 8,  /* contract.turns */
 	} needs;
 };
 

@@ -301,8 +301,6 @@ static bool contract_applies(const struct contract_test *test)
 {
 	if (test->needs & (NEEDS_SHARED | NEEDS_FORK) && !contract_now.shared)
 		return false;
-	if (test->needs & NEEDS_TURNS && !contract_now.turns)
-		return false;
 	return !(test->needs & NEEDS_SCHEMA) || contract_now.has_schema;
 }
 

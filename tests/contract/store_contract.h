@@ -35,8 +35,6 @@ struct store_contract {
 	 * same instant as the rest (A6): more round trips for those who change it.
 	 */
 	bool app_apart;
-	/** It has leases, drafts, forks, watches and figures (S6, R1 to R5, W1 to W3, E2). */
-	bool turns;
 };
 
 #define STORE_CONTRACT(...) store_contract_run(&(const struct store_contract){__VA_ARGS__})

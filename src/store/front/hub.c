@@ -451,9 +451,6 @@ int convo_watch_new(convo_watch **out, convo_store *store, struct convo_err *err
 	rc = cv_check_given(store, "the store", err);
 	if (rc < 0)
 		return rc;
-	if (!store->be->marks)
-		return cv_fail(err, CONVO_E_UNSUPPORTED, "the %s store cannot be watched",
-			       store->be->title);
 	watch = cv_alloc(1, sizeof(*watch));
 	if (!watch)
 		return cv_fail_nomem(err);

@@ -169,9 +169,6 @@ int convo_store_settle(convo_store *store, const struct convo_key *key, int64_t 
 	rc = cv_prepare_key(key, CONVO_SCOPE_SESSION, err);
 	if (rc < 0)
 		return rc;
-	if (!store->be->draft)
-		return cv_fail(err, CONVO_E_UNSUPPORTED, "the %s store keeps no drafts",
-			       store->be->title);
 	cv_uuid_random(hold.lease);
 	rc = settle_draft(store, &call, key, &hold, &got, err);
 	if (rc < 0)
@@ -221,9 +218,6 @@ int cv_lease_append(struct convo_store *store, const struct store_call *call,
 	struct convo_err why; /* a success after some waiting leaves the error alone */
 	int rc;
 
-	if (!store->be->draft)
-		return cv_fail(err, CONVO_E_UNSUPPORTED, "the %s store has no leases",
-			       store->be->title);
 	for (;;) {
 		rc = append_once(store, call, key, append, &why);
 		if (rc != CONVO_E_BUSY || !wait || !wait_pause(call, pause_us))
@@ -350,9 +344,6 @@ int convo_store_draft(convo_store *store, const struct convo_key *key, convo_lea
 	if (draft.event.field[FIELD_MESSAGE].len > CONVO_MAX_DRAFT)
 		rc = cv_fail(err, CONVO_E_TOOBIG, "a draft is larger than %u bytes",
 			     CONVO_MAX_DRAFT);
-	else if (!store->be->draft)
-		rc = cv_fail(err, CONVO_E_UNSUPPORTED, "the %s store keeps no drafts",
-			     store->be->title);
 	else
 		rc = draft_send(store, &call, key, lease, &draft, err);
 	if (rc == 0)

@@ -85,9 +85,6 @@ int convo_store_stats(convo_store *store, const char *app, const char *user,
 	rc = cv_check_given(out, "where the figures go", err);
 	if (rc < 0)
 		return rc;
-	if (!store->be->weigh)
-		return cv_fail(err, CONVO_E_UNSUPPORTED, "the %s store counts nothing",
-			       store->be->title);
 	rc = stats_of(store, &call, app, user, CONVO_LIST_LIVE, &stats, err);
 	if (rc >= 0)
 		rc = stats_of(store, &call, app, user, CONVO_LIST_TRASH, &stats, err);

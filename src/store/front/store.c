@@ -115,9 +115,6 @@ int convo_store_fork(convo_store *store, const struct convo_key *key, const stru
 		return rc;
 	if (fork->upto_seq < 0)
 		return cv_fail(err, CONVO_E_INVALID, "the seq of the fork is negative");
-	if (!store->be->fork)
-		return cv_fail(err, CONVO_E_UNSUPPORTED, "the %s store does not fork",
-			       store->be->title);
 	full.session = made.session;
 	full.upto_seq =
 		fork->upto_seq && fork->upto_seq < STORE_SEQ_MAX ? fork->upto_seq : STORE_SEQ_MAX;

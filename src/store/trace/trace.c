@@ -297,11 +297,11 @@ struct convo_store *cv_trace_wrap(struct convo_store *inner, const struct convo_
 	store->be.create = trace_create;
 	store->be.load = trace_load;
 	store->be.append = trace_append;
-	store->be.draft = inner->be->draft ? trace_draft : NULL;
-	store->be.fork = inner->be->fork ? trace_fork : NULL;
-	store->be.marks = inner->be->marks ? trace_marks : NULL;
+	store->be.draft = trace_draft;
+	store->be.fork = trace_fork;
+	store->be.marks = trace_marks;
 	store->be.ear_open = inner->be->ear_open ? trace_ear_open : NULL;
-	store->be.weigh = inner->be->weigh ? trace_weigh : NULL;
+	store->be.weigh = trace_weigh;
 	store->be.rename = trace_rename;
 	store->be.list = trace_list;
 	store->be.owners = trace_owners;

@@ -5,5 +5,5 @@
 
 int main(void)
 {
-	return STORE_CONTRACT(.name = "memory", .url = "memory:", .shared = false, .turns = true);
+	return STORE_CONTRACT(.name = "memory", .url = "memory:", .shared = false);
 }

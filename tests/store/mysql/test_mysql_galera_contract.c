@@ -16,7 +16,7 @@ int main(void)
 					     group->node[2]->url)
 				 : NULL;
 	int rc = STORE_CONTRACT(.name = "mysql_galera", .url = urls, .shared = true,
-				.has_schema = true, .counts_short = true, .turns = true);
+				.has_schema = true, .counts_short = true);
 
 	group_end(group);
 	return rc;

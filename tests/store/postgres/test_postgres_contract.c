@@ -12,7 +12,7 @@ int main(void)
 {
 	struct server *server = server_start(SERVER_POSTGRES, SERVER_FAST);
 	int rc = STORE_CONTRACT(.name = "postgres", .url = server ? server->url : NULL,
-				.shared = true, .has_schema = true, .turns = true);
+				.shared = true, .has_schema = true);
 
 	server_end(server);
 	return rc;

@@ -11,7 +11,7 @@ int main(void)
 {
 	struct group *group = group_start(GROUP_POSTGRES);
 	int rc = STORE_CONTRACT(.name = "postgres", .url = group ? group->url : NULL,
-				.shared = true, .has_schema = true, .turns = true);
+				.shared = true, .has_schema = true);
 
 	group_end(group);
 	return rc;

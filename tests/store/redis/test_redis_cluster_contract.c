@@ -11,8 +11,7 @@ int main(void)
 {
 	struct group *group = group_start(GROUP_REDIS_CLUSTER);
 	int rc = STORE_CONTRACT(.name = "redis", .url = group ? group->url : NULL, .shared = true,
-				.server_cleans = true, .has_schema = true, .app_apart = true,
-				.turns = true);
+				.server_cleans = true, .has_schema = true, .app_apart = true);
 
 	group_end(group);
 	return rc;

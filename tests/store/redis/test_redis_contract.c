@@ -11,7 +11,7 @@ int main(void)
 {
 	struct server *server = server_start(SERVER_REDIS, SERVER_FAST);
 	int rc = STORE_CONTRACT(.name = "redis", .url = server ? server->url : NULL, .shared = true,
-				.server_cleans = true, .has_schema = true, .turns = true);
+				.server_cleans = true, .has_schema = true);
 
 	server_end(server);
 	return rc;

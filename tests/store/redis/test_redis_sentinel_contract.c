@@ -11,7 +11,7 @@ int main(void)
 {
 	struct group *group = group_start(GROUP_REDIS_SENTINEL);
 	int rc = STORE_CONTRACT(.name = "redis", .url = group ? group->url : NULL, .shared = true,
-				.server_cleans = true, .has_schema = true, .turns = true);
+				.server_cleans = true, .has_schema = true);
 
 	group_end(group);
 	return rc;

@@ -10,5 +10,5 @@ int main(void)
 	const char *path = test_path(test_dir(), "contract.db");
 
 	return STORE_CONTRACT(.name = "sqlite", .url = test_text("sqlite:%s", path), .shared = true,
-			      .has_schema = true, .turns = true);
+			      .has_schema = true);
 }
