@@ -9,6 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <base/fail.h>
+
 #include "store/shared/calls.h"
 
 static const struct convo_store_options opts = {
@@ -68,9 +70,11 @@ static int call_fork(convo_store *store, struct convo_err *err)
 
 static int call_stats(convo_store *store, struct convo_err *err)
 {
-	struct convo_stats stats;
+	struct convo_stats stats = {0};
+	int rc = convo_store_stats(store, "app", "user", &stats, NULL, err);
 
-	return convo_store_stats(store, "app", "user", &stats, NULL, err);
+	/* That time was up is told in the figures (E2). */
+	return rc == 0 && stats.partial ? cv_fail(err, CONVO_E_TIMEOUT, "not all is counted") : rc;
 }
 
 static int call_clean(convo_store *store, struct convo_err *err)
