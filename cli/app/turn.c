@@ -87,10 +87,10 @@ static int shown_wait(void *ctx, const struct convo_wait *wait)
 int turn_on_busy(void *ctx, int64_t busy_ms)
 {
 	(void)ctx;
-	(void)busy_ms;
 	spin_stop();
-	term_note("(another program is answering in this session: this waits for it; Ctrl-C ends "
-		  "the waiting, -busy take takes the session over)");
+	term_note("(another program is answering in this session: this waits for it, or %lld s if "
+		  "it is gone; Ctrl-C ends the waiting, -busy take takes the session over)",
+		  (long long)(busy_ms + 999) / 1000);
 	return 0;
 }
 

@@ -553,7 +553,39 @@ def kill_9_leaves_the_question_for_c(home):
         screen = term.start('plain', '-c')
         contains('👤 tell me', screen)
         contains('#1 👤 You: tell me\n', term.ask('/log'))
+        term.enter('/retry')
+        # Nobody tells that the other program is gone: its lease runs out (R1).
+        term.wait('another program is answering')
+        contains('Hello from plain.', term.wait_prompt(40))
+
+
+@case
+def kill_9_keeps_what_came_for_c_and_a_second_screen_shows_it(home):
+    with Terminal(home) as term, Terminal(home) as second:
+        term.start('slow')
+        contains('Current:  work', term.ask('/new work'))
+        second.type(f'clear; {CONVO} -session sqlite -follow work')
+        second.keys('Enter')
+        second.wait('nothing is stored under this id yet')
+        term.enter('tell me')
+        term.wait('word25', 20)
+        os.kill(term.program(), signal.SIGKILL)
+        screen = second.wait('word10', 20)
+        contains('👤 You: tell me', screen)
+        contains('🤖 Assistant: word0 word1 ', screen)
+        assert screen.count('word3 ') == 1, screen
+        term.wait('Killed')
+        term.keys('Enter')
+        time.sleep(16)  # the lease of the program that is gone
+        contains('what had come is stored', term.start('plain', '-c'))
+        contains('#2 🤖 Assistant (interrupted): word0', term.ask('/log'))
+        second.wait('(interrupted)', 20)
         contains('Hello from plain.', term.ask('/retry'))
+        second.wait('Hello from plain.', 20)
+        contains('🌱 Forked session work', term.ask('/fork 2'))
+        contains('#2 🤖 Assistant (interrupted): word0', term.ask('/log'))
+        second.keys('C-c')
+        second.wait('^C')
 
 
 @case
