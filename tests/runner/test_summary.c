@@ -407,8 +407,8 @@ static void no_summary_ends_within_a_turn(void **state)
 		for (int i = 0; i < 40; i++) {
 			const char *said[] = {
 				"{\"role\":\"user\",\"content\":\"fact-a and some more words\"}",
-				"{\"role\":\"assistant\",\"content\":null,\"tool_calls\":[{\"id\":"
-				"\"1\"}]}",
+				("{\"role\":\"assistant\",\"content\":null,\"tool_calls\":[{\"id\":"
+				 "\"1\"}]}"),
 				"{\"role\":\"tool\",\"tool_call_id\":\"1\",\"content\":\"result\"}",
 				"{\"role\":\"assistant\",\"content\":\"yes\"}"};
 			size_t turn = (size_t)i / 4 + test_rng_below(&rng, 2);
