@@ -393,8 +393,8 @@ static void test_L5_a_damaged_draft_or_fork_is_told(void **state)
 		"UPDATE spoilt_drafts SET role = NULL",
 		"UPDATE spoilt_drafts SET pos = 7",
 		"DELETE FROM spoilt_drafts",
-		"UPDATE spoilt_more SET fork_session = 'x', fork_generation = '', fork_seq = "
-		"9000000000000000000",
+		("UPDATE spoilt_more SET fork_session = 'x', fork_generation = '', fork_seq = "
+		 "9000000000000000000"),
 		"UPDATE spoilt_more SET fork_session = '', fork_generation = ''",
 	};
 	convo_session *session;
