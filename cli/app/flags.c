@@ -184,11 +184,12 @@ static bool flag_busy(enum convo_when_busy *out, const char *value)
 	static const char *const words[] = {"wait", "refuse", "take"};
 	unsigned i;
 
-	for (i = 0; i < 3 && strcmp(value, words[i]) != 0; i++)
+	for (i = 0; value && i < 3 && strcmp(value, words[i]) != 0; i++)
 		;
-	if (i < 3)
-		*out = (enum convo_when_busy)i;
-	return i < 3;
+	if (!value || i == 3)
+		return false;
+	*out = (enum convo_when_busy)i;
+	return true;
 }
 
 static bool flag_set(struct flags *flags, const struct flag *flag, const char *value)

@@ -77,7 +77,7 @@ int cv_pg_create(struct convo_store *store, const struct store_call *call,
 		 struct convo_err *err)
 {
 	struct pg_args args = {0};
-	int64_t code;
+	int64_t code = 0;
 	int rc;
 
 	cv_pg_args_key(&args, key);
@@ -96,7 +96,7 @@ int cv_pg_fork(struct convo_store *store, const struct store_call *call,
 {
 	const struct convo_key to = {key->app, key->user, fork->session};
 	struct pg_args args = {0};
-	int64_t code;
+	int64_t code = 0;
 	int rc;
 
 	cv_pg_args_key(&args, key);

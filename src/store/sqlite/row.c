@@ -125,7 +125,7 @@ static size_t row_copy(char out[CONVO_MAX_NAME + 1], struct cv_text text)
 {
 	size_t len = text.len < CONVO_MAX_NAME ? text.len : CONVO_MAX_NAME;
 
-	if (len)
+	if (text.data)
 		memcpy(out, text.data, len);
 	out[len] = '\0';
 	return len;
