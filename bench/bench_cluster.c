@@ -5,7 +5,8 @@
  *     bench_cluster [-callers 8] [-bytes 400] [-turns 5] [-ms 500]
  *
  * Three masters without replicas and one server without a cluster, none of which keeps anything on
- * disk. Each node gets as many callers as the single server has. Where cores are fewer than servers
+ * disk. First one node alone gets as many callers as the single server has, then each of them, which
+ * on few cores also measures how the nodes get into each other's way. Where cores are fewer than servers
  * and programs the clock says little, so the goals are for the work: operations in a second of a
  * node's processor, which is what nodes with a core each would do. Round trips are counted last, by
  * proxies in front of the nodes.
@@ -178,6 +179,14 @@ static int cluster_node_of(const struct cluster *cluster, const char *user)
 {
 	const char *slot =
 		server_ask(cluster->node[0], "CLUSTER KEYSLOT 'convo:{" APP ":%s}'", user);
+
+	return (int)(strtol(slot, NULL, 10) * NODES / SLOTS);
+}
+
+/* Where the state of the app is, which every load asks for. */
+static int cluster_app_node(const struct cluster *cluster)
+{
+	const char *slot = server_ask(cluster->node[0], "CLUSTER KEYSLOT 'convo:{" APP "}'");
 
 	return (int)(strtol(slot, NULL, 10) * NODES / SLOTS);
 }
@@ -456,10 +465,7 @@ static void bench_trips(const struct cluster *cluster)
 	proxies_announce(cluster, proxy);
 	crowd_open(&crowd, cluster->url);
 	/* Of a user whose state is on another node than the app's. */
-	while (cluster_node_of(cluster, test_text("user-%d", away)) ==
-	       (int)(strtol(server_ask(cluster->node[0], "CLUSTER KEYSLOT 'convo:{" APP "}'"), NULL,
-			    10) *
-		     NODES / SLOTS))
+	while (cluster_node_of(cluster, test_text("user-%d", away)) == cluster_app_node(cluster))
 		away++;
 	crowd_add(&crowd, test_text("user-%d", away));
 	for (load = 0; load < 2; load++) {
@@ -484,20 +490,29 @@ static void bench_trips(const struct cluster *cluster)
 
 static void bench_run(struct server *server, const struct cluster *cluster)
 {
-	static struct crowd single, crowd;
+	static struct crowd single, crowd, one;
+	int other = (cluster_app_node(cluster) + 1) % NODES;
 	size_t i;
 
 	crowd_open(&single, bench_server_url(server));
 	crowd_open(&crowd, cluster->url);
+	crowd_open(&one, cluster->url);
 	for (i = 0; i < NODES; i++)
 		crowd_add_all(&crowd, cluster_users(cluster, (int)i, option.callers));
+	crowd_add_all(&one, cluster_users(cluster, other, option.callers));
 	for (i = 0; i < option.callers; i++)
 		crowd_add(&single, crowd.caller[i].user);
+	puts("All that call are of one node, which has not the state of the app:");
+	print_head();
+	bench_beside(&single, server, &one, cluster, true);
+	bench_beside(&single, server, &one, cluster, false);
+	puts("Each node has its callers, and all share these cores:");
 	print_head();
 	bench_beside(&single, server, &crowd, cluster, true);
 	bench_beside(&single, server, &crowd, cluster, false);
 	convo_store_close(single.store);
 	convo_store_close(crowd.store);
+	convo_store_close(one.store);
 	bench_two(cluster);
 	bench_trips(cluster);
 }
