@@ -227,6 +227,14 @@ int proxy_port(const struct proxy *proxy)
 	return proxy->port;
 }
 
+const char *proxy_url(const struct proxy *proxy, const char *url)
+{
+	const char *port = test_text(":%d", ntohs(proxy->target.sin_port)), *at = strstr(url, port);
+
+	must(at);
+	return test_text("%.*s:%d%s", (int)(at - url), url, proxy->port, at + strlen(port));
+}
+
 void proxy_arm(struct proxy *proxy, enum proxy_fault fault, enum proxy_way way, size_t at)
 {
 	pthread_mutex_lock(&proxy->lock);

@@ -26,6 +26,9 @@ void proxy_end(struct proxy *proxy);
 
 int proxy_port(const struct proxy *proxy);
 
+/** A URL of the server, with the proxy in its place. Lives until the program ends. */
+const char *proxy_url(const struct proxy *proxy, const char *url);
+
 /**
  * Count bytes from 0 again, over all connections, and break the connection whose byte has that
  * number in that direction: what comes before it passes. Once.

@@ -32,16 +32,6 @@ struct fault {
 
 /* ---- setup ------------------------------------------------------------------------------ */
 
-/* The URL of the server with the proxy's port in the place of its own. */
-static const char *url_through(const struct server *server, const struct proxy *proxy)
-{
-	const char *port = test_text(":%d", server->port), *at = strstr(server->url, port);
-
-	must(at);
-	return test_text("%.*s:%d%s", (int)(at - server->url), server->url, proxy_port(proxy),
-			 at + strlen(port));
-}
-
 static convo_store *fault_open(const char *url)
 {
 	const struct convo_store_options opts = {
@@ -80,7 +70,7 @@ static int fault_setup(void **state)
 	fault->key.session = test_text("s%d", number++);
 	fault->proxy = proxy_start(fault_server->host, fault_server->port);
 	fault->direct = fault_open(fault_server->url);
-	fault->through = fault_open(url_through(fault_server, fault->proxy));
+	fault->through = fault_open(proxy_url(fault->proxy, fault_server->url));
 	must_pass(convo_store_create(fault->direct, &fault->key, NULL, NULL, NULL, &err));
 	*state = fault;
 	return 0;
@@ -376,7 +366,7 @@ static void open_call(struct fault *fault, enum proxy_fault kind)
 	int64_t begin_us = cv_clock_mono_us();
 	convo_store *store = NULL;
 	struct convo_err err = {0};
-	int rc = convo_store_open(&store, url_through(fault_server, fault->proxy), &opts, &err);
+	int rc = convo_store_open(&store, proxy_url(fault->proxy, fault_server->url), &opts, &err);
 
 	must_be_in_time(begin_us);
 	if (rc < 0 && (kind == PROXY_NONE || kind == PROXY_DELAY))
