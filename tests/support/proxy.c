@@ -136,6 +136,39 @@ static void *pump_thread(void *ctx)
 	return NULL;
 }
 
+static void link_free(struct link *link)
+{
+	for (int i = 0; i < 2; i++)
+		pthread_join(link->pump[i].thread, NULL);
+	free(link);
+}
+
+/* Free those that have ended: a test may make many thousands. */
+static void proxy_sweep(struct proxy *proxy)
+{
+	struct link **at = &proxy->links, *ended = NULL;
+
+	pthread_mutex_lock(&proxy->lock);
+	while (*at) {
+		struct link *link = *at;
+
+		if (link->pumps) {
+			at = &link->next;
+			continue;
+		}
+		*at = link->next;
+		link->next = ended;
+		ended = link;
+	}
+	pthread_mutex_unlock(&proxy->lock);
+	while (ended) {
+		struct link *next = ended->next;
+
+		link_free(ended);
+		ended = next;
+	}
+}
+
 static void link_start(struct proxy *proxy, int client)
 {
 	struct link *link = calloc(1, sizeof(*link));
@@ -180,6 +213,7 @@ static void *proxy_thread(void *ctx)
 
 		if (client < 0)
 			return NULL;
+		proxy_sweep(proxy);
 		link_start(proxy, client);
 	}
 }
@@ -214,9 +248,7 @@ void proxy_end(struct proxy *proxy)
 	pthread_mutex_unlock(&proxy->lock);
 	for (link = proxy->links; link; link = next) {
 		next = link->next;
-		for (int i = 0; i < 2; i++)
-			pthread_join(link->pump[i].thread, NULL);
-		free(link);
+		link_free(link);
 	}
 	pthread_mutex_destroy(&proxy->lock);
 	free(proxy);

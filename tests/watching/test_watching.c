@@ -197,7 +197,7 @@ static void conductor_trouble(struct conductor *conductor)
 		conductor_kill_program(conductor);
 	if (!conductor->proxy)
 		return;
-	if (conductor_is_time(conductor, &conductor->fault_at_us, 300))
+	if (conductor_is_time(conductor, &conductor->fault_at_us, is_long ? 1500 : 300))
 		conductor_cut(conductor);
 	if (conductor->set_up->ears &&
 	    conductor_is_time(conductor, &conductor->ears_at_us, is_long ? 3000 : 700)) {
