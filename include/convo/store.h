@@ -362,7 +362,8 @@ CONVO_API int convo_store_purge(convo_store *store, const struct convo_key *key,
 struct convo_expect {
 	const char *generation;  /**< NULL: any */
 	bool check_seq;          /**< whether `after_seq` counts */
-	int64_t after_seq;       /**< the last seq the writer has seen; 0: no event yet */
+	int64_t after_seq;       /**< the last seq the writer has seen; 0: no event yet. What this
+	                              append itself stores first (R5) does not count */
 	convo_lease *lease;      /**< NULL: the append has nothing to do with one (lease.h) */
 	enum convo_hold hold;    /**< what it does with that; NONE without one */
 	const void *reserved[4]; /**< NULL; see version.h */

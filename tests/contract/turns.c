@@ -754,6 +754,55 @@ static void R5_what_is_left_can_be_stored_by_itself(struct fx *fx)
 	convo_lease_free(lease);
 }
 
+/* Take or force a session after that seq, with a question. */
+static int hold_after(struct fx *fx, const struct convo_key *key, convo_lease *lease,
+		      enum convo_hold what, int64_t after_seq, struct convo_err *err)
+{
+	const struct convo_expect expect = {
+		.check_seq = true, .after_seq = after_seq, .lease = lease, .hold = what};
+	const struct convo_event event = fx_event(NULL, "next question");
+
+	return convo_store_append(fx->store, key, &expect, &event, 1, NULL, NULL, err);
+}
+
+static void R5_what_is_stored_first_is_no_conflict(struct fx *fx)
+{
+	struct convo_key key = fx_key(fx, "s");
+	const char *id = leave_draft(fx, &key);
+	convo_lease *next = lease_of(0);
+	struct convo_err err;
+
+	must_pass(hold_after(fx, &key, next, CONVO_HOLD_TAKE, 1, &err));
+	must_stand_second(fx, &key, id, 3);
+	convo_lease_free(next);
+}
+
+static void R5_a_conflict_stores_no_draft_and_takes_nothing(struct fx *fx)
+{
+	struct convo_key key = fx_key(fx, "s"), other = fx_key(fx, "other");
+	const char *id = leave_draft(fx, &key), *living = fx_uuid();
+	convo_lease *next = lease_of(0), *holder = lease_of(60000);
+	struct convo_err err;
+
+	for (int64_t after = 0; after <= 2; after += 2) {
+		must_fail_with(CONVO_E_CONFLICT,
+			       hold_after(fx, &key, next, CONVO_HOLD_TAKE, after, &err));
+		must_equal(1, err.last_seq);
+		must_have_draft(fx->store, &key, id, said_so_far);
+		must_equal(0, held_ms(fx->store, &key));
+		must_equal(1, fx_last_seq(fx->store, &key));
+	}
+	fx_create(fx->store, &other);
+	must_pass(hold(fx->store, &other, holder, CONVO_HOLD_TAKE, NULL, "question", &err));
+	must_pass(draft(fx->store, &other, holder, living, said_so_far, &err));
+	must_fail_with(CONVO_E_CONFLICT, hold_after(fx, &other, next, CONVO_HOLD_FORCE, 0, &err));
+	must_pass(draft(fx->store, &other, holder, living, said_so_far, &err));
+	must_pass(hold(fx->store, &other, holder, CONVO_HOLD_END, living, "answer", &err));
+	must_equal(2, fx_last_seq(fx->store, &other));
+	convo_lease_free(next);
+	convo_lease_free(holder);
+}
+
 static void R5_a_late_answer_does_not_stand_twice(struct fx *fx)
 {
 	struct convo_key key = fx_key(fx, "s");
@@ -852,6 +901,8 @@ const struct contract_test contract_turns[] = {
 	CONTRACT_TEST(R4_another_life_knows_no_lease_of_the_first),
 	CONTRACT_TEST(R5_the_next_turn_stores_what_is_left_first),
 	CONTRACT_TEST(R5_what_is_left_can_be_stored_by_itself),
+	CONTRACT_TEST(R5_what_is_stored_first_is_no_conflict),
+	CONTRACT_TEST(R5_a_conflict_stores_no_draft_and_takes_nothing),
 	CONTRACT_TEST(R5_a_late_answer_does_not_stand_twice),
 	CONTRACT_TEST(R5_of_many_who_try_one_stores_it),
 	CONTRACT_TEST(R5_of_many_next_turns_one_begins_and_stores_it),

@@ -194,16 +194,59 @@ static bool wait_pause(const struct store_call *call, int64_t us)
 	return cv_clock_mono_us() < call->deadline_us && !convo_cancel_requested(call->cancel);
 }
 
+/*
+ * Whether what the append expects of the seq is so (A3), before anything is done for it: 0 or
+ * CONVO_E_CONFLICT. What stands in the way stands also in the way of asking that, so it is asked
+ * without the lease, in a way that stores nothing.
+ */
+static int append_expected(struct convo_store *store, const struct store_call *call,
+			   const struct convo_key *key, const struct store_append *append,
+			   struct convo_err *err)
+{
+	struct store_append question = *append;
+	struct convo_err why = {0};
+	int rc;
+
+	if (!append->check_seq || !append->count)
+		return 0;
+	question.hold = NULL;
+	/* So it is refused, unless all of it is stored already (A2). */
+	question.after_seq = STORE_SEQ_MAX;
+	rc = store->be->append(store, call, key, &question, &why);
+	if (rc == CONVO_E_CONFLICT && why.last_seq == append->after_seq)
+		return 0;
+	if (rc < 0 && err)
+		*err = why;
+	return rc;
+}
+
+/* Store what is in the way, in nobody's name: an append that is refused after all takes no lease. */
+static int append_settle(struct convo_store *store, const struct store_call *call,
+			 const struct convo_key *key, struct store_append *append,
+			 struct convo_err *err)
+{
+	struct store_hold hold = {.what = append->hold->what};
+	int64_t seq;
+	int rc = append_expected(store, call, key, append, err);
+
+	if (rc < 0)
+		return rc;
+	cv_uuid_random(hold.lease);
+	rc = settle_draft(store, call, key, &hold, &seq, err);
+	if (rc >= 0 && append->check_seq && seq == append->after_seq + 1)
+		append->after_seq = seq; /* the session has not moved on by that */
+	return rc;
+}
+
 /* One try: with what is in the way stored first. */
 static int append_once(struct convo_store *store, const struct store_call *call,
 		       const struct convo_key *key, struct store_append *append,
 		       struct convo_err *err)
 {
-	int64_t seq;
 	int rc = store->be->append(store, call, key, append, err);
 
 	while (rc == STORE_IN_THE_WAY) {
-		rc = settle_draft(store, call, key, append->hold, &seq, err);
+		rc = append_settle(store, call, key, append, err);
 		if (rc >= 0)
 			rc = store->be->append(store, call, key, append, err);
 	}
