@@ -449,12 +449,28 @@ bool test_send(int fd, const char *data, size_t len)
 
 /* ---- random numbers -------------------------------------------------------------------- */
 
-void test_rng_init(struct test_rng *rng)
+static void rng_begin(struct test_rng *rng, uint64_t otherwise)
 {
 	const char *seed = getenv("CONVO_TEST_SEED");
 
-	rng->state = seed ? strtoull(seed, NULL, 0) : DEFAULT_SEED;
+	rng->state = seed ? strtoull(seed, NULL, 0) : otherwise;
 	test_say("seed: CONVO_TEST_SEED=%llu", (unsigned long long)rng->state);
+}
+
+void test_rng_init(struct test_rng *rng)
+{
+	rng_begin(rng, DEFAULT_SEED);
+}
+
+void test_rng_any(struct test_rng *rng)
+{
+	char uuid[CONVO_UUID_SIZE];
+	uint64_t seed = 0;
+
+	convo_uuid_make(uuid);
+	for (const char *c = uuid; *c; c++)
+		seed = seed * 31 + (unsigned char)*c;
+	rng_begin(rng, seed);
 }
 
 /* splitmix64 */

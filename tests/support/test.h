@@ -114,6 +114,9 @@ struct test_rng {
 /** The same numbers every time, unless CONVO_TEST_SEED is set. Prints the seed. */
 void test_rng_init(struct test_rng *rng);
 
+/** Other numbers every time, unless it is set. Prints the seed. */
+void test_rng_any(struct test_rng *rng);
+
 uint64_t test_rng_next(struct test_rng *rng);
 
 /** A number below n, which is not 0. */
