@@ -186,7 +186,8 @@ static void conductor_restart(struct conductor *conductor)
 	conductor->restarted++;
 }
 
-static void conductor_trouble(struct conductor *conductor)
+/* @return whether the server was away for a while */
+static bool conductor_trouble(struct conductor *conductor)
 {
 	uint64_t written = atomic_load(&conductor->flow->written);
 	uint64_t events = flow_events(conductor->flow);
@@ -196,7 +197,7 @@ static void conductor_trouble(struct conductor *conductor)
 	    conductor_is_time(conductor, &conductor->kill_at_us, is_long ? 5000 : 1500))
 		conductor_kill_program(conductor);
 	if (!conductor->proxy)
-		return;
+		return false;
 	if (conductor_is_time(conductor, &conductor->fault_at_us, is_long ? 1500 : 300))
 		conductor_cut(conductor);
 	if (conductor->set_up->ears &&
@@ -209,10 +210,12 @@ static void conductor_trouble(struct conductor *conductor)
 		proxy_mute(conductor->proxy);
 		conductor->mutes++;
 	}
-	if (conductor->restarted < conductor->restarts &&
-	    written > events * (uint64_t)(conductor->restarted + 1) /
-			      (uint64_t)(conductor->restarts + 1))
-		conductor_restart(conductor);
+	if (conductor->restarted == conductor->restarts ||
+	    written <= events * (uint64_t)(conductor->restarted + 1) /
+			       (uint64_t)(conductor->restarts + 1))
+		return false;
+	conductor_restart(conductor);
+	return true;
 }
 
 /* ---- a flow ----------------------------------------------------------------------------- */
@@ -290,8 +293,8 @@ static void conductor_run(struct conductor *conductor)
 		if (flow_now_us() - moved_us > STUCK_US)
 			must_not_reach("nothing moves: %" PRIu64 " written, %" PRIu64 " seen",
 				       atomic_load(&flow->written), atomic_load(&flow->seen));
-		if (!conductor->peaceful)
-			conductor_trouble(conductor);
+		if (!conductor->peaceful && conductor_trouble(conductor))
+			moved_us = flow_now_us();
 		conductor_reap(conductor);
 		flow_nap_ms(10);
 	}
