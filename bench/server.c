@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "bench.h"
 #include "support/servers.h"
@@ -41,12 +42,16 @@ void bench_server_end(struct server *server)
 	server_end(server);
 }
 
-/* The CPU of a process, in microseconds, if it is `pid` or a child of it (proc(5), stat). */
+/*
+ * The CPU of a process, in microseconds, if it is `pid` or a child of it (proc(5), stat). That of children which have
+ * ended is the parent's.
+ */
 static int64_t process_cpu_us(const char *name, int pid)
 {
 	char path[64], line[1024], *end;
 	struct timespec used = {0};
 	clockid_t clock;
+	unsigned long children_user = 0, children_system = 0;
 	int id, parent;
 	FILE *file;
 
@@ -59,10 +64,16 @@ static int64_t process_cpu_us(const char *name, int pid)
 	fclose(file);
 	end = strrchr(line, ')');
 	id = (int)strtol(name, NULL, 10);
-	if (!end || sscanf(end + 1, " %*c %d", &parent) != 1 || (id != pid && parent != pid) ||
-	    clock_getcpuclockid(id, &clock) != 0 || clock_gettime(clock, &used) != 0)
+	if (!end ||
+	    sscanf(end + 1, " %*c %d %*d %*d %*d %*d %*u %*u %*u %*u %*u %*u %*u %lu %lu", &parent,
+		   &children_user, &children_system) != 3 ||
+	    (id != pid && parent != pid) || clock_getcpuclockid(id, &clock) != 0 ||
+	    clock_gettime(clock, &used) != 0)
 		return 0;
-	return (int64_t)used.tv_sec * 1000000 + used.tv_nsec / 1000;
+	if (id != pid)
+		children_user = children_system = 0;
+	return (int64_t)used.tv_sec * 1000000 + used.tv_nsec / 1000 +
+	       (int64_t)(children_user + children_system) * 1000000 / sysconf(_SC_CLK_TCK);
 }
 
 int64_t bench_server_cpu_us(const struct server *server)
