@@ -60,6 +60,7 @@ struct flow {
 
 	_Atomic uint64_t written, seen; /* events; seen: by each of their watchers */
 	atomic_int wrong;
+	_Atomic int64_t back_us; /* since when the server is there; INT64_MAX while it is not */
 	_Atomic int64_t late_us; /* the longest time from writing to seeing */
 	struct flow_lane lane[FLOW_LANES];
 	struct flow_stamp stamp[]; /* one for each event of one life; none: nobody asks for them */

@@ -181,9 +181,11 @@ static void conductor_cut(struct conductor *conductor)
 
 static void conductor_restart(struct conductor *conductor)
 {
+	atomic_store(&conductor->flow->back_us, INT64_MAX);
 	server_kill(conductor->server);
 	flow_nap_ms((int)test_rng_below(&conductor->rng, 400));
 	server_restart(conductor->server);
+	atomic_store(&conductor->flow->back_us, flow_now_us());
 	conductor->restarted++;
 }
 

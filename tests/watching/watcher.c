@@ -103,6 +103,12 @@ static void follow_begin(struct follow *follow)
 		flow_wrong(follow->flow, "watch of '%s': %s", name, err.text);
 }
 
+/* Whether the server has been there for as long as nothing was heard of it. */
+static bool follow_could_hear(const struct follow *follow)
+{
+	return atomic_load(&follow->flow->back_us) < flow_now_us() - SILENCE_MS * INT64_C(1000);
+}
+
 /* Its life is over: on to the next one. */
 static void follow_end(struct follow *follow)
 {
@@ -123,9 +129,10 @@ static void follow_end(struct follow *follow)
 
 static void follow_on(struct follow *follow, bool told)
 {
+	bool late = !told && follow_could_hear(follow);
 	size_t count = follow_load(follow);
 
-	if (!told && count)
+	if (late && count)
 		flow_wrong(follow->flow,
 			   "lane %" PRIu32 ".%" PRIu32 ": %zu events up to %" PRId64
 			   " and no news of them for %d s",
