@@ -99,20 +99,25 @@ static void follow_note(struct followed *f, const char *note)
 	term_note("%s", note);
 }
 
-static void follow_session(struct followed *f, const convo_session *session)
+/* @return false when it is another life of the session, which has to be loaded from its beginning */
+static bool follow_session(struct followed *f, const convo_session *session)
 {
 	const struct convo_meta *meta = convo_session_meta(session);
 	const struct convo_event *draft = convo_session_draft(session);
+	bool known = f->generation[0] != '\0', same = strcmp(f->generation, meta->generation) == 0;
 	size_t i;
 
-	if (f->there && strcmp(f->generation, meta->generation) != 0) {
-		follow_note(f, "(the session was deleted, and begun anew)");
-		f->there = false;
-	}
-	if (!f->there)
-		f->seq = 0;
+	if (known && !same)
+		follow_note(f, f->there ? "(the session was deleted, and begun anew)"
+					: "(the session was begun anew)");
+	else if (known && !f->there)
+		follow_note(f, "(the session is back)");
 	f->there = true;
 	snprintf(f->generation, sizeof(f->generation), "%s", meta->generation);
+	if (known && !same) {
+		f->seq = 0;
+		return false;
+	}
 	for (i = 0; i < convo_session_count(session); i++) {
 		const struct convo_event *event = convo_session_event(session, i);
 
@@ -121,24 +126,30 @@ static void follow_session(struct followed *f, const convo_session *session)
 	}
 	if (draft)
 		follow_text(f, draft);
+	return true;
 }
 
 /* Load what is new. @return 0 or a convo_code */
 static int follow_load(struct followed *f, struct convo_err *err)
 {
-	struct convo_window window = {
-		.kind = CONVO_WINDOW_AFTER, .seq = f->seq, .with = CONVO_WITH_DRAFT};
-	convo_session *session = NULL;
-	int rc;
+	bool whole = false;
+	int rc = 0;
 
-	if (!f->there) { /* where one comes in: the last exchanges */
-		window.kind = CONVO_WINDOW_LAST;
-		window.n = 6;
+	while (rc >= 0 && !whole) {
+		struct convo_window window = {
+			.kind = CONVO_WINDOW_AFTER, .seq = f->seq, .with = CONVO_WITH_DRAFT};
+		convo_session *session = NULL;
+
+		if (!f->generation[0]) { /* where one comes in: the last exchanges */
+			window.kind = CONVO_WINDOW_LAST;
+			window.n = 6;
+		}
+		rc = convo_store_load(&session, f->app->store, &f->key, &window, &f->app->call,
+				      err);
+		if (rc >= 0)
+			whole = follow_session(f, session);
+		convo_session_free(session);
 	}
-	rc = convo_store_load(&session, f->app->store, &f->key, &window, &f->app->call, err);
-	if (rc >= 0)
-		follow_session(f, session);
-	convo_session_free(session);
 	return rc;
 }
 

@@ -589,6 +589,37 @@ def kill_9_keeps_what_came_for_c_and_a_second_screen_shows_it(home):
 
 
 @case
+def a_second_screen_follows_a_session_to_its_end_and_back(home):
+    with Terminal(home) as term, Terminal(home) as second:
+        term.start('plain')
+        term.ask('/new work')
+        term.ask('first')
+        second.type(f'clear; {CONVO} -session sqlite -follow work')
+        second.keys('Enter')
+        second.wait('Hello from plain.', 20)
+        term.enter('/delete work')
+        term.wait('[y/N]')
+        term.enter('y')
+        second.wait('(the session was deleted)', 20)
+        term.wait_prompt()
+        term.ask('/restore work')
+        second.wait('(the session is back)', 20)
+        term.ask('/use work')
+        term.ask('second')
+        screen = second.wait('second', 20)
+        equal(1, screen.count('👤 You: first'))
+        term.enter('/delete work')
+        term.wait('[y/N]')
+        term.enter('y')
+        term.wait_prompt()
+        term.ask('/new work')
+        term.ask('third')
+        second.wait('begun anew)', 20)
+        second.wait('👤 You: third', 20)
+        equal(1, second.screen().count('👤 You: first'))
+
+
+@case
 def suspending_gives_the_terminal_back(home):
     with Terminal(home) as term:
         before = term.settings()
