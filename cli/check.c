@@ -112,7 +112,7 @@ int check_run(struct app *app, const struct flags *flags)
 	int key, model = 0, store, rc;
 
 	app->flags = flags;
-	rc = settings_load(&app->settings, flags);
+	rc = settings_load(&app->settings, &flags->common);
 	if (rc)
 		return rc;
 	rc = app_listen(app);

@@ -56,7 +56,7 @@ static int print_schema(const struct flags *flags)
 		text_clear(&list);
 		return EXIT_USAGE;
 	}
-	if (convo_store_schema(&sql, name, flags->table_prefix, &err) < 0) {
+	if (convo_store_schema(&sql, name, flags->common.table_prefix, &err) < 0) {
 		term_error("schema %s: %s", name, err.text);
 		return err.code == CONVO_E_NOMEM ? EXIT_FAILED : EXIT_USAGE;
 	}
@@ -82,11 +82,11 @@ static int run(struct app *app, const struct flags *flags)
 {
 	int rc;
 
-	if (flags->help)
+	if (flags->common.help)
 		return help_print();
 	if (flags->complete)
 		return help_complete(flags->complete);
-	if (flags->version) {
+	if (flags->common.version) {
 		term_say("convo %s\n", convo_version());
 		return term_flush() ? 0 : EXIT_FAILED;
 	}

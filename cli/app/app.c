@@ -12,7 +12,7 @@
 
 struct convo_key app_key(const struct app *app, const char *session)
 {
-	struct convo_key key = {app->flags->app, app->flags->user, session};
+	struct convo_key key = {app->flags->common.app, app->flags->common.user, session};
 
 	return key;
 }
@@ -78,11 +78,11 @@ static void runner_sum(struct convo_runner_options *opts, const struct app *app)
 	const struct flags *flags = app->flags;
 
 	if (!flags->summary || flags->ask || !strcmp(convo_model_name(opts->model), "echo") ||
-	    (flags->context_tokens && flags->context_tokens < LEAST_TOKENS))
+	    (flags->context.tokens && flags->context.tokens < LEAST_TOKENS))
 		return;
 	opts->summaries = CONVO_SUMMARIES_ON;
-	if (flags->event_limit >= LEAST_EVENTS)
-		opts->summary_events = (size_t)flags->event_limit / 10 * 7;
+	if (flags->common.event_limit >= LEAST_EVENTS)
+		opts->summary_events = (size_t)flags->common.event_limit / 10 * 7;
 }
 
 static int runner_for(convo_runner **out, const struct app *app, convo_model *model,
@@ -91,10 +91,10 @@ static int runner_for(convo_runner **out, const struct app *app, convo_model *mo
 	struct convo_runner_options opts = {
 		.store = app->store,
 		.model = model,
-		.app = app->flags->app,
+		.app = app->flags->common.app,
 		.instruction = instruction,
-		.context_messages = app->flags->context_messages,
-		.context_tokens = app->flags->context_tokens,
+		.context_messages = app->flags->context.messages,
+		.context_tokens = app->flags->context.tokens,
 	};
 	struct convo_err err = {0};
 
@@ -173,11 +173,13 @@ int app_open(struct app *app, const struct flags *flags)
 	int rc;
 
 	app->flags = flags;
-	if (!name_is_fine("user", flags->user) || !name_is_fine("app", flags->app))
+	if (!name_is_fine("user", flags->common.user) || !name_is_fine("app", flags->common.app))
 		return EXIT_USAGE;
-	rc = settings_load(&app->settings, flags);
+	rc = settings_load(&app->settings, &flags->common);
 	if (rc)
 		return rc;
+	if (flags->system)
+		app->settings.instruction = flags->system;
 	if (!flags->follow && !settings_can_ask(&app->settings, app->settings.model))
 		return EXIT_USAGE;
 	rc = app_listen(app);

@@ -1,5 +1,6 @@
 /*
- * The flags of the command line.
+ * The flags of the programs: those of every one that opens a store and asks a model, and those of the
+ * chat.
  */
 #ifndef CLI_APP_FLAGS_H
 #define CLI_APP_FLAGS_H
@@ -10,23 +11,36 @@
 
 #include <convo/runner.h>
 
+#include "app/flag.h"
 #include "term/term.h"
 
-/** What the command line says. Strings are argv's. */
-struct flags {
+/** What every program takes. Strings are argv's. */
+struct common_flags {
 	const char *model;   /* NULL: the environment's */
 	const char *session; /* which store */
 	const char *user, *app;
-	const char *ask;    /* -p; NULL: chat */
-	const char *follow; /* a session; NULL: none */
-	const char *system; /* NULL: the built-in instruction */
 	const char *table_prefix, *key_prefix;
-	const char *complete;                    /* what a shell wants to know; NULL: nothing */
-	int64_t event_limit, ttl_ms, clean_ms;   /* or CONVO_OFF */
-	size_t context_messages, context_tokens; /* 0: no bound */
+	int64_t event_limit, ttl_ms, clean_ms; /* or CONVO_OFF */
+	bool help, version;
+};
+
+/** They as they are without a word of a user. */
+extern const struct common_flags common_standard;
+
+/** Their table. */
+struct flag_table common_flags(struct common_flags *values);
+
+/** What the command line of the chat says. */
+struct flags {
+	struct common_flags common;
+	const char *ask;             /* -p; NULL: chat */
+	const char *follow;          /* a session; NULL: none */
+	const char *system;          /* NULL: the built-in instruction */
+	const char *complete;        /* what a shell wants to know; NULL: nothing */
+	struct flag_context context; /* of the history */
 	enum term_color color;
 	enum convo_when_busy busy;
-	bool streaming, summary, resume, json, check, help, version, debug;
+	bool streaming, summary, resume, json, check, debug;
 	char **args; /* what is left after the flags */
 	int arg_count;
 };

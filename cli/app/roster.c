@@ -85,7 +85,8 @@ int roster_walk(const struct app *app, enum convo_list_what what, roster_visit v
 	convo_cursor *cursor = NULL;
 	size_t count, i, page = FIRST_PAGE;
 	bool more = true;
-	int rc = convo_cursor_new(&cursor, app->flags->app, app->flags->user, what, err);
+	int rc = convo_cursor_new(&cursor, app->flags->common.app, app->flags->common.user, what,
+				  err);
 
 	if (rc < 0)
 		return rc;

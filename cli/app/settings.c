@@ -12,7 +12,7 @@
 
 static const char default_instruction[] = "You are a helpful assistant.";
 
-static int settings_store(struct settings *settings, const struct flags *flags)
+static int settings_store(struct settings *settings, const struct common_flags *flags)
 {
 	settings->backend = stores_find(flags->session);
 	if (!settings->backend)
@@ -31,11 +31,11 @@ static int settings_store(struct settings *settings, const struct flags *flags)
 	return EXIT_FAILED;
 }
 
-int settings_load(struct settings *settings, const struct flags *flags)
+int settings_load(struct settings *settings, const struct common_flags *flags)
 {
 	memset(settings, 0, sizeof(*settings));
 	settings->model = flags->model ? flags->model : stores_env("MODEL_NAME", "deepseek-chat");
-	settings->instruction = flags->system ? flags->system : default_instruction;
+	settings->instruction = default_instruction;
 	settings->model_options.api_key = stores_env("OPENAI_API_KEY", NULL);
 	settings->model_options.base_url = stores_env("OPENAI_BASE_URL", NULL);
 	return settings_store(settings, flags);

@@ -22,8 +22,12 @@ struct settings {
 	const char *instruction;
 };
 
-/** Work them out. Says on stderr what is wrong. @return 0, EXIT_USAGE or EXIT_FAILED. */
-int settings_load(struct settings *settings, const struct flags *flags);
+/**
+ * Work them out; the instruction is the built-in one. Says on stderr what is wrong.
+ *
+ * @return 0, EXIT_USAGE or EXIT_FAILED
+ */
+int settings_load(struct settings *settings, const struct common_flags *flags);
 
 void settings_clear(struct settings *settings);
 

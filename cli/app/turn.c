@@ -195,7 +195,7 @@ static int turn_once(struct app *app, const char *text, size_t len,
 		     const struct convo_listener *listener, struct convo_err *err)
 {
 	struct convo_question question = {
-		.user = app->flags->user,
+		.user = app->flags->common.user,
 		.session = app->session,
 		.text = text,
 		.text_len = len,

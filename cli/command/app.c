@@ -97,8 +97,8 @@ int cmd_context(struct app *app, char *arg)
 	struct convo_err err = {0};
 
 	(void)arg;
-	if (convo_runner_context(&context, app->runner, app->flags->user, app->session, &app->call,
-				 &err) < 0) {
+	if (convo_runner_context(&context, app->runner, app->flags->common.user, app->session,
+				 &app->call, &err) < 0) {
 		if (err.code != CONVO_E_NOTFOUND)
 			return app_store_failed(app, "", &err);
 		info_line("sent", "nothing is stored yet");
@@ -115,8 +115,8 @@ static int compact_show(struct app *app)
 	struct convo_context *context = NULL;
 	struct convo_err err = {0};
 
-	if (convo_runner_context(&context, app->runner, app->flags->user, app->session, &app->call,
-				 &err) < 0)
+	if (convo_runner_context(&context, app->runner, app->flags->common.user, app->session,
+				 &app->call, &err) < 0)
 		return app_store_failed(app, "", &err);
 	term_say("🗜 The first %zu messages are summed up: %zu message%s, some %lld tokens are "
 		 "sent "
@@ -139,7 +139,8 @@ int cmd_compact(struct app *app, char *arg)
 		return EXIT_FAILED;
 	}
 	spin_start("🗜 Summing up: ");
-	rc = convo_runner_summarize(app->runner, app->flags->user, app->session, &app->call, &err);
+	rc = convo_runner_summarize(app->runner, app->flags->common.user, app->session, &app->call,
+				    &err);
 	spin_stop();
 	if (rc == 0)
 		return compact_show(app);
@@ -201,8 +202,8 @@ int cmd_info(struct app *app, char *arg)
 		return app_store_failed(app, "", &err);
 	convo_session_free(session);
 	info_line("store", convo_store_describe(app->store));
-	info_line("user", app->flags->user);
-	info_line("app", app->flags->app);
+	info_line("user", app->flags->common.user);
+	info_line("app", app->flags->common.app);
 	info_line("model", convo_model_name(app->model));
 	info_line("system", instruction_of(app));
 	turn_figures(app, line, sizeof(line));

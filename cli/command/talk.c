@@ -150,7 +150,7 @@ static int take_back(struct app *app, char **text)
 {
 	struct convo_err err = {0};
 
-	if (convo_runner_undo(text, app->runner, app->flags->user, app->session, &app->call,
+	if (convo_runner_undo(text, app->runner, app->flags->common.user, app->session, &app->call,
 			      &err) == 0)
 		return 0;
 	if (err.code != CONVO_E_NOTFOUND)
