@@ -17,6 +17,7 @@
 #include "command/command.h"
 #include "check.h"
 #include "help.h"
+#include "serve.h"
 #include "app/stores.h"
 #include "term/signals.h"
 #include "term/term.h"
@@ -69,7 +70,9 @@ static int wrong_use(const struct flags *flags)
 {
 	const char *word = flags->args[0];
 
-	if (!strcmp(word, "true") || !strcmp(word, "false"))
+	if (!strcmp(word, "serve"))
+		term_error("serve comes first: convo serve [flags]");
+	else if (!strcmp(word, "true") || !strcmp(word, "false"))
 		term_error("what is '%s' for? A switch is written -x=%s", word, word);
 	else
 		term_error(
@@ -124,6 +127,8 @@ int main(int argc, char **argv)
 		return EXIT_FAILED;
 	set_locale();
 	signals_ignore();
+	if (argc > 1 && !strcmp(argv[1], "serve"))
+		return serve_run(argv + 1);
 	term_open();
 	rc = flags_parse(&flags, argc, argv);
 	term_set_color(flags.color);

@@ -3,7 +3,8 @@
 rule and fails.
 
 A unit is a .c with its .h. Inside src/ an include names its room, <store/shared/pool.h>; in cli/ it
-is "term/line.h", or "chat.h" for what stands at the top.
+is "term/line.h", or "chat.h" for what stands at the top. server/ does as cli/, and includes some of
+that, too.
 """
 
 import re
@@ -26,14 +27,27 @@ RULES = {
     'cli/app': ['cli/term'],
     'cli/command': ['cli/app', 'cli/term'],
     'cli': ['cli/app', 'cli/command', 'cli/term'],
+    'server/core': ['cli/term'],
+    'server/http': ['cli/term', 'server/core'],
+    'server/auth': ['cli/term', 'server/core', 'server/http'],
+    'server/metrics': ['cli/term', 'server/core', 'server/http'],
+    'server/page': ['cli/term', 'server/core', 'server/http'],
+    'server/api': ['cli/term', 'server/auth', 'server/core', 'server/http', 'server/metrics'],
+    'server': ['cli/app', 'cli/term', 'server/api', 'server/auth', 'server/core', 'server/http',
+               'server/metrics', 'server/page'],
     'examples': [],
 }
 RULES.update({f'src/store/{name}': ['src/base', 'src/store/backend.h', 'src/store/shared']
               for name in BACKENDS})
 
-# A library's header is included by one file; everybody else goes through that.
+# A library's header is included by one file of the library's, and by one of each program's; everybody
+# else there goes through that.
 DRIVERS = ('jansson', 'curl/curl', 'sqlite3', 'hiredis/hiredis', 'libpq-fe', 'mysql',
-           'mariadb/mysql', 'utf8proc')
+           'mariadb/mysql', 'utf8proc', 'microhttpd')
+
+# Where the includes of a folder of the root are looked for.
+BASES = {'cli': ['cli'], 'server': ['server', 'cli']}
+TOPS = ('src', 'cli', 'server', 'examples', 'include')
 
 
 def room_of(path):
@@ -46,7 +60,7 @@ def room_of(path):
 
 def target_of(path, name):
     """The file that an include of ours stands for, or None."""
-    for base in (['cli'] if path.parts[0] == 'cli' else []) + ['src', str(path.parent)]:
+    for base in BASES.get(path.parts[0], []) + ['src', str(path.parent)]:
         file = Path(base, name)
         if file.exists():
             return file
@@ -92,13 +106,12 @@ def circles(edges):
 def main():
     bad = []
     units, rooms, drivers = {}, {}, {}
-    for path in sorted(p for top in ('src', 'cli', 'examples', 'include')
-                       for p in Path(top).rglob('*.[ch]')):
+    for path in sorted(p for top in TOPS for p in Path(top).rglob('*.[ch]')):
         for name, target in includes(path):
             if name.removesuffix('.h') in DRIVERS:
-                drivers.setdefault(name, set()).add(path)
+                drivers.setdefault((path.parts[0], name), set()).add(path)
             if target is None:
-                if path.parts[0] in ('cli', 'examples') and '/' in name and \
+                if path.parts[0] in ('cli', 'server', 'examples') and '/' in name and \
                         re.match(r'(base|store|model|runner)/', name):
                     bad.append(f'{path}: a program includes public headers only, not <{name}>')
                 continue
@@ -112,7 +125,7 @@ def main():
     bad += [f'a circle of files: {" ".join(group)}' for group in circles(units)]
     bad += [f'a circle of folders: {" ".join(group)}' for group in circles(rooms)]
     bad += [f'<{name}> is included by more than one file: {" ".join(map(str, sorted(files)))}'
-            for name, files in drivers.items() if len(files) > 1]
+            for (_, name), files in drivers.items() if len(files) > 1]
     for line in bad:
         print(line)
     return 1 if bad else 0

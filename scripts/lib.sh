@@ -5,7 +5,7 @@
 
 # Every part of the project, so that a missing library is an error and no suite is left out.
 # shellcheck disable=SC2034 # used by test and check
-everything=(-Dcli=enabled -Dtests=enabled
+everything=(-Dcli=enabled -Dserver=enabled -Dtests=enabled
 	-Dsqlite=enabled -Dredis=enabled -Dpostgres=enabled -Dmysql=enabled)
 
 die() {

@@ -1,0 +1,15 @@
+/*
+ * All APIs; see apis.h.
+ */
+#include "api/apis.h"
+
+size_t apis_all(struct http_api out[APIS_MOST], struct service *service)
+{
+	size_t count = 0;
+
+	/* The first one's form is used for paths of none. */
+	out[count++] = models_api(service);
+	out[count++] = chat_api(service);
+	out[count++] = health_api(service);
+	return count;
+}

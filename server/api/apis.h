@@ -1,0 +1,25 @@
+/*
+ * The APIs: a file each, which gives the table of its routes.
+ */
+#ifndef SERVER_API_APIS_H
+#define SERVER_API_APIS_H
+
+#include "core/service.h"
+#include "http/route.h"
+
+/** GET /healthz, /readyz: is it alive, and should it get requests. */
+struct http_api health_api(struct service *service);
+
+/** GET /v1/models, /v1/models/{model}. */
+struct http_api models_api(struct service *service);
+
+/** POST /v1/chat/completions. */
+struct http_api chat_api(struct service *service);
+
+/** Most of them. */
+#define APIS_MOST 16
+
+/** All of them, for http_options. @return how many */
+size_t apis_all(struct http_api out[APIS_MOST], struct service *service);
+
+#endif

@@ -1,0 +1,195 @@
+/*
+ * Reading what is asked; see chat_ask.h.
+ */
+#include "api/chat_ask.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <convo/text.h>
+
+#include "api/openai.h"
+#include "http/route.h"
+
+static bool ask_nomem(struct http_request *request)
+{
+	const struct convo_err err = {.code = CONVO_E_NOMEM, .text = "out of memory"};
+
+	openai_fail(request, OPENAI_REQUEST, &err);
+	return false;
+}
+
+static bool ask_wrong(struct http_request *request, const char *param, const char *message)
+{
+	openai_wrong(request, param, message);
+	return false;
+}
+
+static bool ask_read_model(struct chat_ask *ask, const struct service *service,
+			   struct http_request *request)
+{
+	const char *name = json_string_at(ask->body, "model");
+	const struct http_refusal unknown = {
+		.status = 404,
+		.code = "model_not_found",
+		.message = "this server has no model of that name: GET /v1/models lists them",
+		.param = "model",
+	};
+
+	if (!name)
+		return ask_wrong(request, "model", "a model must be named");
+	ask->model = models_find(service->models, name);
+	if (!ask->model)
+		http_refuse(request, &unknown);
+	return ask->model != NULL;
+}
+
+/* A switch may be null or absent. */
+static bool ask_read_switch(bool *out, const json_t *value)
+{
+	*out = json_is_true(value);
+	return !value || json_is_boolean(value) || json_is_null(value);
+}
+
+/* A header holds ASCII alone: there the name is percent-encoded. */
+static bool ask_read_session(struct chat_ask *ask, struct http_request *request)
+{
+	const char *header = http_header(request, "X-Convo-Session");
+	const char *member = json_string_at(json_object_get(ask->body, "metadata"), "session_id");
+
+	if (!header && !member)
+		return true;
+	ask->session = strdup(header ? header : member);
+	if (!ask->session)
+		return ask_nomem(request);
+	return !header || http_percent_decode(ask->session, false) ||
+	       ask_wrong(request, NULL, "X-Convo-Session is not percent-encoded text");
+}
+
+static bool ask_read_options(struct chat_ask *ask, struct http_request *request)
+{
+	const json_t *options = json_object_get(ask->body, "stream_options");
+	const json_t *n = json_object_get(ask->body, "n");
+
+	if (!ask_read_switch(&ask->stream, json_object_get(ask->body, "stream")))
+		return ask_wrong(request, "stream", "stream must be true or false");
+	if (!ask_read_switch(&ask->stream_usage, json_object_get(options, "include_usage")))
+		return ask_wrong(request, "stream_options.include_usage",
+				 "include_usage must be true or false");
+	if (n && !json_is_null(n) && json_integer_value(n) != 1)
+		return ask_wrong(request, "n", "one answer is all there is: n must be 1");
+	return ask_read_session(ask, request);
+}
+
+/* Writes the messages one after the other, and says where each ends. */
+static bool ask_write_messages(struct chat_ask *ask, const json_t *list,
+			       struct http_request *request)
+{
+	const json_t *message;
+	char param[48];
+	size_t i;
+
+	json_array_foreach(list, i, message)
+	{
+		if (!json_string_at(message, "role")) {
+			snprintf(param, sizeof(param), "messages[%zu].role", i);
+			return ask_wrong(request, param, "each message is an object with a role");
+		}
+		ask->messages[i].len = ask->texts.len;
+		if (!json_write(&ask->texts, message))
+			return ask_nomem(request);
+		ask->messages[i].len = ask->texts.len - ask->messages[i].len;
+		if (!text_add(&ask->texts, "", 1))
+			return ask_nomem(request);
+	}
+	return true;
+}
+
+static bool ask_read_messages(struct chat_ask *ask, struct http_request *request)
+{
+	const json_t *list = json_object_get(ask->body, "messages");
+	const char *at;
+	size_t i;
+
+	ask->count = json_array_size(list);
+	if (!ask->count)
+		return ask_wrong(request, "messages",
+				 "messages must be an array with one at least");
+	ask->messages = calloc(ask->count, sizeof(*ask->messages));
+	if (!ask->messages)
+		return ask_nomem(request);
+	/* Escapes can make them longer than they came. */
+	ask->texts.max = 6 * HTTP_BODY_MAX;
+	if (!ask_write_messages(ask, list, request))
+		return false;
+	for (i = 0, at = ask->texts.data; i < ask->count; at += ask->messages[i++].len + 1)
+		ask->messages[i].json = at;
+	return true;
+}
+
+/* The last message of role user is what is new: clients send all of the conversation each time. */
+static bool ask_read_question(struct chat_ask *ask, struct http_request *request)
+{
+	const json_t *list = json_object_get(ask->body, "messages");
+	struct convo_err err;
+	size_t i = ask->count;
+
+	while (i && strcmp(json_string_at(json_array_get(list, i - 1), "role"), "user") != 0)
+		i--;
+	if (!i)
+		return ask_wrong(request, "messages",
+				 "in a session the last message of role user is what is said");
+	if (convo_message_text(&ask->question, ask->messages[i - 1].json, ask->messages[i - 1].len,
+			       &err) == 0)
+		return true;
+	openai_fail(request, OPENAI_REQUEST, &err);
+	return false;
+}
+
+/* What is not ours is the model's. */
+static bool ask_read_params(struct chat_ask *ask, struct http_request *request)
+{
+	static const char *const ours[] = {"model", "messages", "stream", "stream_options", "n"};
+	json_t *metadata = json_object_get(ask->body, "metadata");
+	size_t i;
+
+	json_object_del(metadata, "session_id");
+	if (metadata && !json_object_size(metadata))
+		json_object_del(ask->body, "metadata");
+	for (i = 0; i < sizeof(ours) / sizeof(ours[0]); i++)
+		json_object_del(ask->body, ours[i]);
+	if (json_object_size(ask->body) && !json_write(&ask->params, ask->body))
+		return ask_nomem(request);
+	return true;
+}
+
+bool chat_ask_read(struct chat_ask *ask, const struct service *service,
+		   struct http_request *request)
+{
+	struct convo_err err;
+
+	ask->body = json_read(request->body, request->body_len, &err);
+	if (!ask->body) {
+		openai_fail(request, OPENAI_REQUEST, &err);
+		return false;
+	}
+	if (!json_is_object(ask->body))
+		return ask_wrong(request, NULL, "the body must be a JSON object");
+	if (!ask_read_model(ask, service, request) || !ask_read_options(ask, request) ||
+	    !ask_read_messages(ask, request))
+		return false;
+	if (!ask->session)
+		return ask_read_params(ask, request);
+	return ask_read_question(ask, request);
+}
+
+void chat_ask_clear(struct chat_ask *ask)
+{
+	json_decref(ask->body);
+	free(ask->session);
+	free(ask->messages);
+	text_clear(&ask->texts);
+	text_clear(&ask->params);
+	convo_free(ask->question);
+}

@@ -1,0 +1,32 @@
+/*
+ * What a client asks by POST /v1/chat/completions.
+ */
+#ifndef SERVER_API_CHAT_ASK_H
+#define SERVER_API_CHAT_ASK_H
+
+#include <convo/model.h>
+
+#include "core/json.h"
+#include "core/service.h"
+#include "http/request.h"
+
+/** All-zero is valid. */
+struct chat_ask {
+	json_t *body;
+	const struct model *model;
+	char *session; /* of the header or the metadata; NULL: nothing is kept */
+	bool stream, stream_usage;
+	struct convo_message *messages;
+	size_t count;
+	struct text texts;  /* what the messages point into */
+	struct text params; /* members that are the model's, an object; empty: none */
+	char *question;     /* what the last message of role user says; NULL: there is none */
+};
+
+/** Read it. @return false when it was refused */
+bool chat_ask_read(struct chat_ask *out, const struct service *service,
+		   struct http_request *request);
+
+void chat_ask_clear(struct chat_ask *ask);
+
+#endif

@@ -1,0 +1,19 @@
+/*
+ * What every API works with.
+ */
+#ifndef SERVER_CORE_SERVICE_H
+#define SERVER_CORE_SERVICE_H
+
+#include <stdatomic.h>
+
+#include <convo/store.h>
+
+#include "core/models.h"
+
+struct service {
+	convo_store *store;
+	struct models *models;
+	atomic_bool draining; /* it shuts down: others should get the next requests */
+};
+
+#endif

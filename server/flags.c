@@ -1,0 +1,88 @@
+/*
+ * Flags of the server; see flags.h.
+ */
+#include "flags.h"
+
+#include "app/exit.h"
+#include "app/stores.h"
+
+#define AT(member) offsetof(struct serve_flags, member)
+
+static const struct flag serve_table[] = {
+	{"listen", "WHERE", "HOST:PORT, [IPV6]:PORT, :PORT for all, unix:PATH, or systemd",
+	 "127.0.0.1:8080", AT(listen), FLAG_TEXT},
+	{"host", "NAMES", "names of this server that clients may use, with commas between",
+	 "localhost and addresses", AT(hosts), FLAG_TEXT},
+	{"origin", "ORIGINS", "web pages that may ask, https://a.example, with commas between",
+	 "none", AT(origins), FLAG_TEXT},
+	{"tls-cert", "FILE", "certificate for TLS, with those between it and a root (PEM)", NULL,
+	 AT(tls_cert), FLAG_TEXT},
+	{"tls-key", "FILE", "its private key (PEM)", NULL, AT(tls_key), FLAG_TEXT},
+	{"drain", "TIME", "how long what runs may go on after SIGTERM; off: not at all", "30s",
+	 AT(drain_ms), FLAG_DURATION},
+	{"workers", "N", "most answers that are asked for at once", "64", AT(workers), FLAG_COUNT},
+	{"access-log", NULL, "tell each request on stderr, a line of JSON without texts", "false",
+	 AT(access_log), FLAG_BOOL},
+};
+
+static struct flag_line serve_line(struct flag_table tables[2], struct serve_flags *flags)
+{
+	const struct flag_table own = {serve_table, sizeof(serve_table) / sizeof(serve_table[0]),
+				       flags};
+	const struct flag_line line = {"convo serve", tables, 2};
+
+	tables[0] = own;
+	tables[1] = common_flags(&flags->common);
+	return line;
+}
+
+int serve_flags_parse(struct serve_flags *flags, int argc, char **argv)
+{
+	struct flag_table tables[2];
+	const struct flag_line line = serve_line(tables, flags);
+	const struct serve_flags standard = {
+		.common = common_standard,
+		.listen = "127.0.0.1:8080",
+		.drain_ms = 30000,
+		.workers = 64,
+	};
+	char **args;
+	int rc, count;
+
+	*flags = standard;
+	rc = flag_parse(&line, argc, argv, &args, &count);
+	if (rc)
+		return rc;
+	if (count)
+		term_error("unexpected '%s'; convo serve -help lists all", args[0]);
+	else if (!flags->tls_cert != !flags->tls_key)
+		term_error("-tls-cert and -tls-key go together");
+	else if (flags->workers < 1 || flags->workers > 4096)
+		term_error("-workers: 1 to 4096");
+	else
+		return 0;
+	return EXIT_USAGE;
+}
+
+int serve_flags_help(void)
+{
+	struct serve_flags unread;
+	struct flag_table tables[2];
+	const struct flag_line line = serve_line(tables, &unread);
+	struct text stores = {0};
+	bool ok = stores_list(&stores, ", ", false);
+
+	if (ok) {
+		term_say("convo serve - sessions for the clients of OpenAI's API\n"
+			 "\n"
+			 "usage: convo serve [flags]\n"
+			 "\n");
+		flag_print(&line, stores.data);
+		term_say("\nThe environment names model, keys and stores as for the chat: convo "
+			 "-help\n");
+	} else {
+		term_error("out of memory");
+	}
+	text_clear(&stores);
+	return term_flush() && ok ? 0 : EXIT_FAILED;
+}

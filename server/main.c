@@ -1,0 +1,264 @@
+/*
+ * convo serve: sessions for clients that speak OpenAI's API. Here the parts are opened in order, and closed
+ * when a signal says so.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <locale.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <convo/version.h>
+
+#include "api/apis.h"
+#include "app/advice.h"
+#include "app/app.h"
+#include "auth/auth.h"
+#include "flags.h"
+#include "log.h"
+#include "notify.h"
+
+/* How long answers may take to be stored once they were cancelled. */
+#define STORE_MS 10000
+
+struct serve {
+	struct serve_flags flags;
+	struct settings settings;
+	struct service service;
+	struct http_listener listener;
+	struct auth *auth;
+	struct http_api apis[APIS_MOST];
+	struct text tls_cert, tls_key;
+	struct http_server *server;
+	sigset_t signals; /* that end it */
+};
+
+static int serve_failed(const char *what, const struct convo_err *err)
+{
+	term_error("%s%s%s", what, *what ? ": " : "", err->text);
+	return err->code == CONVO_E_INVALID ? EXIT_USAGE : EXIT_FAILED;
+}
+
+/* ---- opening -------------------------------------------------------------------------- */
+
+static int serve_store_failed(const struct serve *serve, const struct convo_err *err)
+{
+	enum advice_side side = advice_side_of(serve->settings.backend);
+	struct text advice = {0};
+
+	if (!advice_add(&advice, side, err->code, &serve->settings))
+		text_clear(&advice);
+	term_error("%s%s", err->text, advice.data ? advice.data : "");
+	text_clear(&advice);
+	return advice_exit(side, err->code);
+}
+
+static int serve_open_models(struct serve *serve)
+{
+	const struct model_config config = {
+		.name = serve->settings.model,
+		.options = serve->settings.model_options,
+	};
+	struct convo_err err = {0};
+
+	if (models_new(&serve->service.models, serve->service.store, &err) < 0 ||
+	    models_add(serve->service.models, &config, &err) < 0)
+		return serve_failed(config.name, &err);
+	return 0;
+}
+
+/* Who has no key may do all: so nobody beyond this machine may reach it. */
+static int serve_open_auth(struct serve *serve)
+{
+	const struct common_flags *flags = &serve->flags.common;
+	struct convo_err err = {0};
+
+	if (auth_one_user(&serve->auth, flags->app, flags->user, &err) < 0)
+		return serve_failed("", &err);
+	if (!auth_is_open(serve->auth) || serve->listener.local)
+		return 0;
+	term_error(
+		"%s can be reached from other machines, and nobody is asked for a key: listen on "
+		"127.0.0.1, [::1] or unix:PATH",
+		serve->listener.shown.data);
+	return EXIT_USAGE;
+}
+
+static int serve_read_file(struct text *out, const char *path)
+{
+	char bytes[4096];
+	ssize_t n = 0;
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+
+	while (fd >= 0 && (n = read(fd, bytes, sizeof(bytes))) > 0)
+		if (!text_add(out, bytes, (size_t)n))
+			break;
+	if (fd >= 0 && n == 0 && out->len) {
+		close(fd);
+		return 0;
+	}
+	term_error("%s: %s", path, fd < 0 || n < 0 ? strerror(errno) : "is empty or too long");
+	if (fd >= 0)
+		close(fd);
+	return EXIT_USAGE;
+}
+
+static int serve_start(struct serve *serve)
+{
+	const struct serve_flags *flags = &serve->flags;
+	struct http_options options = {
+		.listener = &serve->listener,
+		.apis = serve->apis,
+		.api_count = apis_all(serve->apis, &serve->service),
+		.admit = auth_admit,
+		.admit_ctx = serve->auth,
+		.done = flags->access_log ? log_done : NULL,
+		.hosts = flags->hosts,
+		.origins = flags->origins,
+		.workers = (unsigned)flags->workers,
+	};
+	struct convo_err err = {0};
+	int rc = 0;
+
+	if (flags->tls_cert)
+		rc = serve_read_file(&serve->tls_cert, flags->tls_cert);
+	if (rc == 0 && flags->tls_key)
+		rc = serve_read_file(&serve->tls_key, flags->tls_key);
+	if (rc)
+		return rc;
+	options.tls_cert = serve->tls_cert.data;
+	options.tls_key = serve->tls_key.data;
+	if (http_server_start(&serve->server, &options, &err) < 0)
+		return serve_failed("", &err);
+	return 0;
+}
+
+/* As many connections as the system lets us have. */
+static void serve_raise_limit(void)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
+		return;
+	limit.rlim_cur = limit.rlim_max;
+	setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+/* Signals are waited for: no thread is interrupted by one. */
+static void serve_take_signals(struct serve *serve)
+{
+	signal(SIGPIPE, SIG_IGN);
+	sigemptyset(&serve->signals);
+	sigaddset(&serve->signals, SIGTERM);
+	sigaddset(&serve->signals, SIGINT);
+	sigaddset(&serve->signals, SIGHUP);
+	pthread_sigmask(SIG_BLOCK, &serve->signals, NULL);
+}
+
+static int serve_open(struct serve *serve)
+{
+	const struct common_flags *flags = &serve->flags.common;
+	struct convo_err err = {0};
+	int rc;
+
+	if (!name_is_fine("user", flags->user) || !name_is_fine("app", flags->app))
+		return EXIT_USAGE;
+	rc = settings_load(&serve->settings, flags);
+	if (rc == 0 && !settings_can_ask(&serve->settings, serve->settings.model))
+		rc = EXIT_USAGE;
+	if (rc)
+		return rc;
+	if (http_listen(&serve->listener, serve->flags.listen, &err) < 0)
+		return serve_failed("-listen", &err);
+	rc = serve_open_auth(serve);
+	if (rc)
+		return rc;
+	if (convo_store_open(&serve->service.store, serve->settings.url.data,
+			     &serve->settings.store, &err) < 0)
+		return serve_store_failed(serve, &err);
+	rc = serve_open_models(serve);
+	return rc ? rc : serve_start(serve);
+}
+
+/* ---- running and ending --------------------------------------------------------------- */
+
+/* Whether one more signal came. */
+static bool serve_is_urged(const struct serve *serve)
+{
+	const struct timespec now = {0, 0};
+
+	return sigtimedwait(&serve->signals, NULL, &now) > 0;
+}
+
+/* Waits for what runs. @return whether all of it ended in time and without another signal */
+static bool serve_wait(const struct serve *serve, int64_t ms)
+{
+	const int step = 50;
+
+	for (; ms > 0; ms -= step) {
+		if (http_server_wait(serve->server, ms < step ? (int)ms : step))
+			return true;
+		if (serve_is_urged(serve))
+			return false;
+	}
+	return http_server_wait(serve->server, 0);
+}
+
+static void serve_run(struct serve *serve)
+{
+	int number = 0;
+
+	term_note("convo serves on %s%s", serve->flags.tls_cert ? "https://" : "",
+		  serve->listener.shown.data);
+	notify_say("READY=1");
+	while (sigwait(&serve->signals, &number) != 0)
+		;
+	notify_say("STOPPING=1");
+	atomic_store(&serve->service.draining, true);
+	http_server_drain(serve->server);
+	if (serve_wait(serve, serve->flags.drain_ms))
+		return;
+	http_server_cancel(serve->server);
+	serve_wait(serve, STORE_MS);
+}
+
+static void serve_close(struct serve *serve)
+{
+	http_server_stop(serve->server);
+	http_unlisten(&serve->listener);
+	models_free(serve->service.models);
+	convo_store_close(serve->service.store);
+	auth_free(serve->auth);
+	text_clear(&serve->tls_cert);
+	text_clear(&serve->tls_key);
+	settings_clear(&serve->settings);
+}
+
+int main(int argc, char **argv)
+{
+	struct serve serve = {.listener = {.fd = -1}};
+	int rc;
+
+	setlocale(LC_CTYPE, "C.UTF-8");
+	rc = serve_flags_parse(&serve.flags, argc, argv);
+	if (rc)
+		return rc;
+	if (serve.flags.common.help)
+		return serve_flags_help();
+	if (serve.flags.common.version) {
+		term_say("convo %s\n", convo_version());
+		return term_flush() ? 0 : EXIT_FAILED;
+	}
+	serve_raise_limit();
+	serve_take_signals(&serve);
+	rc = serve_open(&serve);
+	if (rc == 0)
+		serve_run(&serve);
+	serve_close(&serve);
+	return rc;
+}

@@ -1,0 +1,209 @@
+#!/usr/bin/env python3
+"""The official `openai` package of Python against `convo serve`: what it sends is what clients send.
+
+It is installed by pip into a virtual environment below the user's cache, once for all builds.
+"""
+
+import fcntl
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+VERSION = '3.57.0'
+CACHE = Path(os.environ.get('XDG_CACHE_HOME') or Path.home() / '.cache') / 'convo-tests' / f'openai-{VERSION}'
+
+
+def install():
+    """@return why the package cannot be had, or None"""
+    CACHE.mkdir(parents=True, exist_ok=True)
+    with open(CACHE / '.lock', 'w', encoding='utf-8') as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if (CACHE / 'ready').exists():
+            return None
+        for command in ([sys.executable, '-m', 'venv', '--clear', str(CACHE / 'venv')],
+                        [str(CACHE / 'venv/bin/python'), '-m', 'pip', 'install', '-q', '--disable-pip-version-check',
+                         f'openai=={VERSION}']):
+            done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=200)
+            if done.returncode:
+                return f'{" ".join(command[1:4])}: {(done.stderr or done.stdout).strip().splitlines()[-1:]}'
+        (CACHE / 'ready').touch()
+    return None
+
+
+try:
+    import openai
+    MISSING = None
+except ImportError:
+    MISSING = 'it was installed and is not there' if str(CACHE) in sys.prefix else install()
+    if not MISSING:
+        python = str(CACHE / 'venv/bin/python')
+        os.execv(python, [python, __file__, *sys.argv[1:]])
+
+from serving import Server  # noqa: E402
+from harness import Skip, case, contains, equal, main  # noqa: E402
+
+STORES = ('inmemory', 'sqlite')
+
+
+def client_of(server, **more):
+    if MISSING:
+        raise Skip(f'no openai package: {MISSING}')
+    return openai.OpenAI(base_url=f'http://{server.where}/v1', api_key='any', timeout=20, **more)
+
+
+def user(text):
+    return {'role': 'user', 'content': text}
+
+
+@case
+def models_are_listed_and_found(home):
+    with Server(home) as server:
+        client = client_of(server)
+        equal(['echo'], [model.id for model in client.models.list()])
+        equal('echo', client.models.retrieve('echo').id)
+        try:
+            client.models.retrieve('a/b c')
+            raise AssertionError('there is such a model')
+        except openai.NotFoundError as error:
+            equal('model_not_found', error.code)
+
+
+@case
+def a_chat_without_a_session_is_as_the_client_sends_it(home):
+    with Server(home) as server:
+        client = client_of(server)
+        answer = client.chat.completions.create(
+            model='echo', messages=[{'role': 'system', 'content': 'short'}, user('hi'),
+                                    {'role': 'assistant', 'content': 'yes?'}, user('grüße 🎈')])
+        equal(('chat.completion', 'echo', 'stop'), (answer.object, answer.model, answer.choices[0].finish_reason))
+        contains('4 messages', answer.choices[0].message.content)
+        contains('user: grüße 🎈', answer.choices[0].message.content)
+        equal('assistant', answer.choices[0].message.role)
+        assert answer._request_id
+        again = client.chat.completions.create(model='echo', messages=[user('hi')])
+        contains('1 message', again.choices[0].message.content)
+
+
+@case
+def a_stream_is_the_same_in_pieces(home):
+    with Server(home) as server:
+        client = client_of(server)
+        whole = client.chat.completions.create(model='echo', messages=[user('one two')])
+        chunks = list(client.chat.completions.create(model='echo', messages=[user('one two')], stream=True))
+        equal(whole.choices[0].message.content, ''.join(chunk.choices[0].delta.content or '' for chunk in chunks))
+        equal('assistant', chunks[0].choices[0].delta.role)
+        equal(['stop'], [c.choices[0].finish_reason for c in chunks if c.choices[0].finish_reason])
+        equal(1, len({chunk.id for chunk in chunks}))
+        with client.chat.completions.stream(model='echo', messages=[user('one two')]) as stream:
+            equal(whole.choices[0].message.content, stream.get_final_completion().choices[0].message.content)
+
+
+@case
+def a_session_is_remembered_by_the_store(home):
+    for store in STORES:
+        with Server(home, '-session', store) as server:
+            client = client_of(server)
+            for number, stream in ((1, False), (3, True), (5, False)):
+                # Clients resend all of it: what is new is the last message.
+                messages = [user('old'), {'role': 'assistant', 'content': 'x'}, user(f'say {number}')]
+                answer = client.chat.completions.with_raw_response.create(
+                    model='echo', messages=messages, stream=stream,
+                    extra_headers={'X-Convo-Session': 'a/b%20%C3%BC'} if number < 5 else None,
+                    **({'metadata': {'session_id': 'a/b ü'}} if number == 5 else {}))
+                said = ''.join(chunk.choices[0].delta.content or '' for chunk in answer.parse()) if stream \
+                    else answer.parse().choices[0].message.content
+                contains(f'{number} message', said)
+                contains(f'user: say {number}', said)
+                if not stream:
+                    equal(('a/b%20%C3%BC', str(number + 1)),
+                          (answer.headers['x-convo-session'], answer.headers['x-convo-seq']))
+            answer = client.chat.completions.create(model='echo', messages=[user('x')],
+                                                    metadata={'session_id': 'another'})
+            contains('1 message', answer.choices[0].message.content)
+    with Server(home, '-session', 'sqlite') as server:
+        answer = client_of(server).chat.completions.create(model='echo', messages=[user('x')],
+                                                           metadata={'session_id': 'a/b ü'})
+        contains('7 messages', answer.choices[0].message.content)
+
+
+@case
+def usage_thinking_and_tools_of_a_model_come_through(home):
+    for model in ('think', 'tool'):
+        with Server(home, model=model) as server:
+            client = client_of(server)
+            chunks = list(client.chat.completions.create(
+                model=model, messages=[user('x')], stream=True, stream_options={'include_usage': True}))
+            equal([], chunks[-1].choices)
+            with client.chat.completions.stream(model=model, messages=[user('x')]) as stream:
+                final = stream.get_final_completion().choices[0]
+            if model == 'tool':
+                equal('tool_calls', final.finish_reason)
+                call = final.message.tool_calls[0]
+                equal(('c1', 'f', '{}'), (call.id, call.function.name, call.function.arguments))
+            else:
+                equal(18, chunks[-1].usage.total_tokens)
+                equal('let me see', ''.join(getattr(chunk.choices[0].delta, 'reasoning_content', None) or ''
+                                            for chunk in chunks if chunk.choices))
+
+
+def refused(kind, call, **more):
+    try:
+        call(**{'model': 'echo', 'messages': [user('x')], **more})
+    except kind as error:
+        return error
+    raise AssertionError(f'no {kind.__name__} for {more}')
+
+
+@case
+def errors_are_the_clients_own(home):
+    with Server(home) as server:
+        ask = client_of(server, max_retries=0).chat.completions.create
+        error = refused(openai.NotFoundError, ask, model='absent')
+        equal(('model_not_found', 'model', 404), (error.code, error.param, error.status_code))
+        deep = user('x')
+        for _ in range(70):
+            deep = {'role': 'user', 'content': [deep]}
+        for more, param in (({'messages': []}, 'messages'), ({'messages': [{}]}, 'messages[0].role'),
+                            ({'messages': ['x']}, 'messages[0].role'), ({'messages': {'a': 1}}, 'messages'),
+                            ({'model': 5}, 'model'), ({'n': 2}, 'n'), ({'extra_body': {'stream': 'yes'}}, 'stream'),
+                            ({'messages': [deep]}, None),
+                            ({'messages': [{'role': 'system', 'content': 'x'}], 'metadata': {'session_id': 's'}},
+                             'messages'),
+                            ({'messages': [user('')], 'metadata': {'session_id': 's'}}, None),
+                            ({'metadata': {'session_id': 'x' * 300}}, None)):
+            error = refused(openai.BadRequestError, ask, **more)
+            equal((more, param), (more, error.param))
+        error = refused(openai.APIStatusError, ask, messages=[user('x' * (9 << 20))])
+        equal(413, error.status_code)
+
+
+@case
+def what_a_model_refuses_is_told_as_the_models(home):
+    for model, status, code in (('gone', 502, 'model_not_found'), ('page', 502, 'model_not_found'),
+                                ('overload', 502, 'model_refused'),
+                                ('small', 400, 'context_length_exceeded')):
+        with Server(home, model=model) as server:
+            ask = client_of(server, max_retries=0).chat.completions.create
+            for stream in (False, True):
+                error = refused(openai.APIStatusError, ask, model=model, stream=stream,
+                                messages=[user('many words ' * 400)])
+                equal((model, status, code), (model, error.status_code, error.code))
+
+
+@case
+def an_answer_that_breaks_is_an_error_in_the_stream(home):
+    with Server(home, '-session', 'sqlite', model='cut') as server:
+        client = client_of(server)
+        said = ''
+        try:
+            for chunk in client.chat.completions.create(model='cut', messages=[user('x')], stream=True,
+                                                        metadata={'session_id': 's'}):
+                said += chunk.choices[0].delta.content or ''
+            raise AssertionError('it did not break')
+        except openai.APIError as error:
+            equal('model_unavailable', error.code)
+        equal('Hello from cut.', said)
+
+
+main()
