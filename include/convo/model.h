@@ -32,7 +32,8 @@ struct convo_request {
 enum convo_delta_kind {
 	CONVO_DELTA_TEXT,      /**< a piece of the answer */
 	CONVO_DELTA_REASONING, /**< a piece of the thinking before it */
-	CONVO_DELTA_REFUSAL    /**< a piece of a refusal; shown as the answer */
+	CONVO_DELTA_REFUSAL,   /**< a piece of a refusal; shown as the answer */
+	CONVO_DELTA_TOOL_CALL  /**< a piece of a tool call; its text is "", `arguments` has it */
 };
 
 /** A piece of an answer as it arrives: valid UTF-8 whole characters, no U+0000. Borrowed. */
@@ -40,6 +41,16 @@ struct convo_delta {
 	enum convo_delta_kind kind;
 	const char *text; /**< NUL-terminated */
 	size_t len;
+	/**
+	 * Of a tool call; else 0 and NULL. Until the answer is complete such a call must not run: of
+	 * one that ends early no call is in its message.
+	 */
+	size_t call;           /**< which one of the answer, from 0; they begin in their order */
+	const char *call_id;   /**< in its first piece; NULL in the others */
+	const char *call_name; /**< likewise: of the function */
+	const char *arguments; /**< the next of them, NUL-terminated; "" is possible. All together
+	                            are the arguments in the answer's message */
+	size_t arguments_len;
 };
 
 /** A pause before the request is tried again. Borrowed. */
@@ -92,7 +103,19 @@ struct convo_answer {
 	 * there is none.
 	 */
 	const char *note;
+	size_t call_count; /**< tool calls in `message`: convo_answer_call() */
 };
+
+/** A tool call of an answer. Strings are NUL-terminated and belong to the answer. */
+struct convo_tool_call {
+	const char *id, *name; /**< as the message has them */
+	const char
+		*arguments; /**< what the model wrote: meant to be a JSON object, "{}" for none */
+};
+
+/** A tool call of an answer, in the order of the message. @param i from 0. NULL past the last. */
+CONVO_API const struct convo_tool_call *convo_answer_call(const struct convo_answer *answer,
+							  size_t i);
 
 /** Free an answer. NULL is fine. */
 CONVO_API void convo_answer_free(struct convo_answer *answer);
@@ -162,9 +185,9 @@ CONVO_API const char *convo_model_name(const convo_model *model);
 /**
  * Ask, and hear the answer as it arrives.
  *
- * Once any delta came, this returns 0 with what came, whatever happened then: `status`, `code` and
- * `error` of the answer tell. Before that a failed request is retried as the endpoint and the
- * usual rules allow (connection errors, 408, 409, 429 and 5xx; Retry-After), and what is final
+ * Once any text came, this returns 0 with what came, whatever happened then: `status`, `code` and
+ * `error` of the answer tell. A tool call is no answer before it is complete. Until the first delta of
+ * any kind a failed request is retried as the endpoint and the usual rules allow (connection errors, 408, 409, 429 and 5xx; Retry-After), and what is final
  * fails the call. A server that is silent for the idle timeout is not asked again. An answer
  * without text, reasoning, refusal and tool calls fails the call too.
  *
@@ -218,7 +241,7 @@ typedef int (*convo_emit_fn)(void *emit_ctx, enum convo_delta_kind kind, const c
 			     size_t len);
 
 /**
- * Answers a request by calling `emit` for each piece.
+ * Answers a request by calling `emit` for each piece, of any kind but a tool call.
  *
  * @param ctx    the model's
  * @param cancel poll it in long waits; may be NULL

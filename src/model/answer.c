@@ -13,8 +13,6 @@
 #include <base/utf8.h>
 
 #define FRAME 512u /* JSON around the pieces: member names, quotes */
-#define MOST_CALLS 128u
-#define CALL_FRAME 128u
 #define LARGEST_USAGE (64u << 10)
 
 int cv_answer_new(struct answer **out, const struct convo_listener *listener,
@@ -39,18 +37,6 @@ int cv_answer_new(struct answer **out, const struct convo_listener *listener,
 	return 0;
 }
 
-static void answer_clear_calls(struct answer *answer)
-{
-	for (size_t i = 0; i < answer->call_count; i++) {
-		cv_buf_clear(&answer->calls[i].id);
-		cv_buf_clear(&answer->calls[i].name);
-		cv_buf_clear(&answer->calls[i].args);
-	}
-	free(answer->calls);
-	answer->calls = NULL;
-	answer->call_count = answer->call_cap = 0;
-}
-
 void convo_answer_free(struct convo_answer *pub)
 {
 	struct answer *answer = (struct answer *)pub;
@@ -61,7 +47,7 @@ void convo_answer_free(struct convo_answer *pub)
 		cv_buf_clear(&answer->part[i].text);
 		cv_buf_clear(&answer->part[i].waiting);
 	}
-	answer_clear_calls(answer);
+	cv_calls_clear(answer);
 	cv_buf_clear(&answer->message);
 	cv_buf_clear(&answer->model);
 	cv_buf_clear(&answer->finish_reason);
@@ -150,23 +136,27 @@ static size_t answer_tail(const struct cv_buf *buf)
 	return cv_utf8_tail(buf->data, buf->len);
 }
 
-static int answer_tell(struct answer *answer, enum convo_delta_kind kind, size_t from,
-		       struct convo_err *err)
+int cv_answer_hear(struct answer *answer, const struct convo_delta *delta, struct convo_err *err)
 {
-	const struct cv_buf *text = &answer->part[kind].text;
-	struct convo_delta delta = {kind, text->data + from, text->len - from};
-
-	if (!delta.len)
-		return 0;
 	if (answer->pub.first_ms < 0)
 		answer->pub.first_ms = (cv_clock_mono_us() - answer->began_us) / 1000;
 	if (answer->listener && answer->listener->on_delta &&
-	    answer->listener->on_delta(answer->listener->ctx, &delta))
+	    answer->listener->on_delta(answer->listener->ctx, delta))
 		return cv_fail(err, CONVO_E_CANCELED, "stopped");
 	return 0;
 }
 
-static int answer_overflow(struct answer *answer, struct convo_err *err)
+static int answer_tell(struct answer *answer, enum convo_delta_kind kind, size_t from,
+		       struct convo_err *err)
+{
+	const struct cv_buf *text = &answer->part[kind].text;
+	struct convo_delta delta = {
+		.kind = kind, .text = text->data + from, .len = text->len - from};
+
+	return delta.len ? cv_answer_hear(answer, &delta, err) : 0;
+}
+
+int cv_answer_overflow(struct answer *answer, struct convo_err *err)
 {
 	answer->full = true;
 	return cv_fail(err, CONVO_E_TOOBIG, "the answer is larger than %zu bytes", answer->max);
@@ -187,7 +177,7 @@ static int answer_flush(struct answer *answer, enum convo_delta_kind kind, size_
 	told = answer_tell(answer, kind, from, err);
 	if (told < 0)
 		return told;
-	return rc < 0 || full < 0 ? answer_overflow(answer, err) : 0;
+	return rc < 0 || full < 0 ? cv_answer_overflow(answer, err) : 0;
 }
 
 int cv_answer_add(struct answer *answer, enum convo_delta_kind kind, const char *data, size_t len,
@@ -234,48 +224,8 @@ bool cv_answer_heard(const struct answer *answer)
 	return answer->pub.first_ms >= 0;
 }
 
-/* ---- tool calls ----------------------------------------------------------------------- */
-
-/* Whether a piece goes on with a call. Servers differ in what they repeat and what they leave out;
- * a new id always means a new call. */
-static bool answer_call_matches(const struct answer_call *call,
-				const struct answer_call_piece *piece)
-{
-	bool same_id = piece->id.len && piece->id.len == call->id.len &&
-		       memcmp(piece->id.data, call->id.data, call->id.len) == 0;
-
-	if (piece->id.len && call->id.len)
-		return same_id;
-	if (piece->index >= 0 && call->index >= 0)
-		return piece->index == call->index;
-	return !piece->name.len || !call->name.len;
-}
-
-static struct answer_call *answer_find_call(struct answer *answer,
-					    const struct answer_call_piece *piece)
-{
-	for (size_t i = answer->call_count; i > 0; i--) {
-		if (answer_call_matches(&answer->calls[i - 1], piece))
-			return &answer->calls[i - 1];
-	}
-	return NULL;
-}
-
-static struct answer_call *answer_new_call(struct answer *answer, int64_t index)
-{
-	struct answer_call *call;
-
-	if (!cv_grow((void **)&answer->calls, &answer->call_cap, answer->call_count + 1,
-		     sizeof(*call)))
-		return NULL;
-	call = &answer->calls[answer->call_count++];
-	memset(call, 0, sizeof(*call));
-	call->index = index;
-	return call;
-}
-
-static int answer_extend(struct answer *answer, struct cv_buf *buf, struct cv_text more,
-			 struct convo_err *err)
+int cv_answer_extend(struct answer *answer, struct cv_buf *buf, struct cv_text more,
+		     struct convo_err *err)
 {
 	size_t from = buf->len;
 
@@ -283,28 +233,7 @@ static int answer_extend(struct answer *answer, struct cv_buf *buf, struct cv_te
 		return 0;
 	if (cv_buf_add(buf, more.data, more.len) < 0)
 		return cv_fail_nomem(err);
-	return answer_charge(answer, buf, from) < 0 ? answer_overflow(answer, err) : 0;
-}
-
-int cv_answer_call(struct answer *answer, const struct answer_call_piece *piece,
-		   struct convo_err *err)
-{
-	struct answer_call *call = answer_find_call(answer, piece);
-	int rc;
-
-	if (!call) {
-		if (answer->call_count == MOST_CALLS)
-			return answer_overflow(answer, err);
-		answer->used += CALL_FRAME;
-		call = answer_new_call(answer, piece->index);
-		if (!call)
-			return cv_fail_nomem(err);
-	}
-	rc = call->id.len ? 0 : answer_extend(answer, &call->id, piece->id, err);
-	if (rc < 0)
-		return rc;
-	rc = call->name.len ? 0 : answer_extend(answer, &call->name, piece->name, err);
-	return rc < 0 ? rc : answer_extend(answer, &call->args, piece->args, err);
+	return answer_charge(answer, buf, from) < 0 ? cv_answer_overflow(answer, err) : 0;
 }
 
 /* ---- facts ---------------------------------------------------------------------------- */
@@ -347,51 +276,6 @@ static int answer_put_member(struct cv_buf *out, const char *name, const struct 
 	return rc < 0 ? rc : cv_json_quote_to(out, cv_buf_str(text), text->len);
 }
 
-static int answer_put_id(struct cv_buf *out, const struct cv_buf *id)
-{
-	char made_up[CONVO_UUID_SIZE];
-
-	if (id->len)
-		return cv_json_quote_to(out, id->data, id->len);
-	convo_uuid_make(made_up);
-	return cv_buf_addf(out, "\"call_%s\"", made_up);
-}
-
-static int answer_put_call(struct cv_buf *out, const struct answer_call *call)
-{
-	int rc = cv_buf_adds(out, "{\"id\":");
-
-	if (rc < 0)
-		return rc;
-	rc = answer_put_id(out, &call->id);
-	if (rc < 0)
-		return rc;
-	rc = cv_buf_adds(out, ",\"type\":\"function\",\"function\":{\"name\":");
-	if (rc < 0)
-		return rc;
-	rc = cv_json_quote_to(out, cv_buf_str(&call->name), call->name.len);
-	if (rc < 0)
-		return rc;
-	rc = call->args.len ? answer_put_member(out, "arguments", &call->args)
-			    : cv_buf_adds(out, ",\"arguments\":\"{}\"");
-	return rc < 0 ? rc : cv_buf_adds(out, "}}");
-}
-
-static int answer_put_calls(struct cv_buf *out, const struct answer *answer)
-{
-	int rc = cv_buf_adds(out, ",\"tool_calls\":[");
-
-	for (size_t i = 0; i < answer->call_count; i++) {
-		if (rc < 0)
-			return rc;
-		rc = i ? cv_buf_addc(out, ',') : 0;
-		if (rc < 0)
-			return rc;
-		rc = answer_put_call(out, &answer->calls[i]);
-	}
-	return rc < 0 ? rc : cv_buf_addc(out, ']');
-}
-
 static int answer_put_message(struct cv_buf *out, const struct answer *answer)
 {
 	const struct cv_buf *text = &answer->part[CONVO_DELTA_TEXT].text;
@@ -412,7 +296,7 @@ static int answer_put_message(struct cv_buf *out, const struct answer *answer)
 	rc = refusal->len ? answer_put_member(out, "refusal", refusal) : 0;
 	if (rc < 0)
 		return rc;
-	rc = answer->call_count ? answer_put_calls(out, answer) : 0;
+	rc = answer->call_count ? cv_calls_put(out, answer) : 0;
 	return rc < 0 ? rc : cv_buf_addc(out, '}');
 }
 
@@ -456,6 +340,7 @@ static int answer_fill(struct answer *answer)
 	pub->usage = answer_or_null(&answer->usage);
 	pub->error = answer_or_null(&answer->error);
 	pub->note = answer_note(answer);
+	pub->call_count = answer->call_count;
 	pub->total_ms = (cv_clock_mono_us() - answer->began_us) / 1000;
 	return 0;
 }
@@ -468,19 +353,31 @@ static int answer_empty(const struct answer *answer, struct convo_err *err)
 		       *reason ? " (finish reason: " : "", reason, *reason ? ")" : "");
 }
 
+/* Whether it says anything by itself: half of a tool call does not. */
+static bool answer_speaks(const struct answer *answer)
+{
+	for (size_t i = 0; i < ANSWER_KINDS; i++) {
+		if (answer->part[i].text.len)
+			return true;
+	}
+	return false;
+}
+
 int cv_answer_end(struct answer *answer, int rc, struct convo_err *err)
 {
-	bool heard;
+	bool speaks;
 
 	if (rc == 0)
 		rc = answer_flush_rest(answer, err);
-	heard = cv_answer_heard(answer);
-	if (!heard && rc < 0)
+	if (rc == 0)
+		rc = cv_calls_end(answer, err);
+	speaks = answer_speaks(answer);
+	if (!speaks && rc < 0)
 		return rc;
-	if (!heard && !answer->call_count)
+	if (!speaks && !answer->call_count)
 		return answer_empty(answer, err);
 	if (rc < 0) {
-		answer_clear_calls(answer);
+		cv_calls_clear(answer);
 		answer->pub.status = rc == CONVO_E_CANCELED ? CONVO_INTERRUPTED : CONVO_FAILED;
 		answer->pub.code = rc;
 		if (cv_buf_adds(&answer->error, err->text) < 0)

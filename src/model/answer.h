@@ -12,7 +12,7 @@
 #include <base/text.h>
 #include <model/refusal.h>
 
-#define ANSWER_KINDS 3 /* of enum convo_delta_kind */
+#define ANSWER_KINDS 3 /* of enum convo_delta_kind: those that are text */
 
 /** Pieces of one kind: what is whole, and bytes that wait for the rest of their character. */
 struct answer_part {
@@ -23,6 +23,9 @@ struct answer_part {
 struct answer_call {
 	int64_t index; /* where the server puts it; -1: it does not say */
 	struct cv_buf id, name, args;
+	bool begun;  /* the listener knows its id and its name */
+	size_t told; /* bytes of the arguments that it knows */
+	struct convo_tool_call pub;
 };
 
 struct answer {
@@ -59,7 +62,7 @@ struct answer_call_piece {
 	struct cv_text id, name, args;
 };
 
-/** Merge a piece into the tool call it belongs to, or begin a new one. */
+/** Merge a piece into the tool call it belongs to, or begin a new one, and tell the listener. */
 int cv_answer_call(struct answer *answer, const struct answer_call_piece *piece,
 		   struct convo_err *err);
 
@@ -79,13 +82,34 @@ bool cv_answer_heard(const struct answer *answer);
 bool cv_answer_full(const struct answer *answer);
 
 /**
- * End the answer: fill in `pub`. If `rc` is a failure and something was heard, that becomes an
- * answer that ended early. Tool calls are kept only by a complete answer: half of one must not run.
+ * End the answer: fill in `pub`. If `rc` is a failure and some text came, that becomes an answer that
+ * ended early. Tool calls are kept only by a complete answer: half of one must not run.
  *
  * @param rc  how the asking ended
  * @param err what it left; filled if this fails
  * @return 0: the answer can be handed out; else the code to fail with
  */
 int cv_answer_end(struct answer *answer, int rc, struct convo_err *err);
+
+/* ---- for calls.c ---------------------------------------------------------------------- */
+
+/** Let the listener hear a piece. @return 0, CONVO_E_CANCELED */
+int cv_answer_hear(struct answer *answer, const struct convo_delta *delta, struct convo_err *err);
+
+/** Append text that stands in the message's JSON. @return 0, CONVO_E_TOOBIG, CONVO_E_NOMEM */
+int cv_answer_extend(struct answer *answer, struct cv_buf *buf, struct cv_text more,
+		     struct convo_err *err);
+
+/** Refuse a piece because the answer is full. @return CONVO_E_TOOBIG */
+int cv_answer_overflow(struct answer *answer, struct convo_err *err);
+
+/** The answer is complete: give each call what it lacks, and tell what is not told. */
+int cv_calls_end(struct answer *answer, struct convo_err *err);
+
+/** Append the member "tool_calls". @return 0, or a code of cv_buf_add() */
+int cv_calls_put(struct cv_buf *out, const struct answer *answer);
+
+/** Forget all calls. */
+void cv_calls_clear(struct answer *answer);
 
 #endif

@@ -17,7 +17,7 @@
 
 #define DRAFT_US 1000000  /* between two drafts */
 #define PAUSE_US 10000000 /* the longest pause after failures, which double it */
-#define PARTS 3           /* kinds of deltas */
+#define PARTS 3           /* kinds of deltas that are text */
 
 struct kept {
 	struct keep keep;
@@ -248,12 +248,15 @@ static int kept_on_delta(void *ctx, const struct convo_delta *delta)
 
 	pthread_mutex_lock(&kept->keeper->lock);
 	lost = kept->lost;
+	if (!delta->len || (size_t)delta->kind >= PARTS)
+		goto out; /* a piece of a tool call: half of one is not kept */
 	if (cv_buf_add(&kept->part[delta->kind], delta->text, delta->len) < 0)
 		kept->holed = true;
 	if (!kept->grew && !kept->holed) {
 		kept->grew = true;
 		keeper_wake(kept->keeper, kept_due(kept));
 	}
+out:
 	pthread_mutex_unlock(&kept->keeper->lock);
 	return rc ? rc : lost;
 }

@@ -18,22 +18,46 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
+/* The arguments that were heard of each tool call. */
+struct ear {
+	struct cv_buf args[256];
+	size_t count;
+};
+
+static int check_call(struct ear *ear, const struct convo_delta *delta)
+{
+	if (delta->len || *delta->text || strlen(delta->arguments) != delta->arguments_len ||
+	    !cv_utf8_valid(delta->arguments, delta->arguments_len) || delta->call >= 256)
+		abort();
+	if (!delta->call_id != !delta->call_name || (!delta->call_id && !delta->arguments_len))
+		abort();
+	ear->count += delta->call_id != NULL;
+	return cv_buf_add(&ear->args[delta->call], delta->arguments, delta->arguments_len);
+}
+
 static int check_delta(void *ctx, const struct convo_delta *delta)
 {
-	(void)ctx;
+	if (delta->kind == CONVO_DELTA_TOOL_CALL)
+		return check_call(ctx, delta);
 	if (!delta->len || strlen(delta->text) != delta->len ||
 	    !cv_utf8_valid(delta->text, delta->len))
 		abort();
 	return 0;
 }
 
-static void check_answer(const struct answer *answer)
+static void check_answer(const struct answer *answer, const struct ear *ear)
 {
 	const struct convo_answer *pub = &answer->pub;
 	struct cv_text message = {pub->message, pub->message_len};
 
 	if (cv_json_check(message, "message", NULL) != JSON_KIND_OBJECT || message.len > LARGEST ||
 	    strlen(pub->text) != pub->text_len)
+		abort();
+	for (size_t i = 0; i < pub->call_count; i++) {
+		if (strcmp(convo_answer_call(pub, i)->arguments, cv_buf_str(&ear->args[i])) != 0)
+			abort();
+	}
+	if (pub->call_count && pub->call_count != ear->count)
 		abort();
 	if (pub->usage && cv_json_check(cv_text_of(pub->usage), "usage", NULL) < 0)
 		abort();
@@ -66,7 +90,8 @@ static int read_reply(struct answer *answer, const char *bytes, size_t len, size
 /* Leaves the message in `out`, or what was wrong. */
 static int ask(struct cv_buf *out, const char *bytes, size_t len, size_t step, unsigned headers)
 {
-	static const struct convo_listener listener = {.on_delta = check_delta};
+	struct ear ear = {0};
+	const struct convo_listener listener = {.on_delta = check_delta, .ctx = &ear};
 	struct answer *answer = NULL;
 	struct convo_err err = {0};
 	int rc = cv_answer_new(&answer, &listener, NULL, LARGEST, &err);
@@ -75,7 +100,7 @@ static int ask(struct cv_buf *out, const char *bytes, size_t len, size_t step, u
 		rc = read_reply(answer, bytes, len, step, headers, &err);
 	rc = cv_answer_end(answer, rc, &err);
 	if (rc == 0)
-		check_answer(answer);
+		check_answer(answer, &ear);
 	else if (!*err.text || err.code != rc || strstr(err.text, KEY))
 		abort();
 	if (rc < 0)
@@ -83,6 +108,8 @@ static int ask(struct cv_buf *out, const char *bytes, size_t len, size_t step, u
 	else if (!strstr(answer->pub.message, "\"call_")) /* made up ids differ */
 		cv_buf_adds(out, answer->pub.message);
 	convo_answer_free(&answer->pub);
+	for (size_t i = 0; i < 256; i++)
+		cv_buf_clear(&ear.args[i]);
 	return rc;
 }
 

@@ -37,9 +37,13 @@ struct wire_file {
 	size_t expect_count;
 };
 
+#define MOST_CALLS 130
+
 /* What was heard of one kind, the pieces divided by '|'. */
 struct wire_ear {
-	struct cv_buf heard[3];
+	struct cv_buf heard[4];
+	struct cv_buf calls[MOST_CALLS]; /* the arguments of each */
+	size_t call_count;
 };
 
 /* ---- reading a file ---------------------------------------------------------------------- */
@@ -226,11 +230,34 @@ struct wire_run {
 	struct convo_answer *answer;
 };
 
+/* A call begins with its id and its name, and is heard once it has both. */
+static int ear_hear_call(struct wire_ear *ear, const struct convo_delta *delta)
+{
+	struct cv_buf *heard = &ear->heard[CONVO_DELTA_TOOL_CALL];
+
+	must_equal_str("", delta->text);
+	must_equal(0, delta->len);
+	must_equal(delta->arguments_len, strlen(delta->arguments));
+	must(delta->call <= ear->call_count && delta->call < MOST_CALLS);
+	must((delta->call == ear->call_count) == (delta->call_id != NULL));
+	must(!delta->call_id == !delta->call_name);
+	must(delta->call_id || delta->arguments_len);
+	if (delta->call_id) {
+		ear->call_count++;
+		must_equal(0, cv_buf_addf(heard, "%zu %s %s ", delta->call, delta->call_id,
+					  delta->call_name));
+	}
+	must_equal(0, cv_buf_adds(&ear->calls[delta->call], delta->arguments));
+	return cv_buf_addf(heard, "%s|", delta->arguments);
+}
+
 static int ear_hear(void *ctx, const struct convo_delta *delta)
 {
 	struct wire_ear *ear = ctx;
 
-	must(delta->len > 0);
+	if (delta->kind == CONVO_DELTA_TOOL_CALL)
+		return ear_hear_call(ear, delta);
+	must(delta->len > 0 && !delta->call_id && !delta->arguments);
 	must_equal(delta->len, strlen(delta->text));
 	must_equal(0, cv_buf_add(&ear->heard[delta->kind], delta->text, delta->len));
 	return cv_buf_addc(&ear->heard[delta->kind], '|');
@@ -348,6 +375,8 @@ static void compare_answer(const struct wire_run *run, const struct wire_line *l
 		want_text(run, line, answer->text);
 	else if (strcmp(word, "pieces") == 0)
 		want_pieces(run, line, CONVO_DELTA_TEXT);
+	else if (strcmp(word, "calls") == 0)
+		want_pieces(run, line, CONVO_DELTA_TOOL_CALL);
 	else if (strcmp(word, "reasoning") == 0)
 		want_heard(run, line, CONVO_DELTA_REASONING);
 	else if (strcmp(word, "refusal") == 0)
@@ -372,6 +401,22 @@ static void compare_answer(const struct wire_run *run, const struct wire_line *l
 		must_not_reach("%s: no such word: %s", run->file->name, word);
 }
 
+/* What was heard of each call is what the answer holds of it. */
+static void compare_calls(const struct wire_run *run)
+{
+	const struct convo_answer *answer = run->answer;
+
+	for (size_t i = 0; i < answer->call_count; i++) {
+		const struct convo_tool_call *call = convo_answer_call(answer, i);
+
+		must_equal_str(call->arguments, cv_buf_str(&run->ear.calls[i]));
+		must(strstr(cv_buf_str(&run->ear.heard[CONVO_DELTA_TOOL_CALL]),
+			    test_text("%zu %s %s ", i, call->id, call->name)));
+	}
+	must(!convo_answer_call(answer, answer->call_count));
+	must_equal(answer->call_count > 0, strstr(answer->message, "\"tool_calls\"") != NULL);
+}
+
 static void compare(struct wire_run *run)
 {
 	const char *shown = run->rc < 0 ? run->err.text : run->answer->error;
@@ -386,6 +431,7 @@ static void compare(struct wire_run *run)
 		json.len = run->answer->message_len;
 		if (cv_json_check(json, "message", NULL) != JSON_KIND_OBJECT || json.len > 64 << 10)
 			differ(run, "message", "storable", json.data);
+		compare_calls(run);
 	}
 	for (size_t i = 0; i < run->file->expect_count; i++) {
 		const struct wire_line *line = &run->file->expect[i];
@@ -405,8 +451,10 @@ static void run_file(const struct wire_file *file, size_t piece, bool whole)
 	run.server = fake_llm_start(file->replies, file->reply_count, piece);
 	ask(&run);
 	compare(&run);
-	for (int i = 0; i < 3; i++)
+	for (int i = 0; i < 4; i++)
 		cv_buf_clear(&run.ear.heard[i]);
+	for (int i = 0; i < MOST_CALLS; i++)
+		cv_buf_clear(&run.ear.calls[i]);
 	convo_answer_free(run.answer);
 	fake_llm_stop(run.server);
 }

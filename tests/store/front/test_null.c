@@ -293,6 +293,7 @@ static void test_null__results_are_nothing(void **state)
 	must(convo_reader_meta(NULL) == NULL);
 	convo_reader_free(NULL);
 	convo_answer_free(NULL);
+	must(convo_answer_call(NULL, 0) == NULL);
 	convo_turn_free(NULL);
 }
 
