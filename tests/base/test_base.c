@@ -14,6 +14,7 @@
 #include <base/clock.h>
 #include <base/order.h>
 #include <base/utf8.h>
+#include <base/sha256.h>
 #include <base/uuid.h>
 
 /* ---- alloc ------------------------------------------------------------------------------ */
@@ -319,6 +320,39 @@ static void test_utf8__tail_is_what_more_bytes_could_complete(void **state)
 
 /* ---- ids -------------------------------------------------------------------------------- */
 
+static void must_hash(const char *want, const char *data, size_t len)
+{
+	unsigned char digest[SHA256_BYTES];
+	char hex[2 * SHA256_BYTES + 1];
+
+	cv_sha256(digest, data, len);
+	for (size_t i = 0; i < SHA256_BYTES; i++)
+		snprintf(hex + 2 * i, 3, "%02x", digest[i]);
+	must_equal_str(want, hex);
+}
+
+/* The standard's examples, and lengths around the ends of a block. */
+static void test_sha256__is_the_standards(void **state)
+{
+	char data[200];
+
+	(void)state;
+	memset(data, 'a', sizeof(data));
+	must_hash("e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855", "", 0);
+	must_hash("ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad", "abc", 3);
+	must_hash("248d6a61d20638b8e5c026930c3e6039a33ce45964ff2167f6ecedd419db06c1",
+		  "abcdbcdecdefdefgefghfghighijhijkijkljklmklmnlmnomnopnopq", 56);
+	must_hash("9f4390f8d30c2dd92ec9f095b65e2b9ae9b0a925a5258e241c9f1e910f734318", data, 55);
+	must_hash("b35439a4ac6f0948b6d6f9e3c6af0f5f590ce20f1bde7090ef7970686ec6738a", data, 56);
+	must_hash("7d3e74a05d7db15bce4ad9ec0658ea98e3f06eeecf16b4c6fff2da457ddc2f34", data, 63);
+	must_hash("ffe054fe7ae0cb6dc65c3af9b61d5209f439851db43d0ba5997337df154668eb", data, 64);
+	must_hash("635361c48bb9eab14198e76ea8ab7f1a41685d6ad62aa9146d301d4f17eb0ae0", data, 65);
+	must_hash("31eba51c313a5c08226adf18d4a359cfdfd8d2e816b13f4af952f7ea6584dcfb", data, 119);
+	must_hash("2f3d335432c70b580af0e8e1b3674a7c020d683aa5f73aaaedfdc55af904c21c", data, 120);
+	must_hash("6836cf13bac400e9105071cd6af47084dfacad4e5e302c94bfed24e013afb73e", data, 128);
+	must_hash("c2a908d98f5df987ade41b5fce213067efbcc21ef2240212a41e54b5e7c28ae5", data, 200);
+}
+
 static void test_uuid__formats_what_it_parses(void **state)
 {
 	static const char text[] = "0191e2a4-7b2c-7abc-8def-0123456789ab";
@@ -506,6 +540,7 @@ int main(void)
 		cmocka_unit_test(test_utf8__repair_replaces_maximal_subparts),
 		cmocka_unit_test(test_utf8__repair_of_anything_is_valid),
 		cmocka_unit_test(test_utf8__tail_is_what_more_bytes_could_complete),
+		cmocka_unit_test(test_sha256__is_the_standards),
 		cmocka_unit_test(test_uuid__formats_what_it_parses),
 		cmocka_unit_test(test_uuid__fresh_ones_are_in_order_and_differ),
 		cmocka_unit_test(test_uuid__processes_make_different_ones),
