@@ -87,17 +87,55 @@ enum convo_when_busy {
 	                          stored as interrupted, and that turn ends with CONVO_E_CONFLICT */
 };
 
-/** What is said in a turn. Borrowed. */
+/** How one turn differs from what its runner does. All-zero: in nothing. Borrowed for the call. */
+struct convo_turn_options {
+	/**
+	 * The id of the turn, 1 to 255 bytes without control characters (N1); NULL: a new UUID. It makes
+	 * a turn safe to repeat: what is stored of the question is not stored again (A2), and once the
+	 * answer is stored it is given back, and no model is asked (convo_turn.repeated). Whoever
+	 * gives the id sees to it that it always means the same question: what is stored counts.
+	 */
+	const char *turn;
+	convo_model
+		*model; /**< is asked, instead of the runner's; must outlive the turn alone. What is
+	                         learned of how much a model takes is the model's */
+	const char
+		*instruction; /**< sent instead of the runner's, and not stored; "": none is sent */
+	/**
+	 * A JSON object, like convo_runner_options.params: its members take the place of the runner's of
+	 * the same name, null takes one away. "messages", "model" and "stream" are refused.
+	 */
+	const char *params;
+	const char
+		*extra; /**< a JSON object, stored in the `extra` of the question's first event */
+	const void *reserved[7]; /**< NULL; see version.h */
+};
+
+/** What is said in a turn: a text of the user, or messages. Borrowed for the call. */
 struct convo_question {
 	const char *user;    /**< whose session (N1) */
-	const char *session; /**< its id; created if absent, with a title from the text */
+	const char *session; /**< its id; created if absent, with a title from what the user said */
 	const char *text;    /**< what the user said: not empty, up to 4 MiB as JSON; any bytes,
-	                          broken UTF-8 and U+0000 become U+FFFD */
+	                          broken UTF-8 and U+0000 become U+FFFD. NULL: messages are given */
 	size_t text_len;     /**< 0: strlen(text) */
 	bool whole;          /**< ask the model for the answer in one piece */
 	bool fresh;          /**< the session must not exist yet: CONVO_E_EXISTS, nothing stored */
 	enum convo_when_busy when_busy;
-	const void *reserved[5]; /**< NULL; see version.h */
+	/**
+	 * Instead of a text: `count` new messages, each a chat message as JSON, kept as it is (N2, N3).
+	 * They become an event each, in one append (A1). The role is "user", "tool", "system" or
+	 * "developer", or "assistant" but for the last one; the content a text or an array of parts
+	 * with a "type", which may be pictures; null where a message of the assistant calls tools. A
+	 * message of a tool has a "tool_call_id".
+	 *
+	 * Outputs of tools stand first, in any order, and are those of all the calls of the answer
+	 * before, or with those calls in the messages themselves. What fits no call that waits for it is
+	 * refused. Where a call is not answered but passed over, it is kept and no longer sent.
+	 */
+	const struct convo_message *messages;
+	size_t count;
+	const struct convo_turn_options *options; /**< NULL: none */
+	const void *reserved[2];                  /**< NULL; see version.h */
 };
 
 /** Which side of a turn failed. */
@@ -105,25 +143,48 @@ enum convo_turn_part { CONVO_TURN_OK = 0, CONVO_TURN_STORE, CONVO_TURN_MODEL };
 
 /** How a turn went. Strings belong to it. */
 struct convo_turn {
-	const char *id;           /**< the turn id both its events carry */
-	int64_t question_seq;     /**< where the question is stored; 0: it is not */
-	int64_t answer_seq;       /**< where the answer is stored; 0: it is not */
-	bool created;             /**< the session was created by this turn */
-	size_t sent;              /**< messages sent to the model, instruction included */
-	size_t joined;            /**< stored messages, the question among them, that went as a part
+	const char *id;       /**< the turn id that all its events carry */
+	int64_t question_seq; /**< where the question begins in the store; 0: it is not stored */
+	int64_t answer_seq;   /**< where the answer is stored; 0: it is not */
+	bool created;         /**< the session was created by this turn */
+	size_t sent;          /**< messages sent to the model, instruction included */
+	size_t joined;        /**< stored messages, the question among them, that went as a part
 	                               of the one before them: neighbouring messages of the user
 	                               are sent as one */
-	size_t left_out;          /**< messages of the session not sent */
+	size_t left_out;      /**< messages of the session not sent */
 	const char *left_out_why; /**< one line for a person when left_out > 0; else NULL */
 	const struct convo_answer *answer; /**< NULL when nothing came */
 	/** Which side a failure came from; OK also when it was stopped before anything came. */
 	enum convo_turn_part failed;
 	size_t summarized;   /**< messages of the session that went as a summary */
 	int64_t summary_seq; /**< where that is stored; 0: there was none */
+	/** It was run before: the answer is the one that was stored then, and no listener heard it. */
+	bool repeated;
+	const char *generation;          /**< of its session (S5); "" before there is one */
+	size_t question_count;           /**< events of the question */
+	const int64_t *question_seqs;    /**< where each is stored; 0: it is not */
+	const char *const *question_ids; /**< their event ids */
+	const char *answer_id;           /**< the event id of the answer */
 };
 
 /** Free a turn and its answer. NULL is fine. */
 CONVO_API void convo_turn_free(struct convo_turn *turn);
+
+/**
+ * The event ids of a turn follow from its id, so its events can be loaded without reading the session:
+ * by a convo_window of the kind CONVO_WINDOW_AROUND. This function gives the same ids in all versions
+ * to come. Turns that were run by version 0.2.0 have others.
+ *
+ * A turn id says nothing of the session that holds the turn, and the store does not look for it: who
+ * hands turn ids out puts the session's name into them, or beside.
+ *
+ * @param out  receives a UUID; nothing when it or `turn` is NULL
+ * @param turn convo_turn.id, or convo_event.turn
+ * @param n    0: the answer; 1, 2 ...: the messages of the question
+ *
+ * Thread-safe. Does not block.
+ */
+CONVO_API void convo_turn_event_id(char out[CONVO_UUID_SIZE], const char *turn, size_t n);
 
 /**
  * Run one turn: load the window, or create the session; store the question; ask; stream; store the
@@ -133,6 +194,12 @@ CONVO_API void convo_turn_free(struct convo_turn *turn);
  * what came, so nothing typed or told is lost. Storing is retried under the same event id (A2) as
  * long as its outcome is unknown. A session that was deleted meanwhile, or created again, does not
  * get a late answer (A3, A4).
+ *
+ * A turn whose id was given (convo_turn_options.turn) is looked for first: with an answer in the store
+ * nothing else is done. Of several that run at once with the same id, one asks the model, and those that
+ * wait for it (CONVO_BUSY_WAIT) get its answer. An answer that ended early is an answer: its program gone,
+ * what it had saved is given back as interrupted. The code of such a one is not stored;
+ * it is CONVO_E_CANCELED for an interrupted one and CONVO_E_IO for a failed one.
  *
  * A turn holds its session, so turns on one session, of whatever programs, come one after the other
  * (R1): the lease is taken by the append of the question and ended by that of the answer, without a
@@ -169,8 +236,8 @@ CONVO_API void convo_turn_free(struct convo_turn *turn);
  *            begin (then untouched: initialise it with NULL)
  * @return 0 when question and answer are stored, also for an answer that ended early (its status
  *         tells); CONVO_E_CANCELED: stopped before anything came; CONVO_E_INVALID,
- *         CONVO_E_TOOBIG: of the question, nothing is stored, or an argument that must be given
- *         is NULL; else the code of what failed, out->failed telling which side. With
+ *         CONVO_E_TOOBIG: of the question, nothing is stored (the text names the message that is at
+ *         fault, "messages[0]" being the first), or an argument that must be given is NULL; else the code of what failed, out->failed telling which side. With
  *         CONVO_TURN_STORE, CONVO_E_CONFLICT and CONVO_E_NOTFOUND mean that the session is
  *         another one now, was taken over, or is gone, and that the answer is not stored;
  *         CONVO_E_BUSY: another turn holds it, nothing is stored.

@@ -23,14 +23,20 @@ void cv_ask_plan(struct ask *ask, const struct convo_runner *runner)
 	struct model_facts facts;
 
 	ask->runner = runner;
-	cv_learned_get(&runner->model->learned, &facts);
-	plan->extra = runner->extra;
+	if (!ask->model)
+		ask->model = runner->model;
+	if (!ask->params)
+		ask->params = &runner->params;
+	if (!ask->instruction)
+		ask->instruction = runner->instruction;
+	cv_learned_get(&ask->model->learned, &facts);
+	plan->extra = ask->params->extra;
 	plan->rules.alternate = runner->alternate;
 	plan->rules.strict = facts.alternate;
 	plan->rules.no_system = facts.no_system;
 	plan->limits.messages = runner->limits.messages;
 	plan->limits.tokens = runner->limits.tokens;
-	plan->limits.answer = runner->limits.answer;
+	plan->limits.answer = ask->params->answer;
 	plan->limits.window = (size_t)facts.window;
 	if (!plan->rate.exact)
 		plan->rate.factor = facts.factor;
@@ -38,9 +44,13 @@ void cv_ask_plan(struct ask *ask, const struct convo_runner *runner)
 
 static int ask_prepare(struct ask *ask, struct runner_context *context, struct convo_err *err)
 {
-	const char *instruction = ask->runner->instruction;
-	struct convo_message system = {instruction, instruction ? strlen(instruction) : 0};
-	int rc = cv_context_make(context, ask->session, &ask->plan, system, ask->question, err);
+	struct convo_message system = {0};
+	int rc;
+
+	if (ask->instruction && *ask->instruction)
+		system = (struct convo_message){ask->instruction, strlen(ask->instruction)};
+	rc = cv_context_make(context, ask->session, &ask->plan, system, ask->question,
+			     ask->questions, err);
 
 	if (rc < 0)
 		return rc;
@@ -80,7 +90,7 @@ static void ask_learn_length(struct ask *ask, const struct runner_context *conte
 	else
 		rate->exact = false;
 	ask->plan.limits.again = (size_t)(window * AGAIN_SHARE);
-	cv_learned_window(&ask->runner->model->learned, (int64_t)window);
+	cv_learned_window(&ask->model->learned, (int64_t)window);
 }
 
 /* Whether a refusal taught what another request may do better. */
@@ -94,7 +104,7 @@ static bool ask_learn(struct ask *ask, const struct runner_context *context,
 	if (too_long)
 		ask_learn_length(ask, context, refusal);
 	if (alternate || no_system)
-		cv_learned_roles(&ask->runner->model->learned, alternate, no_system);
+		cv_learned_roles(&ask->model->learned, alternate, no_system);
 	if (!too_long && !alternate && !no_system)
 		return false;
 	cv_ask_plan(ask, ask->runner);
@@ -105,7 +115,7 @@ static bool ask_learn(struct ask *ask, const struct runner_context *context,
 static void ask_learn_factor(const struct ask *ask, const struct convo_answer *answer)
 {
 	if (answer && answer->prompt_tokens > 0)
-		cv_learned_factor(&ask->runner->model->learned,
+		cv_learned_factor(&ask->model->learned,
 				  cv_budget_factor((double)answer->prompt_tokens, ask->estimate));
 }
 
@@ -118,9 +128,9 @@ static int ask_once(struct convo_answer **out, const struct ask *ask,
 	const struct convo_request request = {.messages = context->sent.messages,
 					      .count = context->sent.count,
 					      .whole = ask->whole,
-					      .params = ask->runner->params};
+					      .params = ask->params->json};
 
-	return cv_model_ask(out, ask->runner->model, &request, listener, cancel, refusal, err);
+	return cv_model_ask(out, ask->model, &request, listener, cancel, refusal, err);
 }
 
 /* Put together what the plan now lets pass. @return whether that is another request. */
@@ -161,7 +171,7 @@ int cv_ask(struct convo_answer **out, struct ask *ask, const struct convo_listen
 		ask_learn_factor(ask, *out);
 	/* Not before: it would take the connection that the question goes by. */
 	if (ask->estimate >= SEEK_TOKENS)
-		cv_model_seek(ask->runner->model);
+		cv_model_seek(ask->model);
 out:
 	cv_context_clear(&context);
 	return rc;

@@ -11,8 +11,12 @@
 /** A question to the model, and what was sent for it. All-zero is valid. */
 struct ask {
 	const struct convo_runner *runner;
-	const convo_session *session; /* NULL: nothing was said before */
-	struct convo_message question;
+	const convo_session *session;       /* NULL: nothing was said before */
+	const struct convo_event *question; /* `questions` of them */
+	size_t questions;
+	convo_model *model;          /* NULL: the runner's */
+	const struct params *params; /* NULL: the runner's */
+	const char *instruction;     /* as a system message; NULL: the runner's, "": none */
 	bool whole;
 	struct context_plan plan;
 
@@ -24,7 +28,7 @@ struct ask {
 	char *why; /* whoever takes it sets NULL */
 };
 
-/** Set the runner, and plan by what is known of its model. */
+/** Set the runner and what of it holds for this one, and plan by what is known of the model. */
 void cv_ask_plan(struct ask *ask, const struct convo_runner *runner);
 
 /**

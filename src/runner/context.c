@@ -8,161 +8,28 @@
 #include <string.h>
 
 #include <base/alloc.h>
-#include <base/json.h>
 #include <runner/conversation.h>
+#include <runner/pairs.h>
 #include <runner/tokens.h>
-
-enum fate { SENT, SUMMED, OLDER, NO_QUESTION, NO_RESULTS, NO_CALL, FATES };
-
-struct item {
-	const struct convo_event *event;
-	struct message_facts facts;
-	double estimate; /* of its tokens */
-	enum fate fate;
-};
 
 enum bound { UNBOUND, BY_MESSAGES, BY_TOKENS, BY_WINDOW };
 
 struct draft {
-	struct item *items;
-	size_t count;
-	size_t unseen;    /* older events the window did not load */
-	double estimate;  /* of the tokens that are sent */
-	enum bound bound; /* which limit cut it, for the report */
+	struct item *items;  /* of the session, and then of the question */
+	size_t count, asked; /* `asked`: the first of the question */
+	size_t unseen;       /* older events the window did not load */
+	double estimate;     /* of the tokens that are sent */
+	enum bound bound;    /* which limit cut it, for the report */
 };
 
-static bool item_is(const struct item *item, const char *role)
-{
-	return strcmp(item->event->role, role) == 0;
-}
-
-/* Roles that answer something; "function" is what "tool" was called before. */
 static bool item_answers(const struct item *item)
 {
-	return item_is(item, "assistant") || item_is(item, "tool") || item_is(item, "function");
-}
-
-static bool item_is_result(const struct item *item)
-{
-	return item_is(item, "tool") || item_is(item, "function");
+	return cv_item_is(item, "assistant") || cv_item_is_result(item);
 }
 
 static size_t item_bytes(const struct item *item)
 {
 	return item->event->message_len - item->facts.thinking;
-}
-
-/* ---- calls and their results ---------------------------------------------------------- */
-
-/* The ids are compared as they are written: who escapes one does it the same way twice. */
-struct call {
-	struct cv_text id;
-	size_t taken; /* in the first of equal ids: how many of them have a result */
-};
-
-struct calls {
-	struct call *call;
-	size_t count, cap;
-};
-
-static int call_order(const void *a, const void *b)
-{
-	const struct call *left = a, *right = b;
-	size_t len = left->id.len < right->id.len ? left->id.len : right->id.len;
-	int order = len ? memcmp(left->id.data, right->id.data, len) : 0;
-
-	if (order != 0)
-		return order;
-	return left->id.len < right->id.len ? -1 : left->id.len > right->id.len;
-}
-
-/* The calls of a message, sorted by id. */
-static int calls_read(struct calls *calls, const struct convo_event *event)
-{
-	struct cv_text message = {event->message, event->message_len}, value;
-	struct cv_text list = cv_json_find(message, "tool_calls");
-	size_t pos = 0;
-
-	calls->count = 0;
-	while (cv_json_element(list, &pos, &value)) {
-		if (!cv_grow((void **)&calls->call, &calls->cap, calls->count + 1,
-			     sizeof(*calls->call)))
-			return CONVO_E_NOMEM;
-		calls->call[calls->count].taken = 0;
-		calls->call[calls->count].id = cv_json_kind(value) == JSON_KIND_OBJECT
-						       ? cv_json_find(value, "id")
-						       : (struct cv_text){0};
-		calls->count++;
-	}
-	if (calls->count)
-		qsort(calls->call, calls->count, sizeof(*calls->call), call_order);
-	return 0;
-}
-
-/* Give a result to a call that waits for it. */
-static bool calls_take(struct calls *calls, const struct convo_event *result)
-{
-	struct cv_text message = {result->message, result->message_len};
-	struct call wanted = {.id = cv_json_find(message, "tool_call_id")};
-	size_t low = 0, high = calls->count, at;
-
-	while (low < high) {
-		size_t middle = low + (high - low) / 2;
-
-		if (call_order(&calls->call[middle], &wanted) < 0)
-			low = middle + 1;
-		else
-			high = middle;
-	}
-	if (!wanted.id.data || low == calls->count)
-		return false;
-	at = low + calls->call[low].taken;
-	if (at >= calls->count || call_order(&calls->call[at], &wanted) != 0)
-		return false;
-	calls->call[low].taken++;
-	return true;
-}
-
-/* Judge the call at `i` and the results right after it; returns where they end. */
-static size_t draft_judge(struct draft *draft, struct calls *calls, size_t i)
-{
-	size_t end = i + 1, taken = 0, j;
-
-	for (; end < draft->count && item_is_result(&draft->items[end]); end++) {
-		bool wanted = calls_take(calls, draft->items[end].event);
-
-		draft->items[end].fate = wanted ? SENT : NO_CALL;
-		taken += wanted;
-	}
-	if (taken == calls->count)
-		return end;
-	draft->items[i].fate = NO_RESULTS;
-	for (j = i + 1; j < end; j++)
-		draft->items[j].fate = NO_CALL;
-	return end;
-}
-
-static int draft_pair(struct draft *draft)
-{
-	struct calls calls = {0};
-	size_t i = 0;
-	int rc = 0;
-
-	while (i < draft->count) {
-		struct item *item = &draft->items[i];
-
-		if (!item->facts.calls) {
-			item->fate = item_is_result(item) ? NO_CALL : SENT;
-			i++;
-			continue;
-		}
-		rc = calls_read(&calls, item->event);
-		if (rc < 0)
-			break;
-		i = draft_judge(draft, &calls, i);
-	}
-	free(calls.call);
-	return rc;
 }
 
 /* What a summary stands for does not go itself, nor is it missing. */
@@ -174,8 +41,10 @@ static void draft_sum(struct draft *draft, const struct summary *summary,
 	if (!summary->seq)
 		return;
 	for (size_t i = 0; i < draft->count; i++) {
-		if (draft->items[i].event->seq <= summary->upto_seq)
-			draft->items[i].fate = SUMMED;
+		struct item *item = &draft->items[i];
+
+		if (!item->pinned && item->event->seq <= summary->upto_seq)
+			item->fate = SUMMED;
 	}
 	draft->unseen = first->seq > summary->upto_seq + 1 && draft->unseen
 				? (size_t)(first->seq - summary->upto_seq - 1)
@@ -195,21 +64,35 @@ static enum bound draft_beyond(const struct context_limits *limits, const struct
 	return UNBOUND;
 }
 
-/* Keep the newest messages that the limits let pass. @return how many */
+/* What goes in any case. @return how many messages that is, the question's, even if it is not there */
+static size_t draft_pinned(const struct draft *draft, double *estimate)
+{
+	size_t pinned = draft->asked == draft->count;
+
+	for (size_t i = 0; i < draft->count; i++) {
+		if (draft->items[i].fate != SENT || !draft->items[i].pinned)
+			continue;
+		*estimate += draft->items[i].estimate;
+		pinned++;
+	}
+	return pinned;
+}
+
+/* Keep the newest messages that the limits let pass. @return how many of those that need not go */
 static size_t draft_cut(struct draft *draft, const struct context_limits *limits,
 			const struct budget *budget)
 {
-	size_t i = draft->count, kept = 0;
 	double estimate = draft->estimate;
+	size_t i = draft->count, kept = 0, pinned = draft_pinned(draft, &estimate);
 
 	while (i--) {
 		struct item *item = &draft->items[i];
 
-		if (item->fate != SENT)
+		if (item->fate != SENT || item->pinned)
 			continue;
 		estimate += item->estimate;
 		if (!draft->bound)
-			draft->bound = draft_beyond(limits, budget, kept + 2,
+			draft->bound = draft_beyond(limits, budget, pinned + kept + 1,
 						    cv_budget_tokens(budget, estimate));
 		if (draft->bound)
 			item->fate = OLDER;
@@ -235,26 +118,34 @@ static void draft_step(struct draft *draft, size_t kept)
 	for (i = 0; i < draft->count; i++) {
 		struct item *item = &draft->items[i];
 
-		if (item->fate == SENT && item->event->seq % step == 0)
+		if (item->fate != SENT || item->pinned)
+			continue;
+		if (item->event->seq % step == 0)
 			return;
-		if (item->fate == SENT)
-			item->fate = OLDER;
+		item->fate = OLDER;
 	}
 }
 
-/* A conversation begins with a question: models trip over an answer to nothing. */
+/*
+ * A conversation begins with a question: models trip over an answer to nothing. Behind one that is pinned
+ * there may be a gap, but no results in front.
+ */
 static void draft_behead(struct draft *draft, const struct summary *summary)
 {
-	size_t i;
+	bool led = false;
 
 	if (summary->seq && !draft->bound)
 		return;
-	for (i = 0; i < draft->count; i++) {
+	for (size_t i = 0; i < draft->count; i++) {
 		struct item *item = &draft->items[i];
 
-		if (item->fate == SENT && item_is(item, "user"))
+		if (item->pinned)
+			led |= cv_item_is(item, "user");
+		if (item->pinned || item->fate != SENT)
+			continue;
+		if (cv_item_is(item, "user") || (led && !cv_item_is_result(item)))
 			return;
-		if (item->fate == SENT && item_answers(item))
+		if (item_answers(item))
 			item->fate = draft->bound ? OLDER : NO_QUESTION;
 	}
 }
@@ -328,45 +219,54 @@ out:
 
 /* ---- making --------------------------------------------------------------------------- */
 
-static int draft_fill(struct draft *draft, const convo_session *session)
+static void item_fill(struct item *item, const struct convo_event *event)
 {
-	const struct convo_event **events = NULL;
-	size_t total, i;
+	item->event = event;
+	if (cv_item_is(item, "assistant"))
+		item->facts = cv_message_look(event->message, event->message_len);
+}
+
+static void item_weigh(struct item *item)
+{
+	item->estimate =
+		cv_tokens_message((struct cv_text){item->event->message, item->event->message_len});
+}
+
+/* The conversation, and then the question. @return 0, CONVO_E_NOMEM; items to be freed either way */
+static int draft_fill(struct draft *draft, const convo_session *session,
+		      const struct convo_event *question, size_t questions)
+{
+	size_t total = convo_session_count(session);
+	const struct convo_event **events = cv_alloc(total, sizeof(*events));
 	int64_t count;
 
-	total = convo_session_count(session);
-	events = cv_alloc(total, sizeof(*events));
-	draft->items = cv_alloc(total, sizeof(*draft->items));
+	draft->items = cv_alloc(total + questions, sizeof(*draft->items));
 	count = events && draft->items ? convo_session_conversation(session, events)
 				       : CONVO_E_NOMEM;
-	for (i = 0; count > 0 && i < (size_t)count; i++) {
-		struct item *item = &draft->items[i];
-
-		item->event = events[i];
-		if (item_is(item, "assistant"))
-			item->facts = cv_message_look(events[i]->message, events[i]->message_len);
-		item->estimate = cv_tokens_message(
-			(struct cv_text){events[i]->message, events[i]->message_len});
-	}
-	draft->count = count < 0 ? 0 : (size_t)count;
-	draft->unseen = (size_t)(convo_session_meta(session)->count - (int64_t)total);
+	for (int64_t i = 0; i < count; i++)
+		item_fill(&draft->items[draft->count++], events[i]);
+	draft->asked = draft->count;
+	for (size_t i = 0; i < questions && count >= 0; i++)
+		item_fill(&draft->items[draft->count++], &question[i]);
+	if (session)
+		draft->unseen = (size_t)(convo_session_meta(session)->count - (int64_t)total);
 	free(events);
-	return count < 0 ? (int)count : 0;
+	return count < 0 ? (int)count : cv_pairs_judge(draft->items, draft->count, draft->asked);
 }
 
 static enum side piece_side(const struct item *item)
 {
-	if (item_is(item, "user"))
+	if (cv_item_is(item, "user"))
 		return SIDE_USER;
-	if (item_is(item, "assistant"))
+	if (cv_item_is(item, "assistant"))
 		return SIDE_ASSISTANT;
-	return item_is(item, "system") || item_is(item, "developer") ? SIDE_SYSTEM : SIDE_OTHER;
+	return cv_item_is(item, "system") || cv_item_is(item, "developer") ? SIDE_SYSTEM
+									   : SIDE_OTHER;
 }
 
-/* Everything that is sent, in its order; room for all items and three more. */
+/* Everything that is sent, in its order; room for all items and two more. */
 static size_t context_collect(struct piece *pieces, const struct draft *draft,
-			      struct convo_message instruction, struct convo_message lead,
-			      struct convo_message question)
+			      struct convo_message instruction, struct convo_message lead)
 {
 	size_t count = 0, i;
 
@@ -386,9 +286,6 @@ static size_t context_collect(struct piece *pieces, const struct draft *draft,
 							 .side = piece_side(item),
 							 .calls = item->facts.calls};
 	}
-	if (question.json)
-		pieces[count++] = (struct piece){
-			.message = question, .bytes = question.len, .side = SIDE_USER};
 	return count;
 }
 
@@ -398,16 +295,15 @@ static struct convo_message context_lead(const struct runner_context *context)
 }
 
 static int context_emit(struct runner_context *out, const struct draft *draft,
-			const struct parcel_rules *rules, struct convo_message instruction,
-			struct convo_message question)
+			const struct parcel_rules *rules, struct convo_message instruction)
 {
-	struct piece *pieces = cv_alloc(draft->count + 3, sizeof(*pieces));
+	struct piece *pieces = cv_alloc(draft->count + 2, sizeof(*pieces));
 	size_t count;
 	int rc;
 
 	if (!pieces)
 		return CONVO_E_NOMEM;
-	count = context_collect(pieces, draft, instruction, context_lead(out), question);
+	count = context_collect(pieces, draft, instruction, context_lead(out));
 	rc = cv_parcel_fill(&out->sent, pieces, count, rules);
 	free(pieces);
 	return rc;
@@ -461,33 +357,24 @@ static int context_sum(struct runner_context *out, struct draft *draft,
 	return 0;
 }
 
-static int context_load(struct runner_context *out, struct draft *draft,
-			const convo_session *session)
-{
-	int rc = draft_fill(draft, session);
-
-	if (rc < 0)
-		return rc;
-	rc = draft_pair(draft);
-	return rc < 0 ? rc : context_sum(out, draft, session);
-}
-
 int cv_context_make(struct runner_context *out, const convo_session *session,
 		    const struct context_plan *plan, struct convo_message instruction,
-		    struct convo_message question, struct convo_err *err)
+		    const struct convo_event *question, size_t count, struct convo_err *err)
 {
 	struct draft draft = {0};
 	size_t kept;
-	int rc = 0;
+	int rc = draft_fill(&draft, session, question, count);
 
+	if (rc < 0)
+		goto out;
+	for (size_t i = 0; i < draft.count; i++)
+		item_weigh(&draft.items[i]);
 	cv_budget_make(&out->budget, &plan->limits, &plan->rate, session);
-	if (session) {
-		rc = context_load(out, &draft, session);
-		if (rc < 0)
-			goto out;
-	}
+	rc = session ? context_sum(out, &draft, session) : 0;
+	if (rc < 0)
+		goto out;
 	draft.estimate = REQUEST_TOKENS + plan->extra + message_estimate(instruction) +
-			 message_estimate(context_lead(out)) + message_estimate(question);
+			 message_estimate(context_lead(out));
 	out->uncut = context_estimate(&draft);
 	kept = draft_cut(&draft, &plan->limits, &out->budget);
 	if (draft.bound == BY_WINDOW)
@@ -497,10 +384,29 @@ int cv_context_make(struct runner_context *out, const convo_session *session,
 	rc = draft_explain(&draft, &plan->limits, out);
 	if (rc < 0)
 		goto out;
-	rc = context_emit(out, &draft, &plan->rules, instruction, question);
+	rc = context_emit(out, &draft, &plan->rules, instruction);
 out:
 	free(draft.items);
 	return rc < 0 ? cv_fail_nomem(err) : 0;
+}
+
+int cv_context_check(const convo_session *session, const struct convo_event *question, size_t count,
+		     struct convo_err *err)
+{
+	struct draft draft = {0};
+	int rc = draft_fill(&draft, session, question, count);
+
+	for (size_t i = draft.asked; i < draft.count && rc == 0; i++) {
+		const struct item *item = &draft.items[i];
+
+		if (item->fate != NO_CALL)
+			continue;
+		rc = cv_fail(err, CONVO_E_INVALID, "messages[%zu]: %s", i - draft.asked,
+			     item->called ? "a call that was made with its own has no output"
+					  : "no tool call waits for this output");
+	}
+	free(draft.items);
+	return rc == CONVO_E_NOMEM ? cv_fail_nomem(err) : rc;
 }
 
 void cv_context_clear(struct runner_context *context)

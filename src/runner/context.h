@@ -42,12 +42,22 @@ struct runner_context {
  *
  * @param session     what the store held before the question; NULL: nothing
  * @param instruction a system message; json NULL: none
- * @param question    always sent; json NULL: none, these are the messages before it
+ * @param question    `count` messages with their roles, always sent, and so are the calls that they
+ *                    answer; none: these are the messages before it
  * @return 0, CONVO_E_NOMEM; to be cleared either way
  */
 int cv_context_make(struct runner_context *out, const convo_session *session,
 		    const struct context_plan *plan, struct convo_message instruction,
-		    struct convo_message question, struct convo_err *err);
+		    const struct convo_event *question, size_t count, struct convo_err *err);
+
+/**
+ * Whether the outputs of tools in a question are those that the conversation, or the question itself,
+ * waits for.
+ *
+ * @return 0, CONVO_E_INVALID with the message that is not, CONVO_E_NOMEM
+ */
+int cv_context_check(const convo_session *session, const struct convo_event *question, size_t count,
+		     struct convo_err *err);
 
 void cv_context_clear(struct runner_context *context);
 

@@ -13,6 +13,7 @@
 #include <base/alloc.h>
 #include <base/check.h>
 #include <base/json.h>
+#include <runner/ids.h>
 
 /* ---- placing -------------------------------------------------------------------------- */
 
@@ -70,7 +71,7 @@ static int64_t place_undo(struct place *places, const convo_session *session, co
 	first = convo_session_event(session, places[i].index);
 	for (; i < count && strcmp(places[i].turn, turn) == 0; i++)
 		places[i].undone = true;
-	if (convo_session_event(session, 0)->seq > 1 && strcmp(first->role, "user") != 0)
+	if (convo_session_event(session, 0)->seq > 1 && !cv_turn_begins(first))
 		return 0;
 	return first->seq;
 }

@@ -81,7 +81,7 @@ static int cover_load(struct cover *cover, const struct convo_key *key,
 		      const struct context_limits *limits, const struct convo_call *call,
 		      struct convo_err *err)
 {
-	int rc = cv_session_load(&cover->session, cover->runner, key, limits, 0, call, err);
+	int rc = cv_session_load(&cover->session, cover->runner, key, limits, 0, 0, call, err);
 
 	if (rc < 0)
 		return rc;
@@ -155,8 +155,7 @@ static int cover_measure(struct cover *cover, const struct context_plan *plan,
 	const char *instruction = cover->runner->instruction;
 	struct convo_message system = {instruction, instruction ? strlen(instruction) : 0};
 	struct runner_context context = {0};
-	int rc = cv_context_make(&context, cover->session, plan, system, (struct convo_message){0},
-				 err);
+	int rc = cv_context_make(&context, cover->session, plan, system, NULL, 0, err);
 
 	cover->budget = context.budget;
 	cover->uncut = context.uncut;

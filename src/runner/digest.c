@@ -282,7 +282,7 @@ static int store_append(struct digest *digest, const struct convo_event *event, 
 	expect.generation = convo_session_meta(digest->cover.session)->generation;
 	for (int round = 0; round < STORE_ROUNDS; round++) {
 		expect.after_seq = digest->seen;
-		rc = cv_runner_append(digest->cover.runner, digest->key, &expect, event,
+		rc = cv_runner_append(digest->cover.runner, digest->key, &expect, event, 1,
 				      APPEND_SETTLE, digest->call, &seq, &failure);
 		if (rc != CONVO_E_CONFLICT)
 			break;

@@ -34,7 +34,8 @@ static int64_t load_count(const convo_session *session)
 
 int cv_session_load(convo_session **out, const struct convo_runner *runner,
 		    const struct convo_key *key, const struct context_limits *limits,
-		    int64_t before, const struct convo_call *call, struct convo_err *err)
+		    int64_t before, size_t least, const struct convo_call *call,
+		    struct convo_err *err)
 {
 	size_t reach = cv_budget_reach(limits);
 	size_t n = reach > SIZE_MAX / 8 ? 0 : reach + LOAD_SLACK;
@@ -42,6 +43,8 @@ int cv_session_load(convo_session **out, const struct convo_runner *runner,
 	/* Between two summaries there are so many events: the newest is to be in sight. */
 	if (n && runner->summary_events < SIZE_MAX / 8 && n < 2 * runner->summary_events)
 		n = 2 * runner->summary_events;
+	if (n && n < least)
+		n = least;
 	for (;;) {
 		struct convo_window window = {.kind = before ? CONVO_WINDOW_BEFORE
 							     : CONVO_WINDOW_LAST,

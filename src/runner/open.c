@@ -9,87 +9,18 @@
 #include <base/alloc.h>
 #include <base/check.h>
 #include <base/fail.h>
-#include <base/json.h>
 #include <runner/cover.h>
 #include <runner/keeper.h>
 #include <runner/summarizer.h>
-#include <runner/tokens.h>
 
 /* As convo_lease_options has it. */
 #define LEASE_MS 15000
 #define LEASE_LEAST_MS 1000
 #define LEASE_MOST_MS 600000
 
-/* A count that params set, or 0. */
-static size_t runner_count(struct cv_text params, const char *name)
-{
-	struct cv_text value = cv_json_find(params, name);
-	size_t count = 0;
-
-	if (cv_json_kind(value) != JSON_KIND_NUMBER)
-		return 0;
-	for (size_t i = 0; i < value.len && i < 9 && value.data[i] >= '0' && value.data[i] <= '9';
-	     i++)
-		count = count * 10 + (size_t)(value.data[i] - '0');
-	return count;
-}
-
-/* What params are for the budget: how long the answer may be, and what goes to the model with them. */
-static void runner_weigh(struct convo_runner *runner, struct cv_text params)
-{
-	static const char *const lengths[] = {"max_tokens", "max_completion_tokens"};
-	static const char *const told[] = {"tools", "functions", "response_format"};
-
-	for (size_t i = 0; i < sizeof(lengths) / sizeof(lengths[0]); i++) {
-		size_t count = runner_count(params, lengths[i]);
-
-		if (count > runner->limits.answer)
-			runner->limits.answer = count;
-	}
-	for (size_t i = 0; i < sizeof(told) / sizeof(told[0]); i++) {
-		struct cv_text value = cv_json_find(params, told[i]);
-
-		if (value.data)
-			runner->extra += cv_tokens_text(value);
-	}
-}
-
-/* The members of params that a summary is asked for with: those that shape an answer are not. */
-static int runner_strip(char **out, struct cv_text params)
-{
-	static const char answers[] =
-		" tools tool_choice parallel_tool_calls functions function_call response_format n "
-		"stop "
-		"max_tokens max_completion_tokens logprobs top_logprobs logit_bias stream "
-		"stream_options modalities audio prediction ";
-	struct cv_text name, value;
-	struct cv_buf kept = {0}, word = {0};
-	size_t pos = 0;
-	int rc = cv_buf_addc(&kept, '{');
-
-	while (rc == 0 && cv_json_member(params, &pos, &name, &value)) {
-		cv_buf_reset(&word);
-		rc = cv_buf_addf(&word, " %.*s ", (int)name.len, name.data);
-		if (rc < 0 || strstr(answers, word.data))
-			continue;
-		/* the name with its quotes, up to the end of the value */
-		rc = cv_buf_adds(&kept, kept.len > 1 ? ",\"" : "\"");
-		if (rc == 0)
-			rc = cv_buf_add(&kept, name.data,
-					(size_t)(value.data + value.len - name.data));
-	}
-	if (rc == 0)
-		rc = cv_buf_addc(&kept, '}');
-	*out = rc == 0 ? cv_buf_take(&kept) : NULL;
-	cv_buf_clear(&kept);
-	cv_buf_clear(&word);
-	return *out ? 0 : CONVO_E_NOMEM;
-}
-
 static int runner_fill(struct convo_runner *runner, const struct convo_runner_options *opts,
 		       struct convo_err *err)
 {
-	struct cv_text params = cv_text_of(opts->params);
 	int rc;
 
 	runner->store = opts->store;
@@ -113,18 +44,13 @@ static int runner_fill(struct convo_runner *runner, const struct convo_runner_op
 		if (rc < 0)
 			return rc;
 	}
-	if (!params.data)
+	if (!opts->params)
 		return 0;
-	rc = cv_json_check(params, "params", err);
+	rc = cv_params_read(&runner->params, opts->params, err);
 	if (rc < 0)
 		return rc;
-	if (rc != JSON_KIND_OBJECT)
-		return cv_fail(err, CONVO_E_INVALID, "params: not a JSON object");
-	runner_weigh(runner, params);
-	runner->params = cv_memdup(params.data, params.len);
-	if (!runner->params || runner_strip(&runner->summary_params, params) < 0)
-		return cv_fail_nomem(err);
-	return 0;
+	return cv_params_strip(&runner->summary_params, &runner->params) < 0 ? cv_fail_nomem(err)
+									     : 0;
 }
 
 /* What makes the summaries, and whether it does so by itself. */
@@ -190,7 +116,7 @@ void convo_runner_free(convo_runner *runner)
 	cv_keeper_free(runner->keeper);
 	free(runner->app);
 	free(runner->instruction);
-	free(runner->params);
+	cv_params_clear(&runner->params);
 	free(runner->summary_params);
 	free(runner->summary_prompt);
 	free(runner);

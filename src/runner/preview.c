@@ -68,7 +68,7 @@ static int preview_make(struct convo_context **out, const struct convo_runner *r
 
 	if (!preview)
 		return cv_fail_nomem(err);
-	rc = cv_context_make(&context, session, plan, system, (struct convo_message){0}, err);
+	rc = cv_context_make(&context, session, plan, system, NULL, 0, err);
 	if (rc < 0) {
 		free(preview);
 		goto out;
@@ -98,7 +98,7 @@ int convo_runner_context(struct convo_context **out, convo_runner *runner, const
 		return rc;
 	key = (struct convo_key){runner->app, user, session};
 	cv_ask_plan(&ask, runner);
-	rc = cv_session_load(&loaded, runner, &key, &ask.plan.limits, 0, call, err);
+	rc = cv_session_load(&loaded, runner, &key, &ask.plan.limits, 0, 0, call, err);
 	if (rc < 0)
 		return rc;
 	rc = preview_make(out, runner, &key, loaded, &ask.plan, err);

@@ -14,9 +14,9 @@ static bool append_unsure(int rc)
 }
 
 int cv_runner_append(const struct convo_runner *runner, const struct convo_key *key,
-		     const struct convo_expect *expect, const struct convo_event *event,
-		     enum append_patience patience, const struct convo_call *call, int64_t *seq,
-		     struct convo_err *err)
+		     const struct convo_expect *expect, const struct convo_event *events,
+		     size_t count, enum append_patience patience, const struct convo_call *call,
+		     int64_t *seqs, struct convo_err *err)
 {
 	const convo_cancel *cancel = call ? call->cancel : NULL;
 	int64_t until = cv_clock_mono_us() + APPEND_RETRY_MS * 1000;
@@ -25,7 +25,7 @@ int cv_runner_append(const struct convo_runner *runner, const struct convo_key *
 
 	for (;;) {
 		err->maybe = false;
-		rc = convo_store_append(runner->store, key, expect, event, 1, seq, call, err);
+		rc = convo_store_append(runner->store, key, expect, events, count, seqs, call, err);
 		if (rc >= 0)
 			return 0;
 		maybe |= err->maybe;

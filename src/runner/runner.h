@@ -7,16 +7,16 @@
 #include <convo/runner.h>
 
 #include <runner/context.h>
+#include <runner/params.h>
 
 struct convo_runner {
 	convo_store *store;
 	convo_model *model;
 	char *app;
 	char *instruction; /* as a system message, or NULL */
-	char *params;
+	struct params params;
 	struct context_limits limits; /* as they were asked for */
 	enum convo_alternate alternate;
-	double extra; /* estimated tokens of what params say to the model */
 	convo_model *summary_model;
 	char *summary_params; /* those of params that a summary is asked for with, or NULL */
 	char *summary_prompt; /* NULL: the built-in one */
@@ -34,15 +34,15 @@ enum append_patience {
 };
 
 /**
- * Append one event, again under its id for up to APPEND_RETRY_MS as `patience` says. A failure has
- * err->maybe when any of the tries has.
+ * Append `count` events, again under their ids for up to APPEND_RETRY_MS as `patience` says. A failure
+ * has err->maybe when any of the tries has.
  *
  * @param call bounds each try; its cancel ends the tries, too. NULL: as the store is bounded
  */
 int cv_runner_append(const struct convo_runner *runner, const struct convo_key *key,
-		     const struct convo_expect *expect, const struct convo_event *event,
-		     enum append_patience patience, const struct convo_call *call, int64_t *seq,
-		     struct convo_err *err);
+		     const struct convo_expect *expect, const struct convo_event *events,
+		     size_t count, enum append_patience patience, const struct convo_call *call,
+		     int64_t *seqs, struct convo_err *err);
 
 #define APPEND_RETRY_MS 5000
 

@@ -250,8 +250,8 @@ void cv_summarizer_offer(const struct convo_runner *runner, const struct convo_k
 	if (!s || !answer)
 		return;
 	uncut += cv_tokens_message((struct cv_text){answer->message, answer->message_len});
-	/* the question and the answer are new events */
-	if (!cv_cover_is_due(runner, &ask->budget, uncut, ask->unsummed + 2))
+	/* the question's and the answer are new events */
+	if (!cv_cover_is_due(runner, &ask->budget, uncut, ask->unsummed + ask->questions + 1))
 		return;
 	pthread_mutex_lock(&s->lock);
 	job = job_find(s, key->user, key->session);

@@ -13,6 +13,7 @@
 #include <base/fail.h>
 #include <base/json.h>
 #include <runner/conversation.h>
+#include <runner/ids.h>
 
 #define FIRST_WINDOW 64
 
@@ -38,7 +39,7 @@ static int undo_find(const struct convo_event **out, const convo_session *sessio
 		if (!places[count].turn || places[count].undone)
 			continue;
 		*out = convo_session_event(session, places[count].first);
-		if (cut && strcmp((*out)->role, "user") != 0)
+		if (cut && !cv_turn_begins(*out))
 			*out = NULL;
 		break;
 	}
@@ -108,19 +109,40 @@ static int undo_mark(const struct convo_runner *runner, const struct convo_key *
 	convo_uuid_make(id);
 	event.id = id;
 	event.extra = extra.data;
-	rc = cv_runner_append(runner, key, &expect, &event, APPEND_SETTLE, call, &seq, err);
+	rc = cv_runner_append(runner, key, &expect, &event, 1, APPEND_SETTLE, call, &seq, err);
 out:
 	cv_buf_clear(&extra);
 	return rc;
 }
 
-/* What the user said in the turn that begins with `first`; "" when that is not a question. */
-static int undo_text(char **out, const struct convo_event *first, struct convo_err *err)
+/* What the user said in the turn that begins with `first`; "" when that is nothing. */
+static int undo_text(char **out, const convo_session *session, const struct convo_event *first,
+		     struct convo_err *err)
 {
-	bool asked = strcmp(first->role, "user") == 0;
-	const char *message = asked ? first->message : "{}";
+	size_t count = convo_session_count(session);
+	struct cv_buf all = {0};
+	int rc = cv_buf_adds(&all, "");
 
-	return convo_message_text(out, message, strlen(message), err);
+	for (size_t i = 0; i < count && rc >= 0; i++) {
+		const struct convo_event *event = convo_session_event(session, i);
+		char *text = NULL;
+
+		if (event->seq < first->seq || !event->turn || strcmp(event->turn, first->turn) ||
+		    strcmp(event->role, "user") != 0)
+			continue;
+		rc = convo_message_text(&text, event->message, event->message_len, err);
+		if (rc < 0)
+			goto out;
+		rc = all.len ? cv_buf_adds(&all, "\n\n") : 0;
+		if (rc >= 0)
+			rc = cv_buf_adds(&all, text);
+		free(text);
+	}
+	*out = rc < 0 ? NULL : cv_buf_take(&all);
+	rc = *out ? 0 : cv_fail_nomem(err);
+out:
+	cv_buf_clear(&all);
+	return rc;
 }
 
 static int undo_once(char **text, const struct convo_runner *runner, const struct convo_key *key,
@@ -133,7 +155,7 @@ static int undo_once(char **text, const struct convo_runner *runner, const struc
 
 	if (rc < 0)
 		return rc;
-	rc = undo_text(&said, first, err);
+	rc = undo_text(&said, session, first, err);
 	if (rc < 0)
 		goto out;
 	rc = undo_mark(runner, key, session, first->turn, call, err);

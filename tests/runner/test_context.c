@@ -87,6 +87,9 @@ static struct convo_message message_of(const char *json)
 
 #define QUESTION "{\"role\":\"user\",\"content\":\"?\"}"
 
+static const struct convo_event asked = {
+	.role = "user", .message = QUESTION, .message_len = sizeof(QUESTION) - 1};
+
 static void make_plan(struct sent *sent, struct fixture *f, size_t window,
 		      const struct context_plan *plan)
 {
@@ -95,8 +98,8 @@ static void make_plan(struct sent *sent, struct fixture *f, size_t window,
 
 	memset(sent, 0, sizeof(*sent));
 	must_pass(convo_store_load(&sent->session, f->store, &key, &last, NULL, &err));
-	must_pass(cv_context_make(&sent->context, sent->session, plan, message_of(NULL),
-				  message_of(QUESTION), &err));
+	must_pass(cv_context_make(&sent->context, sent->session, plan, message_of(NULL), &asked, 1,
+				  &err));
 }
 
 static void make(struct sent *sent, struct fixture *f, size_t window, size_t messages,
@@ -171,7 +174,7 @@ static void no_session_sends_instruction_and_question(void **state)
 	struct convo_err err;
 
 	(void)state;
-	must_pass(cv_context_make(&context, NULL, &plan, instruction, message_of(QUESTION), &err));
+	must_pass(cv_context_make(&context, NULL, &plan, instruction, &asked, 1, &err));
 	must_equal(2, context.sent.count);
 	must(context.sent.messages[0].json == instruction.json);
 	must_equal(instruction.len + strlen(QUESTION), context.sent.bytes);
@@ -660,7 +663,7 @@ static void without_a_system_role_the_instruction_is_the_users(void **state)
 	struct convo_err err;
 
 	(void)state;
-	must_pass(cv_context_make(&context, NULL, &plan, instruction, message_of(QUESTION), &err));
+	must_pass(cv_context_make(&context, NULL, &plan, instruction, &asked, 1, &err));
 	must_equal(1, context.sent.count);
 	must_equal_str("{\"role\":\"user\",\"content\":\"be\\n\\n?\"}",
 		       context.sent.messages[0].json);
@@ -918,8 +921,8 @@ static void every_allocation_of_a_context_may_fail(void **state)
 	must_pass(convo_store_load(&session, f->store, &key, NULL, NULL, &err));
 	for (size_t n = 1; test_oom_at(n); n++) {
 		struct runner_context context = {0};
-		int rc = cv_context_make(&context, session, &plan, message_of(NULL),
-					 message_of(QUESTION), NULL);
+		int rc = cv_context_make(&context, session, &plan, message_of(NULL), &asked, 1,
+					 NULL);
 
 		must_equal(test_oom_end() ? CONVO_E_NOMEM : 0, rc);
 		cv_context_clear(&context);

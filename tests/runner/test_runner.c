@@ -879,7 +879,7 @@ static void N1_null_handles_and_arguments_are_refused(void **state)
 	must_fail_with(CONVO_E_INVALID,
 		       convo_runner_run(NULL, f->runner, &question, NULL, NULL, &err));
 	must_fail_with(CONVO_E_INVALID, convo_runner_run(&turn, f->runner, NULL, NULL, NULL, &err));
-	strange.reserved[4] = &strange;
+	strange.reserved[1] = &strange;
 	must_fail_with(CONVO_E_INVALID,
 		       convo_runner_run(&turn, f->runner, &strange, NULL, NULL, &err));
 	strange = question;

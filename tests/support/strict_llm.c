@@ -103,6 +103,76 @@ static void strict_say(const struct strict_llm *strict, struct cv_buf *body, siz
 		    tokens, strict->answer);
 }
 
+/* ---- tools ---------------------------------------------------------------------------------- */
+
+static bool role_is(struct cv_text message, const char *role)
+{
+	return cv_text_is(cv_json_find(message, "role"), role);
+}
+
+/* Whether one of the messages right behind `pos` is the output of this call. */
+static bool pairs_answered(struct cv_text messages, size_t pos, struct cv_text id)
+{
+	struct cv_text message;
+
+	while (cv_json_element(messages, &pos, &message) && role_is(message, "\"tool\"")) {
+		struct cv_text answers = cv_json_find(message, "tool_call_id");
+
+		if (answers.len == id.len && memcmp(answers.data, id.data, id.len) == 0)
+			return true;
+	}
+	return false;
+}
+
+/* What is wrong with the tools of a request, in the words of those who refuse it; NULL: nothing. */
+static const char *strict_pairs(struct cv_text messages)
+{
+	struct cv_text message, call;
+	size_t pos = 0, waits = 0;
+
+	while (cv_json_element(messages, &pos, &message)) {
+		struct cv_text calls = cv_json_find(message, "tool_calls");
+		size_t at = 0;
+
+		if (role_is(message, "\"tool\"")) {
+			if (!waits--)
+				return "messages with role 'tool' must be a response to a "
+				       "preceeding message with 'tool_calls'.";
+			continue;
+		}
+		if (waits)
+			return "An assistant message with 'tool_calls' must be followed by tool "
+			       "messages responding to each 'tool_call_id'.";
+		while (cv_json_element(calls, &at, &call)) {
+			if (!pairs_answered(messages, pos, cv_json_find(call, "id")))
+				return "An assistant message with 'tool_calls' must be followed by "
+				       "tool messages responding to each 'tool_call_id'.";
+			waits++;
+		}
+	}
+	return NULL;
+}
+
+/* A stream, since that is how calls come in pieces. */
+static void strict_call(struct strict_llm *strict, struct cv_buf *body, size_t calls)
+{
+	for (size_t i = 0; i < calls; i++)
+		cv_buf_addf(body,
+			    "data: "
+			    "{\"choices\":[{\"index\":0,\"delta\":{\"tool_calls\":[{\"index\":%zu,"
+			    "\"id\":\"call_%zu_%zu\",\"type\":\"function\",\"function\":{\"name\":"
+			    "\"look\",\"arguments\":\"\"}}]}}]}\n\n"
+			    "data: "
+			    "{\"choices\":[{\"index\":0,\"delta\":{\"tool_calls\":[{\"index\":%zu,"
+			    "\"function\":{\"arguments\":\"{\\\"n\\\":\"}}]}}]}\n\n"
+			    "data: "
+			    "{\"choices\":[{\"index\":0,\"delta\":{\"tool_calls\":[{\"index\":%zu,"
+			    "\"function\":{\"arguments\":\"%zu}\"}}]}}]}\n\n",
+			    i, (size_t)strict->requests, i, i, i, i);
+	cv_buf_adds(body, "data: {\"choices\":[{\"index\":0,\"delta\":{},\"finish_reason\":"
+			  "\"tool_calls\"}]}\n\ndata: [DONE]\n\n");
+}
+
 /* ---- summing up ----------------------------------------------------------------------------- */
 
 /* The facts of a text, each once, with its sentence's end. */
@@ -164,7 +234,7 @@ static int strict_answer(void *ctx, const char *request, struct cv_buf *body)
 	const char *wrong = NULL;
 	struct cv_text list;
 	char words[160];
-	size_t tokens, messages;
+	size_t tokens, messages, calls;
 	bool sums;
 
 	if (strncmp(request, "GET ", 4) == 0)
@@ -180,6 +250,14 @@ static int strict_answer(void *ctx, const char *request, struct cv_buf *body)
 		strict->last_messages = messages;
 		strict->last_tokens = tokens;
 	}
+	if (strict->out) {
+		cv_buf_adds(body, "{\"error\":{\"message\":\"out of order\"}}");
+		return 500;
+	}
+	if (strict->pairs && strict_pairs(list)) {
+		strict->bad_pairs++;
+		return strict_refuse(body, strict_pairs(list));
+	}
 	if (wrong) {
 		strict->bad_roles++;
 		return strict_refuse(body, wrong);
@@ -187,7 +265,11 @@ static int strict_answer(void *ctx, const char *request, struct cv_buf *body)
 	if (!strict->window || tokens <= strict->window) {
 		if (sums)
 			return strict_sum(strict, body, json, tokens);
-		strict_say(strict, body, tokens);
+		calls = atomic_exchange(&strict->calls, 0);
+		if (calls)
+			strict_call(strict, body, calls);
+		else
+			strict_say(strict, body, tokens);
 		return 200;
 	}
 	strict->too_long++;

@@ -58,6 +58,7 @@ static convo_store *null_store(void)
 
 static void test_null__texts_and_errors(void **state)
 {
+	char uuid[CONVO_UUID_SIZE] = "";
 	int64_t ms = -9;
 	char *text = NULL;
 
@@ -74,6 +75,9 @@ static void test_null__texts_and_errors(void **state)
 	REFUSED(convo_message_make(&text, NULL, "a", 1, E));
 	REFUSED(convo_message_make(&text, "user", NULL, 1, E));
 	convo_uuid_make(NULL);
+	convo_turn_event_id(NULL, "t", 1);
+	convo_turn_event_id(uuid, NULL, 1);
+	must_equal_str("", uuid);
 	must(text == NULL && ms == -9);
 }
 
