@@ -273,6 +273,30 @@ static void R1_a_repeated_taking_is_the_same(struct fx *fx)
 	convo_lease_free(two);
 }
 
+/* Whoever repeats an append that another one has made gets the session as for a new one. */
+static void R1_a_question_that_is_stored_takes_the_session_again(struct fx *fx)
+{
+	struct convo_key key = fx_key(fx, "s");
+	convo_lease *one = lease_of(0), *two = lease_of(0), *three = lease_of(0);
+	const char *id = fx_uuid();
+	struct convo_err err;
+
+	fx_create(fx->store, &key);
+	must_pass(hold(fx->store, &key, one, CONVO_HOLD_TAKE, id, "question", &err));
+	must_pass(hold(fx->store, &key, one, CONVO_HOLD_END, NULL, "answer", &err));
+	must_equal(0, held_ms(fx->store, &key));
+	must_pass(hold(fx->store, &key, two, CONVO_HOLD_TAKE, id, "question", &err));
+	must_equal(2, fx_last_seq(fx->store, &key));
+	must(held_ms(fx->store, &key) > 0);
+	must_fail_with(CONVO_E_BUSY,
+		       hold(fx->store, &key, three, CONVO_HOLD_TAKE, id, "question", &err));
+	must_pass(hold_only(fx->store, &key, two, CONVO_HOLD_END, &err));
+	must_equal(0, held_ms(fx->store, &key));
+	convo_lease_free(one);
+	convo_lease_free(two);
+	convo_lease_free(three);
+}
+
 static void R1_bad_leases_are_refused(struct fx *fx)
 {
 	struct convo_key key = fx_key(fx, "s");
@@ -728,6 +752,26 @@ static void R5_the_next_turn_stores_what_is_left_first(struct fx *fx)
 	convo_lease_free(next);
 }
 
+static void R5_a_question_that_is_asked_again_brings_what_is_left(struct fx *fx)
+{
+	struct convo_key key = fx_key(fx, "s");
+	convo_lease *gone = lease_of(SHORT_MS), *next = lease_of(0);
+	const char *id = fx_uuid(), *answer = fx_uuid();
+	struct convo_err err;
+
+	fx_create(fx->store, &key);
+	must_pass(hold(fx->store, &key, gone, CONVO_HOLD_TAKE, id, "question", &err));
+	must_pass(draft(fx->store, &key, gone, answer, said_so_far, &err));
+	pass_ms(SHORT_MS + 300);
+	must_pass(hold(fx->store, &key, next, CONVO_HOLD_TAKE, id, "question", &err));
+	must_stand_second(fx, &key, answer, 2);
+	must(held_ms(fx->store, &key) > 0);
+	must_pass(hold_only(fx->store, &key, next, CONVO_HOLD_END, &err));
+	must_stand_second(fx, &key, answer, 2);
+	convo_lease_free(gone);
+	convo_lease_free(next);
+}
+
 static void R5_what_is_left_can_be_stored_by_itself(struct fx *fx)
 {
 	struct convo_key key = fx_key(fx, "s"), idle = fx_key(fx, "idle");
@@ -884,6 +928,7 @@ const struct contract_test contract_turns[] = {
 	CONTRACT_TEST(R1_the_engines_clock_counts),
 	CONTRACT_TEST(R1_a_refused_append_takes_nothing),
 	CONTRACT_TEST(R1_a_repeated_taking_is_the_same),
+	CONTRACT_TEST(R1_a_question_that_is_stored_takes_the_session_again),
 	CONTRACT_TEST(R1_bad_leases_are_refused),
 	CONTRACT_TEST(R1_of_64_threads_one_takes_it),
 	CONTRACT_TEST_IF(R1_turns_of_8_processes_do_not_overlap, NEEDS_FORK),
@@ -900,6 +945,7 @@ const struct contract_test contract_turns[] = {
 	CONTRACT_TEST(R4_who_was_late_but_alone_goes_on),
 	CONTRACT_TEST(R4_another_life_knows_no_lease_of_the_first),
 	CONTRACT_TEST(R5_the_next_turn_stores_what_is_left_first),
+	CONTRACT_TEST(R5_a_question_that_is_asked_again_brings_what_is_left),
 	CONTRACT_TEST(R5_what_is_left_can_be_stored_by_itself),
 	CONTRACT_TEST(R5_what_is_stored_first_is_no_conflict),
 	CONTRACT_TEST(R5_a_conflict_stores_no_draft_and_takes_nothing),
