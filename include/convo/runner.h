@@ -173,7 +173,7 @@ CONVO_API void convo_turn_free(struct convo_turn *turn);
 /**
  * The event ids of a turn follow from its id, so its events can be loaded without reading the session:
  * by a convo_window of the kind CONVO_WINDOW_AROUND. This function gives the same ids in all versions
- * to come. Turns that were run by version 0.2.0 have others.
+ * to come. Turns that were run before there was it have others.
  *
  * A turn id says nothing of the session that holds the turn, and the store does not look for it: who
  * hands turn ids out puts the session's name into them, or beside.

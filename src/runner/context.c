@@ -264,10 +264,17 @@ static enum side piece_side(const struct item *item)
 									   : SIDE_OTHER;
 }
 
+static bool item_goes_on(const struct item *before, const struct item *item)
+{
+	return before && before->event->turn && item->event->turn &&
+	       strcmp(before->event->turn, item->event->turn) == 0;
+}
+
 /* Everything that is sent, in its order; room for all items and two more. */
 static size_t context_collect(struct piece *pieces, const struct draft *draft,
 			      struct convo_message instruction, struct convo_message lead)
 {
+	const struct item *before = NULL;
 	size_t count = 0, i;
 
 	if (instruction.json)
@@ -279,12 +286,15 @@ static size_t context_collect(struct piece *pieces, const struct draft *draft,
 	for (i = 0; i < draft->count; i++) {
 		const struct item *item = &draft->items[i];
 
-		if (item->fate == SENT)
-			pieces[count++] = (struct piece){.message = {item->event->message,
-								     item->event->message_len},
-							 .bytes = item_bytes(item),
-							 .side = piece_side(item),
-							 .calls = item->facts.calls};
+		if (item->fate != SENT)
+			continue;
+		pieces[count++] =
+			(struct piece){.message = {item->event->message, item->event->message_len},
+				       .bytes = item_bytes(item),
+				       .side = piece_side(item),
+				       .calls = item->facts.calls,
+				       .goes_on = item_goes_on(before, item)};
+		before = item;
 	}
 	return count;
 }

@@ -97,6 +97,20 @@ static int cover_load(struct cover *cover, const struct convo_key *key,
 	return cv_summary_find(&cover->former, cover->session) < 0 ? cv_fail_nomem(err) : 0;
 }
 
+/* Whether a message may be the first of a question, which may have a system message in front. */
+static bool part_asks(const struct cover_part *part, bool goes_on)
+{
+	return strcmp(part->event->role, "user") == 0 ||
+	       (goes_on && (strcmp(part->event->role, "system") == 0 ||
+			    strcmp(part->event->role, "developer") == 0));
+}
+
+static bool parts_same_turn(const struct cover_part *one, const struct cover_part *other)
+{
+	return one->event->turn && other->event->turn &&
+	       strcmp(one->event->turn, other->event->turn) == 0;
+}
+
 /*
  * Where what is kept may begin: with a question, not amid a turn, and so that what stands before it is
  * what was stored before it. Turns that ran at once are not torn apart.
@@ -107,10 +121,10 @@ static void parts_mark(struct cover_part *parts, size_t count)
 
 	for (size_t i = 0; i < count; i++) {
 		const struct convo_event *event = parts[i].event;
-		const char *before = i ? parts[i - 1].event->turn : NULL;
+		bool goes_on = i + 1 < count && parts_same_turn(&parts[i], &parts[i + 1]);
 
-		parts[i].begins = strcmp(event->role, "user") == 0 && event->seq > newest &&
-				  !(before && event->turn && strcmp(before, event->turn) == 0);
+		parts[i].begins = part_asks(&parts[i], goes_on) && event->seq > newest &&
+				  !(i && parts_same_turn(&parts[i - 1], &parts[i]));
 		if (event->seq > newest)
 			newest = event->seq;
 	}

@@ -42,11 +42,12 @@ static bool parcel_fits(const struct piece *first, const struct piece *second,
 /* How many pieces from `first` on are to be one message. */
 static size_t parcel_run(const struct piece *first, size_t count, const struct parcel_rules *rules)
 {
+	bool joins = rules->alternate == CONVO_ALTERNATE_JOIN;
+	bool fills = rules->alternate == CONVO_ALTERNATE_FILL;
 	size_t n = 1;
 
-	if (rules->alternate != CONVO_ALTERNATE_JOIN)
-		return first->leads && count > 1 && parcel_fits(first, &first[1], rules) ? 2 : 1;
-	while (n < count && parcel_fits(&first[n - 1], &first[n], rules))
+	while (n < count && (joins || first[n - 1].leads || (fills && first[n].goes_on)) &&
+	       parcel_fits(&first[n - 1], &first[n], rules))
 		n++;
 	return n;
 }
@@ -116,7 +117,8 @@ int cv_parcel_fill(struct parcel *out, struct piece *pieces, size_t count,
 		return CONVO_E_NOMEM;
 	parcel_recast(pieces, count, rules);
 	for (size_t i = 0, n; i < count && rc == 0; i += n) {
-		if (fills && i && pieces[i - 1].side == SIDE_USER && pieces[i].side == SIDE_USER) {
+		if (fills && i && !pieces[i].goes_on && pieces[i - 1].side == SIDE_USER &&
+		    pieces[i].side == SIDE_USER) {
 			out->messages[out->count++] =
 				(struct convo_message){FILLER, strlen(FILLER)};
 			out->bytes += strlen(FILLER);

@@ -15,8 +15,9 @@ struct piece {
 	struct convo_message message;
 	size_t bytes; /* less the reasoning that the wire leaves out */
 	enum side side;
-	bool calls; /* it calls tools */
-	bool leads; /* it is ours, and goes as a part of the user's message after it */
+	bool calls;   /* it calls tools */
+	bool leads;   /* it is ours, and goes as a part of the user's message after it */
+	bool goes_on; /* it is of the same turn as the one before it */
 };
 
 /** What is done with neighbours of one side. */
@@ -38,7 +39,8 @@ struct parcel {
 
 /**
  * Put messages into an empty parcel, in their order. Neighbours of the user are sent as one (join.h),
- * or kept apart, or an answer is put between them, as the rules say; what leads is joined in any case.
+ * or kept apart, or an answer is put between them, as the rules say; what leads is joined in any case, and
+ * what was said in one turn gets no answer in its midst.
  * Where they are strict, so are
  * those of the assistant and such as differ in a name, and system messages amid the others are the
  * user's; without system messages, all of them are.

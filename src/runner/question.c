@@ -327,7 +327,7 @@ int cv_question_read(struct question *out, const struct convo_question *asked,
 	int rc;
 
 	if (!asked || !asked->user || !asked->session)
-		return cv_fail(err, CONVO_E_INVALID, "a question needs user, session and text");
+		return cv_fail(err, CONVO_E_INVALID, "a question needs user and session");
 	rc = CHECK_RESERVED(asked, err);
 	if (rc < 0)
 		return rc;

@@ -216,6 +216,25 @@ static void neighbours_of_the_user_are_sent_as_one(void **state)
 	must_equal(3, stored(f));
 }
 
+static void an_answer_is_put_between_turns_alone(void **state)
+{
+	const struct convo_message messages[] = {said(USER("a")), said(USER("b"))};
+	struct fixture *f = *state;
+	struct convo_err err;
+
+	renew(f, (struct convo_runner_options){.alternate = CONVO_ALTERNATE_FILL});
+	f->parrot.code = CONVO_E_REFUSED;
+	must_fail_with(CONVO_E_REFUSED, run_messages(f, messages, 2, &err));
+	must_fail_with(CONVO_E_REFUSED, run_messages(f, messages, 2, &err));
+	must_equal_str(
+		USER("a\\n\\nb") "\n{\"role\":\"assistant\",\"content\":\"(no answer)\"}\n" USER(
+			"a\\n\\nb") "\n",
+		f->parrot.messages);
+	renew(f, (struct convo_runner_options){.alternate = CONVO_ALTERNATE_KEEP});
+	must_fail_with(CONVO_E_REFUSED, run_messages(f, messages, 2, &err));
+	must(strstr(f->parrot.messages, USER("a") "\n" USER("b") "\n" USER("a")) != NULL);
+}
+
 /* What the assistant has said elsewhere may come along, and goes in its place. */
 static void a_question_may_hold_what_was_said_before(void **state)
 {
@@ -672,6 +691,7 @@ int main(void)
 	const struct CMUnitTest messages[] = {
 		T(A1_messages_are_stored_in_one_append),
 		T(neighbours_of_the_user_are_sent_as_one),
+		T(an_answer_is_put_between_turns_alone),
 		T(a_question_may_hold_what_was_said_before),
 		T(the_title_is_of_what_the_user_said),
 		T(N2_hostile_messages_are_refused_by_their_number),

@@ -392,6 +392,21 @@ static void of_a_long_chain_the_newest_goes(void **state)
 	must_equal(0, f->strict.bad_pairs);
 }
 
+/* Where each question begins with a system message there are places to sum up to, all the same. */
+static void questions_with_system_messages_are_summed_up(void **state)
+{
+	static const char *const json[] = {"{\"role\":\"system\",\"content\":\"Hurry.\"}",
+					   USER("Tell me of fact-otters.")};
+	struct fixture *f = *state;
+	struct convo_err err;
+
+	for (int i = 0; i < 12; i++)
+		must_pass(say_messages(f, json, 2, &err));
+	must_pass(convo_runner_summarize(f->runner, "ann", "s", NULL, &err));
+	must_pass(say(f, "And?", &err));
+	must(f->turn->summarized > 0 && f->turn->summarized % 3 == 0);
+}
+
 /* ---- whatever is said ------------------------------------------------------------------- */
 
 /* Do one thing of many. What is refused is refused at the question, never by the endpoint. */
@@ -459,6 +474,7 @@ int main(void)
 		T(outputs_that_come_too_late_are_refused),
 		T(what_outputs_answer_goes_along_whatever_the_limit),
 		T(of_a_long_chain_the_newest_goes),
+		T(questions_with_system_messages_are_summed_up),
 		T(no_half_of_a_call_reaches_the_model),
 	};
 
