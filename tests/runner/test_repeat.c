@@ -283,6 +283,8 @@ static void A2_outputs_of_tools_are_known_again(void **state)
 	store_question(f, "t", output, NULL);
 	for (int i = 0; i < 100; i++)
 		must_pass(run(f, NULL, "and", &err));
+	convo_turn_free(f->turn);
+	f->turn = NULL;
 	must_pass(convo_runner_run(&f->turn, f->runner, &question, NULL, NULL, &err));
 	must(strstr(f->last, output) != NULL && strstr(f->last, "\"c\"") != NULL);
 	must_equal(204, stored(f));
