@@ -26,7 +26,8 @@ extern "C" {
 
 /**
  * One claim to hold a session: a name of its own, and the draft that was saved under it last. One
- * thread at a time. It is good for one session; to hold another one make another one.
+ * thread at a time. It is good for one session, and for one life of that (S5); to hold another one
+ * make another one.
  */
 typedef struct convo_lease convo_lease;
 

@@ -125,6 +125,7 @@ struct model_life *model_begin(struct model *m, int user, int name, const char *
 	life->floor = 1;
 	life->where = LIFE_LIVE;
 	memcpy(life->generation, generation, sizeof(life->generation));
+	turns_begin(life);
 	model_written(m, life);
 	return life;
 }
@@ -284,7 +285,6 @@ static void model_run(struct fx *fx, bool skewed, int limit, int64_t ttl, int64_
 	m->ttl = ttl;
 	m->trash = trash;
 	test_rng_any(&m->rng);
-	turns_begin(m);
 	listen_begin(m);
 	model_walk(m);
 	listen_end(m);

@@ -21,7 +21,7 @@
 #define IDS 60000
 #define VALUES 6
 #define BATCH 6
-#define LEASES 4 /* for each session */
+#define LEASES 4 /* for each life of a session */
 
 #define LEASE_SHORT_MS 1000
 #define LEASE_LONG_MS 600000 /* longer than any run */
@@ -44,12 +44,12 @@ struct model_event {
 	bool whole;          /* as there */
 };
 
-/** What one may hold a session by; all of a session live as long as the model. */
+/** What one may hold a life by; all of them live as long as the model. */
 struct model_lease {
 	convo_lease *lease;
 	bool is_short;    /* LEASE_SHORT_MS */
 	int draft;        /* of its drafts, the id: index into model.ids; -1: none yet */
-	int text, pieces; /* what was in the last one: model_draft_message() */
+	int text, pieces; /* what was in the last one: draft_message() */
 };
 
 /** Who holds a life. All-zero: nobody has ever. */
@@ -69,6 +69,7 @@ struct model_life {
 	struct model_event event[EVENTS]; /* event[seq - 1] */
 	int last_seq;
 	int64_t floor; /* the first seq there ever was: a fork may begin late */
+	struct model_lease lease[LEASES];
 	struct model_held held;
 	const struct model_life *origin; /* of which it is a fork; NULL: of none */
 	int64_t origin_seq;
@@ -108,8 +109,8 @@ struct model {
 	int texts;
 	char *drafts[IDS]; /* messages of drafts, freed at the end */
 	int draft_count;
-	struct model_lease lease[USERS][NAMES][LEASES];
-	convo_store *listener; /* who watches: another handle, where there can be one */
+	struct model_lease stray; /* of no life */
+	convo_store *listener;    /* who watches: another handle, where there can be one */
 	convo_watch *watch;
 	struct model_watched watched[USERS][NAMES];
 };
@@ -194,7 +195,10 @@ void op_clean(struct model *m);
 
 /* ---- model_turns.c ---------------------------------------------------------------------- */
 
-void turns_begin(struct model *m);
+/** Make the leases of a life. */
+void turns_begin(struct model_life *life);
+
+/** Free those of all. */
 void turns_end(struct model *m);
 
 /** What an append is to do with a lease: nothing as often as not. `lease` may become NULL. */

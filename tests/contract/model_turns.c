@@ -10,34 +10,54 @@
 #define LEASE_SHORT (LEASES - 1) /* the one of them that is */
 #define PIECES_MOST 4000         /* of a draft */
 
-static struct model_lease *lease_any(struct model *m, int user, int name)
+static void lease_make(struct model_lease *lease, bool is_short)
 {
-	return &m->lease[user][name][model_pick(m, LEASES)];
-}
-
-void turns_begin(struct model *m)
-{
+	const struct convo_lease_options opts = {.ms = is_short ? LEASE_SHORT_MS : LEASE_LONG_MS};
 	struct convo_err err;
 
-	for (int i = 0; i < USERS * NAMES * LEASES; i++) {
-		bool is_short = i % LEASES == LEASE_SHORT;
-		struct model_lease *lease =
-			&m->lease[i / LEASES / NAMES][i / LEASES % NAMES][i % LEASES];
-		const struct convo_lease_options opts = {.ms = is_short ? LEASE_SHORT_MS
-									: LEASE_LONG_MS};
+	*lease = (struct model_lease){.is_short = is_short, .draft = -1};
+	must_pass(convo_lease_new(&lease->lease, &opts, &err));
+}
 
-		*lease = (struct model_lease){.is_short = is_short, .draft = -1};
-		must_pass(convo_lease_new(&lease->lease, &opts, &err));
-	}
+void turns_begin(struct model_life *life)
+{
+	for (int i = 0; i < LEASES; i++)
+		lease_make(&life->lease[i], i == LEASE_SHORT);
 }
 
 void turns_end(struct model *m)
 {
 	for (int i = 0; i < m->draft_count; i++)
 		free(m->drafts[i]);
-	for (int i = 0; i < USERS * NAMES * LEASES; i++)
-		convo_lease_free(
-			m->lease[i / LEASES / NAMES][i / LEASES % NAMES][i % LEASES].lease);
+	for (int i = 0; i < m->lives * LEASES; i++)
+		convo_lease_free(m->life[i / LEASES].lease[i % LEASES].lease);
+	convo_lease_free(m->stray.lease);
+}
+
+/* One of a life; as a rule, of who holds it. NULL: of none. */
+static struct model_lease *lease_any(struct model *m, struct model_life *life)
+{
+	for (int i = 0; life && life->held.lease && i < LEASES; i++) {
+		if (life->held.lease == &life->lease[i] && model_pick(m, 2))
+			return &life->lease[i];
+	}
+	if (life)
+		return &life->lease[model_pick(m, LEASES)];
+	if (!m->stray.lease)
+		lease_make(&m->stray, false);
+	return &m->stray;
+}
+
+/* Now and then, one of a life that the name had before, which is nothing to this one. */
+static struct model_lease *lease_of_another(struct model *m, const struct model_life *life)
+{
+	for (int i = 0; life && model_pick(m, 10) == 0 && i < m->lives; i++) {
+		struct model_life *other = &m->life[i];
+
+		if (other != life && other->user == life->user && other->name == life->name)
+			return &other->lease[model_pick(m, LEASES)];
+	}
+	return NULL;
 }
 
 /* ---- holding ---------------------------------------------------------------------------- */
@@ -48,15 +68,16 @@ enum convo_hold turns_pick(struct model *m, int user, int name, struct model_lea
 						CONVO_HOLD_KEEP, CONVO_HOLD_END,  CONVO_HOLD_END,
 						CONVO_HOLD_WAIT};
 	enum convo_hold what = kinds[model_pick(m, sizeof(kinds) / sizeof(kinds[0]))];
-	const struct model_life *life = model_find(m, user, name);
+	struct model_life *life = model_find(m, user, name);
 	bool in_the_way;
 
 	*lease = NULL;
 	if (model_pick(m, 2))
 		return CONVO_HOLD_NONE;
-	*lease = lease_any(m, user, name);
-	if (life && life->held.lease && life->held.going && model_pick(m, 2))
-		*lease = (struct model_lease *)(uintptr_t)life->held.lease;
+	*lease = lease_of_another(m, life);
+	if (*lease)
+		return model_pick(m, 2) ? CONVO_HOLD_KEEP : CONVO_HOLD_END;
+	*lease = lease_any(m, life);
 	if ((*lease)->is_short) /* whatever else prolongs it */
 		return CONVO_HOLD_END;
 	if (what == CONVO_HOLD_WAIT && life &&
@@ -203,11 +224,11 @@ static void draft_save(struct model *m, int user, int name, struct model_lease *
 
 void op_draft(struct model *m, int user, int name)
 {
-	const struct model_life *life = model_find(m, user, name);
-	struct model_lease *lease = lease_any(m, user, name);
+	struct model_life *life = model_find(m, user, name);
+	struct model_lease *lease = lease_of_another(m, life);
 
-	if (life && life->held.lease && model_pick(m, 4)) /* as a rule, who may */
-		lease = (struct model_lease *)(uintptr_t)life->held.lease;
+	if (!lease)
+		lease = lease_any(m, life);
 	if (!lease->is_short || !life || life->held.lease != lease)
 		draft_save(m, user, name, lease);
 }
@@ -240,7 +261,7 @@ void op_settle(struct model *m, int user, int name)
 
 static void gone_hold(struct model *m, struct model_life *life)
 {
-	struct model_lease *lease = &m->lease[life->user][life->name][LEASE_SHORT];
+	struct model_lease *lease = &life->lease[LEASE_SHORT];
 	const struct convo_expect expect = {.lease = lease->lease, .hold = CONVO_HOLD_FORCE};
 	struct convo_key key = model_key(m, life->user, life->name);
 	bool in_the_way;
