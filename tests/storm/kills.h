@@ -5,9 +5,15 @@
 #ifndef TESTS_STORM_KILLS_H
 #define TESTS_STORM_KILLS_H
 
+#include <pthread.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
+
+#include <convo/store.h>
+
+#include <support/test.h>
 
 #define KILLS_DELTAS 200
 #define KILLS_PACE_MS 15    /* between two of them: an answer takes 3 s */
@@ -74,5 +80,42 @@ void kills_endpoint_hang_up(struct kills_endpoint *endpoint);
  * @return for main() to return: 0, KILLS_FENCED or KILLS_FAILED
  */
 int kills_program(char **words);
+
+/* ---- kills_case.c ----------------------------------------------------------------------- */
+
+/** What the cases of a test share: a store, in which each has a session of its own, and the answer. */
+struct kills {
+	const char *url; /* NULL: in memory */
+	convo_store *store;
+	struct kills_script script;
+	struct test_rng rng;
+	pthread_mutex_t lock; /* guards rng */
+};
+
+void kills_open(struct kills *kills, const char *url);
+void kills_close(struct kills *kills);
+
+/** A number below that. Thread-safe. */
+size_t kills_random(struct kills *kills, size_t below);
+
+/** Load a session, with its draft; the caller's to free. Its numbers have no gap, no id is there twice. */
+convo_session *kills_load(const struct kills *kills, const char *session);
+
+/** The event is that question; is it? */
+void kills_must_ask(const struct convo_event *event, const char *text);
+bool kills_asks(const struct convo_event *event, const char *text);
+
+/** The words of an answer, which are a beginning of the script. @return how many bytes of it */
+size_t kills_said(const struct kills *kills, const struct convo_event *event);
+
+/** Start the program that asks: kills_program(). */
+pid_t kills_start(const struct kills *kills, const struct kills_endpoint *endpoint,
+		  const char *session, const char *question);
+
+/** Wait for its end; one that does not end is killed. @return as waitpid() tells it */
+int kills_end(pid_t pid);
+
+/** It ends by itself, with that code. */
+void kills_must_exit(pid_t pid, int code);
 
 #endif
