@@ -74,13 +74,35 @@ static void follow_text(struct followed *f, const struct convo_event *event)
 	convo_free(text);
 }
 
+static void follow_note(struct followed *f, const char *note)
+{
+	follow_close_line(f);
+	f->draft[0] = '\0';
+	term_flush();
+	term_note("%s", note);
+}
+
+/* What says something of the session and is no part of the conversation (runner.h). */
+static void follow_control(struct followed *f, const struct convo_event *event)
+{
+	char *text = NULL;
+
+	if (convo_message_text(&text, event->message, event->message_len, NULL) < 0)
+		return;
+	if (!strcmp(text, "undo"))
+		follow_note(f, "(a turn was taken back)");
+	convo_free(text);
+}
+
 static void follow_event(struct followed *f, const struct convo_event *event)
 {
 	static const char *const endings[] = {NULL, "(interrupted)", "(failed)"};
 
 	f->seq = event->seq;
-	if (!strcmp(event->role, "control"))
+	if (!strcmp(event->role, "control")) {
+		follow_control(f, event);
 		return;
+	}
 	follow_text(f, event);
 	follow_close_line(f);
 	f->draft[0] = '\0';
@@ -89,14 +111,6 @@ static void follow_event(struct followed *f, const struct convo_event *event)
 		term_say("   %s\n", endings[event->status]);
 		term_style(STYLE_PLAIN);
 	}
-}
-
-static void follow_note(struct followed *f, const char *note)
-{
-	follow_close_line(f);
-	f->draft[0] = '\0';
-	term_flush();
-	term_note("%s", note);
 }
 
 /* @return false when it is another life of the session, which has to be loaded from its beginning */

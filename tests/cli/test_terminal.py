@@ -608,6 +608,8 @@ def a_second_screen_follows_a_session_to_its_end_and_back(home):
         term.ask('second')
         screen = second.wait('second', 20)
         equal(1, screen.count('👤 You: first'))
+        term.ask('/undo')
+        second.wait('(a turn was taken back)', 20)
         term.enter('/delete work')
         term.wait('[y/N]')
         term.enter('y')
