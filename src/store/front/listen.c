@@ -9,6 +9,7 @@
 
 #define EAR_MARKS_US 15000000 /* between two looks beside an ear */
 #define RETRY_MOST_US 5000000
+#define MARKS_MOST_MS 60000 /* once it gets so much time a question gets no more */
 
 /* ---- the ear ------------------------------------------------------------------------------ */
 
@@ -84,18 +85,36 @@ static void marks_list(struct store_hub *hub, struct hub_session *session)
 		hub->asked[hub->asked_count++] = session;
 }
 
+/*
+ * A question that got no answer in time gets twice the time when it is asked again: those who load may keep a slow
+ * server so busy that it would never have its turn among them.
+ */
+static void marks_patience(struct store_hub *hub, int rc)
+{
+	int64_t ms = hub->marks_ms ? hub->marks_ms : hub->store->opts.timeout_ms;
+
+	if (rc != CONVO_E_TIMEOUT)
+		hub->marks_ms = 0;
+	else if (ms < MARKS_MOST_MS)
+		hub->marks_ms = 2 * ms;
+}
+
 static bool marks_ask(struct store_hub *hub, struct hub_session **sessions, size_t count)
 {
-	const struct convo_call how = {.cancel = hub->closing};
+	const struct convo_call how = {.cancel = hub->closing, .timeout_ms = hub->marks_ms};
 	const struct convo_key *keys[STORE_MARKS];
 	uint64_t marks[STORE_MARKS];
 	struct store_call call;
 	size_t i;
+	int rc;
 
 	for (i = 0; i < count; i++)
 		keys[i] = &sessions[i]->key;
-	if (cv_call_begin(&call, hub->store, &how, NULL) < 0 ||
-	    hub->store->be->marks(hub->store, &call, keys, count, marks, NULL) < 0)
+	rc = cv_call_begin(&call, hub->store, &how, NULL);
+	if (rc == 0)
+		rc = hub->store->be->marks(hub->store, &call, keys, count, marks, NULL);
+	marks_patience(hub, rc);
+	if (rc < 0)
 		return false;
 	pthread_mutex_lock(&hub->lock);
 	for (i = 0; i < count; i++) {

@@ -66,6 +66,7 @@ struct store_hub {
 	bool deaf; /* no ear is to be had of this server */
 	int64_t ear_at_us, retry_us;
 	int64_t marks_at_us;
+	int64_t marks_ms; /* how long the next question may take; 0: as the store says */
 	struct hub_session **asked;
 	size_t asked_count, asked_cap;
 };
