@@ -25,6 +25,7 @@ struct redis_conn {
 	struct cv_arena values; /* of the last reply */
 	size_t received;        /* bytes of the reply that is being read */
 	size_t items;           /* of its arrays, as they say themselves */
+	bool begun;             /* it is being read: `values` has parts of it */
 	char chunk[READ_SIZE];
 };
 
@@ -262,29 +263,32 @@ int cv_redis_read(struct redis_conn *conn, const struct redis_until *until,
 		  const struct redis_value **out, struct convo_err *err)
 {
 	void *reply = NULL;
+	ssize_t n = 0;
 
-	cv_arena_clear(&conn->values);
-	conn->received = conn->items = 0;
+	if (!conn->begun) {
+		cv_arena_clear(&conn->values);
+		conn->received = conn->items = 0;
+	}
+	conn->begun = true;
 	for (;;) {
-		ssize_t n;
-
 		if (redisReaderGetReply(conn->reader, &reply) != REDIS_OK)
 			return conn_fail_reader(conn, err);
 		if (reply)
 			break;
+		/* A server that never stops does not get longer for that. */
+		if (n && cv_clock_mono_us() >= until->deadline_us)
+			return cv_redis_fail(conn->sock.place, CONVO_E_TIMEOUT,
+					     "no end of the answer in time", err);
 		n = conn_receive(conn, until, err);
 		if (n < 0)
 			return (int)n;
 		conn->received += (size_t)n;
 		if (conn->received > MAX_REPLY)
 			return conn_fail_large(conn, err);
-		/* A server that never stops does not get longer for that. */
-		if (n && cv_clock_mono_us() >= until->deadline_us)
-			return cv_redis_fail(conn->sock.place, CONVO_E_TIMEOUT,
-					     "no end of the answer in time", err);
 		if (redisReaderFeed(conn->reader, conn->chunk, (size_t)n) != REDIS_OK)
 			return conn_fail_reader(conn, err);
 	}
+	conn->begun = false;
 	*out = reply;
 	return 0;
 }

@@ -56,7 +56,8 @@ struct redis_value {
  * Receive one reply.
  *
  * @param out set to it; valid until the next reply is asked for
- * @return the same and CONVO_E_NOMEM; the connection is out of step then
+ * @return the same and CONVO_E_NOMEM. After CONVO_E_TIMEOUT and CONVO_E_CANCELED the reply may be asked
+ *         for again; for who does not, and after any other failure, the connection is out of step
  */
 int cv_redis_read(struct redis_conn *conn, const struct redis_until *until,
 		  const struct redis_value **out, struct convo_err *err);
