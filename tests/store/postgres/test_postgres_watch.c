@@ -4,65 +4,9 @@
  */
 #include "store/shared/sql_suite.h"
 
-#include <convo/watch.h>
-
-#include <stdatomic.h>
 #include <stdlib.h>
-#include <time.h>
 
-#define SOON_MS 20000
-
-static const struct convo_key keys[] = {{"app", "user", "a"}, {"app", "user", "b"}};
-
-static void nap_ms(int ms)
-{
-	nanosleep(&(struct timespec){ms / 1000, ms % 1000 * 1000000}, NULL);
-}
-
-static convo_watch *watch_of(convo_store *store)
-{
-	convo_watch *watch = NULL;
-	struct convo_err err;
-
-	must_pass(convo_watch_new(&watch, store, &err));
-	for (size_t i = 0; i < 2; i++)
-		must_pass(convo_watch_add(watch, &keys[i], NULL, &err));
-	return watch;
-}
-
-/* Let pass what comes without need. */
-static void hear_out(convo_watch *watch)
-{
-	const struct convo_call quiet = {.timeout_ms = 2500};
-	struct convo_err err;
-
-	while (convo_watch_next(watch, NULL, NULL, &quiet, &err) == 0)
-		;
-	must_equal(CONVO_E_TIMEOUT, err.code);
-}
-
-static void must_hear(convo_watch *watch, const char *session)
-{
-	const struct convo_call soon = {.timeout_ms = SOON_MS};
-	struct convo_key key;
-	struct convo_err err;
-
-	must_pass(convo_watch_next(watch, &key, NULL, &soon, &err));
-	must_equal_str(session, key.session);
-}
-
-static void must_hear_both(convo_watch *watch)
-{
-	const struct convo_call soon = {.timeout_ms = SOON_MS};
-	bool heard[2] = {false, false};
-	struct convo_key key;
-	struct convo_err err;
-
-	while (!heard[0] || !heard[1]) {
-		must_pass(convo_watch_next(watch, &key, NULL, &soon, &err));
-		heard[*key.session == 'b'] = true;
-	}
-}
+#include "store/shared/heard.h"
 
 static long number(const char *sql)
 {
@@ -74,7 +18,7 @@ static void must_become(long value, const char *sql)
 {
 	int tries = 0;
 
-	while (number(sql) != value && tries++ < SOON_MS / 20)
+	while (number(sql) != value && tries++ < HEARD_SOON_MS / 20)
 		nap_ms(20);
 	must_equal(value, number(sql));
 }
@@ -84,6 +28,11 @@ static long kill_ears(void)
 {
 	return number("SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE "
 		      "query LIKE 'SELECT watch_ear%' OR query LIKE 'LISTEN %'");
+}
+
+static void end_ears(void)
+{
+	(void)kill_ears();
 }
 
 static void test_W3_there_is_news_of_all_after_a_lost_connection(void **state)
@@ -135,66 +84,17 @@ static void test_W3_there_is_news_of_all_after_a_restart_of_the_server(void **st
 	convo_store_close(store);
 }
 
-#define EVENTS 200
-
-struct following {
-	convo_store *store, *other;
-	atomic_int following;
-};
-
-/* The first writes, the second kills ears, the others follow and see each event once. */
-static void follow_run(void *ctx, int index)
-{
-	struct following *following = ctx;
-	convo_watch *watch;
-	struct convo_err err;
-	int64_t last = 0;
-
-	if (index == 0) {
-		for (int i = 0; i < EVENTS; i++) {
-			must_pass(sql_say(following->other, "followed", &err));
-			nap_ms(10);
-		}
-		return;
-	}
-	if (index == 1) {
-		while (atomic_load(&following->following)) {
-			nap_ms(300);
-			kill_ears();
-		}
-		return;
-	}
-	must_pass(convo_watch_new(&watch, following->store, &err));
-	must_pass(
-		convo_watch_add(watch, &(struct convo_key){"app", "user", "followed"}, NULL, &err));
-	while (last < EVENTS) {
-		const struct convo_window window = {.kind = CONVO_WINDOW_AFTER, .seq = last};
-		convo_session *session = NULL;
-
-		must_hear(watch, "followed");
-		must_pass(convo_store_load(&session, following->store,
-					   &(struct convo_key){"app", "user", "followed"}, &window,
-					   NULL, &err));
-		for (size_t i = 0; i < convo_session_count(session); i++)
-			must_equal(++last, convo_session_event(session, i)->seq);
-		convo_session_free(session);
-	}
-	convo_watch_free(watch);
-	atomic_fetch_sub(&following->following, 1);
-}
-
 static void test_W3_followers_miss_nothing_while_ears_are_killed(void **state)
 {
-	struct following following = {.following = 4};
+	convo_store *store, *other;
 
 	(void)state;
 	sql_needed();
-	following.store = sql_open(sql_url(NULL, "prefix=watch_"));
-	following.other = sql_open(sql_url(NULL, "prefix=watch_"));
-	sql_create(following.store, "followed");
-	test_threads(6, follow_run, &following);
-	convo_store_close(following.other);
-	convo_store_close(following.store);
+	store = sql_open(sql_url(NULL, "prefix=watch_"));
+	other = sql_open(sql_url(NULL, "prefix=watch_"));
+	heard_must_flow(store, other, end_ears);
+	convo_store_close(other);
+	convo_store_close(store);
 }
 
 static void test_W2_nothing_is_there_while_nobody_watches(void **state)
@@ -208,7 +108,7 @@ static void test_W2_nothing_is_there_while_nobody_watches(void **state)
 	must_become(0, "SELECT count(*) FROM quiet_ears");
 	watch = watch_of(store);
 	must_become(2, "SELECT count(*) FROM quiet_watchers");
-	convo_watch_remove(watch, &keys[0]);
+	convo_watch_remove(watch, &heard_keys[0]);
 	must_become(1, "SELECT count(*) FROM quiet_watchers");
 	convo_watch_free(watch);
 	must_become(0, "SELECT count(*) FROM quiet_watchers");
@@ -257,7 +157,7 @@ static void test_W1_behind_a_pooler_sessions_are_asked_for(void **state)
 	must_equal(0, number("SELECT count(*) FROM pooled_ears"));
 	must_pass(sql_say(other, "a", &err));
 	must_hear(watch, "a");
-	must_pass(convo_store_rename(other, &keys[1], "title", NULL, &err));
+	must_pass(convo_store_rename(other, &heard_keys[1], "title", NULL, &err));
 	must_hear(watch, "b");
 	convo_watch_free(watch);
 	convo_store_close(other);
