@@ -10,7 +10,6 @@
 
 #define KEY_SIZE (40 + 2 * 3 * CONVO_MAX_NAME) /* of a user's key: names may triple */
 #define NOWHERE ":none"                        /* after a key: one that is never made */
-#define CHANNEL ":n:"                          /* between the prefix and the tag */
 #define LARGEST INT64_C(9000000000000000)      /* scripts count in doubles */
 
 /* ---- keys and arguments ------------------------------------------------------------------ */
@@ -78,7 +77,7 @@ void cv_op_begin_session(const struct redis_op *op, struct redis_ask *ask,
 {
 	cv_op_begin(op, ask, script, op->key->app, op->key->user);
 	cv_ask_add_text(ask, op->key->session);
-	cv_op_add_channel(op, ask, op->key);
+	cv_op_add_tell(op, ask);
 }
 
 int cv_op_run(const struct redis_op *op, struct redis_ask *ask, struct convo_err *err)
@@ -89,22 +88,18 @@ int cv_op_run(const struct redis_op *op, struct redis_ask *ask, struct convo_err
 	return rc;
 }
 
-void cv_op_add_channel(const struct redis_op *op, struct redis_ask *ask,
+void cv_op_add_tell(const struct redis_op *op, struct redis_ask *ask)
+{
+	const char *how = cv_op_is_apart(op) ? "w" : "1";
+
+	cv_ask_add_text(ask, op->redis->tells ? how : "");
+}
+
+void cv_op_session_key(char out[OP_KEY_SIZE], const struct convo_store *store,
 		       const struct convo_key *key)
 {
-	static const char digits[] = "0123456789abcdef";
-	size_t prefix = strlen(op->redis->base.prefix);
-	char *room = cv_ask_room(ask, prefix + strlen(CHANNEL) + OP_TAG_DIGITS);
-	uint64_t tag = cv_key_tag(key);
-	int i;
-
-	if (!room)
-		return;
-	memcpy(room, op->redis->base.prefix, prefix);
-	memcpy(room + prefix, CHANNEL, strlen(CHANNEL));
-	room += prefix + strlen(CHANNEL);
-	for (i = OP_TAG_DIGITS - 1; i >= 0; i--, tag >>= 4)
-		room[i] = digits[tag & 15];
+	key_make(out, store, key->app, key->user, ":s:");
+	memcpy(out + strlen(out), key->session, strlen(key->session) + 1);
 }
 
 void cv_op_begin_app(const struct redis_op *op, struct redis_ask *ask, enum redis_script_id script)

@@ -25,18 +25,20 @@ void cv_op_begin(const struct redis_op *op, struct redis_ask *ask, enum redis_sc
 /** The same for a script that is about the app's state alone: the keys are the app's. */
 void cv_op_begin_app(const struct redis_op *op, struct redis_ask *ask, enum redis_script_id script);
 
-/** The same for a script that is about a session and tells who watches it: its id, and its channel. */
+/** The same for a script that is about a session and tells who watches it: its id, and whether to. */
 void cv_op_begin_session(const struct redis_op *op, struct redis_ask *ask,
 			 enum redis_script_id script);
 
 /** Run an ask that is complete, and let go of it. */
 int cv_op_run(const struct redis_op *op, struct redis_ask *ask, struct convo_err *err);
 
-/** What names a session on the way of a notice: the prefix, ":n:" and so many digits of its tag. */
-#define OP_TAG_DIGITS 16
+/** Add whether to tell those who watch the session, for script/tell.lua. */
+void cv_op_add_tell(const struct redis_op *op, struct redis_ask *ask);
 
-/** Add the channel of a session. */
-void cv_op_add_channel(const struct redis_op *op, struct redis_ask *ask,
+#define OP_KEY_SIZE (48 + (3 + 3 + 1) * CONVO_MAX_NAME) /* app and user may triple */
+
+/** The key of a session, which is its channel too. */
+void cv_op_session_key(char out[OP_KEY_SIZE], const struct convo_store *store,
 		       const struct convo_key *key);
 
 /** Begin a command about the key of the app. */

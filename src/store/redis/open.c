@@ -322,14 +322,15 @@ static int open_check_commands(struct redis_store *redis, const struct store_cal
 static int open_answer(struct redis_ask *ask, const struct redis_value *answer,
 		       struct convo_err *err)
 {
-	const struct redis_store *redis = ask->ctx;
+	struct redis_store *redis = ask->ctx;
 	const struct redis_value *item = answer->item, *schema = &item[1];
 
 	if (answer->len < 2 || schema->kind != REDIS_VALUE_STRING)
 		return cv_fail(err, CONVO_E_IO, "%s: an unexpected answer", redis->name);
-	if (answer->len > 3 && item[2].kind == REDIS_VALUE_STRING &&
-	    item[3].kind == REDIS_VALUE_STRING)
-		return cv_redis_refuse(&ask->node->place, item[3].data, item[2].data, err);
+	redis->tells = answer->len > 2 && item[2].integer == 1;
+	if (answer->len > 4 && item[3].kind == REDIS_VALUE_STRING &&
+	    item[4].kind == REDIS_VALUE_STRING)
+		return cv_redis_refuse(&ask->node->place, item[4].data, item[3].data, err);
 	if (strcmp(schema->data, SCHEMA) == 0)
 		return 0;
 	if (!schema->len)

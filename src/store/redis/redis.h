@@ -27,6 +27,7 @@ struct redis_store {
 	struct redis_tls *tls; /* NULL without */
 	char name[200];        /* "redis localhost:6379", for messages */
 	int wait;              /* replicas that must have what is acknowledged */
+	bool tells;            /* it may tell those who watch (PUBLISH) */
 	char sha1[REDIS_SCRIPTS][41];
 	group_round round; /* what the groups of its nodes do */
 	struct redis_route *route;

@@ -540,6 +540,18 @@ bool cv_route_slot_of(struct redis_store *redis, const char *name, unsigned *slo
 	return i < route->slots;
 }
 
+bool cv_route_lists(struct redis_store *redis, const struct redis_node *node)
+{
+	struct redis_route *route = redis->route;
+	unsigned i = 0;
+
+	pthread_mutex_lock(&route->lock);
+	while (i < route->slots && route->slot[i] != node)
+		i++;
+	pthread_mutex_unlock(&route->lock);
+	return i < route->slots;
+}
+
 /* ---- being sent on ---------------------------------------------------------------------- */
 
 /* Read "7 host:port", where the host may be an address with colons, or nothing: that of the one who

@@ -64,6 +64,9 @@ void cv_route_explain(struct redis_store *redis, const struct redis_ask *ask,
 bool cv_route_after(struct redis_store *redis, const char *after, char *name, size_t size,
 		    unsigned *slot);
 
+/** Whether a server that is held is one of those that are asked, as far as it is known. */
+bool cv_route_lists(struct redis_store *redis, const struct redis_node *node);
+
 /** A slot that the server of that name serves. @return false when it serves none */
 bool cv_route_slot_of(struct redis_store *redis, const char *name, unsigned *slot);
 

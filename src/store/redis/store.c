@@ -7,6 +7,7 @@
 
 #include <string.h>
 
+#include <store/redis/ear.h>
 #include <store/redis/event.h>
 #include <store/redis/notes.h>
 #include <store/redis/open.h>
@@ -220,7 +221,8 @@ static int redis_purge(struct convo_store *store, const struct store_call *call,
 	while (more) {
 		struct redis_ask ask = {.answer = purge_answer, .ctx = &op, .repeat = true};
 
-		cv_op_begin_session(&op, &ask, REDIS_SCRIPT_PURGE);
+		cv_op_begin(&op, &ask, REDIS_SCRIPT_PURGE, key->app, key->user);
+		cv_ask_add_text(&ask, key->session);
 		cv_op_add_uuid(&ask, generation);
 		rc = cv_op_run(&op, &ask, err);
 		if (rc < 0)
@@ -254,10 +256,7 @@ static int redis_state_set(struct convo_store *store, const struct store_call *c
 	else
 		cv_op_begin_app(&op, &ask, REDIS_SCRIPT_STATE_SET);
 	cv_ask_add_text(&ask, of_session ? key->session : "");
-	if (of_session)
-		cv_op_add_channel(&op, &ask, key);
-	else
-		cv_ask_add_text(&ask, "");
+	cv_op_add_tell(&op, &ask);
 	cv_ask_add_int(&ask, call->ttl_us);
 	ask_add_changes(&ask, changes, count);
 	if (of_session || of_user)
@@ -286,6 +285,10 @@ const struct cv_backend cv_backend_redis = {
 	.fork = cv_redis_fork,
 	.marks = cv_redis_marks,
 	.marks_us = CV_REDIS_MARKS_US,
+	.ear_open = cv_redis_ear_open,
+	.ear_set = cv_redis_ear_set,
+	.ear_wait = cv_redis_ear_wait,
+	.ear_close = cv_redis_ear_close,
 	.weigh = cv_redis_weigh,
 	.rename = redis_rename,
 	.list = cv_redis_list,

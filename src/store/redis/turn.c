@@ -129,7 +129,7 @@ static int fork_some(const struct redis_op *op, struct convo_err *err)
 
 	cv_op_begin(op, &ask, REDIS_SCRIPT_FORK, op->key->app, op->key->user);
 	cv_ask_add_text(&ask, op->key->session);
-	cv_op_add_channel(op, &ask, into->to);
+	cv_op_add_tell(op, &ask);
 	cv_ask_add_int(&ask, op->call->ttl_us);
 	cv_ask_add_int(&ask, op->call->event_limit);
 	cv_ask_add_text(&ask, into->to->session);

@@ -1,4 +1,4 @@
--- ARGV: now, session, channel, ttl, limit, generation or '', after_seq or '', count, that many packed
+-- ARGV: now, session, whether to tell, ttl, limit, generation or '', after_seq or '', count, that many packed
 -- events, what becomes of the lease (hold.lua), and changes; the last two if there are any.
 --
 -- Events are a hash of seq to packed event and of '#' and id to seq. A packed event begins with
@@ -7,6 +7,7 @@
 -- This is the script that counts: what few calls need is not even defined for the others.
 
 --include common.lua
+--include tell.lua
 
 local name, ttl, limit, count = ARGV[2], tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[8])
 local AT = 8 -- before the first event
@@ -71,7 +72,9 @@ if ARGV[more] == 'hold' then
 end
 if n == 0 then
 	if grant then
-		grant()
+		if grant() then
+			tell(key)
+		end
 	else
 		-- Who waits for replicas waits for what this connection wrote: it was another one before.
 		redis.pcall('HSET', key, 'last', m[5])
@@ -111,4 +114,5 @@ touch(name, generation, expires, armed, ttl, at, before == 0 or changed, set)
 if grant then
 	grant()
 end
+tell(key)
 return {0, unpack(seqs)}

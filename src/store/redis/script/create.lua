@@ -1,4 +1,4 @@
--- ARGV: now, session, channel, ttl, generation, title, changes, if there are any
+-- ARGV: now, session, whether to tell, ttl, generation, title, changes, if there are any
 
 --include common.lua
 --include pieces.lua
@@ -6,6 +6,7 @@
 --include touch.lua
 --include trash.lua
 --include lifetime.lua
+--include tell.lua
 
 local name, ttl, generation = ARGV[2], tonumber(ARGV[4]), ARGV[5]
 local key = session_key(name)
@@ -56,4 +57,5 @@ call('HSET', key, 'generation', generation, 'title', ARGV[6], 'created', now, 'f
 changes_apply(plans)
 touch(name, generation, 0, 0, ttl, ARGV[1], true, {})
 sweep()
+tell(key)
 return {0}

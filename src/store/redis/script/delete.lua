@@ -1,8 +1,9 @@
--- ARGV: now, session, channel, trash time
+-- ARGV: now, session, whether to tell, trash time
 
 --include common.lua
 --include trash.lua
 --include lifetime.lua
+--include tell.lua
 
 local name, time = ARGV[2], tonumber(ARGV[4])
 local m = call('HMGET', session_key(name), 'generation', 'expires')
@@ -21,6 +22,9 @@ end
 local lives = lasts(generation, m[2])
 if not lives or time == 0 then
 	discard(name, generation)
+	if lives then
+		tell(session_key(name))
+	end
 	return {0}
 end
 local ends, position = math.min(now + time, MAX_WHOLE - 1), trash_front()
@@ -33,4 +37,5 @@ index_add(trash, position, generation, ends)
 index_add(deaths, position, generation, ends)
 index_add(due, ends, 'd:' .. generation, ends)
 expire_parts(deleted_key(generation), generation, ends)
+tell(session_key(name))
 return {0}

@@ -1,10 +1,11 @@
--- ARGV: now, session, channel, lease, how long it holds (µs), the id of the event, so many bytes of its
+-- ARGV: now, session, whether to tell, lease, how long it holds (µs), the id of the event, so many bytes of its
 -- message that are there, what comes behind them; in front of that, where none are there, the event
 -- without its message, packed, whose bytes are the last argument.
 --
 -- The key of the draft has both as one string, so that a message grows by what is new of it.
 
 --include common.lua
+--include tell.lua
 
 local key, id, kept, new = session_key(ARGV[2]), ARGV[6], tonumber(ARGV[7]), ARGV[8]
 local m = call('HMGET', key, 'generation', 'expires', 'last', 'lease', 'held', 'draft', 'head')
@@ -41,4 +42,5 @@ else
 	end
 end
 call('HSET', key, unpack(set))
+tell(key)
 return {0}

@@ -1,4 +1,4 @@
--- ARGV: now, session, channel of the fork, ttl, limit, the fork's id and generation, the last seq to take
+-- ARGV: now, session, whether to tell, ttl, limit, the fork's id and generation, the last seq to take
 -- over, bytes after which to stop; and where it has stopped before, as it answered then: the generation
 -- of the source, the first seq, the next one.
 --
@@ -9,6 +9,7 @@
 --include common.lua
 --include fetch_events.lua
 --include pieces.lua
+--include tell.lua
 --include touch.lua
 --include trash.lua
 
@@ -84,4 +85,5 @@ call('HSET', session_key(name), 'generation', generation, 'title', m[3], 'create
 	'time', newest and tonumber(string.sub(newest, 1, 16)) or 0, 
 	'biggest', large > 0 and 4194304 or 1, 'expires', 0, 'armed', 0, 'fork', ARGV[2], 'fork_generation', m[1], 'fork_seq', to)
 touch(name, generation, 0, 0, ttl, ARGV[1], true, {})
+tell(session_key(name))
 return {0}

@@ -1,6 +1,6 @@
 -- What an append may do with the lease; cv_hold_check() says the same in C. ARGV[more]: 'hold', 'take',
 -- 'force', 'keep' or 'end', the lease, how long it holds (µs), the id of the draft that is settled or '',
--- and its bytes. What it may is done by grant(), later.
+-- and its bytes. What it may is done by grant(), later, which answers whether that is news.
 local what, lease, settles = ARGV[more + 1], ARGV[more + 2], ARGV[more + 4]
 local h = call('HMGET', key, 'lease', 'held', 'draft', 'head')
 local ours, ends, time = h[1] == lease, whole(h[2] or 0), clock()
@@ -28,4 +28,5 @@ grant = function()
 		call('UNLINK', draft_key(generation))
 		call('HDEL', key, 'draft', 'head', 'drafted')
 	end
+	return what ~= 'keep'
 end

@@ -2,8 +2,8 @@
 -- schema may be set, whether this is a cluster.
 --
 -- Makes sure that the database is ours and that we may use every command: a right that is missing must
--- show here, not in the middle of a script. Answers 0, the schema, '' for none, and if a command was
--- refused, its name and the error. Where nothing can be written, for now or on this server, a store
+-- show here, not in the middle of a script. Answers 0, the schema, '' for none, 1 if we may tell those who
+-- watch (tell.lua), else 0, and if a command was refused, its name and the error. Where nothing can be written, for now or on this server, a store
 -- that is there can be read.
 
 local call, schema, scratch = redis.pcall, KEYS[1], KEYS[2]
@@ -37,13 +37,15 @@ local function is_passing(err)
 	return false
 end
 
+local tells = try('PUBLISH', scratch, '') and 1 or 0 -- may be refused: watchers then have to ask
+refused = {}
 local readable, found = try('GET', schema)
 if not readable then
-	return {0, '', unpack(refused)}
+	return {0, '', tells, unpack(refused)}
 end
 if not found and ARGV[3] == '1' then
 	if not try('SET', schema, ARGV[2]) then
-		return {0, '', unpack(refused)}
+		return {0, '', tells, unpack(refused)}
 	end
 	found = ARGV[2]
 end
@@ -73,4 +75,4 @@ end
 if refused[2] and found and is_passing(refused[2]) then
 	refused = {}
 end
-return {0, found or '', unpack(refused)}
+return {0, found or '', tells, unpack(refused)}

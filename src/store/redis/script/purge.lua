@@ -1,11 +1,11 @@
--- ARGV: now, session, channel, generation or ''
+-- ARGV: now, session, generation or ''
 --
 -- Answers 0 and whether there are more of the name.
 
 --include common.lua
 --include trash.lua
 
-local name, generation = ARGV[2], ARGV[4]
+local name, generation = ARGV[2], ARGV[3]
 if generation ~= '' then
 	if call('HGET', deleted_key(generation), 'session') == name then
 		discard_deleted(name, generation)

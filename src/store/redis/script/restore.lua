@@ -1,8 +1,9 @@
--- ARGV: now, session, channel, ttl, generation or ''
+-- ARGV: now, session, whether to tell, ttl, generation or ''
 
 --include common.lua
 --include trash.lua
 --include lifetime.lua
+--include tell.lua
 
 local name, ttl = ARGV[2], tonumber(ARGV[4])
 local key, deaths = session_key(name), deaths_key(name)
@@ -58,4 +59,5 @@ index_session(name, generation, at, expires)
 if expires == 0 then
 	keep_parts(generation)
 end
+tell(key)
 return {0}

@@ -1,8 +1,9 @@
--- ARGV: now, session or '', channel or '', ttl, changes
+-- ARGV: now, session or '', whether to tell, ttl, changes
 
 --include common.lua
 --include pieces.lua
 --include state.lua
+--include tell.lua
 --include touch.lua
 
 local name, m, at = ARGV[2], {}, nil
@@ -21,5 +22,6 @@ end
 changes_apply(plans)
 if name ~= '' then
 	touch(name, m[1], m[2], m[3], tonumber(ARGV[4]), at, true, {})
+	tell(session_key(name))
 end
 return {0}
