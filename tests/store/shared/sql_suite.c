@@ -188,7 +188,7 @@ void test_L1_a_database_that_may_not_be_made_is_told(void **state)
 }
 
 /* Feed SQL to the server's own client, as an administrator does. */
-static void sql_feed(const char *database, const char *sql)
+void sql_feed(const char *database, const char *sql)
 {
 	const char *file = test_path(test_dir(), "schema.sql");
 	FILE *out = fopen(file, "w");

@@ -25,6 +25,9 @@ convo_store *sql_open(const char *url);
 /** Fail to open with that code, and a text that says this and no password. */
 void sql_must_refuse(int code, const char *url, const char *text);
 
+/** Run SQL of any length in a database, as an administrator. */
+void sql_feed(const char *database, const char *sql);
+
 void sql_create(convo_store *store, const char *session);
 int sql_say(convo_store *store, const char *session, struct convo_err *err);
 void sql_must_have(convo_store *store, const char *session, size_t events);
