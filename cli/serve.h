@@ -1,5 +1,6 @@
 /*
- * `convo serve` is a program of its own, convo-serve, so that the chat does not load the HTTP library.
+ * `convo serve` and `convo key` are a program of their own, convo-serve, so that the chat loads neither the HTTP
+ * library nor that of hashes.
  */
 #ifndef CLI_SERVE_H
 #define CLI_SERVE_H

@@ -24,16 +24,17 @@ RULES = {
     'src/model': ['src/base'],
     'src/runner': ['src/base', 'src/model'],
     'cli/term': [],
-    'cli/app': ['cli/term'],
+    'cli/app/reserved.h': [],
+    'cli/app': ['cli/app/reserved.h', 'cli/term'],
     'cli/command': ['cli/app', 'cli/term'],
     'cli': ['cli/app', 'cli/command', 'cli/term'],
     'server/core': ['cli/term'],
     'server/http': ['cli/term', 'server/core'],
-    'server/auth': ['cli/term', 'server/core', 'server/http'],
+    'server/auth': ['cli/app/reserved.h', 'cli/term', 'server/core', 'server/http'],
     'server/metrics': ['cli/term', 'server/core', 'server/http'],
     'server/page': ['cli/term', 'server/core', 'server/http'],
     'server/api': ['cli/term', 'server/auth', 'server/core', 'server/http', 'server/metrics'],
-    'server': ['cli/app', 'cli/term', 'server/api', 'server/auth', 'server/core', 'server/http',
+    'server': ['cli/app', 'cli/app/reserved.h', 'cli/term', 'server/api', 'server/auth', 'server/core', 'server/http',
                'server/metrics', 'server/page'],
     'examples': [],
 }
@@ -43,7 +44,8 @@ RULES.update({f'src/store/{name}': ['src/base', 'src/store/backend.h', 'src/stor
 # A library's header is included by one file of the library's, and by one of each program's; everybody
 # else there goes through that.
 DRIVERS = ('jansson', 'curl/curl', 'sqlite3', 'hiredis/hiredis', 'libpq-fe', 'mysql',
-           'mariadb/mysql', 'utf8proc', 'microhttpd')
+           'mariadb/mysql', 'utf8proc', 'microhttpd',
+           'gnutls/gnutls', 'gnutls/crypto')
 
 # Where the includes of a folder of the root are looked for.
 BASES = {'cli': ['cli'], 'server': ['server', 'cli']}

@@ -3,6 +3,8 @@
  */
 #include "flags.h"
 
+#include <string.h>
+
 #include "app/exit.h"
 #include "app/stores.h"
 
@@ -11,6 +13,8 @@
 static const struct flag serve_table[] = {
 	{"listen", "WHERE", "HOST:PORT, [IPV6]:PORT, :PORT for all, unix:PATH, or systemd",
 	 "127.0.0.1:8080", AT(listen), FLAG_TEXT},
+	{"auth", "WHO", "keys: those of convo key alone; none: everybody, as the user of -user",
+	 "none", AT(auth), FLAG_TEXT},
 	{"host", "NAMES", "names of this server that clients may use, with commas between",
 	 "localhost and addresses", AT(hosts), FLAG_TEXT},
 	{"origin", "ORIGINS", "web pages that may ask, https://a.example, with commas between",
@@ -43,6 +47,7 @@ int serve_flags_parse(struct serve_flags *flags, int argc, char **argv)
 	const struct serve_flags standard = {
 		.common = common_standard,
 		.listen = "127.0.0.1:8080",
+		.auth = "none",
 		.drain_ms = 30000,
 		.workers = 64,
 	};
@@ -53,12 +58,15 @@ int serve_flags_parse(struct serve_flags *flags, int argc, char **argv)
 	rc = flag_parse(&line, argc, argv, &args, &count);
 	if (rc)
 		return rc;
+	flags->keys = !strcmp(flags->auth, "keys");
 	if (count)
 		term_error("unexpected '%s'; convo serve -help lists all", args[0]);
 	else if (!flags->tls_cert != !flags->tls_key)
 		term_error("-tls-cert and -tls-key go together");
 	else if (flags->workers < 1 || flags->workers > 4096)
 		term_error("-workers: 1 to 4096");
+	else if (strcmp(flags->auth, "keys") != 0 && strcmp(flags->auth, "none") != 0)
+		term_error("-auth: '%s' is not keys or none", flags->auth);
 	else
 		return 0;
 	return EXIT_USAGE;

@@ -10,10 +10,12 @@
 struct serve_flags {
 	struct common_flags common;
 	const char *listen;             /* as http_listen() takes it */
+	const char *auth;               /* "keys" or "none" */
 	const char *hosts, *origins;    /* lists, separated by commas; NULL: none */
 	const char *tls_cert, *tls_key; /* files; NULL: no TLS */
 	int64_t drain_ms, workers;
 	bool access_log;
+	bool keys; /* auth is that */
 };
 
 /** Read the command line. Says on stderr what is wrong. @return 0, or 2 for wrong use. */

@@ -16,12 +16,13 @@
 #include <convo/version.h>
 
 #include "api/apis.h"
-#include "app/advice.h"
 #include "app/app.h"
 #include "auth/auth.h"
 #include "flags.h"
+#include "key.h"
 #include "log.h"
 #include "notify.h"
+#include "open.h"
 
 /* How long answers may take to be stored once they were cancelled. */
 #define STORE_MS 10000
@@ -46,18 +47,6 @@ static int serve_failed(const char *what, const struct convo_err *err)
 
 /* ---- opening -------------------------------------------------------------------------- */
 
-static int serve_store_failed(const struct serve *serve, const struct convo_err *err)
-{
-	enum advice_side side = advice_side_of(serve->settings.backend);
-	struct text advice = {0};
-
-	if (!advice_add(&advice, side, err->code, &serve->settings))
-		text_clear(&advice);
-	term_error("%s%s", err->text, advice.data ? advice.data : "");
-	text_clear(&advice);
-	return advice_exit(side, err->code);
-}
-
 static int serve_open_models(struct serve *serve)
 {
 	const struct model_config config = {
@@ -72,21 +61,38 @@ static int serve_open_models(struct serve *serve)
 	return 0;
 }
 
-/* Who has no key may do all: so nobody beyond this machine may reach it. */
+/* Who needs no key may do all: so nobody beyond this machine may reach it. */
+static int serve_check_reach(const struct serve *serve)
+{
+	if (serve->flags.keys || serve->listener.local)
+		return 0;
+	term_error("%s can be reached from other machines, and nobody is asked for a key: -auth "
+		   "keys asks, or listen on 127.0.0.1, [::1] or unix:PATH",
+		   serve->listener.shown.data);
+	return EXIT_USAGE;
+}
+
+/* A store that ends with the server has no keys, and never will. */
+static int serve_check_keys(const struct serve *serve)
+{
+	if (!serve->flags.keys || strcmp(serve->settings.backend->scheme, "memory") != 0)
+		return 0;
+	term_error("-auth keys wants a store that holds keys: -session names one, convo key add "
+		   "-session ... makes them");
+	return EXIT_USAGE;
+}
+
 static int serve_open_auth(struct serve *serve)
 {
 	const struct common_flags *flags = &serve->flags.common;
 	struct convo_err err = {0};
+	int rc;
 
-	if (auth_one_user(&serve->auth, flags->app, flags->user, &err) < 0)
-		return serve_failed("", &err);
-	if (!auth_is_open(serve->auth) || serve->listener.local)
-		return 0;
-	term_error(
-		"%s can be reached from other machines, and nobody is asked for a key: listen on "
-		"127.0.0.1, [::1] or unix:PATH",
-		serve->listener.shown.data);
-	return EXIT_USAGE;
+	if (serve->flags.keys)
+		rc = auth_by_keys(&serve->auth, serve->service.store, &err);
+	else
+		rc = auth_one_user(&serve->auth, flags->app, flags->user, &err);
+	return rc < 0 ? serve_failed("", &err) : 0;
 }
 
 static int serve_read_file(struct text *out, const char *path)
@@ -166,22 +172,24 @@ static int serve_open(struct serve *serve)
 	struct convo_err err = {0};
 	int rc;
 
-	if (!name_is_fine("user", flags->user) || !name_is_fine("app", flags->app))
+	if (!name_is_fine("user", flags->user) || !app_name_is_fine(flags->app))
 		return EXIT_USAGE;
 	rc = settings_load(&serve->settings, flags);
 	if (rc == 0 && !settings_can_ask(&serve->settings, serve->settings.model))
 		rc = EXIT_USAGE;
+	if (rc == 0)
+		rc = serve_check_keys(serve);
 	if (rc)
 		return rc;
 	if (http_listen(&serve->listener, serve->flags.listen, &err) < 0)
 		return serve_failed("-listen", &err);
-	rc = serve_open_auth(serve);
-	if (rc)
-		return rc;
-	if (convo_store_open(&serve->service.store, serve->settings.url.data,
-			     &serve->settings.store, &err) < 0)
-		return serve_store_failed(serve, &err);
-	rc = serve_open_models(serve);
+	rc = serve_check_reach(serve);
+	if (rc == 0)
+		rc = open_store(&serve->service.store, &serve->settings);
+	if (rc == 0)
+		rc = serve_open_auth(serve);
+	if (rc == 0)
+		rc = serve_open_models(serve);
 	return rc ? rc : serve_start(serve);
 }
 
@@ -245,6 +253,8 @@ int main(int argc, char **argv)
 	int rc;
 
 	setlocale(LC_CTYPE, "C.UTF-8");
+	if (argc > 1 && !strcmp(argv[1], "key"))
+		return key_run(argc - 1, argv + 1);
 	rc = serve_flags_parse(&serve.flags, argc, argv);
 	if (rc)
 		return rc;

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "app/advice.h"
+#include "app/reserved.h"
 #include "term/signals.h"
 #include "term/term.h"
 
@@ -167,13 +168,23 @@ bool name_is_fine(const char *flag, const char *name)
 	return false;
 }
 
+bool app_name_is_fine(const char *name)
+{
+	if (!name_is_fine("app", name))
+		return false;
+	if (!app_is_reserved(name))
+		return true;
+	term_error("-app: names that begin with '" RESERVED_APPS "' are convo's own");
+	return false;
+}
+
 int app_open(struct app *app, const struct flags *flags)
 {
 	struct convo_err err = {0};
 	int rc;
 
 	app->flags = flags;
-	if (!name_is_fine("user", flags->common.user) || !name_is_fine("app", flags->common.app))
+	if (!name_is_fine("user", flags->common.user) || !app_name_is_fine(flags->common.app))
 		return EXIT_USAGE;
 	rc = settings_load(&app->settings, &flags->common);
 	if (rc)

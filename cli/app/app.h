@@ -44,6 +44,9 @@ void app_close(struct app *app);
 /** Whether a flag's value can be a name (contract N1 tells the rest); says it if not. */
 bool name_is_fine(const char *flag, const char *name);
 
+/** The same for the name of an application, which must not be one of convo's own. */
+bool app_name_is_fine(const char *name);
+
 /** Make what Ctrl-C stops things by, and listen to signals. @return 0 or an exit code, said. */
 int app_listen(struct app *app);
 

@@ -5,11 +5,20 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <time.h>
 
+#include "auth/known.h"
 #include "core/fail.h"
 
+/* A request waits no longer for its key. */
+#define READ_MS 2000
+
 struct auth {
-	const char *app, *user;
+	const char *app, *user; /* of everybody; NULL: keys tell */
+	convo_store *store;
+	struct known *known;
 };
 
 int auth_one_user(struct auth **out, const char *app, const char *user, struct convo_err *err)
@@ -24,24 +33,117 @@ int auth_one_user(struct auth **out, const char *app, const char *user, struct c
 	return 0;
 }
 
+int auth_by_keys(struct auth **out, convo_store *store, struct convo_err *err)
+{
+	struct auth *auth = calloc(1, sizeof(*auth));
+
+	if (auth)
+		auth->known = known_new();
+	if (!auth || !auth->known) {
+		free(auth);
+		return fail(err, CONVO_E_NOMEM, "out of memory");
+	}
+	auth->store = store;
+	*out = auth;
+	return 0;
+}
+
 void auth_free(struct auth *auth)
 {
+	if (!auth)
+		return;
+	known_free(auth->known);
 	free(auth);
 }
 
-bool auth_is_open(const struct auth *auth)
+/* ---- by keys -------------------------------------------------------------------------- */
+
+static bool auth_refuse(struct http_refusal *why)
 {
-	(void)auth;
+	const struct http_refusal refusal = {
+		.status = 401,
+		.code = "invalid_api_key",
+		.message = "a valid key is needed: Authorization: Bearer ck_...",
+	};
+
+	*why = refusal;
+	return false;
+}
+
+/* What failed is the store: a client keeps its key, and comes again. */
+static bool auth_is_away(struct http_refusal *why)
+{
+	const struct http_refusal refusal = {
+		.status = 503,
+		.code = "store_unavailable",
+		.message = "the store that holds the keys does not answer",
+		.retry_after = 2,
+	};
+
+	*why = refusal;
+	return false;
+}
+
+/* The key that a request says, or NULL where there is none, two, or what cannot be one. */
+static const char *auth_said(const struct http_request *request)
+{
+	static const char scheme[] = "Bearer";
+	const size_t len = sizeof(scheme) - 1;
+	const char *value = http_header(request, "Authorization");
+
+	if (http_header_count(request, "Authorization") != 1 ||
+	    strncasecmp(value, scheme, len) != 0 || value[len] != ' ')
+		return NULL;
+	value += len + strspn(value + len, " ");
+	return key_is_whole(value) ? value : NULL;
+}
+
+/* @return as keys_get() */
+static int auth_find(struct key_record *out, const struct auth *auth, const char *id,
+		     convo_cancel *cancel)
+{
+	const struct convo_call call = {.timeout_ms = READ_MS, .cancel = cancel};
+	int rc;
+
+	if (known_get(out, auth->known, id))
+		return 0;
+	rc = keys_get(out, auth->store, id, &call, NULL);
+	if (rc == 0)
+		known_put(auth->known, out);
+	return rc;
+}
+
+static bool auth_by_key(const struct auth *auth, const struct http_request *request,
+			struct http_who *who, struct http_refusal *why)
+{
+	const char *said = auth_said(request);
+	struct key_record record;
+	char id[KEY_ID_SIZE], hash[KEY_HEX_SIZE];
+	int rc;
+
+	if (!said)
+		return auth_refuse(why);
+	key_id(id, said);
+	rc = auth_find(&record, auth, id, request->cancel);
+	if (rc < 0 && rc != CONVO_E_NOTFOUND)
+		return auth_is_away(why);
+	if (rc < 0 || !key_hash(hash, said) || !key_hash_same(hash, record.hash) ||
+	    !key_record_holds(&record, (int64_t)time(NULL) * 1000))
+		return auth_refuse(why);
+	memcpy(who->app, record.app, sizeof(who->app));
+	memcpy(who->user, record.user, sizeof(who->user));
+	memcpy(who->key, id, sizeof(id));
+	who->rights = record.rights;
 	return true;
 }
 
-bool auth_admit(void *ctx, const struct http_request *request, struct http_who *who,
+bool auth_admit(void *ctx, struct http_request *request, struct http_who *who,
 		struct http_refusal *why)
 {
 	const struct auth *auth = ctx;
 
-	(void)request;
-	(void)why;
+	if (!auth->app)
+		return auth_by_key(auth, request, who, why);
 	snprintf(who->app, sizeof(who->app), "%s", auth->app);
 	snprintf(who->user, sizeof(who->user), "%s", auth->user);
 	who->rights = AUTH_READ | AUTH_CHAT | AUTH_ADMIN;

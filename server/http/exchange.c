@@ -269,6 +269,21 @@ const char *http_header(const struct http_request *request, const char *name)
 	return exchange_find(&request->exchange->head, 0, request->exchange->head_len, name, true);
 }
 
+size_t http_header_count(const struct http_request *request, const char *name)
+{
+	const struct http_exchange *exchange = request->exchange;
+	const char *at = exchange->head.data;
+	const char *end = at ? at + exchange->head_len : at;
+	size_t count = 0;
+
+	while (at < end) {
+		count += !strcasecmp(at, name);
+		at += strlen(at) + 1;
+		at += strlen(at) + 1;
+	}
+	return count;
+}
+
 const char *http_query(const struct http_request *request, const char *name)
 {
 	const struct http_exchange *exchange = request->exchange;

@@ -18,21 +18,6 @@ static void gate_refuse(struct http_exchange *exchange, int status, const char *
 
 /* ---- framing -------------------------------------------------------------------------- */
 
-static size_t header_count(const struct http_exchange *exchange, const char *name)
-{
-	const struct text *head = &exchange->head;
-	size_t at = 0, count = 0;
-
-	while (at < exchange->head_len) {
-		const char *one = head->data + at;
-
-		count += !strcasecmp(one, name);
-		at += strlen(one) + 1;
-		at += strlen(head->data + at) + 1;
-	}
-	return count;
-}
-
 static bool all_digits(const char *s)
 {
 	return *s && strspn(s, "0123456789") == strlen(s);
@@ -48,7 +33,8 @@ static void gate_framing(struct http_exchange *exchange, const char *version)
 	const char *length = http_header(request, "Content-Length");
 	const char *coding = http_header(request, "Transfer-Encoding");
 
-	if (header_count(exchange, "Content-Length") + header_count(exchange, "Transfer-Encoding") >
+	if (http_header_count(request, "Content-Length") +
+		    http_header_count(request, "Transfer-Encoding") >
 	    1)
 		gate_refuse(exchange, 400, NULL, "the length of the body is told more than once");
 	else if (length && (!all_digits(length) || strlen(length) > 18))
@@ -116,7 +102,8 @@ static void gate_host(struct http_exchange *exchange, const char *version)
 {
 	const char *host = http_header(&exchange->request, "Host");
 
-	if (header_count(exchange, "Host") > 1 || (!host && !strcmp(version, "HTTP/1.1")))
+	if (http_header_count(&exchange->request, "Host") > 1 ||
+	    (!host && !strcmp(version, "HTTP/1.1")))
 		gate_refuse(exchange, 400, NULL, "there must be one header Host");
 	else if (host && !exchange->server->options.listener->plain_name &&
 		 !host_is_ours(exchange->server, host))

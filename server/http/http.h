@@ -33,7 +33,7 @@ struct http_options {
 	 * @param why set when it is nobody's; its strings are static
 	 * @return whether it is somebody's
 	 */
-	bool (*admit)(void *ctx, const struct http_request *request, struct http_who *who,
+	bool (*admit)(void *ctx, struct http_request *request, struct http_who *who,
 		      struct http_refusal *why);
 	void *admit_ctx;
 

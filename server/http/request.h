@@ -67,6 +67,9 @@ struct http_request {
 /** The value of a header, its first if there are several, or NULL. Names in any case. */
 const char *http_header(const struct http_request *request, const char *name);
 
+/** How many headers of that name there are. */
+size_t http_header_count(const struct http_request *request, const char *name);
+
 /** The value of a query's parameter, decoded, or NULL. "" for one without a value. */
 const char *http_query(const struct http_request *request, const char *name);
 
