@@ -18,6 +18,7 @@ struct key_flags {
 	struct common_flags common;
 	const char *rights, *note;
 	int64_t expires_ms; /* from now; CONVO_OFF: never */
+	int64_t rpm, tpm;   /* CONVO_OFF: no limit */
 	char **args;
 	int arg_count;
 };
@@ -42,6 +43,9 @@ static const struct flag key_table[] = {
 	 AT(rights), FLAG_TEXT},
 	{"expires", "TIME", "how long it can be used (12h, 90d); off: for ever", "off",
 	 AT(expires_ms), FLAG_DURATION},
+	{"rpm", "N", "most requests a minute, on each server; off: no limit", "off", AT(rpm),
+	 FLAG_COUNT},
+	{"tpm", "N", "the same for tokens", "off", AT(tpm), FLAG_COUNT},
 	{"note", "TEXT", "what it is for, shown by list", NULL, AT(note), FLAG_TEXT},
 };
 
@@ -64,6 +68,8 @@ static int key_parse(struct key_flags *flags, int argc, char **argv)
 		.rights = "chat,read",
 		.note = "",
 		.expires_ms = CONVO_OFF,
+		.rpm = CONVO_OFF,
+		.tpm = CONVO_OFF,
 	};
 
 	*flags = standard;
@@ -137,6 +143,10 @@ static int key_describe(struct key_record *out, const struct key_flags *flags)
 			   flags->rights);
 		return EXIT_USAGE;
 	}
+	if (flags->rpm > KEY_LIMIT_MAX || flags->tpm > KEY_LIMIT_MAX) {
+		term_error("-rpm, -tpm: at most %d", KEY_LIMIT_MAX);
+		return EXIT_USAGE;
+	}
 	if (strlen(flags->note) > KEY_NOTE_MAX) {
 		term_error("-note: at most %d bytes", KEY_NOTE_MAX);
 		return EXIT_USAGE;
@@ -144,6 +154,8 @@ static int key_describe(struct key_record *out, const struct key_flags *flags)
 	snprintf(out->app, sizeof(out->app), "%s", common->app);
 	snprintf(out->user, sizeof(out->user), "%s", common->user);
 	snprintf(out->note, sizeof(out->note), "%s", flags->note);
+	out->rpm = flags->rpm > 0 ? flags->rpm : 0;
+	out->tpm = flags->tpm > 0 ? flags->tpm : 0;
 	out->created_ms = key_now_ms();
 	if (flags->expires_ms > 0)
 		out->expires_ms = out->created_ms + flags->expires_ms;
@@ -210,6 +222,10 @@ static void key_show(void *ctx, const struct key_record *record)
 	term_show_line(record->user, 0);
 	term_say(" in ");
 	term_show_line(record->app, 0);
+	if (record->rpm)
+		term_say(", %lld requests a minute", (long long)record->rpm);
+	if (record->tpm)
+		term_say(", %lld tokens a minute", (long long)record->tpm);
 	if (*record->note) {
 		term_say(": ");
 		term_show_line(record->note, 0);

@@ -92,6 +92,7 @@ static int serve_open_auth(struct serve *serve)
 		rc = auth_by_keys(&serve->auth, serve->service.store, &err);
 	else
 		rc = auth_one_user(&serve->auth, flags->app, flags->user, &err);
+	serve->service.auth = serve->auth;
 	return rc < 0 ? serve_failed("", &err) : 0;
 }
 

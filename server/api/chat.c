@@ -18,11 +18,12 @@ static int chat_hear(void *ctx, const struct convo_delta *delta)
 }
 
 /* What came of asking: an answer that is whole, or why it is not. */
-static void chat_tell(struct chat_reply *reply, const struct convo_answer *answer,
-		      const struct chat_place *place)
+static void chat_tell(struct service *service, struct chat_reply *reply,
+		      const struct convo_answer *answer, const struct chat_place *place)
 {
 	struct convo_err err = {.code = answer->code};
 
+	auth_spend(service->auth, reply->request, answer);
 	if (answer->status == CONVO_COMPLETE) {
 		chat_reply_end(reply, answer, place);
 		return;
@@ -34,7 +35,8 @@ static void chat_tell(struct chat_reply *reply, const struct convo_answer *answe
 	chat_reply_fail(reply, OPENAI_MODEL, &err);
 }
 
-static void chat_pass_through(struct chat_reply *reply, const struct convo_listener *listener)
+static void chat_pass_through(struct service *service, struct chat_reply *reply,
+			      const struct convo_listener *listener)
 {
 	const struct chat_ask *ask = reply->ask;
 	const struct convo_request question = {
@@ -53,11 +55,11 @@ static void chat_pass_through(struct chat_reply *reply, const struct convo_liste
 			    &err) < 0)
 		chat_reply_fail(reply, OPENAI_MODEL, &err);
 	else
-		chat_tell(reply, answer, &nowhere);
+		chat_tell(service, reply, answer, &nowhere);
 	convo_answer_free(answer);
 }
 
-static void chat_turn(struct chat_reply *reply, convo_runner *runner,
+static void chat_turn(struct service *service, struct chat_reply *reply, convo_runner *runner,
 		      const struct convo_listener *listener)
 {
 	const struct chat_ask *ask = reply->ask;
@@ -85,7 +87,7 @@ static void chat_turn(struct chat_reply *reply, convo_runner *runner,
 									 : OPENAI_STORE,
 				&err);
 	else
-		chat_tell(reply, turn->answer, &place);
+		chat_tell(service, reply, turn->answer, &place);
 	convo_turn_free(turn);
 }
 
@@ -101,11 +103,11 @@ static void chat_complete(void *ctx, struct http_request *request)
 	if (!chat_ask_read(&ask, service, request))
 		goto out;
 	if (!ask.session)
-		chat_pass_through(&reply, ask.stream ? &listener : NULL);
+		chat_pass_through(service, &reply, ask.stream ? &listener : NULL);
 	else if (models_runner(&runner, service->models, ask.model, request->who.app, &err) < 0)
 		openai_fail(request, OPENAI_STORE, &err);
 	else
-		chat_turn(&reply, runner, ask.stream ? &listener : NULL);
+		chat_turn(service, &reply, runner, ask.stream ? &listener : NULL);
 out:
 	chat_ask_clear(&ask);
 }

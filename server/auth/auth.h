@@ -4,6 +4,7 @@
 #ifndef SERVER_AUTH_AUTH_H
 #define SERVER_AUTH_AUTH_H
 
+#include <convo/model.h>
 #include <convo/store.h>
 
 #include "auth/rights.h"
@@ -32,5 +33,12 @@ void auth_free(struct auth *auth);
  */
 bool auth_admit(void *auth, struct http_request *request, struct http_who *who,
 		struct http_refusal *why);
+
+/**
+ * An answer was had for a request: its tokens count against the limit of the request's key. Where the model does
+ * not tell them, a token is four bytes.
+ */
+void auth_spend(struct auth *auth, const struct http_request *request,
+		const struct convo_answer *answer);
 
 #endif

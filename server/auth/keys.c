@@ -61,7 +61,8 @@ static bool record_read(struct key_record *out, const char *id, const char *json
 	     record_number(&out->created_ms, object, "created") &&
 	     record_number(&out->expires_ms, object, "expires") &&
 	     record_number(&out->revoked_ms, object, "revoked") &&
-	     record_number(&out->rpm, object, "rpm") && record_number(&out->tpm, object, "tpm");
+	     record_number(&out->rpm, object, "rpm") && out->rpm <= KEY_LIMIT_MAX &&
+	     record_number(&out->tpm, object, "tpm") && out->tpm <= KEY_LIMIT_MAX;
 	if (ok)
 		memcpy(out->id, id, KEY_ID_SIZE);
 	json_decref(object);

@@ -13,6 +13,9 @@
 /** Longest note, in bytes. */
 #define KEY_NOTE_MAX 120
 
+/** Largest limit. */
+#define KEY_LIMIT_MAX 1000000000
+
 /** What is known of a key. Times are of Unix, in ms; 0: there is none. */
 struct key_record {
 	char id[KEY_ID_SIZE];

@@ -16,6 +16,7 @@
 struct known_key {
 	struct key_record record;
 	int64_t read_ms; /* when; see clock.h */
+	struct bucket requests, tokens;
 };
 
 struct known {
@@ -101,11 +102,59 @@ void known_put(struct known *known, const struct key_record *record)
 
 	pthread_mutex_lock(&known->lock);
 	one = known_find(known, record->id);
-	if (!one)
+	if (!one) {
 		one = known_add(known, record->id);
+		if (one)
+			memset(one, 0, sizeof(*one));
+	}
 	if (one) {
 		one->record = *record;
 		one->read_ms = clock_ms();
 	}
+	pthread_mutex_unlock(&known->lock);
+}
+
+/* ---- limits --------------------------------------------------------------------------- */
+
+static struct bucket_left known_look(struct bucket *bucket, int64_t limit)
+{
+	const struct bucket_left none = {0};
+
+	if (!limit)
+		return none;
+	bucket_pass(bucket, limit, clock_ms());
+	return bucket_left(bucket, limit);
+}
+
+bool known_use_request(struct known_left *out, struct known *known, const struct key_record *record)
+{
+	struct known_key *one;
+
+	memset(out, 0, sizeof(*out));
+	if (!record->rpm && !record->tpm)
+		return true;
+	pthread_mutex_lock(&known->lock);
+	one = known_find(known, record->id);
+	if (one) {
+		out->requests = known_look(&one->requests, record->rpm);
+		out->tokens = known_look(&one->tokens, record->tpm);
+		if (record->rpm && !out->requests.wait_ms && !out->tokens.wait_ms) {
+			bucket_use(&one->requests, 1);
+			out->requests = bucket_left(&one->requests, record->rpm);
+			out->requests.wait_ms = 0;
+		}
+	}
+	pthread_mutex_unlock(&known->lock);
+	return !out->requests.wait_ms && !out->tokens.wait_ms;
+}
+
+void known_use_tokens(struct known *known, const char *id, int64_t count)
+{
+	struct known_key *one;
+
+	pthread_mutex_lock(&known->lock);
+	one = known_find(known, id);
+	if (one && one->record.tpm)
+		bucket_use(&one->tokens, count);
 	pthread_mutex_unlock(&known->lock);
 }

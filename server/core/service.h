@@ -10,9 +10,12 @@
 
 #include "core/models.h"
 
+struct auth; /* auth/auth.h */
+
 struct service {
 	convo_store *store;
 	struct models *models;
+	struct auth *auth;    /* whose limits answers count against */
 	atomic_bool draining; /* it shuts down: others should get the next requests */
 };
 

@@ -98,6 +98,7 @@ def wrong_use_of_the_command_is_told(home):
                        (('add', '-user', 'a', '-rights', 'chat,root'), '-rights'),
                        (('add', '-user', 'a', '-rights', ''), '-rights'),
                        (('add', '-user', 'a', '-expires', 'soon'), '-expires'),
+                       (('add', '-user', 'a', '-rpm', '-1'), '-rpm'), (('add', '-user', 'a', '-tpm', '9' * 12), '-tpm'),
                        (('add', '-user', 'a', '-note', 'x' * 121), '-note'),
                        (('add', '-user', 'a', '-app', 'convo:keys'), "convo's own"),
                        (('add', '-user', 'a', 'b'), 'usage: convo key'),
@@ -242,6 +243,58 @@ def a_store_that_is_away_is_503_and_never_a_wrong_key(home):
     finally:
         redis.terminate()
         redis.wait()
+
+
+# ---- limits --------------------------------------------------------------------------------
+
+
+@case
+def requests_beyond_a_keys_limit_are_429_and_say_when(home):
+    key, free = add(home, '-user', 'a', '-rpm', '3'), add(home, '-user', 'a')
+    with keyed(home) as server:
+        for left in (2, 1, 0):
+            reply = ask(server, key)
+            equal((200, '3', str(left)), (reply.status, reply.headers['x-ratelimit-limit-requests'],
+                                          reply.headers['x-ratelimit-remaining-requests']))
+        assert re.fullmatch(r'(1m0|[45]\d)s', reply.headers['x-ratelimit-reset-requests']), reply.headers
+        reply = ask(server, key)
+        equal((429, 'rate_limit_exceeded', 'rate_limit_error', '0'),
+              (reply.status, reply.code, reply.json['error']['type'], reply.headers['x-ratelimit-remaining-requests']))
+        wait = int(reply.headers['retry-after'])
+        assert 1 <= wait <= 20, wait
+        assert 'x-ratelimit-limit-requests' not in ask(server, free).headers
+        equal(401, ask(server, key[:-1]).status)
+        equal(200, ask(server, free).status)
+    contains('3 requests a minute', home.run('key', 'list', '-session', STORE).out)
+
+
+@case
+def a_limit_fills_again_by_and_by(home):
+    key = add(home, '-user', 'a', '-rpm', '120')
+    with keyed(home) as server:
+        statuses = [ask(server, key).status for _ in range(130)]
+        assert 429 in statuses and set(statuses) == {200, 429}, statuses
+        reply = ask(server, key)
+        while reply.status == 200:
+            reply = ask(server, key)
+        equal('1', reply.headers['retry-after'])
+        time.sleep(1)
+        equal(200, ask(server, key).status)
+
+
+@case
+def tokens_of_answers_count(home):
+    key = add(home, '-user', 'a', '-tpm', '60')
+    long = {**HI, 'messages': [{'role': 'user', 'content': 'x ' * 200}]}
+    for more in ({}, {'stream': True}, {'metadata': {'session_id': 's'}}):
+        with keyed(home) as server:
+            equal('60', ask(server, key).headers['x-ratelimit-remaining-tokens'])
+            equal(200, ask(server, key, 'POST', CHAT, {**long, **more}).status)
+            reply = ask(server, key, 'POST', CHAT, HI)
+            equal((429, 'rate_limit_exceeded', '0'),
+                  (reply.status, reply.code, reply.headers['x-ratelimit-remaining-tokens']))
+            assert 60 < int(reply.headers['retry-after']) < 600, reply.headers
+            contains('tokens', reply.json['error']['message'])
 
 
 # ---- what is convo's own -------------------------------------------------------------------
