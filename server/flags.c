@@ -27,6 +27,7 @@ static const struct flag serve_table[] = {
 	{"workers", "N", "most answers that are asked for at once", "64", AT(workers), FLAG_COUNT},
 	{"access-log", NULL, "tell each request on stderr, a line of JSON without texts", "false",
 	 AT(access_log), FLAG_BOOL},
+	{"routes", NULL, NULL, NULL, AT(routes), FLAG_BOOL}, /* for tests: see routes.h */
 };
 
 static struct flag_line serve_line(struct flag_table tables[2], struct serve_flags *flags)

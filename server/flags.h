@@ -14,6 +14,7 @@ struct serve_flags {
 	const char *hosts, *origins;    /* lists, separated by commas; NULL: none */
 	const char *tls_cert, *tls_key; /* files; NULL: no TLS */
 	int64_t drain_ms, workers;
+	bool routes; /* list them, for tests */
 	bool access_log;
 	bool keys; /* auth is that */
 };

@@ -23,6 +23,7 @@
 #include "log.h"
 #include "notify.h"
 #include "open.h"
+#include "routes.h"
 
 /* How long answers may take to be stored once they were cancelled. */
 #define STORE_MS 10000
@@ -265,6 +266,8 @@ int main(int argc, char **argv)
 		term_say("convo %s\n", convo_version());
 		return term_flush() ? 0 : EXIT_FAILED;
 	}
+	if (serve.flags.routes)
+		return routes_print();
 	serve_raise_limit();
 	serve_take_signals(&serve);
 	rc = serve_open(&serve);

@@ -1,0 +1,64 @@
+"""Database servers of a test's own, on free ports, in its folder."""
+
+import contextlib
+import os
+import shutil
+import socket
+import subprocess
+import time
+from pathlib import Path
+
+from harness import Skip
+
+
+def free_port():
+    with socket.socket() as sock:
+        sock.bind(('127.0.0.1', 0))
+        return sock.getsockname()[1]
+
+
+def program(name):
+    """A program of PostgreSQL's, the newest there is."""
+    found = sorted(Path('/usr/lib/postgresql').glob(f'*/bin/{name}')) or [shutil.which(name)]
+    if not found[-1]:
+        raise Skip(f'no {name}')
+    return str(found[-1])
+
+
+@contextlib.contextmanager
+def postgres(home):
+    """@return the URL of an empty database"""
+    data, port = home.path / 'pg', free_port()
+    data.mkdir()
+    account = {}
+    if os.getuid() == 0:  # it refuses to run as root
+        home.path.chmod(0o755)
+        shutil.chown(data, 'nobody')
+        account = {'user': 'nobody', 'group': 'nogroup', 'extra_groups': []}
+    subprocess.run([program('initdb'), '-D', data, '-U', 'convo', '-A', 'trust', '-E', 'UTF8', '--no-locale', '-N'],
+                   check=True, stdout=subprocess.DEVNULL, cwd=data, **account)
+    process = subprocess.Popen(
+        [program('postgres'), '-D', data, '-p', str(port), '-k', '', '-c', 'fsync=off', '-c',
+         'listen_addresses=127.0.0.1'], cwd=data, stderr=subprocess.DEVNULL, **account)
+    try:
+        wait_for(port)
+        yield f'postgres://convo@127.0.0.1:{port}/postgres'
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def wait_for(port, within=60):
+    end = time.monotonic() + within
+    while True:
+        try:
+            socket.create_connection(('127.0.0.1', port), 5).close()
+            return
+        except ConnectionRefusedError:
+            assert time.monotonic() < end, 'the server does not start'
+            time.sleep(0.05)
+
+
+@contextlib.contextmanager
+def sqlite(_):
+    yield 'sqlite:i.db'

@@ -1,0 +1,240 @@
+#!/usr/bin/env python3
+"""Two users on one server: what is the other one's looks, by every route, as what does not exist."""
+
+import itertools
+import json
+import random
+import re
+import subprocess
+from concurrent.futures import ThreadPoolExecutor
+from urllib.parse import quote
+
+from serving import CONVO, Server, parse_replies, request
+from harness import case, equal, main
+from stores import postgres, sqlite
+
+CHAT = '/v1/chat/completions'
+SECRET = 'marzipan'  # what bob says; nothing that alice is told may hold it
+MOST = 40  # ids that are tried
+
+
+def add_key(home, store, user, app='convo'):
+    done = home.run('key', 'add', '-session', store, '-user', user, '-app', app)
+    equal(0, done.returncode)
+    return done.out.strip()
+
+
+def routes():
+    """The server's own table: method, path, rights."""
+    said = subprocess.run([CONVO, 'serve', '-routes'], capture_output=True, text=True, check=True, timeout=20).stdout
+    found = [line.split('\t') for line in said.splitlines()]
+    assert ['POST', CHAT, 'chat'] in found, said
+    return found
+
+
+class Person:
+    """Asks with one key. Of each reply the ids are kept."""
+
+    def __init__(self, server, key):
+        self.server, self.key, self.ids = server, key, []
+
+    def ask(self, method, path, body=None, **headers):
+        body = body if method in ('POST', 'PUT', 'PATCH') else None
+        return self.server.ask(method, path, body, Authorization=f'Bearer {self.key}', **headers)
+
+    def learn(self, reply):
+        for found in re.findall(rb'"(?:\w*id|seq|name|cursor|generation)": ?"?([^",}\]\[{]+)', reply.body):
+            found = found.decode()
+            if found not in ('null', 'true', 'false', 'echo') and found not in self.ids and len(self.ids) < MOST:
+                self.ids.append(found)
+
+
+def body_of(text, **more):
+    """One that all routes understand something of."""
+    return {'model': 'echo', 'messages': [{'role': 'user', 'content': text}], 'input': text, 'text': text,
+            'title': text, 'items': [{'type': 'message', 'role': 'user',
+                                      'content': [{'type': 'input_text', 'text': text}]}], **more}
+
+
+def fill(path, values):
+    """A route's path with these in place of its parameters."""
+    return re.sub(r'\{[^}]*\}', lambda _: quote(next(values), safe=''), path)
+
+
+def params(path):
+    return path.count('{')
+
+
+def absent(name):
+    """One of the same form that does not exist."""
+    swapped = {**dict(zip('0123456789', '5678901234')), **dict(zip('abcdef', 'defabc')),
+               **dict(zip('ghijklmnopqrstuvwxyz', 'qrstuvwxyzghijklmnop'))}
+    at = name.index('_') + 1 if re.match(r'[a-z]{2,8}_', name) else 0
+    return name[:at] + ''.join(swapped.get(c, c) for c in name[at:]) if re.search(r'[0-9a-z]', name[at:]) else name + 'x'
+
+
+def said(reply, name):
+    """What a client learns, but for what it said itself, times, and ids that are new."""
+    text = reply.body.decode()
+    for shape in (json.dumps(name)[1:-1], json.dumps(name, ensure_ascii=False)[1:-1], name, quote(name, safe='')):
+        text = text.replace(shape, 'NAME')
+    text = re.sub(r'[0-9a-f]{8}-[0-9a-f-]{27}|(?<=_)[0-9A-Za-z-]{16,}', 'NEW', text)
+    text = re.sub(r'("\w*(?:created|_at|time\w*)": ?)[0-9.]+', r'\1TIME', text)
+    where = {k: v for k, v in reply.headers.items()
+             if k not in ('date', 'x-request-id', 'x-convo-session', 'content-length', 'etag')}
+    return reply.status, text, where
+
+
+def live(home, bob, table):
+    """Bob makes all there is to make, and looks at it, so that its ids are known."""
+    bob.ids = ['bobs-session', 'bobs/other session %2F']
+    for name in list(bob.ids):
+        equal(200, bob.ask('POST', CHAT, body_of(SECRET), X_Convo_Session=quote(name)).status)
+    for _ in range(2):
+        for method, path, rights in table:
+            if not rights or method not in ('GET', 'POST'):
+                continue
+            for values in itertools.product(bob.ids[:12], repeat=params(path)) if params(path) else [()]:
+                bob.learn(bob.ask(method, fill(path, iter(values)), body_of(SECRET)))
+
+
+def look(bob, table):
+    """All that bob can read of his."""
+    seen = {}
+    for method, path, rights in table:
+        if method != 'GET' or not rights:
+            continue
+        for values in itertools.product(bob.ids, repeat=params(path)) if params(path) <= 1 else []:
+            where = fill(path, iter(values))
+            reply = bob.ask('GET', where)
+            seen[where] = (reply.status, reply.body)
+    return seen
+
+
+def refuses_alike(alice, method, path, mine, none):
+    """The other one's id, and one that nobody has."""
+    body = body_of('hello')
+    for theirs, nobodys in zip(itertools.product(mine, repeat=params(path)), itertools.product(none, repeat=params(path))):
+        one = said(alice.ask(method, fill(path, iter(theirs)), body), theirs[0])
+        two = said(alice.ask(method, fill(path, iter(nobodys)), body), nobodys[0])
+        equal((method, path, two), (method, path, one))
+        assert SECRET not in one[1], one
+
+
+def takes_alike(alice, method, path, theirs, nobodys):
+    """The same where headers, members and queries name something."""
+    for place in (lambda name: ({}, {'X_Convo_Session': quote(name)}, ''),
+                  lambda name: ({'metadata': {'session_id': name}}, {}, ''),
+                  lambda name: ({'previous_response_id': name}, {}, ''),
+                  lambda name: ({'conversation': name}, {}, ''),
+                  lambda name: ({'conversation': {'id': name}}, {}, ''),
+                  lambda name: ({'session': name, 'sessionId': name, 'session_id': name}, {}, ''),
+                  lambda name: ({}, {}, f'?after={quote(name, safe="")}'),
+                  lambda name: ({}, {}, f'?cursor={quote(name, safe="")}'),
+                  lambda name: ({'user': 'bob', 'app': 'convo', 'appName': 'convo', 'userId': 'bob'},
+                                {'X_Convo_User': 'bob', 'X_User': 'bob', 'X_Forwarded_User': 'bob'}, '?user=bob')):
+        got = []
+        for name in (theirs, nobodys):
+            more, headers, query = place(name)
+            reply = alice.ask(method, path + query, body_of('hello', **more), **headers)
+            got.append(said(reply, name))
+            assert SECRET not in reply.body.decode(), (path, reply.body)
+        equal((method, path, got[1]), (method, path, got[0]))
+
+
+def the_other_ones(home, store):
+    table = routes()
+    keys = [add_key(home, store, user) for user in ('alice', 'bob')]
+    with Server(home, '-auth', 'keys', '-session', store) as server:
+        alice, bob = (Person(server, key) for key in keys)
+        live(home, bob, table)
+        before, none = look(bob, table), [absent(name) for name in bob.ids]
+        for method, path, rights in table:
+            if not rights:
+                continue
+            if params(path):
+                refuses_alike(alice, method, path, bob.ids, none)
+            else:
+                for theirs, nobodys in zip(bob.ids, none):
+                    takes_alike(alice, method, path, theirs, nobodys)
+        equal(before, look(bob, table))
+        for name in bob.ids[:2]:
+            reply = bob.ask('POST', CHAT, body_of('more'), X_Convo_Session=quote(name))
+            equal((200, '4'), (reply.status, reply.headers['x-convo-seq']))
+
+
+@case
+def what_is_the_others_looks_as_if_it_were_not_there_in_sqlite(home):
+    with sqlite(home) as store:
+        the_other_ones(home, store)
+
+
+@case
+def what_is_the_others_looks_as_if_it_were_not_there_in_postgresql(home):
+    with postgres(home) as store:
+        the_other_ones(home, store)
+
+
+# ---- names ---------------------------------------------------------------------------------
+
+PIECES = ['/', '%', '%2F', '%252F', '%00', '..', '.', ' ', '\u00e4', 'a\u0308', '\U0001f600', ':', '::', '*', '?', '\\',
+          '"', "'", "';--", '{', '}', 'a', 'A', '\u202e', '\u0131', '\u017f', '\u212a', 'k', '-', '_', '+', '&', '=',
+          '#', '\u00a0', '\uff11', '1', 'user', 'app:', ',', '|', '~', '$1', '\ufeff']
+PEOPLE = [('convo', 'a'), ('convo', 'A'), ('convo', 'a/b'), ('convo', 'a%2Fb'), ('convo', 'a b'), ('convo', 'a '),
+          ('convo', '\u00e4'), ('convo', 'a\u0308'), ('convo', '..'), ('convo', '*'), ('x', 'y:z'), ('x:y', 'z'),
+          ('x/y', 'z'), ('x', 'y/z'), ('x', "'"), ('x', '\\'), ('x', '{a}'), ('X', 'y:z'), ('x', 'n' * 255), ('x', '%')]
+
+
+def names(count):
+    """Names that a careless program takes for each other."""
+    chance = random.Random(10)
+    found = ['n' * 254 + 'a', 'n' * 254 + 'b', 'n' * 254, *PIECES]
+    known = set(found)
+    while len(found) < count:
+        name = ''.join(chance.choices(PIECES, k=chance.randint(1, 6)))
+        if name not in known:
+            known.add(name)
+            found.append(name)
+    return found
+
+
+def chat_at(key, name, close=False):
+    return request('POST', CHAT, {'model': 'echo', 'messages': [{'role': 'user', 'content': 'hi'}]}, close=close,
+                   Authorization=f'Bearer {key}', X_Convo_Session=quote(name, safe=''))
+
+
+def says_in_all(server, key, part):
+    """A person's first words in each of these sessions: where each is stored."""
+    data = b''.join(chat_at(key, name, close=name == part[-1]) for name in part)
+    return [(reply.status, reply.headers.get('x-convo-seq')) for reply in parse_replies(server.talk(data))]
+
+
+def names_cross_nowhere(home, store, count):
+    keys = [add_key(home, store, user, app) for app, user in PEOPLE]
+    all_names = names(count)
+    parts = [all_names[i:i + 50] for i in range(0, count, 50)]
+    work = [(key, part) for part in parts for key in keys]
+    with Server(home, '-auth', 'keys', '-session', store) as server, ThreadPoolExecutor(8) as pool:
+        crossed = 0
+        for (_, part), got in zip(work, pool.map(lambda job: says_in_all(server, *job), work)):
+            equal(len(part), len(got))
+            crossed += sum(one != (200, '2') for one in got)  # where somebody had been, it would be 4
+        equal(0, crossed)
+        for odd in ('%00', 'a%00', '%FF', '%ED%A0%80', '%0A', 'a%1Fb', 'a%7F', 'x' * 256, '%C3%A4' * 128, '%', '%G1'):
+            reply = server.ask('POST', CHAT, body_of('hi'), X_Convo_Session=odd, Authorization=f'Bearer {keys[0]}')
+            equal((odd[:20], 400), (odd[:20], reply.status))
+
+
+@case
+def of_10_000_odd_names_none_crosses_in_sqlite(home):
+    with sqlite(home) as store:
+        names_cross_nowhere(home, store, 500)
+
+
+@case
+def of_10_000_odd_names_none_crosses_in_postgresql(home):
+    with postgres(home) as store:
+        names_cross_nowhere(home, store, 500)
+
+
+main()
