@@ -124,9 +124,9 @@ static bool scan_escape(struct scan *s)
 	return true;
 }
 
-static bool scan_string(struct scan *s)
+/* From within a string to behind its end. */
+static bool scan_string_rest(struct scan *s)
 {
-	s->pos++;
 	for (;;) {
 		unsigned char c;
 		size_t n;
@@ -150,6 +150,22 @@ static bool scan_string(struct scan *s)
 		if (c == '\\' && !scan_escape(s))
 			return false;
 	}
+}
+
+static bool scan_string(struct scan *s)
+{
+	s->pos++;
+	return scan_string_rest(s);
+}
+
+bool cv_json_string_rest(struct cv_text text, size_t *len)
+{
+	struct scan s = {.start = text.data, .pos = text.data, .end = text.data + text.len};
+
+	if (!scan_string_rest(&s))
+		return false;
+	*len = (size_t)(s.pos - text.data) - 1;
+	return true;
 }
 
 /* ---- numbers -------------------------------------------------------------------------- */
@@ -591,10 +607,10 @@ static int quote_byte(struct cv_buf *out, unsigned char c)
 	return cv_buf_addf(out, "\\u%04x", c);
 }
 
-static int quote_valid(struct cv_buf *out, const char *data, size_t len)
+static int escape_valid(struct cv_buf *out, const char *data, size_t len)
 {
 	const char *end = data + len, *p = data;
-	int rc = cv_buf_addc(out, '"');
+	int rc = 0;
 
 	for (; p < end; p++) {
 		unsigned char c = (unsigned char)*p;
@@ -609,28 +625,34 @@ static int quote_valid(struct cv_buf *out, const char *data, size_t len)
 		rc = quote_byte(out, c);
 		data = p + 1;
 	}
-	if (rc < 0)
-		return rc;
-	rc = cv_buf_add(out, data, (size_t)(p - data));
-	return rc < 0 ? rc : cv_buf_addc(out, '"');
+	return rc < 0 ? rc : cv_buf_add(out, data, (size_t)(p - data));
 }
 
-int cv_json_quote_to(struct cv_buf *out, const char *data, size_t len)
+int cv_json_escape_to(struct cv_buf *out, const char *data, size_t len)
 {
 	struct cv_buf clean = {.max = out->max};
 	int rc;
 
 	if (!len) /* when data may be NULL */
-		return cv_buf_adds(out, "\"\"");
+		return 0;
 	if (cv_utf8_valid(data, len) && !memchr(data, 0, len))
-		return quote_valid(out, data, len);
+		return escape_valid(out, data, len);
 	rc = cv_buf_repair(&clean, data, len);
 	if (rc < 0)
 		goto out;
-	rc = quote_valid(out, cv_buf_str(&clean), clean.len);
+	rc = escape_valid(out, cv_buf_str(&clean), clean.len);
 out:
 	cv_buf_clear(&clean);
 	return rc;
+}
+
+int cv_json_quote_to(struct cv_buf *out, const char *data, size_t len)
+{
+	int rc = cv_buf_addc(out, '"');
+
+	if (rc >= 0)
+		rc = cv_json_escape_to(out, data, len);
+	return rc < 0 ? rc : cv_buf_addc(out, '"');
 }
 
 int convo_json_quote(char **out, const char *text, size_t len, struct convo_err *err)

@@ -32,6 +32,14 @@ enum json_kind {
  */
 int cv_json_check(struct cv_text text, const char *what, struct convo_err *err);
 
+/**
+ * Check the rest of a string, as cv_json_check() does: `text` begins between two of its characters.
+ *
+ * @param len set to the bytes in front of the quote that ends it
+ * @return false where something is wrong, or no quote ends it
+ */
+bool cv_json_string_rest(struct cv_text text, size_t *len);
+
 /** The kind of a checked text. */
 enum json_kind cv_json_kind(struct cv_text text);
 
@@ -66,5 +74,8 @@ int cv_json_unescape(struct cv_buf *out, struct cv_text raw);
 
 /** Append text as a JSON string with its quotes; broken UTF-8 and U+0000 become U+FFFD. */
 int cv_json_quote_to(struct cv_buf *out, const char *data, size_t len);
+
+/** The same without the quotes: what two texts add is what they would together. */
+int cv_json_escape_to(struct cv_buf *out, const char *data, size_t len);
 
 #endif
