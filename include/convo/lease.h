@@ -12,7 +12,8 @@
  *             .lease = lease, .hold = CONVO_HOLD_END}, &answer, 1, NULL, NULL, &err);
  *     convo_lease_free(lease);
  *
- * Whoever does not ask for a lease is not hindered by one.
+ * Whoever does not ask for a lease is not hindered by one. A program with many turns saves their drafts
+ * by convo_store_drafts(), in one call.
  */
 #ifndef CONVO_LEASE_H
 #define CONVO_LEASE_H

@@ -422,6 +422,30 @@ CONVO_API int convo_store_draft(convo_store *store, const struct convo_key *key,
 				const struct convo_event *event, const struct convo_call *call,
 				struct convo_err *err);
 
+/** One of several drafts that are saved together. */
+struct convo_draft {
+	const struct convo_key *key;     /**< of its session */
+	convo_lease *lease;              /**< as for convo_store_draft() */
+	const struct convo_event *event; /**< the same; NULL: there is nothing new, and the lease
+	                                      is prolonged alone */
+	int code;                        /**< set: what convo_store_draft() would have returned */
+	const void *reserved[2];         /**< NULL; see version.h */
+};
+
+/**
+ * Save the drafts of several turns, of any sessions: each as convo_store_draft() does, whatever becomes
+ * of the others. The store gets up to 250 of them, with 1 MiB that is new, at once: as one statement,
+ * transaction or flight, which costs a small part of what so many calls do.
+ *
+ * @param drafts as many as `count`, 0 to 1,000; no lease twice. Borrowed, but for the `code` of each,
+ *               which is set
+ * @return 0 when all were saved; else the code of the first that was not, of which `err` tells
+ *
+ * The store is thread-safe, a lease is not. Blocks for at most the timeout.
+ */
+CONVO_API int convo_store_drafts(convo_store *store, struct convo_draft *drafts, size_t count,
+				 const struct convo_call *call, struct convo_err *err);
+
 /**
  * Store what is left of an answer whose writer is gone: the draft becomes an event of the status
  * interrupted, under its id, and of any number who try one succeeds (R5). Whoever takes the lease

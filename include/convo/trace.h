@@ -17,11 +17,11 @@ struct convo_trace_call {
 	 * "restore", "purge", "state_set", "state_list", "marks", "weigh", "clean", "close". A load is
 	 * also what convo_store_read() asks for, a state_list what convo_store_state_get() does; a
 	 * clean is one step of a cleaning, marks are asked for by those who watch, and figures
-	 * (convo_store_stats()) are lists and weights.
+	 * (convo_store_stats()) are lists and weights. Drafts that are saved together are one call.
 	 */
 	const char *op;
 	const struct convo_key *key; /**< whose; members a call does not need are NULL, and so is it
-	                                  where there is none. Names are not secret to us; they may be
+	                                  where there is none, or several. Names are not secret to us; they may be
 	                                  to you */
 	int64_t duration_us;         /**< from its beginning to its end */
 	int code;                    /**< enum convo_code: how it ended */
@@ -32,7 +32,7 @@ struct convo_trace_call {
 	 */
 	int tries;
 	int64_t round_trips; /**< waits for an answer of the server, those of all tries together */
-	int64_t events;      /**< appended or loaded; sessions listed; 0 when it failed */
+	int64_t events; /**< appended or loaded; sessions listed; drafts saved; 0 when it failed */
 	/**
 	 * Work of the engine in a unit of its own, where it can tell: SQLite's steps and pages. Good
 	 * for comparing one call with another on the same backend; 0 elsewhere.

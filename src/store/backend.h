@@ -200,15 +200,45 @@ struct store_held {
  */
 int cv_hold_check(const struct store_hold *hold, const struct store_held *held, bool fresh);
 
-/** A draft (R2): the event as it is so far. */
+/**
+ * A draft (R2): the event as it is so far. Or none, and its lease alone is to be prolonged (KEEP of an
+ * append without events).
+ */
 struct store_draft {
+	const struct convo_key *key;
 	unsigned char lease[UUID_BYTES];
 	int64_t us; /* how long the lease holds from now on */
+	bool none;  /* there is no event: what follows is not set */
 	struct store_event
 		event; /* ROLE, AUTHOR, MESSAGE are set, TURN, MODEL, EXTRA may be, no other */
 	size_t pos; /* so many bytes of the message are there already, and all else of the event if
 	               that is not 0 */
+	int rc;     /* set by the backend: 0, STORE_IN_THE_WAY, or negative with `err` filled */
+	struct convo_err err;
 };
+
+/** What is new of a draft's message; empty without one. */
+static inline struct cv_text store_draft_piece(const struct store_draft *draft)
+{
+	const struct cv_text *message = &draft->event.field[FIELD_MESSAGE];
+
+	return draft->none
+		       ? (struct cv_text){"", 0}
+		       : (struct cv_text){message->data + draft->pos, message->len - draft->pos};
+}
+
+/** What prolongs its lease, for an append without events. */
+static inline struct store_hold store_draft_hold(const struct store_draft *draft)
+{
+	struct store_hold hold = {.what = CONVO_HOLD_KEEP, .us = draft->us};
+
+	memcpy(hold.lease, draft->lease, UUID_BYTES);
+	return hold;
+}
+
+/** Most drafts of one call, and most bytes that are new in all of them but the last. */
+#define STORE_DRAFTS 250
+#define STORE_DRAFTS_BYTES ((size_t)1 << 20)
 
 /** What a fork is (S6). */
 struct store_fork {
@@ -420,14 +450,15 @@ struct cv_backend {
 		      const struct convo_key *key, struct store_append *append,
 		      struct convo_err *err);
 
-	/* Save a draft: in this order CONVO_E_NOTFOUND; cv_refuse_lease() unless the lease is the
-	 * session's and has not ended (that its time is over does not matter, as long as nobody else
-	 * has taken it); with a `pos`, STORE_IN_THE_WAY unless there is a draft of the event's id that
-	 * has as many bytes. Then the draft's message is its first `pos` bytes and what the event has
-	 * behind them, and the lease holds for `us`. The session does not count as written to. */
-	int (*draft)(struct convo_store *store, const struct store_call *call,
-		     const struct convo_key *key, const struct store_draft *draft,
-		     struct convo_err *err);
+	/* Save drafts, 1 to STORE_DRAFTS of them, no lease twice. Each as if it were alone, and told in
+	 * its rc: in this order CONVO_E_NOTFOUND; cv_refuse_lease() unless the lease is the session's and
+	 * has not ended (that its time is over does not matter, as long as nobody else has taken it);
+	 * with a `pos`, STORE_IN_THE_WAY unless there is a draft of the event's id that has as many
+	 * bytes. Then the draft's message is its first `pos` bytes and what the event has behind them,
+	 * and the lease holds for `us`. The session does not count as written to. The array may be put
+	 * in another order. */
+	void (*drafts)(struct convo_store *store, const struct store_call *call,
+		       struct store_draft **drafts, size_t count);
 
 	/* Make another session out of this one in one step (S6): the title, the state of the session,
 	 * and of the events it shows (A5) those up to upto_seq, with seq, id, time and every field; its

@@ -69,6 +69,7 @@ extern const struct contract_test contract_calls[];
 extern const struct contract_test contract_cost[];
 extern const struct contract_test contract_model[];
 extern const struct contract_test contract_turns[];
+extern const struct contract_test contract_drafts[];
 extern const struct contract_test contract_forks[];
 extern const struct contract_test contract_watches[];
 

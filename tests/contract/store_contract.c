@@ -17,11 +17,11 @@
 #define MAX_TESTS 300
 
 static const struct contract_test *const contract_groups[] = {
-	contract_names,   contract_values,  contract_numbers, contract_sizes, contract_sessions,
-	contract_windows, contract_reader,  contract_lists,   contract_walks, contract_clocks,
-	contract_trash,   contract_append,  contract_limit,   contract_state, contract_lifetime,
-	contract_handles, contract_calls,   contract_cost,    contract_model, contract_turns,
-	contract_forks,   contract_watches,
+	contract_names,   contract_values, contract_numbers, contract_sizes, contract_sessions,
+	contract_windows, contract_reader, contract_lists,   contract_walks, contract_clocks,
+	contract_trash,   contract_append, contract_limit,   contract_state, contract_lifetime,
+	contract_handles, contract_calls,  contract_cost,    contract_model, contract_turns,
+	contract_drafts,  contract_forks,  contract_watches,
 };
 
 static struct store_contract contract_now;

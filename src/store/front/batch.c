@@ -225,9 +225,11 @@ static int prepare_id(struct store_event *event, const char *id, struct convo_er
 	return 0;
 }
 
-/* Everything but the state, which counts only if the event is no repetition within its batch. */
+/* Everything but the state, which counts only if the event is no repetition within its batch. `role` as
+ * for cv_prepare_draft(). */
 static int prepare_event(struct prepared_append *out, struct store_event *event,
-			 const struct convo_event *from, size_t *total, struct convo_err *err)
+			 const struct convo_event *from, struct cv_text role, size_t *total,
+			 struct convo_err *err)
 {
 	struct cv_text *field = event->field;
 	enum event_field i;
@@ -255,7 +257,8 @@ static int prepare_event(struct prepared_append *out, struct store_event *event,
 	rc = prepare_id(event, from->id, err);
 	if (rc < 0)
 		return rc;
-	rc = prepare_message(out, event, err);
+	field[FIELD_ROLE] = role;
+	rc = role.data ? 0 : prepare_message(out, event, err);
 	if (rc < 0)
 		return rc;
 	if (!from->author)
@@ -336,7 +339,8 @@ int cv_prepare_append(struct prepared_append *out, const struct convo_event *eve
 	if (!out->events || !out->place)
 		return cv_fail_nomem(err);
 	for (i = 0; i < count; i++) {
-		rc = prepare_event(out, &out->events[i], &events[i], &total, err);
+		rc = prepare_event(out, &out->events[i], &events[i], (struct cv_text){0}, &total,
+				   err);
 		if (rc < 0)
 			return rc;
 	}
@@ -357,6 +361,16 @@ int cv_prepare_append(struct prepared_append *out, const struct convo_event *eve
 	out->append.changes = out->changes.change;
 	out->append.change_count = out->changes.count;
 	return 0;
+}
+
+int cv_prepare_draft(struct prepared_append *out, const struct convo_event *event,
+		     struct cv_text role, struct convo_err *err)
+{
+	size_t total = 0;
+
+	out->events = &out->one;
+	out->place = &out->one_place;
+	return prepare_event(out, &out->one, event, role, &total, err);
 }
 
 void cv_prepare_clear(struct prepared_append *prepared)

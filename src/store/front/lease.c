@@ -1,6 +1,7 @@
 /*
- * Leases and drafts: see convo/lease.h. What a lease holds is decided where the session is; here are
- * what its holder knows of it, and the steps that are more than one call of a backend.
+ * Leases: see convo/lease.h. What a lease holds is decided where the session is; here are what its
+ * holder knows of it, and the steps that are more than one call of a backend. Saving drafts is
+ * draft.c's.
  */
 #include <store/front/lease.h>
 
@@ -23,21 +24,6 @@
 /* Pauses of one who waits for a lease: from the first to the last. */
 #define WAIT_FIRST_US 10000
 #define WAIT_MOST_US 100000
-
-/* The fields of a draft beside its message, which does not change while that grows. */
-static const enum event_field draft_head[] = {FIELD_ROLE, FIELD_AUTHOR, FIELD_TURN, FIELD_MODEL,
-					      FIELD_EXTRA};
-#define DRAFT_HEAD (sizeof(draft_head) / sizeof(draft_head[0]))
-
-struct convo_lease {
-	unsigned char id[UUID_BYTES];
-	int64_t us;
-	/* The draft as the store has it; `saved` is false when that is not known. */
-	bool saved;
-	unsigned char draft[UUID_BYTES];
-	struct cv_buf head; /* its other fields, one behind the other, each with its length */
-	struct cv_buf message;
-};
 
 int convo_lease_new(convo_lease **out, const struct convo_lease_options *opts,
 		    struct convo_err *err)
@@ -269,129 +255,5 @@ int cv_lease_append(struct convo_store *store, const struct store_call *call,
 	}
 	if (rc < 0 && err)
 		*err = why;
-	return rc;
-}
-
-/* ---- saving drafts ---------------------------------------------------------------------- */
-
-/* How many bytes from the front the message has in common with the draft that was saved last. */
-static size_t draft_common(const convo_lease *lease, const struct store_event *event,
-			   const struct cv_buf *head)
-{
-	const struct cv_text *message = &event->field[FIELD_MESSAGE];
-	size_t n = 0;
-
-	if (!lease->saved || memcmp(lease->draft, event->id, UUID_BYTES) != 0 ||
-	    lease->head.len != head->len ||
-	    (head->len && memcmp(lease->head.data, head->data, head->len) != 0))
-		return 0;
-	while (n < lease->message.len && n < message->len &&
-	       lease->message.data[n] == message->data[n])
-		n++;
-	return n;
-}
-
-static int draft_head_of(struct cv_buf *out, const struct store_event *event)
-{
-	size_t i;
-	int rc = 0;
-
-	for (i = 0; rc >= 0 && i < DRAFT_HEAD; i++) {
-		const struct cv_text *field = &event->field[draft_head[i]];
-
-		rc = cv_buf_add(out, &field->len, sizeof(field->len));
-		if (rc >= 0 && field->len)
-			rc = cv_buf_add(out, field->data, field->len);
-	}
-	return rc;
-}
-
-/* The store has it: what it sends next time is what is more. */
-static void draft_keep(convo_lease *lease, const struct store_draft *draft, struct cv_buf *head)
-{
-	const struct cv_text *message = &draft->event.field[FIELD_MESSAGE];
-	struct cv_buf old = lease->head;
-
-	lease->message.len = draft->pos;
-	lease->saved = cv_buf_add(&lease->message, message->data + draft->pos,
-				  message->len - draft->pos) >= 0;
-	memcpy(lease->draft, draft->event.id, UUID_BYTES);
-	lease->head = *head;
-	*head = old;
-}
-
-static int draft_send(convo_store *store, const struct store_call *call,
-		      const struct convo_key *key, convo_lease *lease, struct store_draft *draft,
-		      struct convo_err *err)
-{
-	struct cv_buf head = {0};
-	int rc = draft_head_of(&head, &draft->event);
-
-	if (rc < 0) {
-		rc = cv_buf_fail(err, rc);
-		goto out;
-	}
-	draft->pos = draft_common(lease, &draft->event, &head);
-	lease->saved = false;
-	rc = store->be->draft(store, call, key, draft, err);
-	if (rc == STORE_IN_THE_WAY && draft->pos) {
-		draft->pos = 0;
-		rc = store->be->draft(store, call, key, draft, err);
-	}
-	if (rc == 0)
-		draft_keep(lease, draft, &head);
-out:
-	cv_buf_clear(&head);
-	return rc;
-}
-
-static int draft_check(const struct convo_event *event, struct convo_err *err)
-{
-	if (!event->id)
-		return cv_fail(err, CONVO_E_INVALID, "a draft needs the id of its event");
-	if (event->finish_reason || event->error || event->usage || event->state || event->status)
-		return cv_fail(err, CONVO_E_INVALID,
-			       "a draft has id, author, turn, message, model and extra alone");
-	return 0;
-}
-
-int convo_store_draft(convo_store *store, const struct convo_key *key, convo_lease *lease,
-		      const struct convo_event *event, const struct convo_call *how,
-		      struct convo_err *err)
-{
-	struct prepared_append prepared = {0};
-	struct store_draft draft = {0};
-	struct store_call call;
-	int rc = cv_call_begin(&call, store, how, err);
-
-	if (rc < 0)
-		return rc;
-	rc = cv_check_given(lease, "the lease", err);
-	if (rc < 0)
-		return rc;
-	rc = cv_check_given(event, "the draft", err);
-	if (rc < 0)
-		return rc;
-	rc = cv_prepare_key(key, CONVO_SCOPE_SESSION, err);
-	if (rc < 0)
-		return rc;
-	rc = draft_check(event, err);
-	if (rc < 0)
-		return rc;
-	rc = cv_prepare_append(&prepared, event, 1, err);
-	if (rc < 0)
-		goto out;
-	draft.event = prepared.events[0];
-	draft.us = lease->us;
-	memcpy(draft.lease, lease->id, UUID_BYTES);
-	if (draft.event.field[FIELD_MESSAGE].len > CONVO_MAX_DRAFT)
-		rc = cv_fail(err, CONVO_E_TOOBIG, "a draft is larger than %u bytes",
-			     CONVO_MAX_DRAFT);
-	else
-		rc = draft_send(store, &call, key, lease, &draft, err);
-	if (rc == 0)
-		cv_hub_told(store, key);
-out:
-	cv_prepare_clear(&prepared);
 	return rc;
 }

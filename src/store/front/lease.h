@@ -1,10 +1,21 @@
 /*
- * The lease that a caller has, for the functions that take one.
+ * The lease that a caller has, for the functions that take one, and the draft that was saved under it.
  */
 #ifndef STORE_FRONT_LEASE_H
 #define STORE_FRONT_LEASE_H
 
 #include <store/backend.h>
+
+struct convo_lease {
+	unsigned char id[UUID_BYTES];
+	int64_t us;
+	bool saving; /* a call saves a draft under it */
+	/* The draft as the store has it; `saved` is false when that is not known. */
+	bool saved;
+	unsigned char draft[UUID_BYTES];
+	struct cv_buf head; /* its other fields, one behind the other, each with its length */
+	struct cv_buf message;
+};
 
 /** What an append of convo_expect is to do with its lease. @return 0, CONVO_E_INVALID */
 int cv_lease_hold(struct store_hold *out, const struct convo_expect *expect, struct convo_err *err);

@@ -71,4 +71,12 @@ int cv_prepare_append(struct prepared_append *out, const struct convo_event *eve
 		      struct convo_err *err);
 void cv_prepare_clear(struct prepared_append *prepared);
 
+/**
+ * The same for the one event of a draft.
+ *
+ * @param role that of its message, which has been checked; data NULL: it has not
+ */
+int cv_prepare_draft(struct prepared_append *out, const struct convo_event *event,
+		     struct cv_text role, struct convo_err *err);
+
 #endif

@@ -66,6 +66,10 @@ int cv_held_draft(struct memory_held *held, const struct store_draft *draft)
 
 	if (!held->until_us || memcmp(held->lease, draft->lease, UUID_BYTES) != 0)
 		return CONVO_E_CONFLICT;
+	if (draft->none) {
+		held->until_us = cv_clock_mono_us() + draft->us;
+		return 0;
+	}
 	if (draft->pos && (!held->has_draft || draft->pos > into->len ||
 			   memcmp(held->draft, draft->event.id, UUID_BYTES) != 0))
 		return STORE_IN_THE_WAY;

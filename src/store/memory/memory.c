@@ -222,22 +222,30 @@ static int memory_append(struct convo_store *store, const struct store_call *cal
 }
 
 static int memory_draft(struct convo_store *store, const struct store_call *call,
-			const struct convo_key *key, const struct store_draft *draft,
-			struct convo_err *err)
+			const struct store_draft *draft, struct convo_err *err)
 {
 	struct memory_store *mem = cv_mem_of(store);
 	struct memory_session *session;
-	int rc = cv_mem_enter(mem, call, key, true, &session, err);
+	int rc = cv_mem_enter(mem, call, draft->key, true, &session, err);
 
 	if (rc < 0)
 		return rc;
 	rc = cv_held_draft(&session->held, draft);
 	if (rc == CONVO_E_CONFLICT)
-		cv_refuse_lease(err, key, session->log.last_seq);
+		cv_refuse_lease(err, draft->key, session->log.last_seq);
 	else if (rc < 0)
 		cv_fail_nomem(err);
 	cv_mem_leave(mem, session);
 	return rc;
+}
+
+static void memory_drafts(struct convo_store *store, const struct store_call *call,
+			  struct store_draft **drafts, size_t count)
+{
+	size_t i;
+
+	for (i = 0; i < count; i++)
+		drafts[i]->rc = memory_draft(store, call, drafts[i], &drafts[i]->err);
 }
 
 static int memory_rename(struct convo_store *store, const struct store_call *call,
@@ -487,7 +495,7 @@ const struct cv_backend cv_backend_memory = {
 	.create = cv_mem_create,
 	.load = memory_load,
 	.append = memory_append,
-	.draft = memory_draft,
+	.drafts = memory_drafts,
 	.fork = cv_mem_fork,
 	.marks = memory_marks,
 	.marks_us = 1000000, /* for what expires: all else is told as it happens */

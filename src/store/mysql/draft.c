@@ -38,10 +38,11 @@ static void draft_fields(struct my_args *args, const struct store_draft *draft)
 	}
 }
 
-int cv_my_draft(struct convo_store *store, const struct store_call *call,
-		const struct convo_key *key, const struct store_draft *draft, struct convo_err *err)
+static int draft_alone(struct convo_store *store, const struct store_call *call,
+		       const struct store_draft *draft, struct convo_err *err)
 {
-	const struct cv_text *message = &draft->event.field[FIELD_MESSAGE];
+	const struct convo_key *key = draft->key;
+	const struct cv_text piece = store_draft_piece(draft);
 	struct draft_answer answer = {0};
 	struct my_query query = {.text = MY_DRAFT,
 				 .begin = draft_begin,
@@ -57,7 +58,7 @@ int cv_my_draft(struct convo_store *store, const struct store_call *call,
 	cv_my_bytes(&args, draft->event.id, UUID_BYTES);
 	cv_my_int(&args, (int64_t)draft->pos);
 	draft_fields(&args, draft);
-	cv_my_bytes(&args, message->data + draft->pos, message->len - draft->pos);
+	cv_my_bytes(&args, piece.data, piece.len);
 	rc = cv_my_call(cv_my_of(store), call, true, &query, &args, err);
 	if (rc < 0)
 		return rc;
@@ -70,4 +71,26 @@ int cv_my_draft(struct convo_store *store, const struct store_call *call,
 	if (answer.code == MY_DRAFT_THERE && draft->pos)
 		return STORE_IN_THE_WAY;
 	return cv_my_damaged(store->where, err);
+}
+
+static int lease_alone(struct convo_store *store, const struct store_call *call,
+		       const struct store_draft *draft, struct convo_err *err)
+{
+	const struct store_hold hold = store_draft_hold(draft);
+	struct store_append append = {.hold = &hold};
+
+	return cv_my_append(store, call, draft->key, &append, err);
+}
+
+void cv_my_drafts(struct convo_store *store, const struct store_call *call,
+		  struct store_draft **drafts, size_t count)
+{
+	size_t i;
+
+	for (i = 0; i < count; i++) {
+		struct store_draft *draft = drafts[i];
+
+		draft->rc = draft->none ? lease_alone(store, call, draft, &draft->err)
+					: draft_alone(store, call, draft, &draft->err);
+	}
 }

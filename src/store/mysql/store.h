@@ -87,9 +87,8 @@ int cv_my_append(struct convo_store *store, const struct store_call *call,
 int cv_my_load(struct convo_store *store, const struct store_call *call,
 	       const struct convo_key *key, const struct store_window *window,
 	       struct convo_session *into, struct convo_err *err);
-int cv_my_draft(struct convo_store *store, const struct store_call *call,
-		const struct convo_key *key, const struct store_draft *draft,
-		struct convo_err *err);
+void cv_my_drafts(struct convo_store *store, const struct store_call *call,
+		  struct store_draft **drafts, size_t count);
 int cv_my_fork(struct convo_store *store, const struct store_call *call,
 	       const struct convo_key *key, const struct store_fork *fork, struct convo_err *err);
 int cv_my_weigh(struct convo_store *store, const struct store_call *call, const char *app,

@@ -86,6 +86,8 @@ void cv_pg_args_json(struct pg_args *args, struct cv_text json)
 static enum pg_type pg_array_of(enum pg_type element)
 {
 	switch (element) {
+	case PG_BYTES:
+		return PG_BYTES_ARRAY;
 	case PG_INT2:
 		return PG_INT2_ARRAY;
 	case PG_INT4:
@@ -119,6 +121,11 @@ void cv_pg_item_int(struct pg_args *args, enum pg_type element, int64_t value)
 
 	pg_put_int(args, 4, (int64_t)size);
 	pg_put_int(args, size, value);
+}
+
+void cv_pg_item_uuid(struct pg_args *args, const unsigned char *uuid)
+{
+	cv_pg_item_bytes(args, PG_UUID, (struct cv_text){(const char *)uuid, UUID_BYTES});
 }
 
 void cv_pg_item_bytes(struct pg_args *args, enum pg_type element, struct cv_text bytes)

@@ -17,6 +17,7 @@ enum pg_type {
 	PG_TEXT = 25,
 	PG_UUID = 2950,
 	PG_JSONB = 3802,
+	PG_BYTES_ARRAY = 1001,
 	PG_INT2_ARRAY = 1005,
 	PG_INT4_ARRAY = 1007,
 	PG_INT8_ARRAY = 1016,
@@ -56,6 +57,7 @@ void cv_pg_args_json(struct pg_args *args, struct cv_text json);
 void cv_pg_args_array(struct pg_args *args, enum pg_type element, size_t count);
 void cv_pg_item_int(struct pg_args *args, enum pg_type element, int64_t value);
 void cv_pg_item_bytes(struct pg_args *args, enum pg_type element, struct cv_text bytes);
+void cv_pg_item_uuid(struct pg_args *args, const unsigned char *uuid); /* NULL is NULL */
 
 /** Fill in what the driver wants. @return 0, CONVO_E_NOMEM, CONVO_E_TOOBIG */
 int cv_pg_args_finish(struct pg_args *args, struct convo_err *err);

@@ -67,11 +67,6 @@ static int many_events(struct many_events *events, struct group_job *const *jobs
 
 /* ---- what is asked ---------------------------------------------------------------------- */
 
-static void args_uuid_item(struct pg_args *args, const unsigned char *uuid)
-{
-	cv_pg_item_bytes(args, PG_UUID, (struct cv_text){(const char *)uuid, UUID_BYTES});
-}
-
 static void args_sessions(struct pg_args *args, struct group_job *const *jobs, size_t count)
 {
 	size_t i;
@@ -90,7 +85,7 @@ static void args_sessions(struct pg_args *args, struct group_job *const *jobs, s
 		cv_pg_item_int(args, PG_INT8, many_one(jobs[i])->call->now_us);
 	cv_pg_args_array(args, PG_UUID, count);
 	for (i = 0; i < count; i++)
-		args_uuid_item(args, many_one(jobs[i])->append->generation);
+		cv_pg_item_uuid(args, many_one(jobs[i])->append->generation);
 	cv_pg_args_array(args, PG_INT8, count);
 	for (i = 0; i < count; i++) {
 		const struct store_append *append = many_one(jobs[i])->append;
@@ -115,7 +110,7 @@ static void args_events(struct pg_args *args, const struct many_events *events)
 		cv_pg_item_int(args, PG_INT8, events->item[i].nth);
 	cv_pg_args_array(args, PG_UUID, events->count);
 	for (i = 0; i < events->count; i++)
-		args_uuid_item(args, events->item[i].event->id);
+		cv_pg_item_uuid(args, events->item[i].event->id);
 	cv_pg_args_array(args, PG_INT2, events->count);
 	for (i = 0; i < events->count; i++)
 		cv_pg_item_int(args, PG_INT2, events->item[i].event->status);

@@ -57,6 +57,9 @@ static const struct pg_text {
 	[PG_DRAFT] = {"SELECT * FROM {p}draft($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, "
 		      "$13, $14)",
 		      "iI", false},
+	[PG_DRAFTS] = {"SELECT * FROM {p}drafts($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, "
+		       "$12, $13, $14)",
+		       "i", false},
 	[PG_MARKS] = {"SELECT * FROM {p}marks($1, $2, $3, $4)", "ii", false},
 	[PG_WEIGH] = {"SELECT {p}weigh($1, $2, $3, $4)", "i", false},
 	[PG_EAR_SET] = {"SELECT {p}ear_set($1, $2, $3, $4, $5)", "i", false},
@@ -413,7 +416,7 @@ const struct cv_backend cv_backend_postgres = {
 	.fork = cv_pg_fork,
 	.load = cv_pg_load,
 	.append = cv_pg_append,
-	.draft = cv_pg_draft,
+	.drafts = cv_pg_drafts,
 	.marks = cv_pg_marks,
 	.marks_us = PG_MARKS_US,
 	.ear_open = cv_pg_ear_open,

@@ -19,6 +19,7 @@ enum pg_own {
 	PG_APPEND_MANY,
 	PG_APPEND_HELD,
 	PG_DRAFT,
+	PG_DRAFTS,
 	PG_MARKS,
 	PG_WEIGH,
 	PG_EAR_SET,
@@ -105,9 +106,8 @@ int cv_pg_load(struct convo_store *store, const struct store_call *call,
 	       const struct convo_key *key, const struct store_window *window,
 	       struct convo_session *into, struct convo_err *err);
 
-int cv_pg_draft(struct convo_store *store, const struct store_call *call,
-		const struct convo_key *key, const struct store_draft *draft,
-		struct convo_err *err);
+void cv_pg_drafts(struct convo_store *store, const struct store_call *call,
+		  struct store_draft **drafts, size_t count);
 
 int cv_pg_list(struct convo_store *store, const struct store_call *call, const char *app,
 	       const char *user, bool trash, const struct store_place *place, size_t n,

@@ -85,6 +85,8 @@ int cv_ask_run_many(struct redis_store *redis, const struct store_call *call,
 		struct convo_err why = {0};
 		int rc = cv_ask_run(redis, call, asks[i], &why);
 
+		asks[i]->job.rc = rc;
+		asks[i]->job.err = why;
 		if (rc < 0 && first == 0) {
 			first = rc;
 			if (err)

@@ -8,7 +8,7 @@
 
 /**
  * Ask for all of them: one round trip for each server that is asked. All are run, whatever becomes of
- * one of them; what became of each is in its job.rc.
+ * one of them; what became of each is in its job.rc and job.err.
  *
  * @return 0, or the failure of the first that failed
  */

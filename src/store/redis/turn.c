@@ -4,9 +4,12 @@
  */
 #include <store/redis/turn.h>
 
+#include <stdlib.h>
 #include <string.h>
 
+#include <base/alloc.h>
 #include <store/redis/event.h>
+#include <store/redis/many.h>
 #include <store/redis/op.h>
 
 #define FORK_BYTES (16 << 20) /* of events that one script takes over, and at most one piece more */
@@ -28,8 +31,11 @@ void cv_turn_add_hold(struct redis_ask *ask, const struct store_hold *hold)
 
 /* ---- drafts ----------------------------------------------------------------------------- */
 
-struct draft_op {
-	const struct store_draft *draft;
+/* A draft on its way. */
+struct draft_ask {
+	struct redis_ask ask;
+	struct redis_op op;
+	struct store_draft *draft;
 	bool in_the_way;
 };
 
@@ -37,53 +43,100 @@ static int draft_answer(struct redis_ask *ask, const struct redis_value *answer,
 			struct convo_err *err)
 {
 	const struct redis_op *op = ask->ctx;
-	struct draft_op *into = op->into;
+	struct draft_ask *self = op->into;
 
-	into->in_the_way = into->draft->pos && answer->item[0].integer == STORE_IN_THE_WAY;
-	return into->in_the_way ? 0 : cv_op_plain(ask, answer, err);
+	self->in_the_way = self->draft->pos && answer->item[0].integer == STORE_IN_THE_WAY;
+	return self->in_the_way ? 0 : cv_op_plain(ask, answer, err);
 }
 
 /* What is new of the message; in front of it, the first time, the event without it. */
 static void draft_add(struct redis_ask *ask, const struct store_draft *draft)
 {
-	const struct cv_text *message = &draft->event.field[FIELD_MESSAGE];
+	const struct cv_text piece = store_draft_piece(draft);
 	struct store_event head = draft->event;
 	size_t size = 0;
 	char *room;
 
+	cv_op_add_uuid(ask, draft->event.id);
+	cv_ask_add_int(ask, (int64_t)draft->pos);
 	if (draft->pos) {
-		cv_ask_add(ask, message->data + draft->pos, message->len - draft->pos);
+		cv_ask_add(ask, piece.data, piece.len);
 		return;
 	}
 	head.field[FIELD_MESSAGE] = (struct cv_text){"", 0};
 	size = cv_event_size(&head);
-	room = cv_ask_room(ask, size + message->len);
+	room = cv_ask_room(ask, size + piece.len);
 	if (room) {
 		cv_event_pack(room, &head, 0);
-		memcpy(room + size, message->data, message->len);
+		memcpy(room + size, piece.data, piece.len);
 	}
 	cv_ask_add_int(ask, (int64_t)size);
 }
 
-/* It travels with the appends of other threads. Replicas have it when they have it (R2). */
-int cv_redis_draft(struct convo_store *store, const struct store_call *call,
-		   const struct convo_key *key, const struct store_draft *draft,
-		   struct convo_err *err)
+/* Replicas have it when they have it (R2). */
+static void draft_begin(struct draft_ask *self, struct convo_store *store,
+			const struct store_call *call, struct store_draft *draft)
 {
-	struct draft_op into = {draft, false};
-	struct redis_op op = {(struct redis_store *)store, call, key, &into};
-	struct redis_ask ask = {.answer = draft_answer, .ctx = &op, .repeat = true, .reads = true};
-	int rc;
+	self->draft = draft;
+	self->op = (struct redis_op){(struct redis_store *)store, call, draft->key, self};
+	self->ask = (struct redis_ask){
+		.answer = draft_answer, .ctx = &self->op, .repeat = true, .reads = true};
+	cv_op_begin_session(&self->op, &self->ask, REDIS_SCRIPT_DRAFT);
+	cv_op_add_uuid(&self->ask, draft->lease);
+	cv_ask_add_int(&self->ask, draft->us);
+	if (!draft->none)
+		draft_add(&self->ask, draft);
+}
 
-	cv_op_begin_session(&op, &ask, REDIS_SCRIPT_DRAFT);
-	cv_op_add_uuid(&ask, draft->lease);
-	cv_ask_add_int(&ask, draft->us);
-	cv_op_add_uuid(&ask, draft->event.id);
-	cv_ask_add_int(&ask, (int64_t)draft->pos);
-	draft_add(&ask, draft);
-	rc = cv_ask_run_grouped(op.redis, call, &ask, err);
-	cv_ask_clear(&ask);
-	return rc == 0 && into.in_the_way ? STORE_IN_THE_WAY : rc;
+static void draft_end(struct draft_ask *self, int rc)
+{
+	self->draft->rc = rc == 0 && self->in_the_way ? STORE_IN_THE_WAY : rc;
+	cv_ask_clear(&self->ask);
+}
+
+/* One travels with the appends of other threads. */
+static void draft_one(struct convo_store *store, const struct store_call *call,
+		      struct store_draft *draft)
+{
+	struct draft_ask self = {.in_the_way = false};
+
+	draft_begin(&self, store, call, draft);
+	draft_end(&self, cv_ask_run_grouped(self.op.redis, call, &self.ask, &draft->err));
+}
+
+/* Many are one flight to each of the servers that have their sessions. */
+static int draft_many(struct convo_store *store, const struct store_call *call,
+		      struct store_draft **drafts, size_t count)
+{
+	struct draft_ask *self = cv_alloc(count, sizeof(*self));
+	struct redis_ask **asks = cv_alloc(count, sizeof(struct redis_ask *));
+	int rc = self && asks ? 0 : CONVO_E_NOMEM;
+	size_t i;
+
+	for (i = 0; rc == 0 && i < count; i++) {
+		draft_begin(&self[i], store, call, drafts[i]);
+		asks[i] = &self[i].ask;
+	}
+	if (rc == 0)
+		(void)cv_ask_run_many((struct redis_store *)store, call, asks, count, NULL);
+	for (i = 0; rc == 0 && i < count; i++) {
+		drafts[i]->err = asks[i]->job.err;
+		draft_end(&self[i], asks[i]->job.rc);
+	}
+	free(asks);
+	free(self);
+	return rc;
+}
+
+void cv_redis_drafts(struct convo_store *store, const struct store_call *call,
+		     struct store_draft **drafts, size_t count)
+{
+	size_t i;
+
+	if (count > 1 && draft_many(store, call, drafts, count) == 0)
+		return;
+	for (i = 0; i < count; i++)
+		draft_one(store, call, drafts[i]);
 }
 
 /* ---- forks ------------------------------------------------------------------------------ */

@@ -9,9 +9,8 @@
 /** Add what becomes of the lease to an append: behind its events, in front of its changes. */
 void cv_turn_add_hold(struct redis_ask *ask, const struct store_hold *hold);
 
-int cv_redis_draft(struct convo_store *store, const struct store_call *call,
-		   const struct convo_key *key, const struct store_draft *draft,
-		   struct convo_err *err);
+void cv_redis_drafts(struct convo_store *store, const struct store_call *call,
+		     struct store_draft **drafts, size_t count);
 
 int cv_redis_fork(struct convo_store *store, const struct store_call *call,
 		  const struct convo_key *key, const struct store_fork *fork,

@@ -220,17 +220,23 @@ static int draft_head(struct sqlite_db *db, const struct sqlite_row *row,
 	return cv_sqlite_run(&query, err);
 }
 
-static int draft_run(struct sqlite_store *store, struct sqlite_job *job, struct convo_err *err)
+/* Save one, as backend.h has it. */
+static int draft_save(struct sqlite_store *store, struct sqlite_job *job,
+		      const struct store_draft *draft, struct convo_err *err)
 {
-	const struct store_draft *draft = job->draft;
 	struct sqlite_row row;
 	struct sqlite_held *held = &row.held;
-	int rc = cv_sqlite_job_find(store, job, &row, err);
+	int rc;
 
+	job->key = draft->key;
+	rc = cv_sqlite_job_find(store, job, &row, err);
 	if (rc < 0)
 		return rc;
 	if (!held->us || memcmp(held->lease, draft->lease, UUID_BYTES) != 0)
-		return cv_refuse_lease(err, job->key, row.last_seq);
+		return cv_refuse_lease(err, draft->key, row.last_seq);
+	held_for(held, draft->us);
+	if (draft->none)
+		return held_write(store->writer, &row, false, err);
 	if (draft->pos && (!held->has_draft || (int64_t)draft->pos > held->draft_bytes ||
 			   memcmp(held->draft, draft->event.id, UUID_BYTES) != 0))
 		return STORE_IN_THE_WAY;
@@ -243,18 +249,42 @@ static int draft_run(struct sqlite_store *store, struct sqlite_job *job, struct 
 	memcpy(held->draft, draft->event.id, UUID_BYTES);
 	held->has_draft = true;
 	held->draft_bytes = (int64_t)draft->event.field[FIELD_MESSAGE].len;
-	held_for(held, draft->us);
 	return held_write(store->writer, &row, true, err);
 }
 
-int cv_sqlite_draft(struct convo_store *store, const struct store_call *call,
-		    const struct convo_key *key, const struct store_draft *draft,
-		    struct convo_err *err)
+/* Who is refused has changed nothing; where the engine fails nothing of any is kept. */
+static int drafts_run(struct sqlite_store *store, struct sqlite_job *job, struct convo_err *err)
 {
-	struct sqlite_job job = {.run = draft_run, .light = true, .key = key, .draft = draft};
+	size_t i;
 
-	job.base.weight = draft->event.field[FIELD_MESSAGE].len - draft->pos;
-	return cv_sqlite_write(store, call, &job, err);
+	for (i = 0; i < job->draft_count; i++) {
+		struct store_draft *draft = job->drafts[i];
+
+		draft->rc = draft_save(store, job, draft, &draft->err);
+		if (!cv_sqlite_broken(store->writer))
+			continue;
+		*err = draft->err;
+		return draft->rc;
+	}
+	return 0;
+}
+
+void cv_sqlite_drafts(struct convo_store *store, const struct store_call *call,
+		      struct store_draft **drafts, size_t count)
+{
+	struct sqlite_job job = {
+		.run = drafts_run, .light = true, .drafts = drafts, .draft_count = count};
+	struct convo_err err = {0};
+	size_t i;
+
+	for (i = 0; i < count; i++)
+		job.base.weight += store_draft_piece(drafts[i]).len;
+	if (cv_sqlite_write(store, call, &job, &err) == 0)
+		return;
+	for (i = 0; i < count; i++) {
+		drafts[i]->rc = err.code;
+		drafts[i]->err = err;
+	}
 }
 
 /* ---- reading them ----------------------------------------------------------------------- */

@@ -192,9 +192,8 @@ int cv_sqlite_state_list(struct convo_store *store, const struct store_call *cal
 int cv_sqlite_append(struct convo_store *store, const struct store_call *call,
 		     const struct convo_key *key, struct store_append *append,
 		     struct convo_err *err);
-int cv_sqlite_draft(struct convo_store *store, const struct store_call *call,
-		    const struct convo_key *key, const struct store_draft *draft,
-		    struct convo_err *err);
+void cv_sqlite_drafts(struct convo_store *store, const struct store_call *call,
+		      struct store_draft **drafts, size_t count);
 int cv_sqlite_fork(struct convo_store *store, const struct store_call *call,
 		   const struct convo_key *key, const struct store_fork *fork,
 		   struct convo_err *err);

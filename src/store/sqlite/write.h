@@ -19,7 +19,8 @@ struct sqlite_job {
 
 	const struct store_create *create;
 	struct store_append *append;
-	const struct store_draft *draft;
+	struct store_draft **drafts; /* what becomes of each is told in it */
+	size_t draft_count;
 	const struct store_fork *fork;
 	struct cv_text title;
 	const unsigned char *generation;

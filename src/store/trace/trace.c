@@ -122,14 +122,25 @@ static int trace_append(struct convo_store *store, const struct store_call *call
 	return span_end(&span, rc, rc ? 0 : (int64_t)append->count, err);
 }
 
-static int trace_draft(struct convo_store *store, const struct store_call *call,
-		       const struct convo_key *key, const struct store_draft *draft,
-		       struct convo_err *err)
+/* One call, however many drafts: how the first that was not saved ended. */
+static void trace_drafts(struct convo_store *store, const struct store_call *call,
+			 struct store_draft **drafts, size_t count)
 {
 	struct trace_span span;
-	struct convo_store *inner = span_begin(&span, store, call, "draft", key);
+	struct convo_store *inner =
+		span_begin(&span, store, call, "draft", count == 1 ? drafts[0]->key : NULL);
+	size_t saved = 0, i;
+	int rc = 0;
 
-	return span_end(&span, inner->be->draft(inner, &span.call, key, draft, &span.err), 0, err);
+	inner->be->drafts(inner, &span.call, drafts, count);
+	for (i = 0; i < count; i++) {
+		saved += drafts[i]->rc == 0;
+		if (drafts[i]->rc < 0 && rc == 0) {
+			rc = drafts[i]->rc;
+			span.err = drafts[i]->err;
+		}
+	}
+	span_end(&span, rc, (int64_t)saved, NULL);
 }
 
 static int trace_fork(struct convo_store *store, const struct store_call *call,
@@ -297,7 +308,7 @@ struct convo_store *cv_trace_wrap(struct convo_store *inner, const struct convo_
 	store->be.create = trace_create;
 	store->be.load = trace_load;
 	store->be.append = trace_append;
-	store->be.draft = trace_draft;
+	store->be.drafts = trace_drafts;
 	store->be.fork = trace_fork;
 	store->be.marks = trace_marks;
 	store->be.ear_open = inner->be->ear_open ? trace_ear_open : NULL;

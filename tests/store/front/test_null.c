@@ -212,6 +212,7 @@ static void test_null__leases_and_watches(void **state)
 	convo_lease *lease = NULL;
 	convo_watch *watch = NULL;
 	struct convo_event draft = said;
+	struct convo_draft many = {.key = &good, .event = &draft};
 	struct convo_err err;
 
 	(void)state;
@@ -222,6 +223,11 @@ static void test_null__leases_and_watches(void **state)
 	REFUSED(convo_store_draft(store, NULL, lease, &draft, NULL, E));
 	REFUSED(convo_store_draft(store, &good, NULL, &draft, NULL, E));
 	REFUSED(convo_store_draft(store, &good, lease, NULL, NULL, E));
+	REFUSED(convo_store_drafts(NULL, &many, 1, NULL, E));
+	REFUSED(convo_store_drafts(store, NULL, 1, NULL, E));
+	REFUSED(convo_store_drafts(store, &many, 1, NULL, E));
+	must_equal(CONVO_E_INVALID, many.code);
+	must_pass(convo_store_drafts(store, NULL, 0, NULL, &err));
 	REFUSED(convo_store_settle(store, NULL, NULL, NULL, E));
 	must_pass(convo_store_settle(store, &good, NULL, NULL, &err));
 	REFUSED(convo_store_fork(store, NULL, NULL, NULL, NULL, E));
