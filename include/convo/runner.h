@@ -203,11 +203,11 @@ CONVO_API void convo_turn_event_id(char out[CONVO_UUID_SIZE], const char *turn, 
  *
  * A turn holds its session, so turns on one session, of whatever programs, come one after the other
  * (R1): the lease is taken by the append of the question and ended by that of the answer, without a
- * further round trip. From the second second on what came of the answer is saved every second, in the
- * background, as a draft (R2). If the program is gone then, whoever begins the next turn stores it
- * first, as an interrupted answer (R5). Where events come from others all the same, who hold nothing,
- * those of two turns may alternate in seq; each carries its turn id, and the next request puts every
- * turn's messages together again.
+ * further round trip. What comes of an answer is saved within a second, in the background, as a draft
+ * (R2): the runner's turns in one call. If the program is gone then, whoever begins the next turn
+ * stores it first, as an interrupted answer (R5). Where events come from others all the same, who hold
+ * nothing, those of two turns may alternate in seq; each carries its turn id, and the next request
+ * puts every turn's messages together again.
  *
  * Neighbouring messages of the user, as they are left by a question that was not answered, are sent
  * as one with an empty line between, because many chat templates refuse two in a row (enum

@@ -29,8 +29,8 @@ struct keep {
 };
 
 /**
- * Begin to keep a session: a second later, and then every second in which something came, what was
- * heard through cv_kept_listener() is saved; without that the lease is prolonged.
+ * Begin to keep a session: what is heard through cv_kept_listener() is saved within a second, together
+ * with what came of other turns meanwhile; without that the lease is prolonged.
  *
  * @return 0, CONVO_E_NOMEM, also when there is no thread to be had
  */
@@ -44,7 +44,7 @@ const struct convo_listener *cv_kept_listener(const struct kept *kept);
 /** The answer is there: save no more. Does not wait. NULL is fine. */
 void cv_kept_stop(struct kept *kept);
 
-/** Free it; waits for a draft that is on its way, which it cancels. NULL is fine. */
+/** Free it; waits for a draft that is on its way, which it cancels where that takes long. NULL is fine. */
 void cv_kept_free(struct kept *kept);
 
 #endif
