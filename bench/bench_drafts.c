@@ -4,10 +4,11 @@
  * the server, in one second and for one draft.
  *
  *     bench_drafts [-engine memory,sqlite,redis,postgres,mysql] [-turns 100] [-tokens 100]
- *                  [-seconds 20] [-dir DIR] [-url URL]
+ *                  [-seconds 20] [-calls one,each] [-dir DIR] [-url URL]
  *
  * Servers are started for the run, with every acknowledged write on disk, unless -url names one,
- * whose CPU is then not told. Every tenth of the turns is a thread, which sleeps in between.
+ * whose CPU is then not told. The drafts of a second go in one call, as the runner saves them; or each
+ * in one of its own and at its own moment, by ten threads, each with a tenth of the turns.
  */
 #include "bench.h"
 
@@ -28,9 +29,10 @@
 #define HEAD "{\"role\":\"assistant\",\"content\":\""
 
 static struct {
-	const char *engine, *dir, *url;
+	const char *engine, *calls, *dir, *url;
 	size_t turns, tokens, seconds;
 } option = {.engine = "memory,sqlite,redis,postgres,mysql",
+	    .calls = "one,each",
 	    .dir = ".",
 	    .turns = 100,
 	    .tokens = 100,
@@ -73,13 +75,14 @@ static void turn_append(const struct drafts *drafts, const struct turn *turn, en
 		bench_die("append: %s", err.text);
 }
 
-static void turn_begin(const struct drafts *drafts, struct turn *turn, size_t i)
+static void turn_begin(const struct drafts *drafts, struct turn *turn, size_t i, int run)
 {
 	unsigned char id[UUID_BYTES];
 	struct convo_err err;
 	struct convo_key key;
 
-	snprintf(turn->session, sizeof(turn->session), "turn %zu of %ld", i, (long)getpid());
+	snprintf(turn->session, sizeof(turn->session), "turn %zu of %ld, %d", i, (long)getpid(),
+		 run);
 	key = turn_key(turn);
 	cv_uuid_new(id);
 	cv_uuid_format(turn->id, id);
@@ -142,14 +145,55 @@ static void *part_run(void *arg)
 	return NULL;
 }
 
+/* A draft a second of all turns. */
+static void together_run(struct drafts *drafts)
+{
+	char *message = bench_alloc(sizeof(HEAD) +
+				    option.tokens * option.seconds * (sizeof(TOKEN) - 1) + 3);
+	struct convo_draft *draft = bench_alloc(option.turns * sizeof(*draft));
+	struct convo_event *event = bench_alloc(option.turns * sizeof(*event));
+	struct convo_key *key = bench_alloc(option.turns * sizeof(*key));
+	struct convo_err err;
+	size_t second, i;
+
+	for (second = 0; second < option.seconds; second++) {
+		int64_t from_us;
+
+		turn_say(message, (second + 1) * option.tokens);
+		for (i = 0; i < option.turns; i++) {
+			struct turn *turn = &drafts->turn[i];
+
+			key[i] = turn_key(turn);
+			event[i] = (struct convo_event){.id = turn->id, .message = message};
+			draft[i] = (struct convo_draft){
+				.key = &key[i], .lease = turn->lease, .event = &event[i]};
+		}
+		sleep_until(drafts->begin_us + (int64_t)(second + 1) * 1000000);
+		from_us = cv_clock_mono_us();
+		for (i = 0; i < option.turns; i += CONVO_MAX_BATCH_EVENTS) {
+			size_t left = option.turns - i;
+
+			if (convo_store_drafts(
+				    drafts->store, &draft[i],
+				    left < CONVO_MAX_BATCH_EVENTS ? left : CONVO_MAX_BATCH_EVENTS,
+				    NULL, &err) < 0)
+				bench_die("drafts: %s", err.text);
+		}
+		drafts->wait_us += (cv_clock_mono_us() - from_us) * (int64_t)option.turns;
+	}
+	free(key);
+	free(event);
+	free(draft);
+	free(message);
+}
+
 /* ---- measuring -------------------------------------------------------------------------- */
 
-static void drafts_run(struct drafts *drafts)
+static void each_run(struct drafts *drafts)
 {
 	struct part part[THREADS];
 	size_t i;
 
-	drafts->begin_us = cv_clock_mono_us();
 	for (i = 0; i < THREADS; i++) {
 		part[i] = (struct part){.drafts = drafts, .first = i, .step = THREADS};
 		if (pthread_create(&part[i].thread, NULL, part_run, &part[i]) != 0)
@@ -157,10 +201,20 @@ static void drafts_run(struct drafts *drafts)
 	}
 	for (i = 0; i < THREADS; i++)
 		pthread_join(part[i].thread, NULL);
+}
+
+static void drafts_run(struct drafts *drafts, bool together)
+{
+	drafts->begin_us = cv_clock_mono_us();
+	if (together)
+		together_run(drafts);
+	else
+		each_run(drafts);
 	drafts->end_us = cv_clock_mono_us();
 }
 
-static void drafts_measure(const char *name, const char *url, const struct server *server)
+static void drafts_measure(const char *name, const char *url, const struct server *server,
+			   bool together)
 {
 	struct drafts drafts = {.turn = bench_alloc(option.turns * sizeof(struct turn))};
 	double count = (double)(option.turns * option.seconds), seconds;
@@ -171,16 +225,17 @@ static void drafts_measure(const char *name, const char *url, const struct serve
 	if (convo_store_open(&drafts.store, url, NULL, &err) < 0)
 		bench_die("%s: %s", name, err.text);
 	for (i = 0; i < option.turns; i++)
-		turn_begin(&drafts, &drafts.turn[i], i);
+		turn_begin(&drafts, &drafts.turn[i], i, together);
 	ours_us = bench_cpu_us();
 	server_us = bench_server_cpu_us(server);
-	drafts_run(&drafts);
+	drafts_run(&drafts, together);
 	ours_us = bench_cpu_us() - ours_us;
 	server_us = bench_server_cpu_us(server) - server_us;
 	seconds = (double)(drafts.end_us - drafts.begin_us) / 1e6;
-	printf("%-10s %6.0f/s %8.2f %% program %8.2f %% server %8.1f us program %8.1f us server "
+	printf("%-10s %-4s %6.0f/s %8.2f %% program %8.2f %% server %8.1f us program %8.1f us "
+	       "server "
 	       "%8.0f us to wait\n",
-	       name, count / seconds, (double)ours_us / seconds / 1e4,
+	       name, together ? "one" : "each", count / seconds, (double)ours_us / seconds / 1e4,
 	       (double)server_us / seconds / 1e4, (double)ours_us / count,
 	       (double)server_us / count, (double)drafts.wait_us / count);
 	for (i = 0; i < option.turns; i++) {
@@ -190,6 +245,14 @@ static void drafts_measure(const char *name, const char *url, const struct serve
 	}
 	convo_store_close(drafts.store);
 	free(drafts.turn);
+}
+
+static void drafts_ways(const char *name, const char *url, const struct server *server)
+{
+	if (bench_names(option.calls, "one"))
+		drafts_measure(name, url, server, true);
+	if (bench_names(option.calls, "each"))
+		drafts_measure(name, url, server, false);
 }
 
 static void engine_measure(const char *name)
@@ -207,7 +270,7 @@ static void engine_measure(const char *name)
 			return;
 		snprintf(url, sizeof(url), "%s", bench_server_url(server));
 	}
-	drafts_measure(name, url, server);
+	drafts_ways(name, url, server);
 	bench_server_end(server);
 	if (strcmp(name, "sqlite") == 0) {
 		static const char *const ends[] = {"", "-wal", "-shm"};
@@ -243,6 +306,8 @@ int main(int argc, char **argv)
 			option.dir = argv[i + 1];
 		else if (strcmp(argv[i], "-url") == 0)
 			option.url = argv[i + 1];
+		else if (strcmp(argv[i], "-calls") == 0)
+			option.calls = argv[i + 1];
 		else if (strcmp(argv[i], "-turns") == 0)
 			option.turns = number_of(argv[i + 1]);
 		else if (strcmp(argv[i], "-tokens") == 0)
@@ -254,10 +319,10 @@ int main(int argc, char **argv)
 	}
 	if (i != argc)
 		bench_die("%s needs a value", argv[i]);
-	printf("%zu turns, a draft a second each, of %zu tokens more, for %zu s\n", option.turns,
+	printf("%zu turns, a draft a second of each, of %zu tokens more, for %zu s\n", option.turns,
 	       option.tokens, option.seconds);
 	if (option.url) {
-		drafts_measure("url", option.url, NULL);
+		drafts_ways("url", option.url, NULL);
 		return 0;
 	}
 	for (i = 0; i < (int)(sizeof(engines) / sizeof(engines[0])); i++) {
