@@ -200,7 +200,10 @@ static void kept_told(struct kept *kept, const struct convo_draft *draft)
 		return;
 	}
 	kept->lost = rc == CONVO_E_CONFLICT || rc == CONVO_E_NOTFOUND;
-	kept->grew |= draft->event != NULL;
+	if (draft->event) { /* what it holds has waited already */
+		kept->grew = true;
+		kept->grew_us = kept->saved_us - DRAFT_US;
+	}
 	if (kept->failed)
 		kept->pause_us = 2 * kept->pause_us < PAUSE_US ? 2 * kept->pause_us : PAUSE_US;
 }

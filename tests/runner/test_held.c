@@ -5,6 +5,7 @@
 #include "support/test.h"
 
 #include <poll.h>
+#include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
 
@@ -20,10 +21,12 @@ struct fixture {
 	convo_store *store;
 	convo_model *model;
 	convo_runner *runner;
-	atomic_int asked;  /* questions that the model was asked */
-	atomic_int stays;  /* it stays with those up to this one */
-	char *last;        /* the messages of the last request, one a line */
+	atomic_int asked; /* questions that the model was asked */
+	atomic_int stays; /* it stays with those up to this one */
+	pthread_mutex_t lock;
+	char *last;        /* the messages of the last request, one a line; under the lock */
 	atomic_int drafts; /* calls of the store, by its trace */
+	atomic_int saved;  /* drafts in them */
 	atomic_int appends;
 	atomic_int others;
 	atomic_int busy; /* on_busy */
@@ -41,8 +44,10 @@ static int hesitant(void *ctx, const struct convo_request *request, convo_emit_f
 			   cv_buf_add(&lines, request->messages[i].json, request->messages[i].len));
 		must_equal(0, cv_buf_addc(&lines, '\n'));
 	}
+	pthread_mutex_lock(&f->lock);
 	free(f->last);
 	f->last = cv_buf_take(&lines);
+	pthread_mutex_unlock(&f->lock);
 	rc = emit(emit_ctx, CONVO_DELTA_REASONING, "hm", 2);
 	if (rc == 0)
 		rc = emit(emit_ctx, CONVO_DELTA_TEXT, "Hel", 3);
@@ -59,6 +64,8 @@ static void count_call(void *ctx, const struct convo_trace_call *call)
 {
 	struct fixture *f = ctx;
 
+	if (!strcmp(call->op, "draft"))
+		atomic_fetch_add(&f->saved, (int)call->events);
 	atomic_fetch_add(!strcmp(call->op, "draft")    ? &f->drafts
 			 : !strcmp(call->op, "append") ? &f->appends
 						       : &f->others,
@@ -73,6 +80,7 @@ static int setup(void **state)
 	struct convo_runner_options with = {.app = "app", .lease_ms = 1000};
 	struct convo_err err;
 
+	pthread_mutex_init(&f->lock, NULL);
 	must_pass(convo_store_open(&f->store, "memory:", &opts, &err));
 	must_pass(convo_model_from(&f->model, "hesitant", hesitant, f, &err));
 	with.store = f->store;
@@ -89,6 +97,7 @@ static int teardown(void **state)
 	convo_runner_free(f->runner);
 	convo_model_close(f->model);
 	convo_store_close(f->store);
+	pthread_mutex_destroy(&f->lock);
 	free(f->last);
 	free(f);
 	return 0;
@@ -314,6 +323,36 @@ static void test_R2_what_came_is_saved_and_gone_with_the_answer(void **state)
 	convo_session_free(session);
 }
 
+/* As many turns as TURNS, each in a session of its own, and who waits until all have been saved. */
+enum { TURNS = 8 };
+
+static void many_run(void *ctx, int index)
+{
+	struct fixture *f = ctx;
+	const struct convo_question question = {
+		.user = "ann", .session = test_text("s%d", index), .text = "one"};
+	struct convo_turn *turn = NULL;
+	struct convo_err err;
+
+	if (index < TURNS) {
+		must_pass(convo_runner_run(&turn, f->runner, &question, NULL, NULL, &err));
+		convo_turn_free(turn);
+		return;
+	}
+	for (int i = 0; atomic_load(&f->saved) < TURNS && i < 1000; i++)
+		poll(NULL, 0, 10);
+	atomic_store(&f->stays, 0);
+}
+
+static void test_R2_turns_that_run_at_once_are_saved_in_one_call(void **state)
+{
+	struct fixture *f = *state;
+
+	atomic_store(&f->stays, TURNS);
+	test_threads(TURNS + 1, many_run, f);
+	must(f->drafts < f->saved);
+}
+
 static void take_run(void *ctx, int index)
 {
 	struct fixture *f = ctx;
@@ -397,6 +436,7 @@ int main(void)
 		HELD_TEST(test_R1_who_waits_can_be_stopped_and_stores_nothing),
 		HELD_TEST(test_R1_a_lease_out_of_range_is_refused),
 		HELD_TEST(test_R2_what_came_is_saved_and_gone_with_the_answer),
+		HELD_TEST(test_R2_turns_that_run_at_once_are_saved_in_one_call),
 		HELD_TEST(test_R2_a_short_answer_costs_no_call_more),
 		HELD_TEST(test_R4_a_turn_that_was_taken_over_ends),
 	};

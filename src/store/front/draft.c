@@ -220,8 +220,7 @@ static void saving_end(struct convo_store *store, struct saving *saving)
 {
 	struct store_draft *draft = &saving->draft;
 
-	if (saving->from->lease)
-		saving->from->lease->saving = false;
+	saving->from->lease->saving = false;
 	if (draft->rc == STORE_IN_THE_WAY)
 		draft->rc = cv_fail(&draft->err, CONVO_E_IO, "%s: keeps another draft than it says",
 				    store->where);
@@ -305,7 +304,7 @@ static bool batch_full(const struct batch *batch)
 static void batch_add(struct batch *batch, size_t place)
 {
 	struct saving *saving = &batch->item[batch->count];
-	struct convo_err why;
+	struct convo_err why = {0};
 	int rc = saving_begin(saving, &batch->drafts[place], &why);
 
 	if (rc < 0) {
