@@ -270,11 +270,56 @@ static void R2_what_a_draft_grows_by_is_checked(struct fx *fx)
 	convo_lease_free(turn.lease);
 }
 
+static void hear(void *ctx, const struct convo_trace_call *call)
+{
+	struct convo_trace_call *sum = ctx;
+
+	if (strcmp(call->op, "draft") != 0)
+		return;
+	sum->tries++;
+	sum->round_trips += call->round_trips;
+	sum->events += call->events;
+}
+
+static void P1_drafts_of_many_turns_take_as_many_round_trips_as_one(struct fx *fx)
+{
+	static const char *const grows[] = {"", "{\"role\":\"assistant\",\"content\":\"one\"}",
+					    "{\"role\":\"assistant\",\"content\":\"one, two\"}",
+					    "{\"role\":\"assistant\",\"content\":\"one, two, 3\"}"};
+	struct convo_trace_call sum = {0}, one;
+	const struct convo_trace trace = {.on_call = hear, .ctx = &sum};
+	const struct convo_store_options opts = {.clean_interval_ms = CONVO_OFF, .trace = &trace};
+	convo_store *store = fx_open(fx, &opts);
+	struct convo_draft drafts[50];
+	struct turn turn[50];
+	struct convo_err err;
+
+	for (size_t i = 0; i < 50; i++)
+		turn_begin(fx, &turn[i], test_text("s%zu", i));
+	for (int round = 1; round <= 3; round++) { /* the first prepare the statements */
+		for (size_t i = 0; i < 50; i++)
+			drafts[i] = says(&turn[i], grows[round]);
+		sum = (struct convo_trace_call){0};
+		must_pass(convo_store_drafts(store, drafts, 1, NULL, &err));
+		one = sum;
+		sum = (struct convo_trace_call){0};
+		must_pass(convo_store_drafts(store, &drafts[1], 49, NULL, &err));
+	}
+	test_say("%lld round trips for one, %lld for 49", (long long)one.round_trips,
+		 (long long)sum.round_trips);
+	must_equal(1, sum.tries);
+	must_equal(49, sum.events);
+	must(sum.round_trips <= one.round_trips + 1);
+	for (size_t i = 0; i < 50; i++)
+		convo_lease_free(turn[i].lease);
+}
+
 const struct contract_test contract_drafts[] = {
 	CONTRACT_TEST(R2_drafts_of_many_turns_are_saved_together),
 	CONTRACT_TEST(R2_of_drafts_saved_together_each_is_refused_for_itself),
 	CONTRACT_TEST(R2_leases_are_prolonged_with_the_drafts_of_others),
 	CONTRACT_TEST(R2_drafts_of_3_MiB_are_saved_together),
 	CONTRACT_TEST(R2_what_a_draft_grows_by_is_checked),
+	CONTRACT_TEST_IF(P1_drafts_of_many_turns_take_as_many_round_trips_as_one, NEEDS_SHARED),
 	{0},
 };

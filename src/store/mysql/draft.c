@@ -1,9 +1,13 @@
 /*
- * Saving drafts: {p}draft() takes what is new in one.
+ * Saving drafts: {p}drafts() takes what is new in many; what that does not save, and a lone one,
+ * {p}draft(), which tells what became of it.
  */
 #include <store/mysql/store.h>
 
+#include <stdlib.h>
+
 #include <base/fail.h>
+#include <store/mysql/pack.h>
 
 struct draft_answer {
 	bool answered;
@@ -82,15 +86,91 @@ static int lease_alone(struct convo_store *store, const struct store_call *call,
 	return cv_my_append(store, call, draft->key, &append, err);
 }
 
+/* ---- many ------------------------------------------------------------------------------ */
+
+struct drafts_answer {
+	const char *where;
+	struct store_draft **draft;
+	size_t count;
+};
+
+/* Until it is told that it was saved, each is to be saved by itself. */
+static void drafts_begin(void *ctx)
+{
+	struct drafts_answer *answer = ctx;
+	size_t i;
+
+	for (i = 0; i < answer->count; i++)
+		answer->draft[i]->rc = STORE_IN_THE_WAY;
+}
+
+static int drafts_row(void *ctx, const struct sql_value *column, struct convo_err *err)
+{
+	struct drafts_answer *answer = ctx;
+	size_t i;
+
+	if (column[0].text.len != answer->count)
+		return cv_my_damaged(answer->where, err);
+	for (i = 0; i < answer->count; i++) {
+		if (column[0].text.data[i] == '0')
+			answer->draft[i]->rc = 0;
+	}
+	return 0;
+}
+
+static int drafts_together(struct convo_store *store, const struct store_call *call,
+			   struct drafts_answer *answer, struct convo_err *err)
+{
+	struct my_query query = {.text = MY_DRAFTS,
+				 .begin = drafts_begin,
+				 .take[0] = {"t", drafts_row},
+				 .ctx = answer};
+	struct my_pack pack = {.data.max = MY_PACK_MAX};
+	struct my_args args = {0};
+	int rc;
+
+	cv_my_pack_drafts(&pack, answer->draft, answer->count);
+	if (pack.rc < 0) {
+		rc = cv_buf_fail(err, pack.rc);
+		goto out;
+	}
+	cv_my_int(&args, call->now_us);
+	cv_my_buf(&args, &pack.events);
+	cv_my_buf(&args, &pack.data);
+	rc = cv_my_call(cv_my_of(store), call, true, &query, &args, err);
+out:
+	cv_my_pack_clear(&pack);
+	return rc;
+}
+
+/* Whoever locks many rows locks them in one order. */
+static int draft_order(const void *a, const void *b)
+{
+	return cv_sql_key_order((*(struct store_draft *const *)a)->key,
+				(*(struct store_draft *const *)b)->key);
+}
+
 void cv_my_drafts(struct convo_store *store, const struct store_call *call,
 		  struct store_draft **drafts, size_t count)
 {
+	struct drafts_answer answer = {store->where, drafts, count};
+	struct convo_err why = {0};
+	int rc = 0;
 	size_t i;
 
+	qsort(drafts, count, sizeof(struct store_draft *), draft_order);
+	drafts_begin(&answer);
+	if (count > 1)
+		rc = drafts_together(store, call, &answer, &why);
 	for (i = 0; i < count; i++) {
 		struct store_draft *draft = drafts[i];
 
-		draft->rc = draft->none ? lease_alone(store, call, draft, &draft->err)
-					: draft_alone(store, call, draft, &draft->err);
+		if (rc < 0) {
+			draft->rc = rc;
+			draft->err = why;
+		} else if (draft->rc) {
+			draft->rc = draft->none ? lease_alone(store, call, draft, &draft->err)
+						: draft_alone(store, call, draft, &draft->err);
+		}
 	}
 }

@@ -97,6 +97,40 @@ void cv_my_pack_events(struct my_pack *pack, const struct store_event *events, s
 	}
 }
 
+/* What stands beside the message goes with its first piece alone. */
+static void my_pack_draft(struct my_pack *pack, const struct store_draft *draft)
+{
+	static const enum event_field fields[] = {FIELD_ROLE, FIELD_AUTHOR, FIELD_TURN, FIELD_MODEL,
+						  FIELD_EXTRA};
+	bool whole = !draft->none && !draft->pos;
+	size_t i;
+
+	my_pack_text(pack, &pack->events, cv_text_of(draft->key->app));
+	my_pack_text(pack, &pack->events, cv_text_of(draft->key->user));
+	my_pack_text(pack, &pack->events, cv_text_of(draft->key->session));
+	for (i = 0; i < sizeof(fields) / sizeof(fields[0]); i++)
+		my_pack_text(pack, &pack->events,
+			     whole ? draft->event.field[fields[i]] : (struct cv_text){0});
+	my_pack_text(pack, &pack->events, store_draft_piece(draft));
+}
+
+void cv_my_pack_drafts(struct my_pack *pack, struct store_draft *const *drafts, size_t count)
+{
+	size_t i;
+
+	for (i = 0; i < count && pack->rc == 0; i++) {
+		pack->rc = cv_buf_addc(&pack->events, drafts[i]->none ? '0' : '1');
+		if (pack->rc == 0)
+			pack->rc = cv_buf_add(&pack->events, drafts[i]->lease, UUID_BYTES);
+		if (pack->rc == 0)
+			pack->rc = cv_buf_add(&pack->events, drafts[i]->event.id, UUID_BYTES);
+		if (pack->rc == 0)
+			pack->rc = cv_buf_addf(&pack->events, "%019lld%09zu",
+					       (long long)drafts[i]->us, drafts[i]->pos);
+		my_pack_draft(pack, drafts[i]);
+	}
+}
+
 void cv_my_pack_clear(struct my_pack *pack)
 {
 	cv_buf_clear(&pack->events);

@@ -1,6 +1,6 @@
 /*
  * What comes in lists on its way to the procedures of MySQL: all texts one after the other, and an
- * index of where each is; see 0001.sql.
+ * index of where each is; see 0001.sql and 0005.sql.
  */
 #ifndef STORE_MYSQL_PACK_H
 #define STORE_MYSQL_PACK_H
@@ -20,6 +20,9 @@ struct my_pack {
 /** Add pieces. */
 void cv_my_pack_changes(struct my_pack *pack, const struct store_change *changes, size_t count);
 void cv_my_pack_events(struct my_pack *pack, const struct store_event *events, size_t count);
+
+/** Drafts; the list of them is `events`. */
+void cv_my_pack_drafts(struct my_pack *pack, struct store_draft *const *drafts, size_t count);
 
 void cv_my_pack_clear(struct my_pack *pack);
 

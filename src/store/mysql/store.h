@@ -20,6 +20,7 @@ enum {
 	MY_APPEND,
 	MY_HOLD,
 	MY_DRAFT,
+	MY_DRAFTS,
 	MY_FORK,
 	MY_WEIGH,
 	MY_LIST,
