@@ -11,6 +11,7 @@
 
 #include <base/clock.h>
 #include <store/backend.h>
+#include <support/json_same.h>
 
 #define HELLO "{\"role\":\"user\",\"content\":\"hello\"}"
 #define HOUR_US INT64_C(3600000000)
@@ -60,12 +61,20 @@ static void must_hold_rows(const char *prefix, const char *more, const char *dra
 	must_equal_str(drafts, server_ask(sql_server, "SELECT COUNT(*) FROM %sdrafts", prefix));
 }
 
-/* ---- L1: the version before --------------------------------------------------------------- */
+/* ---- L1: versions before ------------------------------------------------------------------ */
 
-/* A database of version 3, and how a program of then writes to it. */
-static void before_make(const char *url)
+/* A database of version 4, whose programs save drafts one by one. */
+static void before_make_4(const char *url)
 {
 	convo_store_close(sql_open(url));
+	server_ask(sql_server, "DROP PROCEDURE before_drafts; "
+			       "UPDATE before_meta SET value = '4' WHERE name = 'schema'");
+}
+
+/* One of version 3, which has no turns, and how a program of then writes to it. */
+static void before_make_3(const char *url)
+{
+	before_make_4(url);
 	server_ask(sql_server,
 		   "DROP PROCEDURE before_hold; DROP PROCEDURE before_draft; DROP PROCEDURE "
 		   "before_read; DROP PROCEDURE before_fork; DROP PROCEDURE before_weigh; "
@@ -96,11 +105,11 @@ static void test_L1_a_program_of_before_goes_on_beside_this_one(void **state)
 	(void)state;
 	sql_needed();
 	url = sql_url(NULL, "prefix=before_");
-	before_make(url);
+	before_make_3(url);
 	before_append("0191e2a47b2c70008000012345678902");
 	sql_must_refuse(CONVO_E_VERSION, sql_url(NULL, "prefix=before_&schema=check"), "schema");
 	store = sql_open(url);
-	must_equal_str("4", server_ask(sql_server, "SELECT value FROM before_meta"));
+	must_equal_str("5", server_ask(sql_server, "SELECT value FROM before_meta"));
 	sql_must_have(store, "s", 1);
 	must_pass(hold(store, lease, CONVO_HOLD_TAKE, 1, &err));
 	must_pass(draft_save(store, lease, HELLO, &err));
@@ -118,6 +127,42 @@ static void test_L1_a_program_of_before_goes_on_beside_this_one(void **state)
 	server_ask(sql_server, "CALL before_clean(4000000000000000, 2000)");
 	must_equal_str("0", server_ask(sql_server, "SELECT COUNT(*) FROM before_sessions"));
 	must_hold_rows("before_", "0", "0");
+	convo_store_close(store);
+	convo_lease_free(lease);
+}
+
+/* A program that saves a draft by itself goes on, beside one that saves those of many turns. */
+static void test_L1_drafts_of_before_are_gone_on_with(void **state)
+{
+	convo_lease *lease = lease_of(60000);
+	struct convo_event event = {.id = draft_id, .turn = "t", .message = HELLO};
+	struct convo_draft draft = {.key = &key, .lease = lease, .event = &event};
+	convo_session *session = NULL;
+	struct convo_err err;
+	convo_store *store;
+	const char *url;
+
+	(void)state;
+	sql_needed();
+	url = sql_url(NULL, "prefix=before_");
+	before_make_4(url);
+	sql_must_refuse(CONVO_E_VERSION, sql_url(NULL, "prefix=before_&schema=check"), "schema");
+	store = sql_open(url);
+	must_equal_str("5", server_ask(sql_server, "SELECT value FROM before_meta"));
+	sql_create(store, "s");
+	must_pass(hold(store, lease, CONVO_HOLD_TAKE, 1, &err));
+	must_pass(draft_save(store, lease, HELLO, &err));
+	event.message = "{\"role\":\"user\",\"content\":\"hello again\"}";
+	must_pass(convo_store_drafts(store, &draft, 1, NULL, &err));
+	must_equal(0, draft.code);
+	must_pass(draft_load(store, &session, &err));
+	must(json_same(event.message, convo_session_draft(session)->message));
+	convo_session_free(session);
+	must_pass(draft_save(store, lease, HELLO, &err));
+	must_pass(draft_load(store, &session, &err));
+	must(json_same(HELLO, convo_session_draft(session)->message));
+	convo_session_free(session);
+	must_pass(convo_store_delete(store, &key, NULL, &err));
 	convo_store_close(store);
 	convo_lease_free(lease);
 }
@@ -432,6 +477,7 @@ int main(void)
 {
 	const struct CMUnitTest turns[] = {
 		cmocka_unit_test(test_L1_a_program_of_before_goes_on_beside_this_one),
+		cmocka_unit_test(test_L1_drafts_of_before_are_gone_on_with),
 		cmocka_unit_test(test_R2_a_draft_grows_by_pieces),
 		cmocka_unit_test(test_T4_nothing_is_left_of_a_session_that_was_held),
 		cmocka_unit_test(test_A2_a_settling_that_is_sent_again_succeeds),

@@ -126,14 +126,14 @@ static void test_L1_a_database_of_0_1_is_brought_up_to_date(void **state)
 	must_pass(convo_store_restore(store, &key, NULL, NULL, &err));
 	sql_must_have(store, "s", 2);
 	convo_store_close(store);
-	must_equal_str("4", server_ask(sql_server, "SELECT value FROM convo_old.convo_meta"));
+	must_equal_str("5", server_ask(sql_server, "SELECT value FROM convo_old.convo_meta"));
 	must_equal_str(
-		"create append load clean change change_shared hold draft read fork weigh",
+		"create append load clean change change_shared hold draft drafts read fork weigh",
 		server_ask(sql_server,
 			   "SELECT GROUP_CONCAT(SUBSTR(routine_name, 7) ORDER BY FIELD("
 			   "SUBSTR(routine_name, 7), 'create', 'append', 'load', 'clean', "
-			   "'change', 'change_shared', 'hold', 'draft', 'read', 'fork', "
-			   "'weigh') SEPARATOR ' ') FROM "
+			   "'change', 'change_shared', 'hold', 'draft', 'drafts', 'read', "
+			   "'fork', 'weigh') SEPARATOR ' ') FROM "
 			   "information_schema.routines WHERE routine_schema = 'convo_old'"));
 	/* A migration that is cut short goes on. */
 	server_ask(sql_server, "USE convo_old; ALTER TABLE convo_state DROP COLUMN exact; "

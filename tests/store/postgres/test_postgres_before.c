@@ -1,5 +1,6 @@
 /*
- * A database as version 0.2 left it, and its programs beside this one: what they call is still there.
+ * A database as version 0.2 left it, or a schema since, and its programs beside this one: what they call is
+ * still there.
  */
 #include "store/shared/sql_suite.h"
 
@@ -40,12 +41,12 @@ static void draft(convo_store *store, convo_lease *lease)
 
 /* ---- what it did --------------------------------------------------------------------------- */
 
-/* The first three migrations: its schema. */
-static void before_make(const char *prefix)
+/* The migrations up to a version: 3 is its schema, 4 has turns and saves their drafts one by one. */
+static void before_make(const char *prefix, int version)
 {
 	char *sql = NULL, *end;
 	const char *last =
-		test_text("UPDATE %smeta SET value = '3' WHERE name = 'schema';", prefix);
+		test_text("UPDATE %smeta SET value = '%d' WHERE name = 'schema';", prefix, version);
 	struct convo_err err;
 
 	must_pass(convo_store_schema(&sql, "pgsql", prefix, &err));
@@ -107,21 +108,21 @@ static void must_be_as_before(convo_store *store, size_t events)
 	convo_session_free(session);
 }
 
-static void test_L1_a_database_of_before_is_brought_up_to_date(void **state)
+static void before_bring_up_to_date(const char *prefix, int version)
 {
+	const char *url = sql_url(NULL, test_text("prefix=%s", prefix));
+	const char *check = sql_url(NULL, test_text("prefix=%s&schema=check", prefix));
 	const struct convo_fork fork = {.session = "fork"};
 	convo_lease *lease = lease_of();
 	convo_store *store;
 	struct convo_err err;
 
-	(void)state;
-	sql_needed();
-	before_make("before_");
-	before_append("before_", 1);
-	before_append("before_", 2);
-	sql_must_refuse(CONVO_E_VERSION, sql_url(NULL, "prefix=before_&schema=check"), "schema");
-	store = sql_open(sql_url(NULL, "prefix=before_"));
-	must_equal_str("4", server_ask(sql_server, "SELECT value FROM before_meta"));
+	before_make(prefix, version);
+	before_append(prefix, 1);
+	before_append(prefix, 2);
+	sql_must_refuse(CONVO_E_VERSION, check, "schema");
+	store = sql_open(url);
+	must_equal_str("5", server_ask(sql_server, "SELECT value FROM %smeta", prefix));
 	must_be_as_before(store, 2);
 	must_pass(hold(store, lease, CONVO_HOLD_TAKE, &err));
 	draft(store, lease);
@@ -133,7 +134,15 @@ static void test_L1_a_database_of_before_is_brought_up_to_date(void **state)
 	must_be_as_before(store, 4);
 	convo_lease_free(lease);
 	convo_store_close(store);
-	convo_store_close(sql_open(sql_url(NULL, "prefix=before_&schema=check")));
+	convo_store_close(sql_open(check));
+}
+
+static void test_L1_a_database_of_before_is_brought_up_to_date(void **state)
+{
+	(void)state;
+	sql_needed();
+	before_bring_up_to_date("three_", 3);
+	before_bring_up_to_date("four_", 4);
 }
 
 static void test_L1_a_program_of_before_goes_on_beside_this_one(void **state)
@@ -147,7 +156,7 @@ static void test_L1_a_program_of_before_goes_on_beside_this_one(void **state)
 
 	(void)state;
 	sql_needed();
-	before_make("beside_");
+	before_make("beside_", 3);
 	store = sql_open(sql_url(NULL, "prefix=beside_"));
 	must_pass(hold(store, lease, CONVO_HOLD_TAKE, &err));
 	draft(store, lease);

@@ -221,7 +221,7 @@ static void test_L1_the_schema_of_0_1_is_brought_up_to_date_with_its_data(void *
 	must_pass(sql_say(store, "s", &err));
 	sql_must_have(store, "s", 2);
 	convo_store_close(store);
-	must_equal_str("4", server_ask(sql_server, "SELECT value FROM old_meta"));
+	must_equal_str("5", server_ask(sql_server, "SELECT value FROM old_meta"));
 	must_equal_str("0",
 		       server_ask(sql_server, "SELECT count(*) FROM pg_proc WHERE proname IN "
 					      "('old_restore', 'old_state_set', 'old_names')"));
