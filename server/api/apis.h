@@ -1,5 +1,6 @@
 /*
- * The APIs: a file each, which gives the table of its routes.
+ * The APIs: a file each, which gives the table of its routes. What they read and write is request->who's; what
+ * a model answered is told to auth_spend(), for the limits of the key.
  */
 #ifndef SERVER_API_APIS_H
 #define SERVER_API_APIS_H

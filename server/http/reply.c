@@ -33,7 +33,11 @@ static void reply_add_headers(struct http_exchange *exchange, struct MHD_Respons
 		MHD_add_response_header(response, "Access-Control-Allow-Origin",
 					exchange->allow_origin);
 		MHD_add_response_header(response, "Access-Control-Expose-Headers",
-					"X-Convo-Session, X-Convo-Seq, X-Request-Id, Retry-After");
+					"X-Convo-Session, X-Convo-Seq, X-Request-Id, Retry-After, "
+					"x-ratelimit-limit-requests, x-ratelimit-limit-tokens, "
+					"x-ratelimit-remaining-requests, "
+					"x-ratelimit-remaining-tokens, "
+					"x-ratelimit-reset-requests, x-ratelimit-reset-tokens");
 	}
 	if (atomic_load(&exchange->server->draining))
 		MHD_add_response_header(response, "Connection", "close");

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """Two users on one server: what is the other one's looks, by every route, as what does not exist."""
 
+import contextlib
 import itertools
 import json
 import random
@@ -9,13 +10,14 @@ import subprocess
 from concurrent.futures import ThreadPoolExecutor
 from urllib.parse import quote
 
-from serving import CONVO, Server, parse_replies, request
+from serving import CONVO, Reply, Server, parse_replies, request
 from harness import case, equal, main
 from stores import postgres, sqlite
 
 CHAT = '/v1/chat/completions'
 SECRET = 'marzipan'  # what bob says; nothing that alice is told may hold it
 MOST = 40  # ids that are tried
+STREAM = 0.5  # seconds of silence after which no more is read of one
 
 
 def add_key(home, store, user, app='convo'):
@@ -40,7 +42,17 @@ class Person:
 
     def ask(self, method, path, body=None, **headers):
         body = body if method in ('POST', 'PUT', 'PATCH') else None
-        return self.server.ask(method, path, body, Authorization=f'Bearer {self.key}', **headers)
+        data = b''
+        with self.server.connect() as sock:
+            sock.sendall(request(method, path, body, close=True, Authorization=f'Bearer {self.key}', **headers))
+            with contextlib.suppress(TimeoutError, ConnectionResetError):
+                while part := sock.recv(65536):
+                    data += part
+                    if b'text/event-stream' in data:
+                        sock.settimeout(STREAM)  # it may have no end
+        if b'text/event-stream' not in data:
+            return parse_replies(data)[0]
+        return Reply(*data.split(b'\r\n\r\n', 1))
 
     def learn(self, reply):
         for found in re.findall(rb'"(?:\w*id|seq|name|cursor|generation)": ?"?([^",}\]\[{]+)', reply.body):
