@@ -92,8 +92,12 @@ static enum MHD_Result connection_answer(struct http_exchange *exchange)
 				exchange->response);
 	MHD_destroy_response(exchange->response);
 	exchange->response = NULL;
-	if (rc == MHD_YES && exchange->stream && exchange->peer)
+	if (rc == MHD_YES && exchange->stream && exchange->peer) {
 		keeper_watch(exchange->server->keeper, exchange->peer, exchange->stream);
+		/* A drain that came before this has not seen it. */
+		if (atomic_load(&exchange->server->draining))
+			stream_finish(exchange->stream, false);
+	}
 	return rc;
 }
 

@@ -234,8 +234,12 @@ void exchange_run(struct http_exchange *exchange, convo_cancel *cancel)
 		exchange->match.route->handle(exchange->match.api->ctx, &exchange->request);
 	if (!exchange->answered)
 		http_refuse(&exchange->request, &silent);
-	if (exchange->stream)
+	if (exchange->stream) {
 		stream_detach(exchange->stream);
+		/* A drain that came before this has left it alone. */
+		if (atomic_load(&exchange->server->draining))
+			stream_finish(exchange->stream, false);
+	}
 	pthread_mutex_lock(&exchange->lock);
 	exchange->request.cancel = NULL;
 	pthread_mutex_unlock(&exchange->lock);

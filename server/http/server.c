@@ -18,7 +18,7 @@
  * Of each connection: a head of HTTP_HEAD_MAX with what is remembered of its headers. Most of it is never
  * touched, and so is not there.
  */
-#define CONNECTION_BYTES ((size_t)40 << 10)
+#define CONNECTION_BYTES ((size_t)32 << 10)
 
 #define QUICK_WORKERS 16
 #define CONNECTIONS 20000
