@@ -1,7 +1,7 @@
 # Completes the flags of convo in bash.
 
 _convo() {
-	local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]} words='' dashes=''
+	local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]} words='' dashes='' serve=''
 
 	# Of -x=value bash makes three words.
 	if [[ $cur == = ]]; then
@@ -9,17 +9,30 @@ _convo() {
 	elif [[ $prev == = ]]; then
 		prev=${COMP_WORDS[COMP_CWORD - 2]}
 	fi
+	# The server has flags of its own.
+	if [[ ${COMP_WORDS[1]} == serve ]] && ((COMP_CWORD > 1)); then
+		serve=serve
+	fi
 	case ${prev/#--/-} in
 	-model) words='echo' ;;
 	-session) words=$(convo -complete stores 2>/dev/null) ;;
 	-color) words='auto always never' ;;
 	schema) words=$(convo -complete schemas 2>/dev/null) ;;
 	-event-limit | -session-ttl | -cleanup-interval) words='off' ;;
+	-listen) words='127.0.0.1:8080 unix: systemd' ;;
+	-tls-cert | -tls-key)
+		mapfile -t COMPREPLY < <(compgen -f -- "$cur")
+		return
+		;;
+	-drain) words='off' ;;
+	-auth) words='keys none' ;;
+	key) words='add list revoke' ;;
+	-host | -origin | -workers) ;;
 	-user | -app | -p | -system | -context | -table-prefix | -key-prefix) ;;
 	*)
 		case $cur in
-		-*) words=$(convo -complete flags 2>/dev/null) dashes=${cur%%[!-]*} ;;
-		*) words=schema ;;
+		-*) words=$(convo ${serve:+"$serve"} -complete flags 2>/dev/null) dashes=${cur%%[!-]*} ;;
+		*) [[ -n $serve ]] || words='schema serve key' ;;
 		esac
 		;;
 	esac

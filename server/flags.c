@@ -27,7 +27,8 @@ static const struct flag serve_table[] = {
 	{"workers", "N", "most answers that are asked for at once", "64", AT(workers), FLAG_COUNT},
 	{"access-log", NULL, "tell each request on stderr, a line of JSON without texts", "false",
 	 AT(access_log), FLAG_BOOL},
-	{"routes", NULL, NULL, NULL, AT(routes), FLAG_BOOL}, /* for tests: see routes.h */
+	{"routes", NULL, NULL, NULL, AT(routes), FLAG_BOOL},       /* for tests: see routes.h */
+	{"complete", "WHAT", NULL, NULL, AT(complete), FLAG_TEXT}, /* for the shells: flags */
 };
 
 static struct flag_line serve_line(struct flag_table tables[2], struct serve_flags *flags)
@@ -71,6 +72,20 @@ int serve_flags_parse(struct serve_flags *flags, int argc, char **argv)
 	else
 		return 0;
 	return EXIT_USAGE;
+}
+
+int serve_flags_complete(const char *what)
+{
+	struct serve_flags unread;
+	struct flag_table tables[2];
+	const struct flag_line line = serve_line(tables, &unread);
+
+	if (strcmp(what, "flags") != 0) {
+		term_error("-complete: '%s' is not flags", what);
+		return EXIT_USAGE;
+	}
+	flag_names(&line);
+	return term_flush() ? 0 : EXIT_FAILED;
 }
 
 int serve_flags_help(void)

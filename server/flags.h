@@ -16,11 +16,15 @@ struct serve_flags {
 	int64_t drain_ms, workers;
 	bool routes; /* list them, for tests */
 	bool access_log;
-	bool keys; /* auth is that */
+	bool keys;            /* auth is that */
+	const char *complete; /* what a shell wants to know; NULL: nothing */
 };
 
 /** Read the command line. Says on stderr what is wrong. @return 0, or 2 for wrong use. */
 int serve_flags_parse(struct serve_flags *flags, int argc, char **argv);
+
+/** Print what a shell completes with: "flags", their names. @return 0 or an exit code */
+int serve_flags_complete(const char *what);
 
 /** Print what `convo serve -help` says. @return 0 or an exit code */
 int serve_flags_help(void);

@@ -260,6 +260,8 @@ int main(int argc, char **argv)
 	rc = serve_flags_parse(&serve.flags, argc, argv);
 	if (rc)
 		return rc;
+	if (serve.flags.complete)
+		return serve_flags_complete(serve.flags.complete);
 	if (serve.flags.common.help)
 		return serve_flags_help();
 	if (serve.flags.common.version) {

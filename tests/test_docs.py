@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Are the pages true? Usage: test_docs.py CONVO, the program whose -help is the measure.
+"""Are the pages true? Usage: test_docs.py CONVO [SERVE], the programs whose -help is the measure.
 
 Compares the flags of -help, and the library's table of backends, with the manual, the completions
 and the pages, and the servers that the stores are run on with their page; and looks up what the Markdown
@@ -53,18 +53,50 @@ def differences(what, wanted, got, measure='-help'):
         yield f'{what} has {name}, {measure} does not'
 
 
+def flags_of_help(text):
+    return set(re.findall(r'^  -([a-z-]+)', text, re.M))
+
+
+def flags_of_manual(path):
+    return set(re.findall(r'^\.It Fl ([a-z-]+)', read(path), re.M))
+
+
+def flags_of_zsh(serve):
+    """Those of the server stand in a block of their own, further in."""
+    tabs = '\t\t' if serve else '\t'
+    return set(re.findall(rf"""^{tabs}['"]-([a-z-]+)""", read('completions/_convo'), re.M))
+
+
+def flags_of_fish(serve):
+    other = ' -n $chat ' if serve else ' -n $serve '
+    return {name for line in read('completions/convo.fish').splitlines() if other not in line
+            for name in re.findall(r' -o ([a-z-]+)', line)}
+
+
 def flags_are_those_of_help():
-    wanted = set(re.findall(r'^  -([a-z-]+)', help_text(), re.M))
+    wanted = flags_of_help(help_text())
     if len(wanted) < 15:
         yield 'no flags in -help'
-    yield from differences('man/convo.1', wanted,
-                           set(re.findall(r'^\.It Fl ([a-z-]+)', read('man/convo.1'), re.M)))
+    yield from differences('man/convo.1', wanted, flags_of_manual('man/convo.1'))
     yield from differences('completions/convo.bash', {f'-{name}' for name in wanted},
                            complete_in_bash('-'))
-    yield from differences('completions/_convo', wanted,
-                           set(re.findall(r"""^\t['"]-([a-z-]+)""", read('completions/_convo'), re.M)))
-    yield from differences('completions/convo.fish', wanted,
-                           set(re.findall(r' -o ([a-z-]+)', read('completions/convo.fish'))))
+    yield from differences('completions/_convo', wanted, flags_of_zsh(False))
+    yield from differences('completions/convo.fish', wanted, flags_of_fish(False))
+
+
+def flags_of_serve_are_those_of_its_help():
+    if len(sys.argv) < 3:
+        return
+    wanted = flags_of_help(convo('serve', '-help'))
+    if len(wanted) < 15:
+        yield 'no flags in serve -help'
+    yield from differences('man/convo-serve.1', wanted, flags_of_manual('man/convo-serve.1'))
+    page = set(re.findall(r'`-([a-z-]+)[` ]', read('docs/serve.md')))
+    yield from differences('docs/serve.md', wanted, page & wanted, 'serve -help')
+    yield from differences('completions/convo.bash', {f'-{name}' for name in wanted},
+                           complete_in_bash('serve', '-'))
+    yield from differences('completions/_convo', wanted, flags_of_zsh(True))
+    yield from differences('completions/convo.fish', wanted, flags_of_fish(True))
 
 
 def environment_is_that_of_help():
@@ -203,7 +235,7 @@ def transcript_is_what_convo_prints():
 
 def main():
     failed = 0
-    checks = [flags_are_those_of_help, environment_is_that_of_help,
+    checks = [flags_are_those_of_help, flags_of_serve_are_those_of_its_help, environment_is_that_of_help,
               stores_are_those_of_the_table, links_lead_somewhere,
               named_files_exist, named_tests_exist, quoted_code_is_in_the_tree,
               transcript_is_what_convo_prints, servers_are_those_of_the_matrix]
