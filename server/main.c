@@ -34,6 +34,7 @@ struct serve {
 	struct service service;
 	struct http_listener listener;
 	struct auth *auth;
+	struct access_log *log; /* NULL: none is kept */
 	struct http_api apis[APIS_MOST];
 	struct text tls_cert, tls_key;
 	struct http_server *server;
@@ -125,7 +126,6 @@ static int serve_start(struct serve *serve)
 		.api_count = apis_all(serve->apis, &serve->service),
 		.admit = auth_admit,
 		.admit_ctx = serve->auth,
-		.done = flags->access_log ? log_done : NULL,
 		.hosts = flags->hosts,
 		.origins = flags->origins,
 		.workers = (unsigned)flags->workers,
@@ -139,6 +139,12 @@ static int serve_start(struct serve *serve)
 		rc = serve_read_file(&serve->tls_key, flags->tls_key);
 	if (rc)
 		return rc;
+	if (flags->access_log) {
+		if (log_open(&serve->log, &err) < 0)
+			return serve_failed("", &err);
+		options.done = log_done;
+		options.done_ctx = serve->log;
+	}
 	options.tls_cert = serve->tls_cert.data;
 	options.tls_key = serve->tls_key.data;
 	if (http_server_start(&serve->server, &options, &err) < 0)
@@ -240,6 +246,7 @@ static void serve_run(struct serve *serve)
 static void serve_close(struct serve *serve)
 {
 	http_server_stop(serve->server);
+	log_close(serve->log);
 	http_unlisten(&serve->listener);
 	models_free(serve->service.models);
 	convo_store_close(serve->service.store);

@@ -20,7 +20,7 @@ from harness import CONVO, KEY  # noqa: E402
 class Server:
     """`convo serve` on a free port, until the end of the block. What it says is in `lines`."""
 
-    def __init__(self, home, *args, listen='127.0.0.1:0', model='echo', prefix=(), env=None, **popen):
+    def __init__(self, home, *args, listen='127.0.0.1:0', model='echo', prefix=(), env=None, read=True, **popen):
         self.lines = []
         more = {'OPENAI_BASE_URL': home.url, 'OPENAI_API_KEY': KEY, **(env or {})}
         self.process = subprocess.Popen(
@@ -34,7 +34,8 @@ class Server:
             found = re.match(r'convo serves on (?:https://)?(\S+)', line)
             self.where = found and found[1]
         self.reader = threading.Thread(target=self.read, daemon=True)
-        self.reader.start()
+        if read:
+            self.reader.start()
 
     def read(self):
         for line in self.process.stderr:
@@ -83,7 +84,8 @@ class Server:
         for number in signals or [signal.SIGTERM]:
             self.process.send_signal(number)
         code = self.process.wait(within)
-        self.reader.join(5)
+        if self.reader.ident:
+            self.reader.join(5)
         said = ''.join(self.lines)
         assert 'Sanitizer' not in said, said
         assert KEY not in said, 'the key was shown'

@@ -232,7 +232,8 @@ static void test_idle_streams_need_no_thread_and_an_event_reaches_all(void **sta
 	assert_true(within(30000, are_kept, count));
 	for (i = 0; i < count; i++)
 		expect(fd[i], "text/event-stream");
-	print_message("%zu streams: %ld kB each\n", count, (resident_kb() - before) / (long)count);
+	print_message("%zu streams: %ld MB, %ld bytes each\n", count, resident_kb() / 1024,
+		      (resident_kb() - before) * 1024 / (long)count);
 	begin = clock_ms();
 	for (i = 0; i < count; i++)
 		assert_true(http_stream_write(kept.stream[i], "data: news\n\n", 12));
