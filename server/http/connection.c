@@ -138,7 +138,7 @@ static enum MHD_Result connection_begin(struct http_server *server,
 	exchange_route(exchange);
 	if (info && info->header_size > HTTP_HEAD_MAX) {
 		exchange->early.status = 431;
-		exchange->early.message = "the head is longer than 16 kB";
+		exchange->early.message = "the head is longer than 8 kB";
 	}
 	length = http_header(&exchange->request, "Content-Length");
 	expect = http_header(&exchange->request, "Expect");

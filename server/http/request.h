@@ -18,7 +18,7 @@
 #define HTTP_BODY_MAX ((size_t)8 << 20)
 
 /** Most bytes of a head, request line and headers together: 431. */
-#define HTTP_HEAD_MAX ((size_t)16 << 10)
+#define HTTP_HEAD_MAX ((size_t)8 << 10)
 
 /** Most parameters in a route's path. */
 #define HTTP_PARAMS 4

@@ -35,7 +35,7 @@ struct http_stream {
 static const char keep_alive[] = ": keep-alive\n\n";
 
 /* How much a reply of HTTP/1.0 takes at once; chunks have their own room. */
-#define READ_BYTES 1024
+#define READ_BYTES 256
 
 /* Room for what a slow reader is told, beyond what may wait. */
 #define LAST_WORDS 1024
