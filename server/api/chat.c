@@ -63,11 +63,17 @@ static void chat_turn(struct service *service, struct chat_reply *reply, convo_r
 		      const struct convo_listener *listener)
 {
 	const struct chat_ask *ask = reply->ask;
+	const struct convo_turn_options options = {
+		.instruction = ask->instruction,
+		.params = ask->params.len ? ask->params.data : NULL,
+	};
 	const struct convo_question question = {
 		.user = reply->request->who.user,
 		.session = ask->session,
-		.text = ask->question,
+		.messages = ask->messages,
+		.count = ask->count,
 		.whole = !ask->stream,
+		.options = &options,
 	};
 	struct chat_place place = {.session = ask->session};
 	struct text name = {0};

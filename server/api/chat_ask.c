@@ -128,23 +128,55 @@ static bool ask_read_messages(struct chat_ask *ask, struct http_request *request
 	return true;
 }
 
-/* The last message of role user is what is new: clients send all of the conversation each time. */
-static bool ask_read_question(struct chat_ask *ask, struct http_request *request)
+static bool ask_has_role(const json_t *list, size_t i, const char *role)
 {
-	const json_t *list = json_object_get(ask->body, "messages");
-	struct convo_err err;
-	size_t i = ask->count;
+	return strcmp(json_string_at(json_array_get(list, i), "role"), role) == 0;
+}
 
-	while (i && strcmp(json_string_at(json_array_get(list, i - 1), "role"), "user") != 0)
-		i--;
-	if (!i)
-		return ask_wrong(request, "messages",
-				 "in a session the last message of role user is what is said");
-	if (convo_message_text(&ask->question, ask->messages[i - 1].json, ask->messages[i - 1].len,
+/* A system message in front is said for this request alone. */
+static bool ask_read_instruction(struct chat_ask *ask, const json_t *list,
+				 struct http_request *request)
+{
+	struct convo_err err;
+
+	if (!ask_has_role(list, 0, "system") && !ask_has_role(list, 0, "developer"))
+		return true;
+	if (convo_message_text(&ask->instruction, ask->messages[0].json, ask->messages[0].len,
 			       &err) == 0)
 		return true;
 	openai_fail(request, OPENAI_REQUEST, &err);
 	return false;
+}
+
+/*
+ * Clients send all of the conversation each time. New is the last message of role user, and what tools
+ * have answered since the assistant spoke last; only these stay.
+ */
+static bool ask_keep_new(struct chat_ask *ask, struct http_request *request)
+{
+	const json_t *list = json_object_get(ask->body, "messages");
+	size_t spoke = ask->count, said = ask->count, kept = 0, i;
+
+	if (!ask_read_instruction(ask, list, request))
+		return false;
+	while (spoke && !ask_has_role(list, spoke - 1, "assistant"))
+		spoke--;
+	for (i = spoke; i < ask->count; i++) {
+		if (ask_has_role(list, i, "tool"))
+			ask->messages[kept++] = ask->messages[i];
+	}
+	while (said && !ask_has_role(list, said - 1, "user"))
+		said--;
+	if (said > spoke || (said && !kept)) {
+		const char *text = json_string_at(json_array_get(list, said - 1), "content");
+
+		if (text && !*text)
+			return ask_wrong(request, "messages", "what is said is empty");
+		ask->messages[kept++] = ask->messages[said - 1];
+	}
+	ask->count = kept;
+	return kept || ask_wrong(request, "messages",
+				 "in a session the last message of role user is what is said");
 }
 
 /* What is not ours is the model's. */
@@ -179,9 +211,7 @@ bool chat_ask_read(struct chat_ask *ask, const struct service *service,
 	if (!ask_read_model(ask, service, request) || !ask_read_options(ask, request) ||
 	    !ask_read_messages(ask, request))
 		return false;
-	if (!ask->session)
-		return ask_read_params(ask, request);
-	return ask_read_question(ask, request);
+	return (!ask->session || ask_keep_new(ask, request)) && ask_read_params(ask, request);
 }
 
 void chat_ask_clear(struct chat_ask *ask)
@@ -191,5 +221,5 @@ void chat_ask_clear(struct chat_ask *ask)
 	free(ask->messages);
 	text_clear(&ask->texts);
 	text_clear(&ask->params);
-	convo_free(ask->question);
+	convo_free(ask->instruction);
 }

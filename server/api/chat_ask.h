@@ -16,11 +16,11 @@ struct chat_ask {
 	const struct model *model;
 	char *session; /* of the header or the metadata; NULL: nothing is kept */
 	bool stream, stream_usage;
-	struct convo_message *messages;
+	struct convo_message *messages; /* in a session those that are new */
 	size_t count;
 	struct text texts;  /* what the messages point into */
 	struct text params; /* members that are the model's, an object; empty: none */
-	char *question;     /* what the last message of role user says; NULL: there is none */
+	char *instruction; /* in a session: the system message that stands first; NULL: there is none */
 };
 
 /** Read it. @return false when it was refused */

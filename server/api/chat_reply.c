@@ -61,22 +61,44 @@ static void reply_chunk(struct chat_reply *reply, const char *delta)
 	reply_write(reply, &out, ok);
 }
 
-bool chat_reply_delta(struct chat_reply *reply, const struct convo_delta *delta)
+/* A piece of a call: what it is stands in the first one alone. */
+static bool call_write(struct text *out, const struct convo_delta *delta)
+{
+	return text_addf(out, "{\"tool_calls\":[{\"index\":%zu,", delta->call) &&
+	       (!delta->call_id || (text_adds(out, "\"id\":") && json_quotes(out, delta->call_id) &&
+				    text_adds(out, ",\"type\":\"function\","))) &&
+	       text_adds(out, "\"function\":{") &&
+	       (!delta->call_name || (text_adds(out, "\"name\":") &&
+				      json_quotes(out, delta->call_name) && text_adds(out, ","))) &&
+	       text_adds(out, "\"arguments\":") &&
+	       json_quote(out, delta->arguments, delta->arguments_len) && text_adds(out, "}}]}");
+}
+
+static bool piece_write(struct text *out, const struct convo_delta *delta)
 {
 	static const char *const names[] = {
 		[CONVO_DELTA_TEXT] = "content",
 		[CONVO_DELTA_REASONING] = "reasoning_content",
 		[CONVO_DELTA_REFUSAL] = "refusal",
 	};
-	struct text piece = {0};
-	bool first = !reply->stream;
 
+	return text_addf(out, "{\"%s\":", names[delta->kind]) &&
+	       json_quote(out, delta->text, delta->len) && text_adds(out, "}");
+}
+
+bool chat_reply_delta(struct chat_reply *reply, const struct convo_delta *delta)
+{
+	bool call = delta->kind == CONVO_DELTA_TOOL_CALL, first = !reply->stream;
+	struct text piece = {0};
+
+	if (!call && delta->kind > CONVO_DELTA_REFUSAL) /* of a kind that is not OpenAI's */
+		return !reply->gone;
 	if (!reply_begin(reply))
 		return false;
 	if (first)
 		reply_chunk(reply, "{\"role\":\"assistant\",\"content\":\"\"}");
-	if (text_addf(&piece, "{\"%s\":", names[delta->kind]) &&
-	    json_quote(&piece, delta->text, delta->len) && text_adds(&piece, "}"))
+	reply->called |= call;
+	if (call ? call_write(&piece, delta) : piece_write(&piece, delta))
 		reply_chunk(reply, piece.data);
 	else
 		reply->gone = true;
@@ -84,7 +106,7 @@ bool chat_reply_delta(struct chat_reply *reply, const struct convo_delta *delta)
 	return !reply->gone;
 }
 
-/* Calls of tools come whole, when all of them are there. */
+/* Calls of tools that came in no pieces. */
 static void reply_tool_calls(struct chat_reply *reply, const struct convo_answer *answer)
 {
 	json_t *message = json_read(answer->message, answer->message_len, NULL);
@@ -116,7 +138,8 @@ static void reply_last_chunks(struct chat_reply *reply, const struct convo_answe
 
 	if (!reply_begin(reply))
 		return;
-	reply_tool_calls(reply, answer);
+	if (!reply->called)
+		reply_tool_calls(reply, answer);
 	ok = chunk_begin(&out, reply) &&
 	     text_adds(&out, ",\"choices\":[{\"index\":0,\"delta\":{},\"finish_reason\":") &&
 	     json_quotes(&out, reply_finish_reason(answer)) && text_adds(&out, "}]") &&

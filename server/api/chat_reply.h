@@ -17,6 +17,7 @@ struct chat_reply {
 	int64_t created;     /* Unix seconds */
 	http_stream *stream; /* begun with the first piece; NULL: nothing was sent */
 	bool gone;           /* nobody reads it any more */
+	bool called;         /* calls of tools were sent */
 };
 
 /** Where an answer is stored. */

@@ -15,9 +15,11 @@ KEY = 'sk-test-secret'
 tries = {}
 
 
-def text_of(model, messages):
+def text_of(model, body):
     """What a model answers at once, in pieces."""
+    messages = body['messages']
     return {
+        'tool': [' '.join(message['role'] for message in messages), f' at {body.get("temperature")}'],
         'odd': ['a\x1b[31mred\x07', ' b\u009bc', ' d\u202ee\n'],
         'blank': ['two\n\n', 'ends\n'],
         'markdown': ['# Head\nplain **bo', 'ld** and `co', 'de`\n```c\nint *x;\n```\nend * star\n'],
@@ -62,14 +64,14 @@ class Handler(BaseHTTPRequestHandler):
         self.chunk(json.dumps({'choices': [{'index': 0, 'delta': delta,
                                             'finish_reason': finish}]}))
 
-    def stream(self, model, messages):
+    def stream(self, model, body):
         if model == 'late':
             time.sleep(2.5)
         if model == 'overload':
             self.chunk('{"error":"overloaded"}')
             self.wfile.write(b'0\r\n\r\n')
             return
-        if model == 'tool':
+        if model == 'tool' and body['messages'][-1]['role'] != 'tool':
             self.delta(tool_calls=[{'index': 0, 'id': 'c1', 'type': 'function',
                                     'function': {'name': 'f', 'arguments': '{}'}}])
             self.delta(finish='tool_calls')
@@ -82,7 +84,7 @@ class Handler(BaseHTTPRequestHandler):
                 self.delta(content=f'word{i} ')
                 time.sleep(0.1)
         else:
-            for piece in text_of(model, messages):
+            for piece in text_of(model, body):
                 self.delta(content=piece)
         if model == 'cut':
             self.close_connection = True
@@ -115,7 +117,7 @@ class Handler(BaseHTTPRequestHandler):
             self.send_header('Content-Type', 'text/event-stream')
             self.send_header('Transfer-Encoding', 'chunked')
             self.end_headers()
-            self.stream(model, body['messages'])
+            self.stream(model, body)
 
 
 def main():

@@ -147,6 +147,29 @@ def usage_thinking_and_tools_of_a_model_come_through(home):
                                             for chunk in chunks if chunk.choices))
 
 
+@case
+def tools_go_both_ways_in_a_session(home):
+    for store in STORES:
+        with Server(home, '-session', store, model='tool') as server:
+            ask = client_of(server, max_retries=0).chat.completions
+            asked = [{'role': 'system', 'content': 'be brief'}, user('x')]
+            named = {'model': 'tool', 'metadata': {'session_id': f'{store} tools'}, 'temperature': 0.25,
+                     'tools': [{'type': 'function', 'function': {'name': 'f', 'parameters': {}}}]}
+            with ask.stream(messages=asked, **named) as stream:
+                call = stream.get_final_completion().choices[0].message
+            equal(('c1', 'f', '{}'), (call.tool_calls[0].id, call.tool_calls[0].function.name,
+                                      call.tool_calls[0].function.arguments))
+            asked.append(call.model_dump(include={'role', 'content', 'tool_calls'}, exclude_none=True))
+            wrong = {'role': 'tool', 'tool_call_id': 'c2', 'content': '42'}
+            refused(openai.BadRequestError, ask.create, **{**named, 'messages': [*asked, wrong]})
+            asked.append({**wrong, 'tool_call_id': 'c1'})
+            answer = ask.create(messages=asked, **named)
+            # The endpoint had the instruction, question, call and output, and what else was set.
+            equal('system user assistant tool at 0.25', answer.choices[0].message.content)
+            asked += [{'role': 'assistant', 'content': answer.choices[0].message.content}, user('again')]
+            equal('tool_calls', ask.create(messages=asked, **named).choices[0].finish_reason)
+
+
 def refused(kind, call, **more):
     try:
         call(**{'model': 'echo', 'messages': [user('x')], **more})
@@ -170,7 +193,7 @@ def errors_are_the_clients_own(home):
                             ({'messages': [deep]}, None),
                             ({'messages': [{'role': 'system', 'content': 'x'}], 'metadata': {'session_id': 's'}},
                              'messages'),
-                            ({'messages': [user('')], 'metadata': {'session_id': 's'}}, None),
+                            ({'messages': [user('')], 'metadata': {'session_id': 's'}}, 'messages'),
                             ({'metadata': {'session_id': 'x' * 300}}, None)):
             error = refused(openai.BadRequestError, ask, **more)
             equal((more, param), (more, error.param))
