@@ -210,7 +210,8 @@ static void test_L1_a_migration_that_died_is_taken_over(void **state)
 	begin_us = cv_clock_mono_us();
 	convo_store_close(must_open(group->node[1]->url, "prefix=dead_"));
 	must(since_ms(begin_us) >= 2000);
-	must_equal_str("0", server_ask(group->node[2], "SELECT COUNT(*) FROM dead_meta WHERE "
+	must_equal_str("0", server_ask(group->node[2], "SET wsrep_sync_wait = 1; SELECT COUNT(*) "
+						       "FROM dead_meta WHERE "
 						       "name = 'migrating'"));
 }
 
