@@ -359,6 +359,7 @@ static bool client_answer(struct fake_client *client, struct cv_buf *out, const 
 {
 	struct fake_postgres *fake = client->fake;
 	struct cv_buf said = {0};
+	const struct timeval patience = {1, 0};
 	bool found = false, for_ever;
 
 	pthread_mutex_lock(&fake->lock);
@@ -375,6 +376,10 @@ static bool client_answer(struct fake_client *client, struct cv_buf *out, const 
 	else if (!found)
 		say_usual(&said, sql);
 	must_equal(0, cv_buf_add(out, said.data, said.len));
+	/* Who reads no more may have to cancel first, by a connection that is served after this one. */
+	if (for_ever)
+		must_equal(0, setsockopt(client->fd, SOL_SOCKET, SO_SNDTIMEO, &patience,
+					 sizeof(patience)));
 	while (for_ever && client_say(client, out)) {
 		cv_buf_reset(out);
 		must_equal(0, cv_buf_add(out, said.data, said.len));
