@@ -78,6 +78,8 @@ run_suites() {
 		strict=strict
 	fi
 	room_for_tests
+	# Most of them wait more than they work.
+	export MESON_TESTTHREADS=${MESON_TESTTHREADS:-$(($(nproc) + 1))}
 	rm -f "$dir"/meson-logs/testlog*.json
 	"${launcher[@]}" meson test -C "$dir" --no-rebuild --print-errorlogs "$@" </dev/null || :
 	python3 "$root/scripts/summary.py" "$dir" $strict
