@@ -5,6 +5,7 @@
 #include "support/oom.h"
 #include "support/test.h"
 
+#include <stdatomic.h>
 #include <stdio.h>
 
 #include <convo/convo.h>
@@ -30,7 +31,7 @@ struct fixture {
 	convo_model *model, *other_model;
 	convo_runner *runner;
 	struct parrot parrot, other;
-	int appends, loads, creates; /* that the store was asked for */
+	atomic_int appends, loads, creates; /* that the store was asked for */
 };
 
 static int parrot_answer(void *ctx, const struct convo_request *request, convo_emit_fn emit,
