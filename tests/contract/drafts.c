@@ -235,8 +235,8 @@ static void R2_what_a_draft_grows_by_is_checked(struct fx *fx)
 	static const char *const grows[] = {
 		"{\"role\":\"assistant\",\"reasoning_content\":\"hm\",\"content\":\"\"}",
 		"{\"role\":\"assistant\",\"reasoning_content\":\"hm, \\\"A\\\"\",\"content\":\"\"}",
-		"{\"role\":\"assistant\",\"reasoning_content\":\"hm, "
-		"\\\"A\\\"\",\"content\":\"B\\\\\"}",
+		("{\"role\":\"assistant\",\"reasoning_content\":\"hm, "
+		 "\\\"A\\\"\",\"content\":\"B\\\\\"}"),
 	};
 	static const char *const bad[] = {
 		"%s\x80",    "%s\xc3",

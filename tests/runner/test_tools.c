@@ -210,8 +210,9 @@ static void calls_may_come_with_their_outputs(void **state)
 {
 	static const char *const json[] = {
 		USER("a"),
-		"{\"role\":\"assistant\",\"content\":null,\"tool_calls\":[{\"id\":\"c/1\",\"type\":"
-		"\"function\",\"function\":{\"name\":\"f\",\"arguments\":\"{}\"}}]}",
+		("{\"role\":\"assistant\",\"content\":null,\"tool_calls\":[{\"id\":\"c/"
+		 "1\",\"type\":"
+		 "\"function\",\"function\":{\"name\":\"f\",\"arguments\":\"{}\"}}]}"),
 		"{\"role\":\"tool\",\"tool_call_id\":\"c/1\",\"content\":\"x\"}"};
 	struct fixture *f = *state;
 	struct convo_err err;
@@ -226,8 +227,9 @@ static void ids_are_compared_as_they_are_meant(void **state)
 {
 	static const char *const json[] = {
 		USER("a"),
-		"{\"role\":\"assistant\",\"content\":null,\"tool_calls\":[{\"id\":\"c/1\",\"type\":"
-		"\"function\",\"function\":{\"name\":\"f\",\"arguments\":\"{}\"}}]}",
+		("{\"role\":\"assistant\",\"content\":null,\"tool_calls\":[{\"id\":\"c/"
+		 "1\",\"type\":"
+		 "\"function\",\"function\":{\"name\":\"f\",\"arguments\":\"{}\"}}]}"),
 		"{\"role\":\"tool\",\"tool_call_id\":\"c\\/\\u0031\",\"content\":\"x\"}"};
 	struct fixture *f = *state;
 	struct convo_err err;
