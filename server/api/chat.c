@@ -87,7 +87,7 @@ static void chat_turn(struct service *service, struct chat_reply *reply, convo_r
 	rc = convo_runner_run(&turn, runner, &question, listener, reply->request->cancel, &err);
 	if (turn)
 		place.seq = turn->answer_seq;
-	if (rc < 0)
+	if (rc < 0 || !turn)
 		chat_reply_fail(reply,
 				turn && turn->failed == CONVO_TURN_MODEL ? OPENAI_MODEL
 									 : OPENAI_STORE,

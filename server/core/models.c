@@ -82,7 +82,7 @@ int models_add(struct models *models, const struct model_config *config, struct 
 	else
 		rc = convo_model_open(&model->open, config->asked ? config->asked : config->name,
 				      &config->options, err);
-	if (rc < 0) {
+	if (rc < 0 || !model) {
 		model_free(model);
 		return rc;
 	}

@@ -254,7 +254,7 @@ static void *keeper_main(void *ctx)
 		int64_t due_us = kept ? kept_due(kept) : INT64_MAX;
 		int64_t now_us = cv_clock_mono_us();
 
-		if (due_us <= now_us)
+		if (kept && due_us <= now_us)
 			keeper_save(keeper, kept, now_us);
 		else
 			keeper_sleep(keeper, due_us);

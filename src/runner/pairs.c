@@ -55,7 +55,7 @@ static int calls_id(struct calls *calls, struct cv_text value, struct cv_text *i
 	if (cv_json_kind(value) != JSON_KIND_STRING)
 		return 0;
 	*id = (struct cv_text){value.data + 1, value.len - 2};
-	if (!memchr(id->data, '\\', id->len))
+	if (!id->data || !memchr(id->data, '\\', id->len))
 		return 0;
 	rc = cv_json_unescape(&plain, *id);
 	if (rc == 0) {

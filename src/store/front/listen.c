@@ -103,7 +103,7 @@ static bool marks_ask(struct store_hub *hub, struct hub_session **sessions, size
 {
 	const struct convo_call how = {.cancel = hub->closing, .timeout_ms = hub->marks_ms};
 	const struct convo_key *keys[STORE_MARKS];
-	uint64_t marks[STORE_MARKS];
+	uint64_t marks[STORE_MARKS] = {0};
 	struct store_call call;
 	size_t i;
 	int rc;

@@ -286,7 +286,7 @@ static int ear_take(struct store_ear *ear, const struct redis_value *value,
 	if (ended || item[1].kind != REDIS_VALUE_STRING)
 		return 0;
 	channel = channel_find(ear, item[1].data, item[1].len);
-	if (channel)
+	if (channel && teller)
 		teller->tell(teller->ctx, channel->tag);
 	return 0;
 }
@@ -339,12 +339,12 @@ int cv_redis_ear_wait(struct store_ear *ear, const struct store_call *call,
 static int ear_begin(struct store_ear *ear, const struct redis_until *until, struct convo_err *err)
 {
 	const struct redis_place *place = &ear->seat.node->place;
-	const struct redis_value *value;
+	const struct redis_value *value = NULL;
 	int rc = ear_ask_life(ear, until, err);
 
 	if (rc == 0)
 		rc = cv_redis_read(ear->conn, until, &value, err);
-	if (rc < 0)
+	if (rc < 0 || !value)
 		return rc;
 	if (value->kind == REDIS_VALUE_ERROR && !cv_redis_error_passes(value))
 		return cv_redis_fail(place, CONVO_E_UNSUPPORTED, "it does not let us subscribe",
