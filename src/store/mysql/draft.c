@@ -8,6 +8,7 @@
 
 #include <base/fail.h>
 #include <store/mysql/pack.h>
+#include <store/shared/sql/drafts.h>
 
 struct draft_answer {
 	bool answered;
@@ -77,36 +78,11 @@ static int draft_alone(struct convo_store *store, const struct store_call *call,
 	return cv_my_damaged(store->where, err);
 }
 
-static int lease_alone(struct convo_store *store, const struct store_call *call,
-		       const struct store_draft *draft, struct convo_err *err)
-{
-	const struct store_hold hold = store_draft_hold(draft);
-	struct store_append append = {.hold = &hold};
-
-	return cv_my_append(store, call, draft->key, &append, err);
-}
-
 /* ---- many ------------------------------------------------------------------------------ */
-
-struct drafts_answer {
-	const char *where;
-	struct store_draft **draft;
-	size_t count;
-};
-
-/* Until it is told that it was saved, each is to be saved by itself. */
-static void drafts_begin(void *ctx)
-{
-	struct drafts_answer *answer = ctx;
-	size_t i;
-
-	for (i = 0; i < answer->count; i++)
-		answer->draft[i]->rc = STORE_IN_THE_WAY;
-}
 
 static int drafts_row(void *ctx, const struct sql_value *column, struct convo_err *err)
 {
-	struct drafts_answer *answer = ctx;
+	struct sql_drafts *answer = ctx;
 	size_t i;
 
 	if (column[0].text.len != answer->count)
@@ -119,10 +95,10 @@ static int drafts_row(void *ctx, const struct sql_value *column, struct convo_er
 }
 
 static int drafts_together(struct convo_store *store, const struct store_call *call,
-			   struct drafts_answer *answer, struct convo_err *err)
+			   struct sql_drafts *answer, struct convo_err *err)
 {
 	struct my_query query = {.text = MY_DRAFTS,
-				 .begin = drafts_begin,
+				 .begin = cv_sql_drafts_begin,
 				 .take[0] = {"t", drafts_row},
 				 .ctx = answer};
 	struct my_pack pack = {.data.max = MY_PACK_MAX};
@@ -153,24 +129,8 @@ static int draft_order(const void *a, const void *b)
 void cv_my_drafts(struct convo_store *store, const struct store_call *call,
 		  struct store_draft **drafts, size_t count)
 {
-	struct drafts_answer answer = {store->where, drafts, count};
-	struct convo_err why = {0};
-	int rc = 0;
-	size_t i;
+	static const struct sql_drafts_ways ways = {drafts_together, draft_alone, cv_my_append};
 
 	qsort(drafts, count, sizeof(struct store_draft *), draft_order);
-	drafts_begin(&answer);
-	if (count > 1)
-		rc = drafts_together(store, call, &answer, &why);
-	for (i = 0; i < count; i++) {
-		struct store_draft *draft = drafts[i];
-
-		if (rc < 0) {
-			draft->rc = rc;
-			draft->err = why;
-		} else if (draft->rc) {
-			draft->rc = draft->none ? lease_alone(store, call, draft, &draft->err)
-						: draft_alone(store, call, draft, &draft->err);
-		}
-	}
+	cv_sql_drafts(store, call, &ways, drafts, count);
 }

@@ -5,6 +5,7 @@
 #include <store/postgres/store.h>
 
 #include <store/postgres/append.h>
+#include <store/shared/sql/drafts.h>
 
 struct pg_drafting {
 	bool answered;
@@ -84,36 +85,11 @@ static int draft_alone(struct convo_store *store, const struct store_call *call,
 	}
 }
 
-static int lease_alone(struct convo_store *store, const struct store_call *call,
-		       const struct store_draft *draft, struct convo_err *err)
-{
-	const struct store_hold hold = store_draft_hold(draft);
-	struct store_append append = {.hold = &hold};
-
-	return cv_pg_append(store, call, draft->key, &append, err);
-}
-
 /* ---- many ------------------------------------------------------------------------------ */
-
-struct pg_drafts {
-	const char *where;
-	struct store_draft **draft;
-	size_t count;
-};
-
-/* Until it is told that it was saved, each is to be saved by itself. */
-static void drafts_begin(void *ctx)
-{
-	struct pg_drafts *drafts = ctx;
-	size_t i;
-
-	for (i = 0; i < drafts->count; i++)
-		drafts->draft[i]->rc = STORE_IN_THE_WAY;
-}
 
 static int drafts_row(void *ctx, const struct sql_value *column, struct convo_err *err)
 {
-	struct pg_drafts *drafts = ctx;
+	struct sql_drafts *drafts = ctx;
 	int64_t place = column[0].number;
 
 	if (place < 1 || (uint64_t)place > drafts->count || !drafts->draft[place - 1]->rc)
@@ -122,7 +98,7 @@ static int drafts_row(void *ctx, const struct sql_value *column, struct convo_er
 	return 0;
 }
 
-static void drafts_args_names(struct pg_args *args, const struct pg_drafts *drafts)
+static void drafts_args_names(struct pg_args *args, const struct sql_drafts *drafts)
 {
 	size_t i;
 
@@ -138,7 +114,7 @@ static void drafts_args_names(struct pg_args *args, const struct pg_drafts *draf
 }
 
 static void drafts_args(struct pg_args *args, const struct store_call *call,
-			const struct pg_drafts *drafts)
+			const struct sql_drafts *drafts)
 {
 	static const enum event_field fields[] = {FIELD_ROLE, FIELD_AUTHOR, FIELD_TURN, FIELD_MODEL,
 						  FIELD_EXTRA};
@@ -172,12 +148,12 @@ static void drafts_args(struct pg_args *args, const struct store_call *call,
 }
 
 static int drafts_together(struct convo_store *store, const struct store_call *call,
-			   struct pg_drafts *drafts, struct convo_err *err)
+			   struct sql_drafts *drafts, struct convo_err *err)
 {
 	struct pg_store *pg = cv_pg_of(store);
 	struct pg_args args = {0};
 	struct pg_query query = {.statement = &pg->statement[PG_DRAFTS],
-				 .begin = drafts_begin,
+				 .begin = cv_sql_drafts_begin,
 				 .row = drafts_row,
 				 .ctx = drafts};
 
@@ -188,23 +164,7 @@ static int drafts_together(struct convo_store *store, const struct store_call *c
 void cv_pg_drafts(struct convo_store *store, const struct store_call *call,
 		  struct store_draft **drafts, size_t count)
 {
-	struct pg_drafts many = {store->where, drafts, count};
-	struct convo_err why = {0};
-	int rc = 0;
-	size_t i;
+	static const struct sql_drafts_ways ways = {drafts_together, draft_alone, cv_pg_append};
 
-	drafts_begin(&many);
-	if (count > 1)
-		rc = drafts_together(store, call, &many, &why);
-	for (i = 0; i < count; i++) {
-		struct store_draft *draft = drafts[i];
-
-		if (rc < 0) {
-			draft->rc = rc;
-			draft->err = why;
-		} else if (draft->rc) {
-			draft->rc = draft->none ? lease_alone(store, call, draft, &draft->err)
-						: draft_alone(store, call, draft, &draft->err);
-		}
-	}
+	cv_sql_drafts(store, call, &ways, drafts, count);
 }
