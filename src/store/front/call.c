@@ -8,6 +8,17 @@
 #include <base/clock.h>
 #include <base/fail.h>
 
+int cv_call_check(const struct convo_call *call, struct convo_err *err)
+{
+	int rc = CHECK_RESERVED(call, err);
+
+	if (rc < 0)
+		return rc;
+	if (call->timeout_ms < 0 || call->timeout_ms > CONVO_MAX_DURATION)
+		return cv_fail(err, CONVO_E_INVALID, "the timeout of the call is out of range");
+	return 0;
+}
+
 int cv_call_begin(struct store_call *out, const struct convo_store *store,
 		  const struct convo_call *call, struct convo_err *err)
 {
@@ -19,11 +30,9 @@ int cv_call_begin(struct store_call *out, const struct convo_store *store,
 		return rc;
 	if (!call)
 		call = &unbounded;
-	rc = CHECK_RESERVED(call, err);
+	rc = cv_call_check(call, err);
 	if (rc < 0)
 		return rc;
-	if (call->timeout_ms < 0 || call->timeout_ms > CONVO_MAX_DURATION)
-		return cv_fail(err, CONVO_E_INVALID, "the timeout of the call is out of range");
 	if (convo_cancel_requested(call->cancel))
 		return cv_fail(err, CONVO_E_CANCELED, "canceled before it began");
 	timeout_ms = call->timeout_ms ? call->timeout_ms : store->opts.timeout_ms;

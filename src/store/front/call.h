@@ -7,6 +7,9 @@
 #include <base/check.h>
 #include <store/backend.h>
 
+/** Check the bounds of a call. @return 0, CONVO_E_INVALID */
+int cv_call_check(const struct convo_call *call, struct convo_err *err);
+
 /**
  * Begin a call on a store: check the handle and the bounds, and read the clocks.
  *

@@ -10,6 +10,7 @@
 #include <base/check.h>
 #include <base/clock.h>
 #include <base/fail.h>
+#include <store/front/call.h>
 #include <store/front/prepare.h>
 #include <store/front/watched.h>
 
@@ -161,11 +162,9 @@ int convo_watch_next(convo_watch *watch, struct convo_key *key, void **tag,
 		return rc;
 	if (!call)
 		call = &unbounded;
-	rc = CHECK_RESERVED(call, err);
+	rc = cv_call_check(call, err);
 	if (rc < 0)
 		return rc;
-	if (call->timeout_ms < 0 || call->timeout_ms > CONVO_MAX_DURATION)
-		return cv_fail(err, CONVO_E_INVALID, "the timeout of the call is out of range");
 	if (call->timeout_ms)
 		until_us = cv_clock_mono_us() + call->timeout_ms * 1000;
 	pthread_mutex_lock(&watch->hub->lock);
