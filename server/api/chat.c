@@ -85,15 +85,15 @@ static void chat_turn(struct service *service, struct chat_reply *reply, convo_r
 		http_add_header(reply->request, "X-Convo-Session", name.data);
 	text_clear(&name);
 	rc = convo_runner_run(&turn, runner, &question, listener, reply->request->cancel, &err);
-	if (turn)
-		place.seq = turn->answer_seq;
-	if (rc < 0 || !turn)
+	if (rc < 0) {
 		chat_reply_fail(reply,
 				turn && turn->failed == CONVO_TURN_MODEL ? OPENAI_MODEL
 									 : OPENAI_STORE,
 				&err);
-	else
+	} else {
+		place.seq = turn->answer_seq;
 		chat_tell(service, reply, turn->answer, &place);
+	}
 	convo_turn_free(turn);
 }
 

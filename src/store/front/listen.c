@@ -103,7 +103,7 @@ static bool marks_ask(struct store_hub *hub, struct hub_session **sessions, size
 {
 	const struct convo_call how = {.cancel = hub->closing, .timeout_ms = hub->marks_ms};
 	const struct convo_key *keys[STORE_MARKS];
-	uint64_t marks[STORE_MARKS] = {0};
+	uint64_t marks[STORE_MARKS];
 	struct store_call call;
 	size_t i;
 	int rc;
@@ -114,7 +114,7 @@ static bool marks_ask(struct store_hub *hub, struct hub_session **sessions, size
 	if (rc == 0)
 		rc = hub->store->be->marks(hub->store, &call, keys, count, marks, NULL);
 	marks_patience(hub, rc);
-	if (rc < 0)
+	if (rc)
 		return false;
 	pthread_mutex_lock(&hub->lock);
 	for (i = 0; i < count; i++) {

@@ -339,12 +339,13 @@ int cv_redis_ear_wait(struct store_ear *ear, const struct store_call *call,
 static int ear_begin(struct store_ear *ear, const struct redis_until *until, struct convo_err *err)
 {
 	const struct redis_place *place = &ear->seat.node->place;
-	const struct redis_value *value = NULL;
+	const struct redis_value *value;
 	int rc = ear_ask_life(ear, until, err);
 
-	if (rc == 0)
-		rc = cv_redis_read(ear->conn, until, &value, err);
-	if (rc < 0 || !value)
+	if (rc < 0)
+		return rc;
+	rc = cv_redis_read(ear->conn, until, &value, err);
+	if (rc < 0)
 		return rc;
 	if (value->kind == REDIS_VALUE_ERROR && !cv_redis_error_passes(value))
 		return cv_redis_fail(place, CONVO_E_UNSUPPORTED, "it does not let us subscribe",

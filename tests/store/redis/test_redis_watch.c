@@ -1,7 +1,7 @@
 /*
  * Hearing of sessions from a Redis server: connections that are killed, that fall silent, that are too
  * slow, a server that restarts, users who may not tell or hear, and that nothing of it is there while
- * nobody watches. In a cluster and with sentinels: test_redis_cluster.c, test_redis_sentinel.c.
+ * nobody watches. In a cluster and with sentinels: test_redis_watch_group.c.
  */
 #include "store/shared/heard.h"
 
