@@ -12,15 +12,10 @@
 #include <base/clock.h>
 #include <store/redis/request.h>
 #include <support/fake_redis.h>
-#include <support/groups.h>
 
+#include "store/redis/grouped.h"
 #include "store/redis/load.h"
 #include "store/shared/calls.h"
-
-static struct group *group; /* NULL: not installed */
-
-static const struct convo_store_options quiet = {.timeout_ms = 10000,
-						 .clean_interval_ms = CONVO_OFF};
 
 /* For opening where it is to fail, and for calls. */
 static const struct convo_store_options one_second = {.timeout_ms = 1000,
@@ -31,45 +26,18 @@ static const struct convo_call brief = {.timeout_ms = 1000}, two_seconds = {.tim
 static const struct convo_event hello = {.message = CALLS_HELLO};
 static const struct convo_item app_item = {.name = "app:c", .json = "4"};
 
-static int cluster_setup(void **state)
-{
-	(void)state;
-	if (group)
-		(void)group_new_database(group);
-	return 0;
-}
-
-/* A test that failed may have left some of them standing, or a slot on its way. */
+/* A test that failed may have left a slot on its way. */
 static int cluster_teardown(void **state)
 {
 	const unsigned slots[] = {cv_redis_slot("convo:{app}"), cv_redis_slot("convo:{app:user}")};
 
-	(void)state;
+	grouped_teardown(state);
 	for (int i = 0; group && i < group->nodes; i++) {
-		if (!server_is_up(group->node[i]))
-			group_resume(group, i);
-		if (!server_is_up(group->node[i]))
-			group_restart(group, i);
 		for (size_t n = 0; n < 2; n++)
 			(void)server_try(group->node[i],
 					 test_text("CLUSTER SETSLOT %u STABLE", slots[n]));
 	}
 	return 0;
-}
-
-static void cluster_needed(void)
-{
-	if (!group)
-		test_skip("no redis-server to test with");
-}
-
-static convo_store *store_open(const char *url)
-{
-	struct convo_err err;
-	convo_store *store = NULL;
-
-	must_pass(convo_store_open(&store, url, &quiet, &err));
-	return store;
 }
 
 static void nap_ms(int ms)
@@ -201,7 +169,7 @@ static void test_A1_slots_that_move_lose_and_double_nothing(void **state)
 	convo_store *store;
 
 	(void)state;
-	cluster_needed();
+	grouped_needed();
 	store = store_open(group->url);
 	load_begin(&load, store);
 	test_threads(1 + WRITERS, slot_mover, &load);
@@ -218,7 +186,7 @@ static void test_A6_the_app_is_found_while_its_slot_moves(void **state)
 	convo_store *store;
 
 	(void)state;
-	cluster_needed();
+	grouped_needed();
 	home = group_master(group, "convo:{app}");
 	other = other_master(home);
 	store = store_open(group->url);
@@ -269,7 +237,7 @@ static void must_survive(void (*make)(void), const char *what)
 	struct trouble trouble = {.make = make};
 	convo_store *store;
 
-	cluster_needed();
+	grouped_needed();
 	store = store_open(with("wait=1"));
 	load_begin(&trouble.load, store);
 	test_threads(1 + WRITERS, trouble_run, &trouble);
@@ -374,7 +342,7 @@ static void test_L2_a_slot_that_nobody_serves_is_told_in_time(void **state)
 	convo_store *store;
 
 	(void)state;
-	cluster_needed();
+	grouped_needed();
 	master = master_of_user();
 	replica = replica_of(master);
 	other_user(name, master);
@@ -426,7 +394,7 @@ static void test_A8_too_few_replicas_leave_the_outcome_open(void **state)
 	int replica;
 
 	(void)state;
-	cluster_needed();
+	grouped_needed();
 	replica = replica_of(master_of_user());
 	store = store_open(with("wait=1"));
 	must_pass(call_create(store, &err));
@@ -474,7 +442,7 @@ static void test_L1_a_first_seed_that_is_no_node_is_passed_over(void **state)
 	};
 
 	(void)state;
-	cluster_needed();
+	grouped_needed();
 	for (size_t i = 0; i < sizeof(seeds) / sizeof(seeds[0]); i++) {
 		struct fake_redis *fake = seeds[i].says ? fake_redis_start() : NULL;
 		int port = fake ? fake_redis_port(fake) : test_port();
@@ -505,7 +473,7 @@ static void test_L1_a_node_of_a_cluster_is_noticed(void **state)
 	convo_store *store;
 
 	(void)state;
-	cluster_needed();
+	grouped_needed();
 	store = store_open(test_text("redis://%s", a_node()));
 	must_pass(call_create(store, &err));
 	must_pass(call_state_set(store, &err));
@@ -568,7 +536,7 @@ static void test_L5_the_rights_of_the_page_are_enough_and_each_is_named(void **s
 	convo_store *store;
 
 	(void)state;
-	cluster_needed();
+	grouped_needed();
 	grant("reset " RIGHTS);
 	store = store_open(url);
 	for (size_t i = 0; i < sizeof(calls) / sizeof(calls[0]); i++) {
@@ -619,7 +587,7 @@ static void test_L4_many_threads_on_few_connections_do_not_wait_for_each_other(v
 	struct convo_err err;
 
 	(void)state;
-	cluster_needed();
+	grouped_needed();
 	for (int pool = 1; pool < 3; pool++) {
 		convo_store *store = store_open(with(test_text("pool=%d", pool)));
 		int64_t begun_us = cv_clock_mono_us();
@@ -677,7 +645,7 @@ static void test_L2_calls_end_while_nobody_tells_who_serves_a_slot(void **state)
 	int64_t begun_us;
 
 	(void)state;
-	cluster_needed();
+	grouped_needed();
 	canceled.store = store_open(group->url);
 	must_pass(convo_cancel_new(&canceled.cancel, &err));
 	must_pass(call_create(canceled.store, &err));
@@ -700,7 +668,7 @@ static void test_L2_calls_end_while_nobody_tells_who_serves_a_slot(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-#define TEST(name) cmocka_unit_test_setup_teardown(name, cluster_setup, cluster_teardown)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, grouped_setup, cluster_teardown)
 		TEST(test_L1_a_first_seed_that_is_no_node_is_passed_over),
 		TEST(test_L1_a_node_of_a_cluster_is_noticed),
 		TEST(test_L5_the_rights_of_the_page_are_enough_and_each_is_named),

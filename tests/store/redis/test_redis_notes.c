@@ -12,55 +12,14 @@
 #include <unistd.h>
 
 #include <base/clock.h>
-#include <support/groups.h>
 #include <support/oom.h>
 
+#include "store/redis/grouped.h"
 #include "store/redis/seen.h"
 #include "store/shared/calls.h"
 
 #define NOTES "convo:{app:user}:notes"
 #define DONE "convo:{app}:done"
-
-static struct group *group; /* NULL: not installed */
-
-static const struct convo_store_options quiet = {.timeout_ms = 10000,
-						 .clean_interval_ms = CONVO_OFF};
-
-static int notes_setup(void **state)
-{
-	(void)state;
-	if (group)
-		(void)group_new_database(group);
-	return 0;
-}
-
-/* A test that failed may have left some of them standing. */
-static int notes_teardown(void **state)
-{
-	(void)state;
-	for (int i = 0; group && i < group->nodes; i++) {
-		if (!server_is_up(group->node[i]))
-			group_resume(group, i);
-		if (!server_is_up(group->node[i]))
-			group_restart(group, i);
-	}
-	return 0;
-}
-
-static void notes_needed(void)
-{
-	if (!group)
-		test_skip("no redis-server to test with");
-}
-
-static convo_store *store_open(const char *url)
-{
-	struct convo_err err;
-	convo_store *store = NULL;
-
-	must_pass(convo_store_open(&store, url, &quiet, &err));
-	return store;
-}
 
 static void nap_ms(int ms)
 {
@@ -175,7 +134,7 @@ static void test_A6_a_writer_that_is_killed_leaves_its_change_to_the_next(void *
 	int replica;
 
 	(void)state;
-	notes_needed();
+	grouped_needed();
 	store = store_open(group->url);
 	must_pass(call_create(store, &err));
 	convo_store_close(store);
@@ -238,7 +197,7 @@ static void test_A8_a_change_that_could_not_be_carried_out_in_time_is_open(void 
 	struct convo_err err;
 
 	(void)state;
-	notes_needed();
+	grouped_needed();
 	stuck.store = store_open(test_text("%s?wait=1", group->url));
 	must_pass(call_create(stuck.store, &err));
 	stuck.replica = replica_of_user();
@@ -270,7 +229,7 @@ static void test_A6_many_who_find_a_note_carry_it_out_once(void **state)
 	convo_store *store;
 
 	(void)state;
-	notes_needed();
+	grouped_needed();
 	store = store_open(group->url);
 	must_pass(call_create(store, &err));
 	note(1000, "a", "1");
@@ -302,7 +261,7 @@ static void test_A6_what_was_noted_comes_before_what_the_user_changes_next(void 
 	convo_store *store;
 
 	(void)state;
-	notes_needed();
+	grouped_needed();
 	store = store_open(group->url);
 	must_pass(call_create(store, &err));
 	note(1000, "a", "1");
@@ -354,7 +313,7 @@ static void test_A6_changes_of_many_sessions_keep_their_order(void **state)
 	convo_store *store;
 
 	(void)state;
-	notes_needed();
+	grouped_needed();
 	store = store_open(group->url);
 	test_threads(ORDERED, ordered_run, store);
 	must_have_notes(0);
@@ -390,7 +349,7 @@ static void test_A6_what_was_acknowledged_is_seen_by_who_loads_then(void **state
 	convo_store *store;
 
 	(void)state;
-	notes_needed();
+	grouped_needed();
 	store = store_open(group->url);
 	seen_begin(shared, store);
 	convo_store_close(store);
@@ -489,7 +448,7 @@ test_A6_a_writer_that_is_killed_anywhere_leaves_no_event_without_its_change(void
 	struct convo_err err;
 
 	(void)state;
-	notes_needed();
+	grouped_needed();
 	test_rng_init(&killing.rng);
 	for (int round = 0; round < 8; round++) {
 		(void)group_new_database(group);
@@ -526,7 +485,7 @@ static void test_P1_loads_that_follow_soon_share_what_was_asked_for(void **state
 	long asked = 0, loads = 0;
 
 	(void)state;
-	notes_needed();
+	grouped_needed();
 	must(of_user() != of_app());
 	store = store_open(group->url);
 	must_pass(call_create(store, &err));
@@ -550,7 +509,7 @@ static void test_A8_a_change_that_not_all_see_in_time_is_open(void **state)
 	convo_store *store;
 
 	(void)state;
-	notes_needed();
+	grouped_needed();
 	store = store_open(group->url);
 	must_pass(call_create(store, &err));
 	must_fail_with(CONVO_E_TIMEOUT,
@@ -597,7 +556,7 @@ static void test_N3_too_much_state_of_the_app_is_refused_before_anything_is_writ
 	convo_store *store;
 
 	(void)state;
-	notes_needed();
+	grouped_needed();
 	store = store_open(group->url);
 	must_pass(call_create(store, &err));
 	/* A note of a MiB is fine where there is room. */
@@ -622,7 +581,7 @@ static void test_A6_any_number_of_notes_is_carried_out(void **state)
 	convo_store *store;
 
 	(void)state;
-	notes_needed();
+	grouped_needed();
 	store = store_open(group->url);
 	must_pass(call_create(store, &err));
 	server_ask(of_user(),
@@ -644,7 +603,7 @@ static void test_A6_a_note_that_is_none_is_damage(void **state)
 	convo_store *store;
 
 	(void)state;
-	notes_needed();
+	grouped_needed();
 	store = store_open(group->url);
 	must_pass(call_create(store, &err));
 	for (size_t i = 0; i < 3; i++) {
@@ -667,7 +626,7 @@ static void test_A6_notes_outlive_their_server_and_that_of_the_app(void **state)
 	int user, app;
 
 	(void)state;
-	notes_needed();
+	grouped_needed();
 	store = store_open(group->url);
 	must_pass(call_create(store, &err));
 	note(1000, "a", "1");
@@ -692,7 +651,7 @@ static void test_A6_no_number_is_below_one_that_was_carried_out(void **state)
 	convo_store *store;
 
 	(void)state;
-	notes_needed();
+	grouped_needed();
 	store = store_open(group->url);
 	must_pass(call_create(store, &err));
 	server_ask(of_app(), "HSET " DONE " user %s", later);
@@ -731,7 +690,7 @@ static void test_A8_each_allocation_failing_is_an_error(void **state)
 	struct convo_err err;
 
 	(void)state;
-	notes_needed();
+	grouped_needed();
 	store = store_open(group->url);
 	must_pass(call_create(store, &err));
 	for (size_t i = 0; i < calls_count; i++) {
@@ -764,7 +723,7 @@ static void test_A8_each_allocation_failing_is_an_error(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-#define TEST(name) cmocka_unit_test_setup_teardown(name, notes_setup, notes_teardown)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, grouped_setup, grouped_teardown)
 		TEST(test_A6_a_writer_that_is_killed_leaves_its_change_to_the_next),
 		TEST(test_A8_a_change_that_could_not_be_carried_out_in_time_is_open),
 		TEST(test_A6_many_who_find_a_note_carry_it_out_once),

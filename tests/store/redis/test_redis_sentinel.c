@@ -10,55 +10,15 @@
 
 #include <base/clock.h>
 #include <support/fake_redis.h>
-#include <support/groups.h>
 
+#include "store/redis/grouped.h"
 #include "store/redis/load.h"
 #include "store/shared/calls.h"
 
-static struct group *group; /* NULL: not installed */
-
-static const struct convo_store_options quiet = {.timeout_ms = 10000,
-						 .clean_interval_ms = CONVO_OFF};
 static const struct convo_store_options one_second = {.timeout_ms = 1000,
 						      .clean_interval_ms = CONVO_OFF};
 static const struct convo_call brief = {.timeout_ms = 1000};
 static const struct convo_event hello = {.message = CALLS_HELLO};
-
-static int sentinel_setup(void **state)
-{
-	(void)state;
-	if (group)
-		(void)group_new_database(group);
-	return 0;
-}
-
-/* A test that failed may have left some of them standing. */
-static int sentinel_teardown(void **state)
-{
-	(void)state;
-	for (int i = 0; group && i < group->nodes; i++) {
-		if (!server_is_up(group->node[i]))
-			group_resume(group, i);
-		if (!server_is_up(group->node[i]))
-			group_restart(group, i);
-	}
-	return 0;
-}
-
-static void sentinel_needed(void)
-{
-	if (!group)
-		test_skip("no redis-server to test with");
-}
-
-static convo_store *store_open(const char *url)
-{
-	struct convo_err err;
-	convo_store *store = NULL;
-
-	must_pass(convo_store_open(&store, url, &quiet, &err));
-	return store;
-}
 
 static void nap_ms(int ms)
 {
@@ -124,7 +84,7 @@ static void must_survive(void (*make)(void), int wait, const char *what)
 	bool may_fail = wait > 1; /* both are seldom there in time */
 	convo_store *store;
 
-	sentinel_needed();
+	grouped_needed();
 	store = store_open(test_text("%s?wait=%d", group->url, wait));
 	load_begin(&trouble.load, store);
 	trouble.load.may_fail = may_fail;
@@ -201,7 +161,7 @@ static void test_L1_a_first_sentinel_that_does_not_tell_is_passed_over(void **st
 	};
 
 	(void)state;
-	sentinel_needed();
+	grouped_needed();
 	for (size_t i = 0; i < sizeof(firsts) / sizeof(firsts[0]); i++) {
 		struct fake_redis *fake = firsts[i].says ? fake_redis_start() : NULL;
 		int port = fake ? fake_redis_port(fake) : test_port();
@@ -226,7 +186,7 @@ static void test_L1_what_is_wrong_with_a_url_is_told(void **state)
 	const char *port;
 
 	(void)state;
-	sentinel_needed();
+	grouped_needed();
 	port = test_text("%d", group->node[0]->port);
 	must_refuse(CONVO_E_INVALID, test_text("redis+sentinel://%s/none", sentinel(0)),
 		    "knows no master 'none'");
@@ -248,7 +208,7 @@ static void test_L5_sentinels_have_a_user_of_their_own(void **state)
 	convo_store *store;
 
 	(void)state;
-	sentinel_needed();
+	grouped_needed();
 	for (int i = 3; i < 6; i++)
 		server_ask(group->node[i], "ACL SETUSER watcher reset on '>s3cret' -@all +ping "
 					   "'+sentinel|get-master-addr-by-name'");
@@ -277,7 +237,7 @@ static void test_L5_the_rights_of_the_page_are_enough_and_each_is_named(void **s
 	convo_store *store;
 
 	(void)state;
-	sentinel_needed();
+	grouped_needed();
 	url = test_text("redis+sentinel://few:pass@%s/convo?wait=1&db=2", sentinel(0));
 	for (int i = 0; i < 3; i++)
 		server_ask(group->node[i], "ACL SETUSER few reset " RIGHTS);
@@ -304,7 +264,7 @@ static void test_L3_a_named_server_that_is_no_master_is_not_taken(void **state)
 	int master, replica;
 
 	(void)state;
-	sentinel_needed();
+	grouped_needed();
 	master = group_master(group, NULL);
 	replica = master == 0;
 	fake = fake_redis_start();
@@ -327,7 +287,7 @@ static void test_L3_without_sentinels_the_known_master_serves(void **state)
 	int master;
 
 	(void)state;
-	sentinel_needed();
+	grouped_needed();
 	master = group_master(group, NULL);
 	store = store_open(group->url);
 	must_pass(call_create(store, &err));
@@ -360,7 +320,7 @@ static void test_L3_without_sentinels_the_known_master_serves(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-#define TEST(name) cmocka_unit_test_setup_teardown(name, sentinel_setup, sentinel_teardown)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, grouped_setup, grouped_teardown)
 		TEST(test_L1_a_first_sentinel_that_does_not_tell_is_passed_over),
 		TEST(test_L1_what_is_wrong_with_a_url_is_told),
 		TEST(test_L5_sentinels_have_a_user_of_their_own),

@@ -4,50 +4,8 @@
  */
 #include "store/shared/heard.h"
 
-#include <support/groups.h>
-
 #include "store/redis/asked.h"
-
-static struct group *group; /* NULL: not installed */
-
-static const struct convo_store_options quiet = {.timeout_ms = 10000,
-						 .clean_interval_ms = CONVO_OFF};
-
-static int setup(void **state)
-{
-	(void)state;
-	if (group)
-		(void)group_new_database(group);
-	return 0;
-}
-
-/* A test that failed may have left some of them standing. */
-static int teardown(void **state)
-{
-	(void)state;
-	for (int i = 0; group && i < group->nodes; i++) {
-		if (!server_is_up(group->node[i]))
-			group_resume(group, i);
-		if (!server_is_up(group->node[i]))
-			group_restart(group, i);
-	}
-	return 0;
-}
-
-static void group_needed(void)
-{
-	if (!group)
-		test_skip("no redis-server to test with");
-}
-
-static convo_store *store_open(void)
-{
-	struct convo_err err;
-	convo_store *store = NULL;
-
-	must_pass(convo_store_open(&store, group->url, &quiet, &err));
-	return store;
-}
+#include "store/redis/grouped.h"
 
 /* The node that tells; -1 where there is none. */
 static int ear_node(void)
@@ -98,9 +56,9 @@ static void test_W1_all_that_happens_is_told(void **state)
 	struct asked asked;
 
 	(void)state;
-	group_needed();
+	grouped_needed();
 	asked_open(&asked, group->url);
-	other = store_open();
+	other = store_open(group->url);
 	asked_must_hear_all(&asked, other);
 	convo_store_close(other);
 	asked_close(&asked);
@@ -115,9 +73,9 @@ static void test_W2_one_connection_hears_of_all_users(void **state)
 	struct convo_err err;
 
 	(void)state;
-	group_needed();
-	store = store_open();
-	other = store_open();
+	grouped_needed();
+	store = store_open(group->url);
+	other = store_open(group->url);
 	must_pass(convo_watch_new(&watch, store, &err));
 	for (int i = 0; i < USERS; i++) {
 		const struct convo_key key = {"app", test_text("u%d", i), test_text("s%d", i)};
@@ -145,9 +103,9 @@ static void test_W2_nobody_is_told_of_users_who_are_not_watched(void **state)
 	convo_watch *watch;
 
 	(void)state;
-	group_needed();
-	store = store_open();
-	other = store_open();
+	grouped_needed();
+	store = store_open(group->url);
+	other = store_open(group->url);
 	watch = watch_of(store);
 	hear_out(watch);
 	must_equal(1, users_told());
@@ -174,9 +132,9 @@ static void must_move(void (*trouble)(int node), void (*after)(int node))
 	convo_watch *watch;
 	int node;
 
-	group_needed();
-	store = store_open();
-	other = store_open();
+	grouped_needed();
+	store = store_open(group->url);
+	other = store_open(group->url);
 	heard_create(other, "a");
 	heard_create(other, "b");
 	watch = watch_of(store);
@@ -251,7 +209,7 @@ static void test_W3_a_master_that_hands_over_is_left(void **state)
 	must_move(hand_over, do_nothing);
 }
 
-#define GROUP_TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define GROUP_TEST(name) cmocka_unit_test_setup_teardown(name, grouped_setup, grouped_teardown)
 
 int main(void)
 {
