@@ -5,17 +5,21 @@
  * pace, how soon news comes is measured.
  *
  *     test_watching [NAME]        one of: memory sqlite redis pgsql mysql
+ *     test_watching -program FLOW NUMBER      what it starts: a program of the flow in that file
  *
  * CONVO_WATCH_EVENTS: so many events instead of 20,000, with more of everything; 0: in peace alone.
  * CONVO_TEST_SEED as ever.
  */
 #include "flow.h"
 
+#include <fcntl.h>
 #include <inttypes.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -41,6 +45,7 @@ struct conductor {
 	struct server *server;
 	struct proxy *proxy;
 	struct flow *flow;
+	const char *flow_path; /* the file that it is in */
 	struct test_rng rng;
 	pid_t pid[PROGRAMS];
 	int programs, running;
@@ -106,10 +111,32 @@ static void flow_run(struct flow *flow, uint32_t program)
 	convo_store_close(store);
 }
 
+/* ---- a flow in a file ------------------------------------------------------------------- */
+
+static struct flow *flow_map(const char *path, int flags, size_t size)
+{
+	struct flow *flow = NULL;
+	int fd = open(path, O_RDWR | flags, 0600);
+	struct stat file;
+
+	must(fd >= 0);
+	must(!size || ftruncate(fd, (off_t)size) == 0);
+	must(fstat(fd, &file) == 0);
+	flow = mmap(NULL, (size_t)file.st_size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	must(flow != MAP_FAILED);
+	close(fd);
+	return flow;
+}
+
 /* ---- the programs ----------------------------------------------------------------------- */
 
+/* The proxy has threads, and whatever lock one of them holds at a fork is held for ever in the child: so a
+ * program begins anew from its file, and until then does what a signal's handler may do. */
 static void conductor_start(struct conductor *conductor, int program)
 {
+	char number[16];
+
+	snprintf(number, sizeof(number), "%d", program);
 	fflush(NULL);
 	conductor->pid[program] = fork();
 	must(conductor->pid[program] >= 0);
@@ -118,8 +145,9 @@ static void conductor_start(struct conductor *conductor, int program)
 		/* the ends of the proxy's connections, which must be its alone */
 		for (int fd = 3; fd < 1024; fd++)
 			close(fd);
-		flow_run(conductor->flow, (uint32_t)program);
-		_exit(0);
+		execl("/proc/self/exe", "test_watching", "-program", conductor->flow_path, number,
+		      (char *)NULL);
+		_exit(127);
 	}
 	conductor->running++;
 }
@@ -317,7 +345,8 @@ static void conductor_run(struct conductor *conductor)
 
 static void conductor_flow(struct conductor *conductor, const struct flow *plan)
 {
-	struct flow *flow = test_shared(flow_size(plan));
+	const char *path = test_path(test_dir(), "flow");
+	struct flow *flow = flow_map(path, O_CREAT | O_TRUNC, flow_size(plan));
 	const char *url = test_text("sqlite://%s/watching.db", test_dir());
 
 	memcpy(flow, plan, sizeof(*plan));
@@ -330,10 +359,12 @@ static void conductor_flow(struct conductor *conductor, const struct flow *plan)
 	snprintf(flow->url, sizeof(flow->url), "%s", url);
 	flow->apart = strcmp(url, "memory:") != 0;
 	conductor->flow = flow;
+	conductor->flow_path = path;
 	conductor_run(conductor);
 	if (flow->pause_ms)
 		flow_tell_delays(flow, conductor->set_up->name);
-	test_shared_free(flow, flow_size(plan));
+	munmap(flow, flow_size(plan));
+	unlink(path);
 }
 
 /* ---- the tests -------------------------------------------------------------------------- */
@@ -415,6 +446,10 @@ int main(int argc, char **argv)
 		cmocka_unit_test(test_W3_no_watcher_misses_an_event_or_sees_one_twice_on_mysql),
 	};
 
+	if (argc == 4 && strcmp(argv[1], "-program") == 0) {
+		flow_run(flow_map(argv[2], 0, 0), (uint32_t)strtoul(argv[3], NULL, 10));
+		return 0;
+	}
 	if (argc > 1)
 		setenv("CONVO_TEST_FILTER", test_text("*_on_%s", argv[1]), 1);
 	return TEST_RUN(tests);
