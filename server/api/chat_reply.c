@@ -110,12 +110,11 @@ bool chat_reply_delta(struct chat_reply *reply, const struct convo_delta *delta)
 static void reply_tool_calls(struct chat_reply *reply, const struct convo_answer *answer)
 {
 	json_t *message = json_read(answer->message, answer->message_len, NULL);
-	json_t *calls = json_object_get(message, "tool_calls"), *call;
+	json_t *calls = json_object_get(message, "tool_calls");
 	struct text piece = {0};
-	size_t i;
 
-	json_array_foreach(calls, i, call)
-		json_object_set_new(call, "index", json_integer((json_int_t)i));
+	for (size_t i = 0; i < json_array_size(calls); i++)
+		json_object_set_new(json_array_get(calls, i), "index", json_integer((json_int_t)i));
 	if (json_array_size(calls) && text_adds(&piece, "{\"tool_calls\":") &&
 	    json_write(&piece, calls) && text_adds(&piece, "}"))
 		reply_chunk(reply, piece.data);

@@ -59,18 +59,21 @@ void http_reply(struct http_request *request, int status, const char *type, stru
 {
 	struct http_exchange *exchange = request->exchange;
 	struct MHD_Response *response;
-	size_t len = body ? body->len : 0;
+	struct text none = {0};
+	size_t len;
 
+	if (!body)
+		body = &none;
+	len = body->len;
 	if (exchange->answered) {
-		if (body)
-			text_clear(body);
+		text_clear(body);
 		return;
 	}
 	response = MHD_create_response_from_buffer(len, len ? body->data : NULL,
 						   MHD_RESPMEM_MUST_FREE);
 	if (response && len)
 		memset(body, 0, sizeof(*body));
-	else if (body)
+	else
 		text_clear(body);
 	if (!response) {
 		/* Without memory for this there is some for less: the connection ends unanswered. */

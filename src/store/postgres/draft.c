@@ -33,7 +33,9 @@ static int draft_row(void *ctx, const struct sql_value *column, struct convo_err
 /* A field that stands beside the message goes with its first piece alone. */
 static struct cv_text draft_field(const struct store_draft *draft, enum event_field field)
 {
-	return draft->none || draft->pos ? (struct cv_text){0} : draft->event.field[field];
+	static const struct cv_text none = {0};
+
+	return draft->none || draft->pos ? none : draft->event.field[field];
 }
 
 static void draft_args(struct pg_args *args, const struct store_call *call,
