@@ -78,8 +78,8 @@ run_suites() {
 		strict=strict
 	fi
 	room_for_tests
-	# Most of them wait more than they work.
-	export MESON_TESTTHREADS=${MESON_TESTTHREADS:-$(($(nproc) + 1))}
+	# Most of them wait more than they work: a contract is 80 s of waiting beside 2 to 60 s of work.
+	export MESON_TESTTHREADS=${MESON_TESTTHREADS:-$((2 * $(nproc) + 1))}
 	rm -f "$dir"/meson-logs/testlog*.json
 	"${launcher[@]}" meson test -C "$dir" --no-rebuild --print-errorlogs "$@" </dev/null || :
 	python3 "$root/scripts/summary.py" "$dir" $strict
