@@ -161,6 +161,16 @@ static int pq_read_only(struct pg_db *db, const char *line, enum pool_fate *fate
 	return cv_fail(err, CONVO_E_GONE, "%s: %s", db->where, line);
 }
 
+/* The planner of a standby sees that a table is unlogged, as those of ears are, before the executor sees
+ * that the statement writes; and says so without a code of its own. */
+static bool pq_is_standbys(const PGresult *res, const char *state)
+{
+	const char *function = pq.resultErrorField(res, PG_DIAG_SOURCE_FUNCTION);
+
+	return strcmp(state, "0A000") == 0 && function &&
+	       strcmp(function, "get_relation_info") == 0;
+}
+
 int cv_pq_refused(struct pg_db *db, const PGresult *res, int64_t *detail, enum pool_fate *fate,
 		  struct convo_err *err)
 {
@@ -172,6 +182,8 @@ int cv_pq_refused(struct pg_db *db, const PGresult *res, int64_t *detail, enum p
 
 	if (!state)
 		state = "08000"; /* from libpq itself */
+	if (pq_is_standbys(res, state))
+		state = "25006";
 	refusal = cv_pq_refusal_of(state);
 	pq_refused_by_pooler(db, state);
 	/* Class 22 repeats the data it does not like. */

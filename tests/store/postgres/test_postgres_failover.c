@@ -155,6 +155,8 @@ static void test_L3_a_dead_host_and_a_standby_are_passed_over(void **state)
 	must_pass(call_load(store, &err));
 	must_fail_with(CONVO_E_READONLY, call_append(store, &err));
 	must(!err.maybe);
+	must_fail_with(CONVO_E_READONLY, call_create(store, &err));
+	must_fail_with(CONVO_E_READONLY, call_rename(store, &err));
 	convo_store_close(store);
 	store = store_open(url_of(standby->port, primary->port, "target_session_attrs=any"), 5000);
 	must_pass(call_load(store, &err));
