@@ -1,5 +1,5 @@
 /*
- * Marks: what says that something has happened to a session, of many sessions by one statement. The
+ * Marks: what says that something has happened to a session, of some sessions by one statement. The
  * server cannot tell of itself, so it is asked.
  */
 #include <store/mysql/store.h>
@@ -7,16 +7,13 @@
 #include <assert.h>
 #include <stdlib.h>
 
-#include <base/alloc.h>
-#include <base/fail.h>
-
 struct mark_place {
 	const struct convo_key *key;
 	uint64_t *mark;
 };
 
 struct my_marks {
-	struct mark_place place[STORE_MARKS]; /* in the order of their keys */
+	struct mark_place *place; /* in the order of their keys */
 	size_t count;
 };
 
@@ -84,37 +81,47 @@ static void mark_text(struct sql_value *arg, const char *text)
 	*arg = (struct sql_value){.kind = SQL_TEXT, .text = cv_text_of(text)};
 }
 
-int cv_my_marks(struct convo_store *store, const struct store_call *call,
-		const struct convo_key *const *keys, size_t count, uint64_t *marks,
-		struct convo_err *err)
+/* Those of one statement, at most MY_MARK_ROWS. */
+static int marks_ask(struct convo_store *store, const struct store_call *call,
+		     struct my_marks *marks, struct convo_err *err)
 {
-	const size_t size = cv_my_mark_size(count), rows = cv_my_mark_rows[size];
-	struct sql_value *args = cv_alloc(rows * MY_MARK_ARGS + 1, sizeof(*args)), *arg = args;
-	struct my_marks self = {.count = count};
+	const size_t size = cv_my_mark_size(marks->count), rows = cv_my_mark_rows[size];
+	struct sql_value args[MY_MARK_ROWS * MY_MARK_ARGS + 1], *arg = args;
 	struct my_query query = {.text = MY_MARKS + size,
 				 .args = args,
 				 .arg_count = rows * MY_MARK_ARGS + 1,
 				 .begin = marks_begin,
 				 .take[0] = {MY_MARKED, mark_row},
-				 .ctx = &self};
+				 .ctx = marks};
 	size_t i;
-	int rc;
 
-	assert(count > 0 && count <= STORE_MARKS);
-	if (!args)
-		return cv_fail_nomem(err);
-	for (i = 0; i < count; i++)
-		self.place[i] = (struct mark_place){keys[i], &marks[i]};
-	qsort(self.place, count, sizeof(self.place[0]), mark_compare);
 	for (i = 0; i < rows; i++) {
-		const struct convo_key *key = self.place[i < count ? i : count - 1].key;
+		const struct convo_key *key =
+			marks->place[i < marks->count ? i : marks->count - 1].key;
 
 		mark_text(arg++, key->app);
 		mark_text(arg++, key->user);
 		mark_text(arg++, key->session);
 	}
 	*arg = (struct sql_value){.kind = SQL_INT, .number = call->now_us};
-	rc = cv_my_query(cv_my_of(store), call, true, &query, err);
-	free(args);
+	return cv_my_query(cv_my_of(store), call, true, &query, err);
+}
+
+int cv_my_marks(struct convo_store *store, const struct store_call *call,
+		const struct convo_key *const *keys, size_t count, uint64_t *marks,
+		struct convo_err *err)
+{
+	struct mark_place place[STORE_MARKS];
+	int rc = 0;
+	size_t i, n;
+
+	assert(count > 0 && count <= STORE_MARKS);
+	for (i = 0; i < count; i++)
+		place[i] = (struct mark_place){keys[i], &marks[i]};
+	qsort(place, count, sizeof(place[0]), mark_compare);
+	for (i = 0; i < count && rc == 0; i += n) {
+		n = count - i < MY_MARK_ROWS ? count - i : MY_MARK_ROWS;
+		rc = marks_ask(store, call, &(struct my_marks){&place[i], n}, err);
+	}
 	return rc;
 }

@@ -46,7 +46,7 @@ static const struct rows_text rows_marks = {
 	"WHERE (s.app, s.user, s.session, s.live) IN (",
 	"(?, ?, ?, 1)", ", ", ") AND (s.expires_us = 0 OR s.expires_us > ?)"};
 
-const size_t cv_my_mark_rows[MY_MARK_SIZES] = {1, 8, 64, STORE_MARKS};
+const size_t cv_my_mark_rows[MY_MARK_SIZES] = {1, 8, MY_MARK_ROWS};
 
 static int rows_build(struct cv_buf *out, const struct rows_text *text, size_t rows)
 {
