@@ -45,7 +45,7 @@ RULES.update({f'src/store/{name}': ['src/base', 'src/store/backend.h', 'src/stor
 # else there goes through that.
 DRIVERS = ('jansson', 'curl/curl', 'sqlite3', 'hiredis/hiredis', 'libpq-fe', 'mysql',
            'mariadb/mysql', 'utf8proc', 'microhttpd',
-           'gnutls/gnutls', 'gnutls/crypto')
+           'gnutls/abstract', 'gnutls/gnutls', 'gnutls/crypto')
 
 # Where the includes of a folder of the root are looked for.
 BASES = {'cli': ['cli'], 'server': ['server', 'cli']}

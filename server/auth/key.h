@@ -10,17 +10,16 @@
 
 #include <convo/err.h>
 
+#include "auth/crypto.h"
+
 /** "ck_", 43 letters, NUL. */
 #define KEY_TEXT_SIZE 47
 
 /** "ck_", 12 letters, NUL: 72 of the 256 bits, which leaves 184 to guess. */
 #define KEY_ID_SIZE 16
 
-/** SHA-256. What is random all over needs no slow hash. */
-#define KEY_HASH_SIZE 32
-
-/** The same in hexadecimal, with its NUL. */
-#define KEY_HEX_SIZE (2 * KEY_HASH_SIZE + 1)
+/** SHA-256 in hexadecimal, NUL. What is random all over needs no slow hash. */
+#define KEY_HEX_SIZE (2 * CRYPTO_HASH_SIZE + 1)
 
 /** Make one. @return 0, CONVO_E_IO when the system gives no random bytes */
 int key_make(char out[KEY_TEXT_SIZE], struct convo_err *err);

@@ -9,6 +9,7 @@
 #include <convo/text.h>
 
 #include "app/reserved.h"
+#include "auth/who.h"
 #include "core/fail.h"
 #include "core/json.h"
 
@@ -101,26 +102,12 @@ int keys_get(struct key_record *out, convo_store *store, const char *id,
 	return rc;
 }
 
-/* Names are as the store wants them (N1): a cursor looks at them, and asks nobody. */
-static int keys_check(const struct key_record *record, struct convo_err *err)
-{
-	convo_cursor *cursor = NULL;
-	int rc;
-
-	if (app_is_reserved(record->app))
-		return fail(err, CONVO_E_INVALID,
-			    "apps whose names begin with '" RESERVED_APPS "' are convo's own");
-	rc = convo_cursor_new(&cursor, record->app, record->user, CONVO_LIST_LIVE, err);
-	convo_cursor_free(cursor);
-	return rc;
-}
-
 int keys_put(convo_store *store, const struct key_record *record, struct convo_err *err)
 {
 	char name[NAME_SIZE];
 	struct text json = {0};
 	struct convo_item item = {.name = name};
-	int rc = keys_check(record, err);
+	int rc = who_check(record->app, record->user, err);
 
 	if (rc < 0)
 		return rc;
