@@ -1,44 +1,11 @@
 #!/usr/bin/env python3
-"""The official `openai` package of Python against `convo serve`: what it sends is what clients send.
+"""The official `openai` package of Python against `convo serve`: what it sends is what clients send."""
 
-It is installed by pip into a virtual environment below the user's cache, once for all builds.
-"""
+import pypi
 
-import fcntl
-import os
-import subprocess
-import sys
-from pathlib import Path
-
-VERSION = '3.57.0'
-CACHE = Path(os.environ.get('XDG_CACHE_HOME') or Path.home() / '.cache') / 'convo-tests' / f'openai-{VERSION}'
-
-
-def install():
-    """@return why the package cannot be had, or None"""
-    CACHE.mkdir(parents=True, exist_ok=True)
-    with open(CACHE / '.lock', 'w', encoding='utf-8') as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if (CACHE / 'ready').exists():
-            return None
-        for command in ([sys.executable, '-m', 'venv', '--clear', str(CACHE / 'venv')],
-                        [str(CACHE / 'venv/bin/python'), '-m', 'pip', 'install', '-q', '--disable-pip-version-check',
-                         f'openai=={VERSION}']):
-            done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=200)
-            if done.returncode:
-                return f'{" ".join(command[1:4])}: {(done.stderr or done.stdout).strip().splitlines()[-1:]}'
-        (CACHE / 'ready').touch()
-    return None
-
-
-try:
+MISSING = pypi.need('openai==3.57.0', 'openai')
+if not MISSING:
     import openai
-    MISSING = None
-except ImportError:
-    MISSING = 'it was installed and is not there' if str(CACHE) in sys.prefix else install()
-    if not MISSING:
-        python = str(CACHE / 'venv/bin/python')
-        os.execv(python, [python, __file__, *sys.argv[1:]])
 
 from serving import Server  # noqa: E402
 from harness import Skip, case, contains, equal, main  # noqa: E402

@@ -1,0 +1,48 @@
+"""Python packages that a test wants: installed by pip into a virtual environment below the user's cache, once for
+all builds, and the test begins again in it."""
+
+import fcntl
+import importlib.util
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+
+def cache_of(package):
+    root = Path(os.environ.get('XDG_CACHE_HOME') or Path.home() / '.cache') / 'convo-tests'
+    return root / package.replace('==', '-').replace('[', '-').replace(']', '')
+
+
+def install(cache, package, within):
+    """@return why the package cannot be had, or None"""
+    cache.mkdir(parents=True, exist_ok=True)
+    with open(cache / '.lock', 'w', encoding='utf-8') as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if (cache / 'ready').exists():
+            return None
+        for command in ([sys.executable, '-m', 'venv', '--clear', str(cache / 'venv')],
+                        [str(cache / 'venv/bin/python'), '-m', 'pip', 'install', '-q', '--disable-pip-version-check',
+                         package]):
+            try:
+                done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=within)
+            except subprocess.TimeoutExpired:
+                return f'{" ".join(command[1:4])}: not within {within} s'
+            if done.returncode:
+                return f'{" ".join(command[1:4])}: {(done.stderr or done.stdout).strip().splitlines()[-1:]}'
+        (cache / 'ready').touch()
+    return None
+
+
+def need(package, *modules, within=200):
+    """Go on where the modules of NAME==VERSION are. @return why that is nowhere, or None"""
+    if all(importlib.util.find_spec(module) for module in modules):
+        return None
+    cache = cache_of(package)
+    if str(cache) in sys.prefix:
+        return 'it was installed and is not there'
+    why = install(cache, package, within)
+    if why:
+        return why
+    python = str(cache / 'venv/bin/python')
+    os.execv(python, [python, *sys.argv])
