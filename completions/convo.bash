@@ -25,7 +25,7 @@ _convo() {
 		return
 		;;
 	-drain) words='off' ;;
-	-auth) words='keys none' ;;
+	-auth) words='keys jwt keys,jwt none' ;;
 	key) words='add list revoke' ;;
 	-host | -origin | -workers) ;;
 	-user | -app | -p | -system | -context | -table-prefix | -key-prefix) ;;

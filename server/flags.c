@@ -7,14 +7,27 @@
 
 #include "app/exit.h"
 #include "app/stores.h"
+#include "auth/keys.h"
 
 #define AT(member) offsetof(struct serve_flags, member)
 
 static const struct flag serve_table[] = {
 	{"listen", "WHERE", "HOST:PORT, [IPV6]:PORT, :PORT for all, unix:PATH, or systemd",
 	 "127.0.0.1:8080", AT(listen), FLAG_TEXT},
-	{"auth", "WHO", "keys: those of convo key alone; none: everybody, as the user of -user",
+	{"auth", "WHO", "keys of convo key, jwt: signed tokens, keys,jwt, or none: all are -user",
 	 "none", AT(auth), FLAG_TEXT},
+	{"jwt-keys", "WHERE", "public keys of who signs tokens: a file or URL, PEM or JWKS", NULL,
+	 AT(jwt.keys), FLAG_TEXT},
+	{"jwt-issuer", "TEXT", "what tokens have as iss", NULL, AT(jwt.issuer), FLAG_TEXT},
+	{"jwt-audience", "TEXT", "what tokens have in aud", NULL, AT(jwt.audience), FLAG_TEXT},
+	{"jwt-user", "CLAIM", "the claim that is the user", "sub", AT(jwt.user_claim), FLAG_TEXT},
+	{"jwt-app", "CLAIM", "the claim that is the application", "that of -app", AT(jwt.app_claim),
+	 FLAG_TEXT},
+	{"jwt-rights", "LIST", "most that tokens allow: chat, read, admin, with commas between",
+	 "chat,read", AT(jwt_rights), FLAG_TEXT},
+	{"jwt-rpm", "N", "most requests a minute of a token's user, on each server; off: no limit",
+	 "off", AT(jwt.rpm), FLAG_COUNT},
+	{"jwt-tpm", "N", "the same for tokens of models", "off", AT(jwt.tpm), FLAG_COUNT},
 	{"host", "NAMES", "names of this server that clients may use, with commas between",
 	 "localhost and addresses", AT(hosts), FLAG_TEXT},
 	{"origin", "ORIGINS", "web pages that may ask, https://a.example, with commas between",
@@ -42,6 +55,55 @@ static struct flag_line serve_line(struct flag_table tables[2], struct serve_fla
 	return line;
 }
 
+static int serve_flags_wrong(const char *message)
+{
+	term_error("%s", message);
+	return EXIT_USAGE;
+}
+
+static int serve_flags_auth(struct serve_flags *flags)
+{
+	static const char *const ways[] = {"none", "keys", "jwt", "keys,jwt", "jwt,keys"};
+	const size_t count = sizeof(ways) / sizeof(ways[0]);
+	size_t i = 0;
+
+	while (i < count && strcmp(flags->auth, ways[i]) != 0)
+		i++;
+	if (i == count) {
+		term_error("-auth: '%s' is not keys, jwt, keys,jwt or none", flags->auth);
+		return EXIT_USAGE;
+	}
+	flags->keys = strstr(flags->auth, "keys") != NULL;
+	flags->tokens = strstr(flags->auth, "jwt") != NULL;
+	return 0;
+}
+
+static int serve_flags_jwt(struct serve_flags *flags)
+{
+	struct jwt_options *jwt = &flags->jwt;
+
+	if (!flags->tokens)
+		return jwt->keys || jwt->issuer || jwt->audience
+			       ? serve_flags_wrong("-jwt-... go with -auth jwt")
+			       : 0;
+	if (!jwt->keys || !jwt->issuer || !jwt->audience)
+		return serve_flags_wrong(
+			"-auth jwt wants -jwt-keys, -jwt-issuer and -jwt-audience");
+	if (!rights_read(&jwt->rights, flags->jwt_rights)) {
+		term_error("-jwt-rights: '%s' is not chat, read, admin, with commas between",
+			   flags->jwt_rights);
+		return EXIT_USAGE;
+	}
+	if (jwt->rpm > KEY_LIMIT_MAX || jwt->tpm > KEY_LIMIT_MAX) {
+		term_error("-jwt-rpm, -jwt-tpm: at most %d", KEY_LIMIT_MAX);
+		return EXIT_USAGE;
+	}
+	jwt->rpm = jwt->rpm > 0 ? jwt->rpm : 0;
+	jwt->tpm = jwt->tpm > 0 ? jwt->tpm : 0;
+	jwt->app = flags->common.app;
+	return 0;
+}
+
 int serve_flags_parse(struct serve_flags *flags, int argc, char **argv)
 {
 	struct flag_table tables[2];
@@ -50,6 +112,8 @@ int serve_flags_parse(struct serve_flags *flags, int argc, char **argv)
 		.common = common_standard,
 		.listen = "127.0.0.1:8080",
 		.auth = "none",
+		.jwt = {.user_claim = "sub", .rpm = CONVO_OFF, .tpm = CONVO_OFF},
+		.jwt_rights = "chat,read",
 		.drain_ms = 30000,
 		.workers = 64,
 	};
@@ -58,17 +122,18 @@ int serve_flags_parse(struct serve_flags *flags, int argc, char **argv)
 
 	*flags = standard;
 	rc = flag_parse(&line, argc, argv, &args, &count);
+	if (rc == 0)
+		rc = serve_flags_auth(flags);
+	if (rc == 0)
+		rc = serve_flags_jwt(flags);
 	if (rc)
 		return rc;
-	flags->keys = !strcmp(flags->auth, "keys");
 	if (count)
 		term_error("unexpected '%s'; convo serve -help lists all", args[0]);
 	else if (!flags->tls_cert != !flags->tls_key)
 		term_error("-tls-cert and -tls-key go together");
 	else if (flags->workers < 1 || flags->workers > 4096)
 		term_error("-workers: 1 to 4096");
-	else if (strcmp(flags->auth, "keys") != 0 && strcmp(flags->auth, "none") != 0)
-		term_error("-auth: '%s' is not keys or none", flags->auth);
 	else
 		return 0;
 	return EXIT_USAGE;

@@ -5,18 +5,21 @@
 #define SERVER_FLAGS_H
 
 #include "app/flags.h"
+#include "auth/jwt.h"
 
 /** What the command line says. Strings are argv's. */
 struct serve_flags {
 	struct common_flags common;
 	const char *listen;             /* as http_listen() takes it */
-	const char *auth;               /* "keys" or "none" */
+	const char *auth;               /* "keys", "jwt", both with a comma between, or "none" */
 	const char *hosts, *origins;    /* lists, separated by commas; NULL: none */
 	const char *tls_cert, *tls_key; /* files; NULL: no TLS */
 	int64_t drain_ms, workers;
 	bool routes; /* list them, for tests */
 	bool access_log;
-	bool keys;            /* auth is that */
+	bool keys, tokens; /* auth says that */
+	struct jwt_options jwt;
+	const char *jwt_rights;
 	const char *complete; /* what a shell wants to know; NULL: nothing */
 };
 

@@ -66,10 +66,10 @@ static int serve_open_models(struct serve *serve)
 /* Who needs no key may do all: so nobody beyond this machine may reach it. */
 static int serve_check_reach(const struct serve *serve)
 {
-	if (serve->flags.keys || serve->listener.local)
+	if (serve->flags.keys || serve->flags.tokens || serve->listener.local)
 		return 0;
 	term_error("%s can be reached from other machines, and nobody is asked for a key: -auth "
-		   "keys asks, or listen on 127.0.0.1, [::1] or unix:PATH",
+		   "keys or jwt asks, or listen on 127.0.0.1, [::1] or unix:PATH",
 		   serve->listener.shown.data);
 	return EXIT_USAGE;
 }
@@ -87,15 +87,21 @@ static int serve_check_keys(const struct serve *serve)
 static int serve_open_auth(struct serve *serve)
 {
 	const struct common_flags *flags = &serve->flags.common;
+	const struct auth_ways ways = {
+		.store = serve->flags.keys ? serve->service.store : NULL,
+		.jwt = serve->flags.tokens ? &serve->flags.jwt : NULL,
+	};
 	struct convo_err err = {0};
-	int rc;
 
-	if (serve->flags.keys)
-		rc = auth_by_keys(&serve->auth, serve->service.store, &err);
-	else
-		rc = auth_one_user(&serve->auth, flags->app, flags->user, &err);
+	if (!ways.store && !ways.jwt) {
+		if (auth_one_user(&serve->auth, flags->app, flags->user, &err) < 0)
+			return serve_failed("", &err);
+	} else if (auth_by(&serve->auth, &ways, &err) < 0) {
+		serve_failed(ways.jwt ? "-jwt-keys" : "", &err);
+		return EXIT_USAGE;
+	}
 	serve->service.auth = serve->auth;
-	return rc < 0 ? serve_failed("", &err) : 0;
+	return 0;
 }
 
 static int serve_read_file(struct text *out, const char *path)

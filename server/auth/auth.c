@@ -21,8 +21,10 @@
 #define BYTES_A_TOKEN 4
 
 struct auth {
-	const char *app, *user; /* of everybody; NULL: keys tell */
-	convo_store *store;
+	const char *app, *user; /* of everybody; NULL: keys and tokens tell */
+	convo_store *store;     /* of keys; NULL: none are taken */
+	struct jwt *jwt;        /* NULL: no tokens are taken */
+	int64_t jwt_rpm, jwt_tpm;
 	struct known *known;
 };
 
@@ -38,9 +40,10 @@ int auth_one_user(struct auth **out, const char *app, const char *user, struct c
 	return 0;
 }
 
-int auth_by_keys(struct auth **out, convo_store *store, struct convo_err *err)
+int auth_by(struct auth **out, const struct auth_ways *ways, struct convo_err *err)
 {
 	struct auth *auth = calloc(1, sizeof(*auth));
+	int rc = 0;
 
 	if (auth)
 		auth->known = known_new();
@@ -48,9 +51,17 @@ int auth_by_keys(struct auth **out, convo_store *store, struct convo_err *err)
 		free(auth);
 		return fail(err, CONVO_E_NOMEM, "out of memory");
 	}
-	auth->store = store;
-	*out = auth;
-	return 0;
+	auth->store = ways->store;
+	if (ways->jwt) {
+		auth->jwt_rpm = ways->jwt->rpm;
+		auth->jwt_tpm = ways->jwt->tpm;
+		rc = jwt_new(&auth->jwt, ways->jwt, err);
+	}
+	if (rc < 0)
+		auth_free(auth);
+	else
+		*out = auth;
+	return rc;
 }
 
 void auth_free(struct auth *auth)
@@ -58,30 +69,39 @@ void auth_free(struct auth *auth)
 	if (!auth)
 		return;
 	known_free(auth->known);
+	jwt_free(auth->jwt);
 	free(auth);
 }
 
-/* ---- by keys -------------------------------------------------------------------------- */
+/* ---- refusals ------------------------------------------------------------------------- */
 
-static bool auth_refuse(struct http_refusal *why)
+/* Whatever is wrong with what was said. */
+static bool auth_refuse(const struct auth *auth, struct http_refusal *why)
 {
+	static const char *const messages[2][2] = {
+		{"nobody is let in",
+		 "a valid token is needed: Authorization: Bearer HEAD.CLAIMS.SIGNATURE"},
+		{"a valid key is needed: Authorization: Bearer ck_...",
+		 "a valid key or token is needed: Authorization: Bearer ck_... or "
+		 "HEAD.CLAIMS.SIGNATURE"},
+	};
 	const struct http_refusal refusal = {
 		.status = 401,
 		.code = "invalid_api_key",
-		.message = "a valid key is needed: Authorization: Bearer ck_...",
+		.message = messages[auth->store != NULL][auth->jwt != NULL],
 	};
 
 	*why = refusal;
 	return false;
 }
 
-/* What failed is the store: a client keeps its key, and comes again. */
-static bool auth_is_away(struct http_refusal *why)
+/* What failed is on our side: a client keeps what it has, and comes again. */
+static bool auth_is_away(const char *code, const char *message, struct http_refusal *why)
 {
 	const struct http_refusal refusal = {
 		.status = 503,
-		.code = "store_unavailable",
-		.message = "the store that holds the keys does not answer",
+		.code = code,
+		.message = message,
 		.retry_after = 2,
 	};
 
@@ -89,7 +109,38 @@ static bool auth_is_away(struct http_refusal *why)
 	return false;
 }
 
-/* The key that a request says, or NULL where there is none, two, or what cannot be one. */
+/* Who holds a token that was signed can read it: what is wrong with it is no secret. */
+static bool auth_refuse_token(const struct auth *auth, enum jwt_end end, struct http_refusal *why)
+{
+	struct http_refusal refusal = {.status = 401, .code = "invalid_token"};
+
+	switch (end) {
+	case JWT_AWAY:
+		return auth_is_away("keys_unavailable",
+				    "the keys that tokens are checked with cannot be had", why);
+	case JWT_EXPIRED:
+		refusal.message = "the token has expired";
+		break;
+	case JWT_EARLY:
+		refusal.message = "the token is not valid yet";
+		break;
+	case JWT_ISSUER:
+		refusal.message = "the token is of another issuer";
+		break;
+	case JWT_AUDIENCE:
+		refusal.message = "the token is for another audience";
+		break;
+	case JWT_CLAIMS:
+		refusal.message = "the token lacks a claim, or a name in it can be nobody's";
+		break;
+	default:
+		return auth_refuse(auth, why);
+	}
+	*why = refusal;
+	return false;
+}
+
+/* What a request says after "Bearer", or NULL where there is nothing, or two. */
 static const char *auth_said(const struct http_request *request)
 {
 	static const char scheme[] = "Bearer";
@@ -99,24 +150,10 @@ static const char *auth_said(const struct http_request *request)
 	if (http_header_count(request, "Authorization") != 1 ||
 	    strncasecmp(value, scheme, len) != 0 || value[len] != ' ')
 		return NULL;
-	value += len + strspn(value + len, " ");
-	return key_is_whole(value) ? value : NULL;
+	return value + len + strspn(value + len, " ");
 }
 
-/* @return as keys_get() */
-static int auth_find(struct key_record *out, const struct auth *auth, const char *id,
-		     convo_cancel *cancel)
-{
-	const struct convo_call call = {.timeout_ms = READ_MS, .cancel = cancel};
-	int rc;
-
-	if (known_get(out, auth->known, id))
-		return 0;
-	rc = keys_get(out, auth->store, id, &call, NULL);
-	if (rc == 0)
-		known_put(auth->known, out);
-	return rc;
-}
+/* ---- limits --------------------------------------------------------------------------- */
 
 /* As OpenAI's servers write times: 20ms, 12s, 6m0s. */
 static void auth_write_time(char out[24], int64_t ms)
@@ -182,28 +219,71 @@ static bool auth_within_limits(const struct auth *auth, const struct key_record 
 	return false;
 }
 
-static bool auth_by_key(const struct auth *auth, struct http_request *request, struct http_who *who,
-			struct http_refusal *why)
+/* ---- keys and tokens ------------------------------------------------------------------ */
+
+/* @return as keys_get() */
+static int auth_find(struct key_record *out, const struct auth *auth, const char *id,
+		     convo_cancel *cancel)
 {
-	const char *said = auth_said(request);
+	const struct convo_call call = {.timeout_ms = READ_MS, .cancel = cancel};
+	int rc;
+
+	if (known_get(out, auth->known, id))
+		return 0;
+	rc = keys_get(out, auth->store, id, &call, NULL);
+	if (rc == 0)
+		known_put(auth->known, out);
+	return rc;
+}
+
+static bool auth_by_key(const struct auth *auth, const char *said, struct http_request *request,
+			struct http_who *who, struct http_refusal *why)
+{
 	struct key_record record;
 	char id[KEY_ID_SIZE], hash[KEY_HEX_SIZE];
 	int rc;
 
-	if (!said)
-		return auth_refuse(why);
 	key_id(id, said);
 	rc = auth_find(&record, auth, id, request->cancel);
 	if (rc < 0 && rc != CONVO_E_NOTFOUND)
-		return auth_is_away(why);
+		return auth_is_away("store_unavailable",
+				    "the store that holds the keys does not answer", why);
 	if (rc < 0 || !key_hash(hash, said) || !key_hash_same(hash, record.hash) ||
 	    !key_record_holds(&record, (int64_t)time(NULL) * 1000))
-		return auth_refuse(why);
+		return auth_refuse(auth, why);
 	memcpy(who->app, record.app, sizeof(who->app));
 	memcpy(who->user, record.user, sizeof(who->user));
 	memcpy(who->key, id, sizeof(id));
 	who->rights = record.rights;
 	return auth_within_limits(auth, &record, request, why);
+}
+
+/* Limits of a token are its user's, and looked after as those of keys. */
+static bool auth_by_token(const struct auth *auth, const char *said, struct http_request *request,
+			  struct http_who *who, struct http_refusal *why)
+{
+	struct key_record record = {.rpm = auth->jwt_rpm, .tpm = auth->jwt_tpm};
+	const enum jwt_end end = jwt_check(auth->jwt, said, (int64_t)time(NULL), who);
+
+	if (end != JWT_FINE)
+		return auth_refuse_token(auth, end, why);
+	if (!record.rpm && !record.tpm)
+		return true;
+	snprintf(record.id, sizeof(record.id), "%.*s", KEY_ID_SIZE - 1, who->key);
+	known_put(auth->known, &record);
+	return auth_within_limits(auth, &record, request, why);
+}
+
+static bool auth_by_said(const struct auth *auth, struct http_request *request,
+			 struct http_who *who, struct http_refusal *why)
+{
+	const char *said = auth_said(request);
+
+	if (said && auth->store && key_is_whole(said))
+		return auth_by_key(auth, said, request, who, why);
+	if (said && auth->jwt)
+		return auth_by_token(auth, said, request, who, why);
+	return auth_refuse(auth, why);
 }
 
 bool auth_admit(void *ctx, struct http_request *request, struct http_who *who,
@@ -212,7 +292,7 @@ bool auth_admit(void *ctx, struct http_request *request, struct http_who *who,
 	const struct auth *auth = ctx;
 
 	if (!auth->app)
-		return auth_by_key(auth, request, who, why);
+		return auth_by_said(auth, request, who, why);
 	snprintf(who->app, sizeof(who->app), "%s", auth->app);
 	snprintf(who->user, sizeof(who->user), "%s", auth->user);
 	who->rights = AUTH_READ | AUTH_CHAT | AUTH_ADMIN;

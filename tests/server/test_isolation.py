@@ -12,6 +12,7 @@ from urllib.parse import quote
 
 from serving import CONVO, Reply, Server, parse_replies, request
 from harness import case, equal, main
+import tokens
 from stores import postgres, sqlite
 
 CHAT = '/v1/chat/completions'
@@ -154,10 +155,22 @@ def takes_alike(alice, method, path, theirs, nobodys):
         equal((method, path, got[1]), (method, path, got[0]))
 
 
-def the_other_ones(home, store):
+def by_keys(home, store):
+    """@return the keys of alice and bob, and the flags that ask for them"""
+    return [add_key(home, store, user) for user in ('alice', 'bob')], ['-auth', 'keys']
+
+
+def by_tokens(home, _):
+    signer = tokens.Signer()
+    (home.path / 'pem').write_text(signer.pem)
+    return [signer.token(user) for user in ('alice', 'bob')], [
+        '-auth', 'jwt', '-jwt-keys', 'pem', '-jwt-issuer', tokens.ISSUER, '-jwt-audience', tokens.AUDIENCE]
+
+
+def the_other_ones(home, store, ways=by_keys):
     table = routes()
-    keys = [add_key(home, store, user) for user in ('alice', 'bob')]
-    with Server(home, '-auth', 'keys', '-session', store) as server:
+    keys, flags = ways(home, store)
+    with Server(home, *flags, '-session', store) as server:
         alice, bob = (Person(server, key) for key in keys)
         live(home, bob, table)
         before, none = look(bob, table), [absent(name) for name in bob.ids]
@@ -179,6 +192,12 @@ def the_other_ones(home, store):
 def what_is_the_others_looks_as_if_it_were_not_there_in_sqlite(home):
     with sqlite(home) as store:
         the_other_ones(home, store)
+
+
+@case
+def what_is_the_others_looks_as_if_it_were_not_there_by_tokens(home):
+    with sqlite(home) as store:
+        the_other_ones(home, store, by_tokens)
 
 
 @case
