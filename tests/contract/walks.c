@@ -5,6 +5,7 @@
 
 #include <stdatomic.h>
 #include <stdio.h>
+#include <time.h>
 
 enum { USERS = 600, EACH = 2 }; /* more users than are asked for at once */
 
