@@ -20,14 +20,16 @@ _convo() {
 	schema) words=$(convo -complete schemas 2>/dev/null) ;;
 	-event-limit | -session-ttl | -cleanup-interval) words='off' ;;
 	-listen) words='127.0.0.1:8080 unix: systemd' ;;
-	-tls-cert | -tls-key)
+	-tls-cert | -tls-key | -config | -jwt-keys)
 		mapfile -t COMPREPLY < <(compgen -f -- "$cur")
 		return
 		;;
 	-drain) words='off' ;;
 	-auth) words='keys jwt keys,jwt none' ;;
 	key) words='add list revoke' ;;
-	-host | -origin | -workers) ;;
+	-jwt-user) words='sub email preferred_username' ;;
+	-jwt-rights) words='chat,read read chat,read,admin' ;;
+	-host | -origin | -workers | -jwt-*) ;;
 	-user | -app | -p | -system | -context | -table-prefix | -key-prefix) ;;
 	*)
 		case $cur in

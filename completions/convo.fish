@@ -34,6 +34,8 @@ complete -c convo -n __fish_use_subcommand -a key -d 'keys for the server: add, 
 complete -c convo -n '__fish_seen_subcommand_from key' -a 'add list revoke'
 complete -c convo -n $serve -o listen -x -a '127.0.0.1:8080 systemd' -d 'where it listens'
 complete -c convo -n $serve -o auth -x -a 'keys jwt keys,jwt none' -d 'who may ask'
+complete -c convo -n $serve -o config -r -F -d 'models, and flags by their names, as JSON'
+complete -c convo -n $serve -o check -d 'tell what it would do, and exit'
 complete -c convo -n $serve -o jwt-keys -r -F -d 'public keys of who signs tokens, file or URL'
 complete -c convo -n $serve -o jwt-issuer -x -d 'what tokens have as iss'
 complete -c convo -n $serve -o jwt-audience -x -d 'what tokens have in aud'

@@ -12,6 +12,9 @@
 #define AT(member) offsetof(struct serve_flags, member)
 
 static const struct flag serve_table[] = {
+	{"config", "FILE", "models, and flags by their names, as JSON", NULL, AT(config_path),
+	 FLAG_TEXT},
+	{"check", NULL, "tell what it would do, and exit", NULL, AT(check), FLAG_BOOL},
 	{"listen", "WHERE", "HOST:PORT, [IPV6]:PORT, :PORT for all, unix:PATH, or systemd",
 	 "127.0.0.1:8080", AT(listen), FLAG_TEXT},
 	{"auth", "WHO", "keys of convo key, jwt: signed tokens, keys,jwt, or none: all are -user",
@@ -104,6 +107,30 @@ static int serve_flags_jwt(struct serve_flags *flags)
 	return 0;
 }
 
+/* The line is read once more behind the file, so that it is right where both speak. */
+static int serve_flags_file(const struct flag_line *line, struct serve_flags *flags, int argc,
+			    char **argv)
+{
+	char **args;
+	int count, rc = config_load(&flags->config, flags->config_path);
+
+	if (rc == 0 && flags->common.model && config_has_models(&flags->config))
+		rc = config_wrong(&flags->config, "models",
+				  "-model and models cannot both name them");
+	if (rc == 0)
+		rc = config_set_flags(&flags->config, line);
+	return rc ? rc : flag_parse(line, argc, argv, &args, &count);
+}
+
+static int serve_flags_agree(const struct serve_flags *flags)
+{
+	if (!flags->tls_cert != !flags->tls_key)
+		return serve_flags_wrong("-tls-cert and -tls-key go together");
+	if (flags->workers < 1 || flags->workers > 4096)
+		return serve_flags_wrong("-workers: 1 to 4096");
+	return 0;
+}
+
 int serve_flags_parse(struct serve_flags *flags, int argc, char **argv)
 {
 	struct flag_table tables[2];
@@ -122,21 +149,22 @@ int serve_flags_parse(struct serve_flags *flags, int argc, char **argv)
 
 	*flags = standard;
 	rc = flag_parse(&line, argc, argv, &args, &count);
+	if (rc == 0 && count) {
+		term_error("unexpected '%s'; convo serve -help lists all", args[0]);
+		return EXIT_USAGE;
+	}
+	if (rc == 0 && flags->config_path && !flags->common.help && !flags->common.version)
+		rc = serve_flags_file(&line, flags, argc, argv);
 	if (rc == 0)
 		rc = serve_flags_auth(flags);
 	if (rc == 0)
 		rc = serve_flags_jwt(flags);
-	if (rc)
-		return rc;
-	if (count)
-		term_error("unexpected '%s'; convo serve -help lists all", args[0]);
-	else if (!flags->tls_cert != !flags->tls_key)
-		term_error("-tls-cert and -tls-key go together");
-	else if (flags->workers < 1 || flags->workers > 4096)
-		term_error("-workers: 1 to 4096");
-	else
-		return 0;
-	return EXIT_USAGE;
+	return rc ? rc : serve_flags_agree(flags);
+}
+
+void serve_flags_clear(struct serve_flags *flags)
+{
+	config_clear(&flags->config);
 }
 
 int serve_flags_complete(const char *what)

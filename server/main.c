@@ -2,14 +2,11 @@
  * convo serve: sessions for clients that speak OpenAI's API. Here the parts are opened in order, and closed
  * when a signal says so.
  */
-#include <errno.h>
-#include <fcntl.h>
 #include <locale.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
-#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -18,6 +15,8 @@
 #include "api/apis.h"
 #include "app/app.h"
 #include "auth/auth.h"
+#include "check.h"
+#include "core/fetch.h"
 #include "flags.h"
 #include "key.h"
 #include "log.h"
@@ -57,8 +56,11 @@ static int serve_open_models(struct serve *serve)
 	};
 	struct convo_err err = {0};
 
-	if (models_new(&serve->service.models, serve->service.store, &err) < 0 ||
-	    models_add(serve->service.models, &config, &err) < 0)
+	if (models_new(&serve->service.models, serve->service.store, &err) < 0)
+		return serve_failed("", &err);
+	if (config_has_models(&serve->flags.config))
+		return config_add_models(&serve->flags.config, serve->service.models);
+	if (models_add(serve->service.models, &config, &err) < 0)
 		return serve_failed(config.name, &err);
 	return 0;
 }
@@ -84,6 +86,11 @@ static int serve_check_keys(const struct serve *serve)
 	return EXIT_USAGE;
 }
 
+static int serve_open_store(struct serve *serve)
+{
+	return open_store(&serve->service.store, &serve->settings);
+}
+
 static int serve_open_auth(struct serve *serve)
 {
 	const struct common_flags *flags = &serve->flags.common;
@@ -106,21 +113,24 @@ static int serve_open_auth(struct serve *serve)
 
 static int serve_read_file(struct text *out, const char *path)
 {
-	char bytes[4096];
-	ssize_t n = 0;
-	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	struct convo_err err = {0};
 
-	while (fd >= 0 && (n = read(fd, bytes, sizeof(bytes))) > 0)
-		if (!text_add(out, bytes, (size_t)n))
-			break;
-	if (fd >= 0 && n == 0 && out->len) {
-		close(fd);
+	if (fetch_file(out, path, TEXT_MAX, &err) == 0 && out->len)
 		return 0;
-	}
-	term_error("%s: %s", path, fd < 0 || n < 0 ? strerror(errno) : "is empty or too long");
-	if (fd >= 0)
-		close(fd);
+	term_error("%s: %s", path, err.code ? err.text : "is empty");
 	return EXIT_USAGE;
+}
+
+static int serve_read_tls(struct serve *serve)
+{
+	const struct serve_flags *flags = &serve->flags;
+	int rc = 0;
+
+	if (flags->tls_cert)
+		rc = serve_read_file(&serve->tls_cert, flags->tls_cert);
+	if (rc == 0 && flags->tls_key)
+		rc = serve_read_file(&serve->tls_key, flags->tls_key);
+	return rc;
 }
 
 static int serve_start(struct serve *serve)
@@ -137,14 +147,7 @@ static int serve_start(struct serve *serve)
 		.workers = (unsigned)flags->workers,
 	};
 	struct convo_err err = {0};
-	int rc = 0;
 
-	if (flags->tls_cert)
-		rc = serve_read_file(&serve->tls_cert, flags->tls_cert);
-	if (rc == 0 && flags->tls_key)
-		rc = serve_read_file(&serve->tls_key, flags->tls_key);
-	if (rc)
-		return rc;
 	if (flags->access_log) {
 		if (log_open(&serve->log, &err) < 0)
 			return serve_failed("", &err);
@@ -180,31 +183,48 @@ static void serve_take_signals(struct serve *serve)
 	pthread_sigmask(SIG_BLOCK, &serve->signals, NULL);
 }
 
-static int serve_open(struct serve *serve)
+/* The address of a server that runs is taken, and it is no mistake to look at its next settings. */
+static int serve_listen(struct serve *serve)
+{
+	const bool check = serve->flags.check;
+	struct convo_err err = {0};
+
+	if (check && !strcmp(serve->flags.listen, "systemd"))
+		return 0;
+	if (http_listen(&serve->listener, serve->flags.listen, &err) == 0)
+		return serve_check_reach(serve);
+	if (!check || err.code != CONVO_E_IO)
+		return serve_failed("-listen", &err);
+	term_note("-listen: %s", err.text);
+	return 0;
+}
+
+static int serve_settle(struct serve *serve)
 {
 	const struct common_flags *flags = &serve->flags.common;
-	struct convo_err err = {0};
 	int rc;
 
 	if (!name_is_fine("user", flags->user) || !app_name_is_fine(flags->app))
 		return EXIT_USAGE;
 	rc = settings_load(&serve->settings, flags);
-	if (rc == 0 && !settings_can_ask(&serve->settings, serve->settings.model))
+	if (rc == 0 && !config_has_models(&serve->flags.config) &&
+	    !settings_can_ask(&serve->settings, serve->settings.model))
 		rc = EXIT_USAGE;
-	if (rc == 0)
-		rc = serve_check_keys(serve);
-	if (rc)
-		return rc;
-	if (http_listen(&serve->listener, serve->flags.listen, &err) < 0)
-		return serve_failed("-listen", &err);
-	rc = serve_check_reach(serve);
-	if (rc == 0)
-		rc = open_store(&serve->service.store, &serve->settings);
-	if (rc == 0)
-		rc = serve_open_auth(serve);
-	if (rc == 0)
-		rc = serve_open_models(serve);
-	return rc ? rc : serve_start(serve);
+	return rc ? rc : serve_check_keys(serve);
+}
+
+/* Opens all but the server itself. */
+static int serve_open(struct serve *serve)
+{
+	int (*const steps[])(struct serve *) = {serve_settle,      serve_listen,
+						serve_open_store,  serve_open_auth,
+						serve_open_models, serve_read_tls};
+	size_t i;
+	int rc = 0;
+
+	for (i = 0; rc == 0 && i < sizeof(steps) / sizeof(steps[0]); i++)
+		rc = steps[i](serve);
+	return rc;
 }
 
 /* ---- running and ending --------------------------------------------------------------- */
@@ -262,6 +282,35 @@ static void serve_close(struct serve *serve)
 	settings_clear(&serve->settings);
 }
 
+/* What the flags ask for. */
+static int serve_do(struct serve *serve)
+{
+	const struct serve_flags *flags = &serve->flags;
+	int rc;
+
+	if (flags->complete)
+		return serve_flags_complete(flags->complete);
+	if (flags->common.help)
+		return serve_flags_help();
+	if (flags->common.version) {
+		term_say("convo %s\n", convo_version());
+		return term_flush() ? 0 : EXIT_FAILED;
+	}
+	if (flags->routes)
+		return routes_print();
+	serve_raise_limit();
+	serve_take_signals(serve);
+	rc = serve_open(serve);
+	if (rc == 0 && flags->check)
+		rc = check_run(flags, &serve->settings, &serve->service, &serve->listener);
+	else if (rc == 0)
+		rc = serve_start(serve);
+	if (rc == 0 && !flags->check)
+		serve_run(serve);
+	serve_close(serve);
+	return rc;
+}
+
 int main(int argc, char **argv)
 {
 	struct serve serve = {.listener = {.fd = -1}};
@@ -271,23 +320,8 @@ int main(int argc, char **argv)
 	if (argc > 1 && !strcmp(argv[1], "key"))
 		return key_run(argc - 1, argv + 1);
 	rc = serve_flags_parse(&serve.flags, argc, argv);
-	if (rc)
-		return rc;
-	if (serve.flags.complete)
-		return serve_flags_complete(serve.flags.complete);
-	if (serve.flags.common.help)
-		return serve_flags_help();
-	if (serve.flags.common.version) {
-		term_say("convo %s\n", convo_version());
-		return term_flush() ? 0 : EXIT_FAILED;
-	}
-	if (serve.flags.routes)
-		return routes_print();
-	serve_raise_limit();
-	serve_take_signals(&serve);
-	rc = serve_open(&serve);
 	if (rc == 0)
-		serve_run(&serve);
-	serve_close(&serve);
+		rc = serve_do(&serve);
+	serve_flags_clear(&serve.flags);
 	return rc;
 }

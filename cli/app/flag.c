@@ -178,20 +178,32 @@ static bool flag_set(void *values, const struct flag *flag, const char *value)
 	return false;
 }
 
+/* What a value of the kind is. */
+static const char *const flag_wanted[] = {
+	[FLAG_TEXT] = "some text",
+	[FLAG_BOOL] = "true or false",
+	[FLAG_COUNT] = "a whole number, or off",
+	[FLAG_DURATION] = "a duration such as 90s, 1h30m or 7d, or off",
+	[FLAG_CONTEXT] = "a number of messages (20) or of tokens (4000t)",
+	[FLAG_COLOR] = "auto, always or never",
+	[FLAG_BUSY] = "wait, refuse or take",
+};
+
 static int flag_wrong(const struct flag *flag, const char *value)
 {
-	static const char *const wanted[] = {
-		[FLAG_TEXT] = "some text",
-		[FLAG_BOOL] = "true or false",
-		[FLAG_COUNT] = "a whole number, or off",
-		[FLAG_DURATION] = "a duration such as 90s, 1h30m or 7d, or off",
-		[FLAG_CONTEXT] = "a number of messages (20) or of tokens (4000t)",
-		[FLAG_COLOR] = "auto, always or never",
-		[FLAG_BUSY] = "wait, refuse or take",
-	};
-
-	term_error("-%s: '%s' is not %s", flag->name, value, wanted[flag->kind]);
+	term_error("-%s: '%s' is not %s", flag->name, value, flag_wanted[flag->kind]);
 	return EXIT_USAGE;
+}
+
+const char *flag_give(const struct flag_line *line, const char *name, const char *value, bool lasts)
+{
+	const struct flag_place place = flag_find(line, name, strlen(name));
+
+	if (!place.flag || !place.flag->meaning)
+		return "";
+	if ((place.flag->kind != FLAG_TEXT || lasts) && flag_set(place.values, place.flag, value))
+		return NULL;
+	return flag_wanted[place.flag->kind];
 }
 
 static bool flag_is_color_word(const char *word)

@@ -5,6 +5,7 @@
 #ifndef CLI_APP_FLAG_H
 #define CLI_APP_FLAG_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -54,6 +55,16 @@ struct flag_line {
  * @return 0, or EXIT_USAGE
  */
 int flag_parse(const struct flag_line *line, int argc, char **argv, char ***args, int *arg_count);
+
+/**
+ * Set one by its name, as from a file.
+ *
+ * @param lasts whether the value stays as long as the flags: texts are not copied
+ * @return NULL; or, and nothing was set, what its value must be ("true or false"), "" when there is none of that
+ *         name
+ */
+const char *flag_give(const struct flag_line *line, const char *name, const char *value,
+		      bool lasts);
 
 /** Print them for -help on stdout, a line each; `stores` is what -session can name. */
 void flag_print(const struct flag_line *line, const char *stores);

@@ -191,6 +191,8 @@ static bool ask_read_params(struct chat_ask *ask, struct http_request *request)
 		json_object_del(ask->body, "metadata");
 	for (i = 0; i < sizeof(ours) / sizeof(ours[0]); i++)
 		json_object_del(ask->body, ours[i]);
+	if (!models_add_params(ask->body, ask->model))
+		return ask_nomem(request);
 	if (json_object_size(ask->body) && !json_write(&ask->params, ask->body))
 		return ask_nomem(request);
 	return true;

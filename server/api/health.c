@@ -7,8 +7,6 @@
 #include "api/openai.h"
 #include "auth/auth.h"
 
-#define READY_MS 1000
-
 static void health_say(struct http_request *request, int status, const char *text)
 {
 	struct text body = {0};
@@ -23,19 +21,6 @@ static void health_alive(void *ctx, struct http_request *request)
 	health_say(request, 200, "ok");
 }
 
-/* A name that nobody has: an answer of the store is what is wanted. */
-static int health_ask(struct service *service, convo_cancel *cancel, struct convo_err *err)
-{
-	const struct convo_key key = {"convo", "convo", "readyz"};
-	const struct convo_call call = {.timeout_ms = READY_MS, .cancel = cancel};
-	const struct convo_window window = {.kind = CONVO_WINDOW_NONE};
-	convo_session *session = NULL;
-	int rc = convo_store_load(&session, service->store, &key, &window, &call, err);
-
-	convo_session_free(session);
-	return rc == CONVO_E_NOTFOUND ? 0 : rc;
-}
-
 static void health_ready(void *ctx, struct http_request *request)
 {
 	struct service *service = ctx;
@@ -44,7 +29,7 @@ static void health_ready(void *ctx, struct http_request *request)
 
 	if (atomic_load(&service->draining)) {
 		health_say(request, 503, "shutting down");
-	} else if (health_ask(service, request->cancel, &err) < 0) {
+	} else if (service_ask_store(service, request->cancel, &err) < 0) {
 		/* Its own words may name hosts: this is for anybody. */
 		snprintf(why, sizeof(why), "store: %s", convo_code_name(err.code));
 		health_say(request, 503, why);

@@ -43,6 +43,7 @@ static void model_free(struct model *model)
 		return;
 	convo_model_close(model->open);
 	free((char *)(uintptr_t)model->name);
+	free((char *)(uintptr_t)model->params);
 	free(model);
 }
 
@@ -73,9 +74,11 @@ int models_add(struct models *models, const struct model_config *config, struct 
 
 	if (list)
 		models->list = list;
-	if (model)
+	if (model) {
 		model->name = strdup(config->name);
-	if (!list || !model || !model->name)
+		model->params = config->params ? strdup(config->params) : NULL;
+	}
+	if (!list || !model || !model->name || !model->params != !config->params)
 		rc = fail(err, CONVO_E_NOMEM, "out of memory");
 	else if (models_find(models, config->name))
 		rc = fail(err, CONVO_E_EXISTS, "model %s is there twice", config->name);
@@ -89,6 +92,31 @@ int models_add(struct models *models, const struct model_config *config, struct 
 	model->created = (int64_t)time(NULL);
 	models->list[models->count++] = model;
 	return 0;
+}
+
+bool models_claims_own(const json_t *params)
+{
+	static const char *const own[] = {"model",  "messages",       "input",
+					  "stream", "stream_options", "n"};
+	size_t i;
+
+	for (i = 0; i < sizeof(own) / sizeof(own[0]); i++)
+		if (json_object_get(params, own[i]))
+			return true;
+	return false;
+}
+
+bool models_add_params(json_t *request, const struct model *model)
+{
+	json_t *params;
+	bool ok;
+
+	if (!model->params)
+		return true;
+	params = json_read(model->params, strlen(model->params), NULL);
+	ok = params && json_object_update_missing(request, params) == 0;
+	json_decref(params);
+	return ok;
 }
 
 const struct model *models_at(const struct models *models, size_t i)

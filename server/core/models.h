@@ -6,11 +6,14 @@
 
 #include <convo/runner.h>
 
+#include "core/json.h"
+
 /** A model that clients can name. */
 struct model {
 	const char *name; /* what clients say */
 	convo_model *open;
-	int64_t created; /* Unix seconds: since when it is served */
+	int64_t created;    /* Unix seconds: since when it is served */
+	const char *params; /* members of requests that say nothing of them: JSON; NULL: none */
 };
 
 /** Thread-safe once all are added. */
@@ -20,6 +23,8 @@ struct models;
 struct model_config {
 	const char *name;  /* what clients say */
 	const char *asked; /* what its endpoint calls it; NULL: the same */
+	const char *
+		params; /* a JSON object, of members that models_claims_own() lets pass; NULL: none */
 	struct convo_model_options options;
 };
 
@@ -37,6 +42,12 @@ const struct model *models_at(const struct models *models, size_t i);
 
 /** The one of that name, or NULL. */
 const struct model *models_find(const struct models *models, const char *name);
+
+/** Whether parameters have a member that is the request's own: model, messages, stream ... */
+bool models_claims_own(const json_t *params);
+
+/** Add a model's parameters to those of a request, which win. @return false without memory */
+bool models_add_params(json_t *request, const struct model *model);
 
 /**
  * The runner that asks a model for an application's sessions; made when it is first wanted.

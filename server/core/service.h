@@ -19,4 +19,7 @@ struct service {
 	atomic_bool draining; /* it shuts down: others should get the next requests */
 };
 
+/** Ask the store for an answer, for a second. @return 0, or why there is none */
+int service_ask_store(const struct service *service, convo_cancel *cancel, struct convo_err *err);
+
 #endif

@@ -24,7 +24,7 @@ class Server:
         self.lines = []
         more = {'OPENAI_BASE_URL': home.url, 'OPENAI_API_KEY': KEY, **(env or {})}
         self.process = subprocess.Popen(
-            [*prefix, CONVO, 'serve', '-listen', listen, '-model', model, *args], cwd=home.path,
+            [*prefix, CONVO, 'serve', '-listen', listen, *(('-model', model) if model else ()), *args], cwd=home.path,
             env={**home.env, **more}, stderr=subprocess.PIPE, text=True, **popen)
         self.where = None
         while self.where is None:
