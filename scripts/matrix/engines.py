@@ -251,9 +251,9 @@ class Redis(Server):
         if self.password:
             self.url = self.url.replace('://', f'://:{self.password}@')
         if self.row.grants:
-            # The suite opens stores under other prefixes too.
+            # The suite opens stores under other prefixes too, and walks over users: +scan on its page.
             self.ask(shown('redis.md', self.row.grants).replace('>password', '>secret')
-                     .replace('~convo:*', '~convo:* ~convo_* ~thr_* ~pro_* ~chk_*'))
+                     .replace('~convo:*', '~convo:* ~convo_* ~thr_* ~pro_* ~chk_*') + ' +scan')
             self.url = self.url.replace('://', '://convo:secret@')
 
     def certificates(self):
