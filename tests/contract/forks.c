@@ -365,8 +365,9 @@ static void E2_figures_are_those_of_who_was_asked_for(struct fx *fx)
 	must_equal(7, stats.events);
 	must_equal(1, stats.trash);
 	must(stats.bytes > before.bytes);
+	/* Over all that is in the store, which may be more than can be counted in time. */
 	must_pass(convo_store_stats(fx->store, NULL, NULL, &stats, NULL, &err));
-	must(stats.sessions >= 2 && stats.events >= 7);
+	must(stats.partial || (stats.sessions >= 2 && stats.events >= 7));
 	must_fail_with(CONVO_E_INVALID,
 		       convo_store_stats(fx->store, NULL, "u", &stats, NULL, &err));
 }

@@ -78,6 +78,7 @@ int convo_store_stats(convo_store *store, const char *app, const char *user,
 {
 	struct convo_stats stats = {0};
 	struct store_call call;
+	struct convo_err why;
 	int rc = cv_call_begin(&call, store, how, err);
 
 	if (rc < 0)
@@ -85,11 +86,14 @@ int convo_store_stats(convo_store *store, const char *app, const char *user,
 	rc = cv_check_given(out, "where the figures go", err);
 	if (rc < 0)
 		return rc;
-	rc = stats_of(store, &call, app, user, CONVO_LIST_LIVE, &stats, err);
+	rc = stats_of(store, &call, app, user, CONVO_LIST_LIVE, &stats, &why);
 	if (rc >= 0)
-		rc = stats_of(store, &call, app, user, CONVO_LIST_TRASH, &stats, err);
-	if (rc < 0 && (rc != CONVO_E_TIMEOUT || cv_clock_mono_us() < call.deadline_us))
+		rc = stats_of(store, &call, app, user, CONVO_LIST_TRASH, &stats, &why);
+	if (rc < 0 && (rc != CONVO_E_TIMEOUT || cv_clock_mono_us() < call.deadline_us)) {
+		if (err)
+			*err = why;
 		return rc;
+	}
 	stats.partial = rc < 0;
 	*out = stats;
 	return 0;

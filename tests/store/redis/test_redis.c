@@ -609,6 +609,34 @@ static void do_everything(convo_store *store)
 	must_pass(call_list(store, &err));
 }
 
+static void test_E2_what_is_not_counted_in_time_is_said(void **state)
+{
+	const struct convo_call hurry = {.timeout_ms = 1};
+	struct server *server = server_start(SERVER_REDIS, SERVER_FAST);
+	struct convo_stats stats = {0};
+	struct convo_err err;
+	convo_store *store;
+	int partial = 0;
+
+	(void)state;
+	if (!server)
+		test_skip("no redis-server to test with");
+	store = store_open(server_new_database(server), NULL);
+	for (int i = 0; i < 1000; i++) {
+		struct convo_key key = {"app", "user", test_text("%d", i)};
+
+		must_pass(convo_store_create(store, &key, NULL, NULL, NULL, &err));
+	}
+	for (int i = 0; i < 20; i++) {
+		must_pass(convo_store_stats(store, "app", NULL, &stats, &hurry, &err));
+		must(stats.partial || stats.sessions == 1000);
+		partial += stats.partial;
+	}
+	must(partial);
+	convo_store_close(store);
+	server_end(server);
+}
+
 static void test_the_rights_in_the_docs_are_enough(void **state)
 {
 	struct server *server = server_start(SERVER_REDIS_AUTH, SERVER_FAST);
@@ -970,6 +998,7 @@ int main(void)
 		REDIS_TEST(test_P1_create_append_and_load_take_one_round_trip),
 		REDIS_TEST(test_L4_a_pool_of_one_serves_eight_threads),
 		REDIS_TEST(test_L5_a_password_and_a_user_are_used_and_never_told),
+		REDIS_TEST(test_E2_what_is_not_counted_in_time_is_said),
 		REDIS_TEST(test_the_rights_in_the_docs_are_enough),
 		REDIS_TEST(test_L5_TLS_is_verified),
 		REDIS_TEST(test_unix_sockets_and_databases),
