@@ -20,7 +20,7 @@ def bouncer(server, mode):
         f'[databases]\n* = host=127.0.0.1 port={server.port} user=app\n[pgbouncer]\n'
         f'listen_addr = 127.0.0.1\nlisten_port = {front.port}\nunix_socket_dir = {front.dir}\n'
         f'auth_type = any\nauth_file = {front.dir}/users\npool_mode = {mode}\n'
-        'default_pool_size = 4\nmax_client_conn = 200\n', encoding='ascii')
+        f'default_pool_size = {80 if mode == "session" else 4}\nmax_client_conn = 200\n', encoding='ascii')
     front.start('/usr/sbin/pgbouncer', front.dir / 'ini')
     front.wait(lambda: listens(front.port))
     server.url = f'postgres://app@127.0.0.1:{front.port}/{server.row.database}'
