@@ -69,21 +69,21 @@ int cv_my_mark_text(struct cv_buf *out, int size)
 	return rows_build(out, &rows_marks, cv_my_mark_rows[size]);
 }
 
-static size_t rows_size(const size_t *sizes, size_t rows)
+static size_t rows_size(const size_t *sizes, size_t most, size_t rows)
 {
 	size_t size = 0;
 
-	while (sizes[size] < rows)
+	while (size + 1 < most && sizes[size] < rows)
 		size++;
 	return size;
 }
 
 size_t cv_my_rows_size(size_t rows)
 {
-	return rows_size(cv_my_rows, rows);
+	return rows_size(cv_my_rows, MY_ROWS_SIZES, rows);
 }
 
 size_t cv_my_mark_size(size_t rows)
 {
-	return rows_size(cv_my_mark_rows, rows);
+	return rows_size(cv_my_mark_rows, MY_MARK_SIZES, rows);
 }
