@@ -232,7 +232,8 @@ static bool redis_ready(const struct server *server)
 	ssize_t n;
 
 	if (server->kind == SERVER_REDIS_TLS)
-		return server_talk(server, NULL, 0, reply, 0) == 0;
+		return server_talk(server, NULL, 0, reply, 0) == 0 &&
+		       strcmp(server_try(server, "PING"), "PONG") == 0;
 	n = server_talk(server, "PING\r\n", 6, reply, sizeof(reply));
 	return n > 0 && (memcmp(reply, "+PONG", 5) == 0 || memcmp(reply, "-NOAUTH", 7) == 0);
 }
