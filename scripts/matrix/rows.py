@@ -227,7 +227,7 @@ REDIS_ROWS = [
         says=(READS_ONLY[0], 'create: ok', *READS_ONLY[2:])),  # that it is there already can be read
     *on('redis-7.0 valkey-9', 'one-database', '--databases 1'),
     *on('redis-6.2 redis-8 valkey-9', 'threads', '--io-threads 4', '--io-threads-do-reads yes'),
-    *on('redis-7.0 redis-8', 'defrag', '--activedefrag yes', '--active-defrag-ignore-bytes 1', '--active-defrag-threshold-lower 0'),
+    *on('redis-6.2', 'defrag', '--activedefrag yes', '--active-defrag-ignore-bytes 1', '--active-defrag-threshold-lower 0'),
     *on('redis-5', 'packed', '--hash-max-ziplist-entries 100000', '--hash-max-ziplist-value 100000', '--zset-max-ziplist-entries 100000', '--zset-max-ziplist-value 100000'),
     *on('redis-7.0 redis-8 valkey-9', 'packed', '--hash-max-listpack-entries 100000', '--hash-max-listpack-value 100000', '--zset-max-listpack-entries 100000', '--zset-max-listpack-value 100000'),
     *on('redis-7.0 redis-8 valkey-9', 'not-packed', '--hash-max-listpack-entries 0', '--hash-max-listpack-value 0', '--zset-max-listpack-entries 0', '--zset-max-listpack-value 0'),
