@@ -623,9 +623,9 @@ static void test_E2_what_is_not_counted_in_time_is_said(void **state)
 		test_skip("no redis-server to test with");
 	store = store_open(server_new_database(server), NULL);
 	for (int i = 0; i < 1000; i++) {
-		struct convo_key key = {"app", "user", test_text("%d", i)};
+		struct convo_key each = {"app", "user", test_text("%d", i)};
 
-		must_pass(convo_store_create(store, &key, NULL, NULL, NULL, &err));
+		must_pass(convo_store_create(store, &each, NULL, NULL, NULL, &err));
 	}
 	for (int i = 0; i < 20; i++) {
 		must_pass(convo_store_stats(store, "app", NULL, &stats, &hurry, &err));
