@@ -125,6 +125,27 @@ CONVO_API void convo_answer_free(struct convo_answer *answer);
 /** Something that answers. Thread-safe: many threads may ask at once. */
 typedef struct convo_model convo_model;
 
+/** An asking that has ended. Lives for the callback. Grows at its end. */
+struct convo_trace_ask {
+	/** enum convo_code: what the asking failed with, or the answer's own code. */
+	int code;
+	const struct convo_answer *answer; /**< what came; it may hold text. NULL: it failed before
+	                                        anything did */
+	int64_t duration_us;               /**< from its beginning to its end, retries included */
+};
+
+/**
+ * Hears each asking of a model as it ends: those of convo_model_ask(), of a runner's turns, and of its
+ * summaries. What a runner asks anew, since the model takes less, is another one. `on_ask` runs in the
+ * thread that asked, with no lock held, several at once; it may call anything but the model. What it
+ * takes is added to the asking.
+ */
+struct convo_model_trace {
+	void (*on_ask)(void *ctx, const struct convo_trace_ask *ask);
+	void *ctx;               /**< passed first; must outlive the model */
+	const void *reserved[2]; /**< NULL; see version.h */
+};
+
 /** Where a model is. All-zero gives the defaults. Borrowed for the call. */
 struct convo_model_options {
 	const char *base_url;   /**< with the version path; NULL or "": https://api.openai.com/v1.
@@ -157,7 +178,9 @@ struct convo_model_options {
 	 * SSL_CERT_FILE names, or the system's.
 	 */
 	const char *ca_file;
-	const void *reserved[5]; /**< NULL; see version.h */
+	/** Hears each asking as it ends; copied. NULL: nobody does. */
+	const struct convo_model_trace *trace;
+	const void *reserved[4]; /**< NULL; see version.h */
 };
 
 /**

@@ -79,6 +79,8 @@ static const struct model_kind function_kind = {
 
 /* ---- opening and closing -------------------------------------------------------------- */
 
+static const struct convo_model_options model_defaults;
+
 static int model_check_name(const char *name, struct convo_err *err)
 {
 	size_t len = name ? strlen(name) : 0;
@@ -106,15 +108,19 @@ static int model_check_options(const struct convo_model_options *opts, struct co
 	if (opts->max_answer > DEFAULT_MAX_ANSWER)
 		return cv_fail(err, CONVO_E_INVALID, "max_answer is more than %u bytes",
 			       DEFAULT_MAX_ANSWER);
-	return 0;
+	if (opts->trace && !opts->trace->on_ask)
+		return cv_fail(err, CONVO_E_INVALID, "trace: no function to call");
+	return opts->trace ? CHECK_RESERVED(opts->trace, err) : 0;
 }
 
-static int model_finish(convo_model **out, convo_model *made, const char *name, size_t max_answer,
-			struct convo_err *err)
+static int model_finish(convo_model **out, convo_model *made, const char *name,
+			const struct convo_model_options *opts, struct convo_err *err)
 {
 	cv_learned_init(&made->learned);
 	made->name = cv_memdup(name, strlen(name));
-	made->max_answer = max_answer ? max_answer : DEFAULT_MAX_ANSWER;
+	made->max_answer = opts->max_answer ? opts->max_answer : DEFAULT_MAX_ANSWER;
+	if (opts->trace)
+		made->trace = *opts->trace;
 	if (!made->name) {
 		convo_model_close(made);
 		return cv_fail_nomem(err);
@@ -124,7 +130,7 @@ static int model_finish(convo_model **out, convo_model *made, const char *name, 
 }
 
 static int model_from(convo_model **out, const char *name, convo_answer_fn answer, void *ctx,
-		      size_t max_answer, struct convo_err *err)
+		      const struct convo_model_options *opts, struct convo_err *err)
 {
 	struct function_model *made = cv_alloc(1, sizeof(*made));
 
@@ -133,7 +139,7 @@ static int model_from(convo_model **out, const char *name, convo_answer_fn answe
 	made->base.kind = &function_kind;
 	made->answer = answer;
 	made->ctx = ctx;
-	return model_finish(out, &made->base, name, max_answer, err);
+	return model_finish(out, &made->base, name, opts, err);
 }
 
 int convo_model_from(convo_model **out, const char *name, convo_answer_fn answer, void *ctx,
@@ -148,20 +154,19 @@ int convo_model_from(convo_model **out, const char *name, convo_answer_fn answer
 		return rc;
 	if (!answer)
 		return cv_fail(err, CONVO_E_INVALID, "no function to answer with");
-	return model_from(out, name, answer, ctx, 0, err);
+	return model_from(out, name, answer, ctx, &model_defaults, err);
 }
 
 int convo_model_open(convo_model **out, const char *name, const struct convo_model_options *opts,
 		     struct convo_err *err)
 {
-	static const struct convo_model_options defaults;
 	convo_model *made = NULL;
 	int rc = cv_check_given(out, "the place for the model", err);
 
 	if (rc < 0)
 		return rc;
 	if (!opts)
-		opts = &defaults;
+		opts = &model_defaults;
 	rc = model_check_name(name, err);
 	if (rc < 0)
 		return rc;
@@ -169,9 +174,9 @@ int convo_model_open(convo_model **out, const char *name, const struct convo_mod
 	if (rc < 0)
 		return rc;
 	if (strcmp(name, "echo") == 0)
-		return model_from(out, name, cv_echo_answer, NULL, opts->max_answer, err);
+		return model_from(out, name, cv_echo_answer, NULL, opts, err);
 	rc = cv_openai_open(&made, opts, err);
-	return rc < 0 ? rc : model_finish(out, made, name, opts->max_answer, err);
+	return rc < 0 ? rc : model_finish(out, made, name, opts, err);
 }
 
 void convo_model_close(convo_model *model)
@@ -220,12 +225,26 @@ static int model_check_request(const struct convo_request *request, struct convo
 	return request->params ? model_check_object(cv_text_of(request->params), "params", err) : 0;
 }
 
+static void model_tell(const convo_model *model, int rc, const struct convo_answer *answer,
+		       int64_t began_us)
+{
+	const struct convo_trace_ask ask = {
+		.code = answer ? answer->code : rc,
+		.answer = answer,
+		.duration_us = cv_clock_mono_us() - began_us,
+	};
+
+	if (model->trace.on_ask)
+		model->trace.on_ask(model->trace.ctx, &ask);
+}
+
 int cv_model_ask(struct convo_answer **out, convo_model *model, const struct convo_request *request,
 		 const struct convo_listener *listener, convo_cancel *cancel,
 		 struct refusal *refusal, struct convo_err *err)
 {
 	struct convo_err why = {0}; /* an answer that ends early is a success to the caller */
 	struct answer *answer = NULL;
+	int64_t began_us = cv_clock_mono_us();
 	int rc = cv_check_given(model, "the model", &why);
 
 	if (rc < 0)
@@ -244,6 +263,7 @@ int cv_model_ask(struct convo_answer **out, convo_model *model, const struct con
 		goto out;
 	rc = model->kind->ask(model, request, answer, cancel, &why);
 	rc = cv_answer_end(answer, rc, &why);
+	model_tell(model, rc, rc < 0 ? NULL : &answer->pub, began_us);
 	if (rc < 0 && refusal)
 		*refusal = answer->refusal;
 	if (rc < 0)

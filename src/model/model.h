@@ -35,6 +35,7 @@ struct convo_model {
 	char *name;
 	size_t max_answer;
 	struct learned learned;
+	struct convo_model_trace trace; /* on_ask of NULL: nobody hears */
 };
 
 /**

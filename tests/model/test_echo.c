@@ -287,6 +287,79 @@ static void test_function__failing_late_keeps_what_came(void **state)
 	must(!answer);
 }
 
+/* What was heard of an asking. */
+struct heard_asks {
+	int count, code;
+	bool answered;
+	int64_t duration_us;
+};
+
+static void hear_ask(void *ctx, const struct convo_trace_ask *ask)
+{
+	struct heard_asks *heard = ctx;
+
+	heard->count++;
+	heard->code = ask->code;
+	heard->answered = ask->answer != NULL;
+	heard->duration_us = ask->duration_us;
+}
+
+static void test_trace__each_asking_is_told_as_it_ends(void **state)
+{
+	struct convo_message messages[] = {message("{\"role\":\"user\",\"content\":\"a b\"}")};
+	struct convo_request request = {.messages = messages, .count = 1};
+	struct ear ear = {.stop_after = 3};
+	const struct convo_listener listener = {.on_delta = ear_hear, .ctx = &ear};
+	struct heard_asks heard = {0};
+	struct convo_model_trace trace = {.on_ask = hear_ask, .ctx = &heard};
+	const struct convo_model_options opts = {.trace = &trace, .max_answer = 1024};
+	struct convo_answer *answer = NULL;
+	convo_model *model = NULL;
+	struct convo_err err;
+
+	(void)state;
+	must_pass(convo_model_open(&model, "echo", &opts, &err));
+	trace.on_ask = NULL; /* it was copied */
+	must_pass(convo_model_ask(&answer, model, &request, NULL, NULL, &err));
+	must(heard.count == 1 && heard.code == CONVO_OK && heard.answered);
+	must(heard.duration_us >= 0 && heard.duration_us / 1000 <= answer->total_ms + 1);
+	convo_answer_free(answer);
+	must_pass(convo_model_ask(&answer, model, &request, &listener, NULL, &err));
+	must(heard.count == 2 && heard.code == CONVO_E_CANCELED && heard.answered);
+	convo_answer_free(answer);
+	ear_clear(&ear);
+	messages[0] = message("[]");
+	must_fail_with(CONVO_E_INVALID,
+		       convo_model_ask(&answer, model, &request, NULL, NULL, &err));
+	must_equal(2, heard.count); /* what is no request asks nobody */
+	convo_model_close(model);
+	must_fail_with(CONVO_E_INVALID, convo_model_open(&model, "echo", &opts, &err));
+	trace.on_ask = hear_ask;
+	trace.reserved[1] = &trace;
+	must_fail_with(CONVO_E_INVALID, convo_model_open(&model, "echo", &opts, &err));
+}
+
+static void test_trace__a_model_that_cannot_be_reached_is_told(void **state)
+{
+	struct convo_message messages[] = {message("{\"role\":\"user\",\"content\":\"a\"}")};
+	struct convo_request request = {.messages = messages, .count = 1};
+	struct heard_asks heard = {0};
+	const struct convo_model_trace trace = {.on_ask = hear_ask, .ctx = &heard};
+	const struct convo_model_options opts = {
+		.base_url = "http://127.0.0.1:1/v1", .max_retries = CONVO_OFF, .trace = &trace};
+	struct convo_answer *answer = NULL;
+	convo_model *model = NULL;
+	struct convo_err err;
+	int rc;
+
+	(void)state;
+	must_pass(convo_model_open(&model, "gone", &opts, &err));
+	rc = convo_model_ask(&answer, model, &request, NULL, NULL, &err);
+	must(rc < 0);
+	must(heard.count == 1 && heard.code == rc && !heard.answered);
+	convo_model_close(model);
+}
+
 static int odd_answer(void *ctx, const struct convo_request *request, convo_emit_fn emit,
 		      void *emit_ctx, convo_cancel *cancel, struct convo_err *err)
 {
@@ -482,6 +555,8 @@ int main(void)
 		cmocka_unit_test(test_function__failing_late_keeps_what_came),
 		cmocka_unit_test(test_function__an_endless_answer_is_cut_storable),
 		cmocka_unit_test(test_function__mistakes_are_told),
+		cmocka_unit_test(test_trace__each_asking_is_told_as_it_ends),
+		cmocka_unit_test(test_trace__a_model_that_cannot_be_reached_is_told),
 		cmocka_unit_test(test_oom__each_allocation_failing_is_an_error),
 		cmocka_unit_test(test_cancel__wakes_poll_once_and_for_all),
 		cmocka_unit_test(test_cancel__works_in_a_signal_handler_and_keeps_errno),
