@@ -61,8 +61,8 @@ void log_done(void *ctx, const struct http_done *done)
 		       "\"route\":\"%s\",\"status\":%d,\"first_ms\":%lld,\"ms\":%lld,"
 		       "\"bytes\":%lld,\"gone\":%s}\n",
 		       at, done->id, done->key, done->method, done->route, done->status,
-		       (long long)done->first_ms, (long long)done->total_ms, (long long)done->bytes,
-		       done->gone ? "true" : "false");
+		       (long long)done->first_us / 1000, (long long)done->total_us / 1000,
+		       (long long)done->bytes, done->gone ? "true" : "false");
 	if (len < 0 || (size_t)len >= sizeof(line))
 		return;
 	pthread_mutex_lock(&log->lock);

@@ -8,29 +8,12 @@
 #include "auth/rights.h"
 #include "term/term.h"
 
-static const char *routes_method(enum http_method method)
-{
-	switch (method) {
-	case HTTP_GET:
-		return "GET";
-	case HTTP_POST:
-		return "POST";
-	case HTTP_PUT:
-		return "PUT";
-	case HTTP_PATCH:
-		return "PATCH";
-	case HTTP_DELETE:
-		return "DELETE";
-	}
-	return "";
-}
-
 static void routes_print_one(const struct http_route *route)
 {
 	struct text rights = {0};
 
 	if (rights_write(&rights, route->rights))
-		term_say("%s\t%s\t%s\n", routes_method(route->method), route->path,
+		term_say("%s\t%s\t%s\n", http_method_name(route->method), route->path,
 			 rights.data ? rights.data : "");
 	text_clear(&rights);
 }

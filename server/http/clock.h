@@ -9,4 +9,7 @@
 /** Milliseconds since some moment. */
 int64_t clock_ms(void);
 
+/** The same in microseconds. */
+int64_t clock_us(void);
+
 #endif

@@ -238,8 +238,8 @@ static void connection_tell(struct http_exchange *exchange, bool gone)
 		.route = route ? route->path : "",
 		.key = exchange->request.who.key,
 		.status = exchange->status,
-		.first_ms = exchange->first_ms,
-		.total_ms = clock_ms() - exchange->start_ms,
+		.first_us = exchange->first_us,
+		.total_us = clock_us() - exchange->start_us,
 		.bytes = exchange->bytes,
 		.gone = gone,
 	};

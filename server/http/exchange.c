@@ -99,7 +99,7 @@ struct http_exchange *exchange_new(struct http_server *server, struct MHD_Connec
 	memcpy(exchange->path + len, url, len);
 	exchange->server = server;
 	exchange->connection = connection;
-	exchange->start_ms = clock_ms();
+	exchange->start_us = clock_us();
 	atomic_init(&exchange->refs, 1);
 	pthread_mutex_init(&exchange->lock, NULL);
 	exchange->body.max = HTTP_BODY_MAX;

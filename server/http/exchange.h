@@ -25,7 +25,7 @@ struct http_exchange {
 	struct text head; /* "name\0value\0" of each header, then of each parameter of the query */
 	size_t head_len;  /* where those of the query begin */
 	char *path;       /* the request's, and its parameters in a copy behind it */
-	int64_t start_ms;
+	int64_t start_us;
 
 	struct http_refusal
 		early;      /* why it is refused before any handler sees it; status 0: it is not */
@@ -39,7 +39,7 @@ struct http_exchange {
 	bool answered;
 	struct MHD_Response *response; /* until it is queued */
 	int status;
-	int64_t first_ms, bytes;
+	int64_t first_us, bytes;
 	http_stream *stream; /* NULL: a whole reply */
 
 	pthread_mutex_t lock;

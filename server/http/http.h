@@ -7,6 +7,7 @@
 
 #include "http/listen.h"
 #include "http/route.h"
+#include "http/workers.h"
 
 /** How a request ended. Borrowed. */
 struct http_done {
@@ -15,8 +16,8 @@ struct http_done {
 	const char *route;  /* its pattern; "" when there was none */
 	const char *key;    /* http_who.key */
 	int status;
-	int64_t first_ms; /* from the end of the head to the reply's beginning */
-	int64_t total_ms; /* to its end */
+	int64_t first_us; /* from the end of the head to the reply's beginning */
+	int64_t total_us; /* to its end */
 	int64_t bytes;    /* of the reply's body */
 	bool gone;        /* the client left before the end */
 };
@@ -61,6 +62,15 @@ struct http_server;
 /** Start it: connections are taken when this returns. @return 0, CONVO_E_NOMEM, CONVO_E_IO, CONVO_E_INVALID */
 int http_server_start(struct http_server **out, const struct http_options *options,
 		      struct convo_err *err);
+
+/** What a server is doing at this moment. */
+struct http_load {
+	size_t connections, streams; /* those that read a stream are among the connections */
+	struct workers_load quick, slow;
+};
+
+/** Look. Does not block. */
+void http_server_look(struct http_load *out, struct http_server *server);
 
 /**
  * Begin to end: nothing more is taken, on new connections or old, but for HTTP_AT_ONCE; what runs goes on,

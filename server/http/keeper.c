@@ -26,6 +26,7 @@ struct keeper {
 	pthread_mutex_t lock;
 	struct http_peer **peers; /* by descriptor */
 	size_t room;
+	size_t connections, streams;
 	int epoll, wake; /* an eventfd: leave */
 };
 
@@ -59,8 +60,10 @@ struct http_peer *keeper_add(struct keeper *keeper, int fd)
 	peer->fd = fd;
 	pthread_mutex_lock(&keeper->lock);
 	ok = keeper_grow(keeper, (size_t)fd);
-	if (ok)
+	if (ok) {
 		keeper->peers[fd] = peer;
+		keeper->connections++;
+	}
 	pthread_mutex_unlock(&keeper->lock);
 	if (ok)
 		return peer;
@@ -72,6 +75,7 @@ void keeper_remove(struct keeper *keeper, struct http_peer *peer)
 {
 	pthread_mutex_lock(&keeper->lock);
 	keeper->peers[peer->fd] = NULL;
+	keeper->connections--;
 	pthread_mutex_unlock(&keeper->lock);
 	free(peer);
 }
@@ -81,6 +85,7 @@ void keeper_watch(struct keeper *keeper, struct http_peer *peer, struct http_str
 	struct epoll_event event = {.events = EPOLLRDHUP, .data.fd = peer->fd};
 
 	pthread_mutex_lock(&keeper->lock);
+	keeper->streams += !peer->stream;
 	peer->stream = stream;
 	epoll_ctl(keeper->epoll, EPOLL_CTL_ADD, peer->fd, &event);
 	pthread_mutex_unlock(&keeper->lock);
@@ -89,6 +94,7 @@ void keeper_watch(struct keeper *keeper, struct http_peer *peer, struct http_str
 void keeper_unwatch(struct keeper *keeper, struct http_peer *peer)
 {
 	pthread_mutex_lock(&keeper->lock);
+	keeper->streams -= peer->stream != NULL;
 	peer->stream = NULL;
 	epoll_ctl(keeper->epoll, EPOLL_CTL_DEL, peer->fd, NULL);
 	pthread_mutex_unlock(&keeper->lock);
@@ -102,6 +108,14 @@ void keeper_end_streams(struct keeper *keeper)
 	for (i = 0; i < keeper->room; i++)
 		if (keeper->peers[i] && keeper->peers[i]->stream)
 			stream_finish(keeper->peers[i]->stream, false);
+	pthread_mutex_unlock(&keeper->lock);
+}
+
+void keeper_look(struct keeper *keeper, size_t *connections, size_t *streams)
+{
+	pthread_mutex_lock(&keeper->lock);
+	*connections = keeper->connections;
+	*streams = keeper->streams;
 	pthread_mutex_unlock(&keeper->lock);
 }
 

@@ -7,6 +7,7 @@
 #define SERVER_HTTP_KEEPER_H
 
 #include <stdatomic.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include <convo/err.h>
@@ -39,6 +40,9 @@ void keeper_unwatch(struct keeper *keeper, struct http_peer *peer);
 
 /** End all streams that no handler runs beside. */
 void keeper_end_streams(struct keeper *keeper);
+
+/** How many connections there are, and how many of them read a stream. */
+void keeper_look(struct keeper *keeper, size_t *connections, size_t *streams);
 
 /** Cut all connections. */
 void keeper_cut(struct keeper *keeper);

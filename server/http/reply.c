@@ -48,7 +48,7 @@ void exchange_answer(struct http_exchange *exchange, struct MHD_Response *respon
 	reply_add_headers(exchange, response);
 	exchange->answered = true;
 	exchange->status = status;
-	exchange->first_ms = clock_ms() - exchange->start_ms;
+	exchange->first_us = clock_us() - exchange->start_us;
 	exchange->response = response;
 	/* From here on the exchange is the connection's, too. */
 	if (exchange->suspended)

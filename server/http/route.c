@@ -71,6 +71,23 @@ void http_route_find(struct http_match *out, const struct http_api *apis, size_t
 		out->api = route_api(apis, count, path);
 }
 
+const char *http_method_name(enum http_method method)
+{
+	switch (method) {
+	case HTTP_GET:
+		return "GET";
+	case HTTP_POST:
+		return "POST";
+	case HTTP_PUT:
+		return "PUT";
+	case HTTP_PATCH:
+		return "PATCH";
+	case HTTP_DELETE:
+		return "DELETE";
+	}
+	return "";
+}
+
 bool http_methods_add(struct text *out, unsigned methods)
 {
 	static const char *const names[] = {"GET, HEAD", "POST", "PUT", "PATCH", "DELETE"};

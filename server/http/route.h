@@ -53,6 +53,9 @@ struct http_match {
 void http_route_find(struct http_match *out, const struct http_api *apis, size_t count,
 		     enum http_method method, const char *path);
 
+/** A method as it is sent: "GET". */
+const char *http_method_name(enum http_method method);
+
 /** Write methods as in the header Allow: "GET, HEAD, POST, OPTIONS". */
 bool http_methods_add(struct text *out, unsigned methods);
 

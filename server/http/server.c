@@ -102,6 +102,13 @@ int http_server_start(struct http_server **out, const struct http_options *optio
 	return rc;
 }
 
+void http_server_look(struct http_load *out, struct http_server *server)
+{
+	keeper_look(server->keeper, &out->connections, &out->streams);
+	out->quick = workers_look(server->quick);
+	out->slow = workers_look(server->slow);
+}
+
 void http_server_drain(struct http_server *server)
 {
 	if (atomic_exchange(&server->draining, true))

@@ -133,6 +133,18 @@ bool workers_put(struct workers *pool, void *job)
 	return ok;
 }
 
+struct workers_load workers_look(struct workers *pool)
+{
+	struct workers_load load;
+
+	pthread_mutex_lock(&pool->lock);
+	load.busy = pool->threads - pool->idle;
+	load.most = pool->most;
+	load.waiting = pool->waiting;
+	pthread_mutex_unlock(&pool->lock);
+	return load;
+}
+
 void workers_cancel(struct workers *pool)
 {
 	unsigned i;

@@ -26,6 +26,14 @@ int workers_new(struct workers **out, workers_run run, unsigned most, unsigned q
 /** Have a job done. Does not block. @return false when the queue is full or no thread can be had */
 bool workers_put(struct workers *workers, void *job);
 
+/** How a pool is doing. */
+struct workers_load {
+	unsigned busy, most; /* threads that do a job, and how many there can be */
+	unsigned waiting;    /* jobs */
+};
+
+struct workers_load workers_look(struct workers *workers);
+
 /** Ask for the cancel of all jobs: those that run, those that wait, and those to come. */
 void workers_cancel(struct workers *workers);
 
