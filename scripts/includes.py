@@ -31,7 +31,7 @@ RULES = {
     'server/core': ['cli/term'],
     'server/http': ['cli/term', 'server/core'],
     'server/auth': ['cli/app/reserved.h', 'cli/term', 'server/core', 'server/http'],
-    'server/metrics': ['cli/term', 'server/core', 'server/http'],
+    'server/metrics': ['cli/app/reserved.h', 'cli/term', 'server/core', 'server/http'],
     'server/page': ['cli/term', 'server/core', 'server/http'],
     'server/api': ['cli/term', 'server/auth', 'server/core', 'server/http', 'server/metrics'],
     'server': ['cli/app', 'cli/app/reserved.h', 'cli/term', 'server/api', 'server/auth', 'server/core', 'server/http',

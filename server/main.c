@@ -20,6 +20,7 @@
 #include "flags.h"
 #include "key.h"
 #include "log.h"
+#include "metrics/metrics.h"
 #include "notify.h"
 #include "open.h"
 #include "routes.h"
@@ -33,7 +34,8 @@ struct serve {
 	struct service service;
 	struct http_listener listener;
 	struct auth *auth;
-	struct access_log *log; /* NULL: none is kept */
+	struct convo_trace trace; /* of the store */
+	struct access_log *log;   /* NULL: none is kept */
 	struct http_api apis[APIS_MOST];
 	struct text tls_cert, tls_key;
 	struct http_server *server;
@@ -58,10 +60,24 @@ static int serve_open_models(struct serve *serve)
 
 	if (models_new(&serve->service.models, serve->service.store, &err) < 0)
 		return serve_failed("", &err);
+	models_listen(serve->service.models, metrics_model, serve->service.metrics);
 	if (config_has_models(&serve->flags.config))
 		return config_add_models(&serve->flags.config, serve->service.models);
 	if (models_add(serve->service.models, &config, &err) < 0)
 		return serve_failed(config.name, &err);
+	return 0;
+}
+
+/* It hears the store from its opening on. */
+static int serve_open_metrics(struct serve *serve)
+{
+	struct convo_err err = {0};
+
+	if (metrics_new(&serve->service.metrics, &err) < 0)
+		return serve_failed("", &err);
+	serve->trace.on_call = metrics_store_call;
+	serve->trace.ctx = serve->service.metrics;
+	serve->settings.store.trace = &serve->trace;
 	return 0;
 }
 
@@ -133,6 +149,15 @@ static int serve_read_tls(struct serve *serve)
 	return rc;
 }
 
+static void serve_done(void *ctx, const struct http_done *done)
+{
+	struct serve *serve = ctx;
+
+	metrics_done(serve->service.metrics, done);
+	if (serve->log)
+		log_done(serve->log, done);
+}
+
 static int serve_start(struct serve *serve)
 {
 	const struct serve_flags *flags = &serve->flags;
@@ -142,22 +167,24 @@ static int serve_start(struct serve *serve)
 		.api_count = apis_all(serve->apis, &serve->service),
 		.admit = auth_admit,
 		.admit_ctx = serve->auth,
+		.done = serve_done,
+		.done_ctx = serve,
 		.hosts = flags->hosts,
 		.origins = flags->origins,
 		.workers = (unsigned)flags->workers,
 	};
 	struct convo_err err = {0};
 
-	if (flags->access_log) {
-		if (log_open(&serve->log, &err) < 0)
-			return serve_failed("", &err);
-		options.done = log_done;
-		options.done_ctx = serve->log;
-	}
+	if (metrics_set_routes(serve->service.metrics, serve->apis, options.api_count,
+			       AUTH_READ | AUTH_CHAT, &err) < 0)
+		return serve_failed("", &err);
+	if (flags->access_log && log_open(&serve->log, &err) < 0)
+		return serve_failed("", &err);
 	options.tls_cert = serve->tls_cert.data;
 	options.tls_key = serve->tls_key.data;
 	if (http_server_start(&serve->server, &options, &err) < 0)
 		return serve_failed("", &err);
+	metrics_set_server(serve->service.metrics, serve->server);
 	return 0;
 }
 
@@ -216,9 +243,10 @@ static int serve_settle(struct serve *serve)
 /* Opens all but the server itself. */
 static int serve_open(struct serve *serve)
 {
-	int (*const steps[])(struct serve *) = {serve_settle,      serve_listen,
-						serve_open_store,  serve_open_auth,
-						serve_open_models, serve_read_tls};
+	int (*const steps[])(struct serve *) = {serve_settle,       serve_listen,
+						serve_open_metrics, serve_open_store,
+						serve_open_auth,    serve_open_models,
+						serve_read_tls};
 	size_t i;
 	int rc = 0;
 
@@ -271,11 +299,14 @@ static void serve_run(struct serve *serve)
 
 static void serve_close(struct serve *serve)
 {
+	if (serve->service.metrics)
+		metrics_set_server(serve->service.metrics, NULL);
 	http_server_stop(serve->server);
 	log_close(serve->log);
 	http_unlisten(&serve->listener);
 	models_free(serve->service.models);
 	convo_store_close(serve->service.store);
+	metrics_free(serve->service.metrics);
 	auth_free(serve->auth);
 	text_clear(&serve->tls_cert);
 	text_clear(&serve->tls_key);

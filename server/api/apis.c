@@ -11,5 +11,6 @@ size_t apis_all(struct http_api out[APIS_MOST], struct service *service)
 	out[count++] = models_api(service);
 	out[count++] = chat_api(service);
 	out[count++] = health_api(service);
+	out[count++] = metrics_api(service);
 	return count;
 }

@@ -17,6 +17,9 @@ struct http_api models_api(struct service *service);
 /** POST /v1/chat/completions. */
 struct http_api chat_api(struct service *service);
 
+/** GET /metrics: what happens, for who looks after the server. */
+struct http_api metrics_api(struct service *service);
+
 /** Most of them. */
 #define APIS_MOST 16
 

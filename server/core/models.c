@@ -23,6 +23,8 @@ struct models {
 	size_t count;
 	pthread_mutex_t lock;
 	struct app_runner *runners; /* below the lock; none is removed */
+	bool (*listen)(void *ctx, const char *name, struct convo_model_trace *out);
+	void *listen_ctx;
 };
 
 int models_new(struct models **out, convo_store *store, struct convo_err *err)
@@ -35,6 +37,14 @@ int models_new(struct models **out, convo_store *store, struct convo_err *err)
 	pthread_mutex_init(&models->lock, NULL);
 	*out = models;
 	return 0;
+}
+
+void models_listen(struct models *models,
+		   bool (*listen)(void *ctx, const char *name, struct convo_model_trace *out),
+		   void *ctx)
+{
+	models->listen = listen;
+	models->listen_ctx = ctx;
 }
 
 static void model_free(struct model *model)
@@ -66,6 +76,21 @@ void models_free(struct models *models)
 	free(models);
 }
 
+static int model_open(struct model *model, const struct models *models,
+		      const struct model_config *config, struct convo_err *err)
+{
+	struct convo_model_options options = config->options;
+	struct convo_model_trace trace;
+
+	if (models->listen) {
+		if (!models->listen(models->listen_ctx, config->name, &trace))
+			return fail(err, CONVO_E_NOMEM, "out of memory");
+		options.trace = &trace;
+	}
+	return convo_model_open(&model->open, config->asked ? config->asked : config->name,
+				&options, err);
+}
+
 int models_add(struct models *models, const struct model_config *config, struct convo_err *err)
 {
 	struct model *model = calloc(1, sizeof(*model));
@@ -83,8 +108,7 @@ int models_add(struct models *models, const struct model_config *config, struct 
 	else if (models_find(models, config->name))
 		rc = fail(err, CONVO_E_EXISTS, "model %s is there twice", config->name);
 	else
-		rc = convo_model_open(&model->open, config->asked ? config->asked : config->name,
-				      &config->options, err);
+		rc = model_open(model, models, config, err);
 	if (rc < 0 || !model) {
 		model_free(model);
 		return rc;

@@ -31,6 +31,15 @@ struct model_config {
 /** Make an empty list. @param store what the runners work on; must outlive it */
 int models_new(struct models **out, convo_store *store, struct convo_err *err);
 
+/**
+ * Have the askings of models told, of each one that is added from now on.
+ *
+ * @param listen gives what hears those of the model that clients call `name`. @return success
+ */
+void models_listen(struct models *models,
+		   bool (*listen)(void *ctx, const char *name, struct convo_model_trace *out),
+		   void *ctx);
+
 /** Close all of them; nothing may be running. NULL is fine. */
 void models_free(struct models *models);
 

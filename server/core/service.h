@@ -10,12 +10,14 @@
 
 #include "core/models.h"
 
-struct auth; /* auth/auth.h */
+struct auth;    /* auth/auth.h */
+struct metrics; /* metrics/metrics.h */
 
 struct service {
 	convo_store *store;
 	struct models *models;
-	struct auth *auth;    /* whose limits answers count against */
+	struct auth *auth; /* whose limits answers count against */
+	struct metrics *metrics;
 	atomic_bool draining; /* it shuts down: others should get the next requests */
 };
 

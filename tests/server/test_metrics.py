@@ -1,0 +1,180 @@
+#!/usr/bin/env python3
+"""What happens in `convo serve`: GET /metrics, read by the official client's parser."""
+
+import subprocess
+import time
+
+import pypi
+
+MISSING = pypi.need('prometheus-client==0.21.1', 'prometheus_client')
+
+from serving import CONVO, Server, parse_replies, request  # noqa: E402
+from harness import Skip, case, equal, main  # noqa: E402
+
+CHAT = '/v1/chat/completions'
+HI = {'model': 'echo', 'messages': [{'role': 'user', 'content': 'hi'}]}
+HOSTILE = 'a "model"\\ {x="y",le="+Inf"} # \u00e9 \U0001f600'
+
+
+class Scrape:
+    """What a server tells at one moment."""
+
+    def __init__(self, server, **headers):
+        if MISSING:
+            raise Skip(f'no prometheus_client: {MISSING}')
+        from prometheus_client.parser import text_string_to_metric_families
+        reply = server.ask('GET', '/metrics', **headers)
+        equal((200, 'text/plain; version=0.0.4; charset=utf-8'), (reply.status, reply.headers['content-type']))
+        self.text = reply.body.decode()
+        self.families = {family.name: family for family in text_string_to_metric_families(self.text)}
+        self.samples = [sample for family in self.families.values() for sample in family.samples]
+
+    def value(self, name, **labels):
+        """The sum of those with these labels, or None where there is none."""
+        found = [sample.value for sample in self.samples
+                 if sample.name == name and labels.items() <= sample.labels.items()]
+        return sum(found) if found else None
+
+
+def counts(scrape, route=CHAT, method='POST'):
+    return {sample.labels['code']: sample.value for sample in scrape.samples if sample.name == 'convo_requests_total'
+            and (sample.labels['route'], sample.labels['method']) == (route, method)}
+
+
+def add_key(home, store, user, rights):
+    done = home.run('key', 'add', '-session', store, '-user', user, '-rights', rights)
+    equal(0, done.returncode)
+    return done.out.strip()
+
+
+@case
+def requests_are_counted_by_route_and_status(home):
+    with Server(home, '-session', 'sqlite') as server:
+        for i in range(5):
+            equal(200, server.chat('hi', session=f's{i % 2}').status)
+        equal(200, server.chat('hi', stream=True).status)
+        equal(404, server.chat('hi', model='absent').status)
+        equal(400, server.ask('POST', CHAT, b'{').status)
+        equal(405, server.ask('DELETE', CHAT).status)
+        equal(404, server.ask('GET', '/nothing/marzipan').status)
+        equal(404, server.ask('GET', '/v1/models/marzipan').status)
+        equal(200, parse_replies(server.talk(request('HEAD', '/v1/models', close=True)), heads_only=True)[0].status)
+        scrape = Scrape(server)
+        equal({'200': 6, '404': 1, '400': 1}, counts(scrape))
+        equal({'404': 1}, counts(scrape, '/v1/models/{model...}', 'GET'))
+        equal({'200': 1}, counts(scrape, '/v1/models', 'GET'))
+        equal({'404': 1, '405': 1}, counts(scrape, 'other', 'other'))
+        assert 'marzipan' not in scrape.text
+        equal({'200': 1}, counts(Scrape(server), '/metrics', 'GET'))
+
+
+@case
+def turns_tokens_and_calls_of_the_store_are_counted(home):
+    with Server(home, '-session', 'sqlite', model='plain') as server:
+        for i in range(3):
+            equal(200, server.chat('hi', session=f's{i}', model='plain').status)
+        equal(200, server.chat('hi', model='plain', stream=True).status)
+        scrape = Scrape(server)
+        equal((4, 0, 0), tuple(scrape.value('convo_turns_total', state=state, model='plain')
+                               for state in ('complete', 'failed', 'interrupted')))
+        equal((44, 28), tuple(scrape.value('convo_tokens_total', kind=kind, model='plain')
+                              for kind in ('prompt', 'completion')))
+        equal(6, scrape.value('convo_events_total'))
+        equal(3, scrape.value('convo_store_seconds_count', op='create'))
+        assert scrape.value('convo_store_seconds_count', op='append') >= 3
+        equal(4, scrape.value('convo_model_seconds_count', model='plain'))
+        equal(4, scrape.value('convo_model_first_seconds_count', model='plain'))
+        equal(0, scrape.value('convo_store_retries_total'))
+    with Server(home, model='gone') as server:
+        equal(502, server.chat('hi', model='gone').status)
+        equal((1, 0), tuple(Scrape(server).value('convo_turns_total', state=state) for state in ('failed', 'complete')))
+
+
+@case
+def histograms_are_whole_and_grow(home):
+    with Server(home) as server:
+        server.chat('hi')
+        for _ in range(2):
+            scrape = Scrape(server)
+            for family in scrape.families.values():
+                if family.type != 'histogram':
+                    continue
+                rows = {}
+                for sample in family.samples:
+                    labels = tuple(sorted((k, v) for k, v in sample.labels.items() if k != 'le'))
+                    rows.setdefault(labels, []).append(sample)
+                assert rows or family.name.startswith('convo_store'), family.name
+                for row in rows.values():
+                    buckets = [(float(sample.labels['le']), sample.value) for sample in row if 'le' in sample.labels]
+                    equal(sorted(buckets), buckets)
+                    equal(21, len(buckets))
+                    assert [count for _, count in buckets] == sorted(count for _, count in buckets)
+                    total = [sample.value for sample in row if sample.name.endswith('_count')]
+                    equal([buckets[-1][1]], total)
+                    assert all(sample.value >= 0 for sample in row)
+        assert scrape.value('convo_request_seconds_sum', route=CHAT) > 0
+
+
+@case
+def a_model_of_any_name_is_one_label(home):
+    with Server(home, model=HOSTILE) as server:
+        equal(200, server.chat('hi', model=HOSTILE).status)
+        equal(1, Scrape(server).value('convo_turns_total', model=HOSTILE, state='complete'))
+
+
+@case
+def streams_and_waiting_requests_are_gauges(home):
+    with Server(home, '-workers', '1', model='slow') as server:
+        socks = [server.connect() for _ in range(3)]
+        for sock in socks:
+            sock.sendall(request('POST', CHAT, {**HI, 'model': 'slow', 'stream': True}))
+        end = time.monotonic() + 20
+        while True:
+            scrape = Scrape(server)
+            got = (scrape.value('convo_streams'), scrape.value('convo_workers', lane='long', state='busy'),
+                   scrape.value('convo_workers', lane='long', state='queued'),
+                   scrape.value('convo_workers_limit', lane='long'))
+            if got == (1, 1, 2, 1):
+                break
+            assert time.monotonic() < end, got
+            time.sleep(0.1)
+        assert scrape.value('convo_connections') >= 4
+        for sock in socks:
+            sock.close()
+        while Scrape(server).value('convo_streams'):
+            assert time.monotonic() < end
+            time.sleep(0.1)
+        equal(1, scrape.value('convo_build_info'))
+        assert scrape.value('process_resident_memory_bytes') > 1 << 20
+        assert abs(scrape.value('process_start_time_seconds') - time.time()) < 60
+
+
+@case
+def no_label_tells_of_users_sessions_or_keys(home):
+    store = 'sqlite:m.db'
+    alice, admin = add_key(home, store, 'alicia', 'chat,read'), add_key(home, store, 'boss', 'admin')
+    with Server(home, '-auth', 'keys', '-session', store) as server:
+        equal(200, server.ask('POST', CHAT, HI, Authorization=f'Bearer {alice}', X_Convo_Session='mysession').status)
+        equal(401, server.ask('GET', '/metrics').status)
+        equal(403, server.ask('GET', '/metrics', Authorization=f'Bearer {alice}').status)
+        scrape = Scrape(server, Authorization=f'Bearer {admin}')
+        equal({'200': 1}, counts(scrape))
+        for word in ('alicia', 'boss', 'mysession', alice[:15], admin[:15], alice[15:]):
+            assert word not in scrape.text, word
+        equal({'401': 1, '403': 1, '200': 1}, counts(Scrape(server, Authorization=f'Bearer {admin}'), '/metrics', 'GET'))
+
+
+@case
+def every_route_is_told_under_its_own_name(home):
+    said = subprocess.run([CONVO, 'serve', '-routes'], capture_output=True, text=True, check=True, timeout=20).stdout
+    routes = [line.split('\t') for line in said.splitlines()]
+    with Server(home) as server:
+        for method, path, _ in routes:
+            server.ask(method, path.replace('{', '%7B').replace('}', '%7D'), {} if method != 'GET' else None)
+        scrape = Scrape(server)
+        for method, path, _ in routes:
+            if path != '/metrics':
+                assert counts(scrape, path, method), (method, path)
+
+
+main()
