@@ -21,6 +21,7 @@
 #include "key.h"
 #include "log.h"
 #include "metrics/metrics.h"
+#include "metrics/usage.h"
 #include "notify.h"
 #include "open.h"
 #include "routes.h"
@@ -178,6 +179,9 @@ static int serve_start(struct serve *serve)
 	if (metrics_set_routes(serve->service.metrics, serve->apis, options.api_count,
 			       AUTH_READ | AUTH_CHAT, &err) < 0)
 		return serve_failed("", &err);
+	if (usage_start(&serve->service.usage, serve->service.metrics, serve->service.store, &err) <
+	    0)
+		return serve_failed("", &err);
 	if (flags->access_log && log_open(&serve->log, &err) < 0)
 		return serve_failed("", &err);
 	options.tls_cert = serve->tls_cert.data;
@@ -302,6 +306,7 @@ static void serve_close(struct serve *serve)
 	if (serve->service.metrics)
 		metrics_set_server(serve->service.metrics, NULL);
 	http_server_stop(serve->server);
+	usage_stop(serve->service.usage);
 	log_close(serve->log);
 	http_unlisten(&serve->listener);
 	models_free(serve->service.models);

@@ -17,7 +17,7 @@ struct http_api models_api(struct service *service);
 /** POST /v1/chat/completions. */
 struct http_api chat_api(struct service *service);
 
-/** GET /metrics: what happens, for who looks after the server. */
+/** GET /metrics, /usage, /usage.json: what happens, for who looks after the server. */
 struct http_api metrics_api(struct service *service);
 
 /** Most of them. */

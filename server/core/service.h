@@ -12,12 +12,14 @@
 
 struct auth;    /* auth/auth.h */
 struct metrics; /* metrics/metrics.h */
+struct usage;   /* metrics/usage.h */
 
 struct service {
 	convo_store *store;
 	struct models *models;
 	struct auth *auth; /* whose limits answers count against */
 	struct metrics *metrics;
+	struct usage *usage;
 	atomic_bool draining; /* it shuts down: others should get the next requests */
 };
 

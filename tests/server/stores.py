@@ -62,3 +62,16 @@ def wait_for(port, within=60):
 @contextlib.contextmanager
 def sqlite(_):
     yield 'sqlite:i.db'
+
+
+@contextlib.contextmanager
+def redis(home):
+    """@return the URL of an empty one"""
+    port = free_port()
+    with subprocess.Popen(['redis-server', '--port', str(port), '--bind', '127.0.0.1', '--save', '', '--dir',
+                           str(home.path)], stdout=subprocess.DEVNULL) as process:
+        try:
+            wait_for(port)
+            yield f'redis://127.0.0.1:{port}/0'
+        finally:
+            process.terminate()

@@ -1,5 +1,5 @@
 /*
- * What figures are made of: histograms, sketches of how many, and their form in a store; and the
+ * What figures are made of: histograms, sketches of how many, hours and days, and their form in a store; and the
  * escapes of Prometheus' text format.
  */
 #include <support/test.h>
@@ -8,6 +8,7 @@
 
 #include "metrics/exposition.h"
 #include "metrics/figures.h"
+#include "metrics/shelf.h"
 
 /* ---- histograms ----------------------------------------------------------------------- */
 
@@ -275,6 +276,88 @@ static void test_figures__what_is_none_is_refused(void **state)
 	figures_clear(&figures);
 }
 
+/* ---- hours and days ------------------------------------------------------------------- */
+
+#define NOV_26_0530 INT64_C(1795671000) /* 2026-11-26 05:30 UTC */
+
+static void test_shelf__hours_stand_by_their_day_and_days_by_their_month(void **state)
+{
+	struct shelf_place place;
+	int64_t at;
+
+	(void)state;
+	shelf_place(&place, SHELF_HOUR, NOV_26_0530, "3f9ac2d17b40");
+	must_equal_str("convo:usage/20261126", place.app);
+	must_equal_str("20261126", place.shelf);
+	must_equal_str("app:05/3f9ac2d17b40", place.name);
+	must(shelf_read_name(&at, SHELF_HOUR, NOV_26_0530 + 3600, place.name));
+	must_equal(NOV_26_0530 - 1800, at);
+	must_equal(NOV_26_0530 - 1800, shelf_begin(SHELF_HOUR, NOV_26_0530));
+	shelf_place(&place, SHELF_DAY, NOV_26_0530, "w");
+	must_equal_str("convo:usage/202611", place.app);
+	must_equal_str("app:26/w", place.name);
+	must(shelf_read_name(&at, SHELF_DAY, NOV_26_0530 - 9 * 86400, place.name));
+	must_equal(shelf_begin(SHELF_DAY, NOV_26_0530), at);
+}
+
+/* Each hour and day of 30 years is found again by its place, and a walk over shelves meets each once. */
+static void test_shelf__every_hour_and_day_is_found_again(void **state)
+{
+	static const enum shelf_step steps[] = {SHELF_HOUR, SHELF_DAY};
+	const int64_t end = NOV_26_0530 + 30 * 366 * INT64_C(86400);
+	struct shelf_place place;
+	enum shelf_step step;
+	int64_t at, shelf_s, found, walk;
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < 2; i++) {
+		walk = shelf_begin(steps[i], NOV_26_0530);
+		for (at = walk; at < end; at += steps[i]) {
+			if (at == shelf_next(steps[i], walk))
+				walk = at;
+			must(at < shelf_next(steps[i], walk));
+			shelf_place(&place, steps[i], at, "w");
+			must(shelf_read(&step, &shelf_s, place.shelf));
+			must(step == steps[i] && shelf_s <= at);
+			must(shelf_read_name(&found, step, shelf_s, place.name));
+			must_equal(at, found);
+		}
+	}
+}
+
+static void test_shelf__what_is_no_name_is_refused(void **state)
+{
+	static const char *const shelves[] = {"",          "2026112", "20261132", "20260229",
+					      "202613",    "202600",  "2026112x", "key",
+					      "202611266", "-0261126"};
+	static const char *const names[] = {"",         "app:", "app:5/w", "app:24/w",
+					    "app:-1/w", "05/w", "app:05w", "app:0x/w"};
+	enum shelf_step step;
+	int64_t at;
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < sizeof(shelves) / sizeof(shelves[0]); i++)
+		must(!shelf_read(&step, &at, shelves[i]));
+	for (i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+		must(!shelf_read_name(&at, SHELF_HOUR, NOV_26_0530, names[i]));
+	must(!shelf_read_name(&at, SHELF_DAY, NOV_26_0530, "app:31/w"));
+	must(!shelf_read_name(&at, SHELF_DAY, NOV_26_0530, "app:00/w"));
+	must(shelf_read(&step, &at, "20280229"));
+}
+
+static void test_shelf__is_over_when_its_last_hour_was_kept_long_enough(void **state)
+{
+	const int64_t day = shelf_begin(SHELF_DAY, NOV_26_0530), over = day + 15 * SHELF_DAY;
+
+	(void)state;
+	must(!shelf_is_over(SHELF_HOUR, day, over));
+	must(shelf_is_over(SHELF_HOUR, day, over + 1));
+	must(!shelf_is_over(SHELF_DAY, day, day + SHELF_DAYS_S));
+	must(shelf_is_over(SHELF_DAY, day, day + SHELF_DAYS_S + 6 * SHELF_DAY));
+}
+
 /* ---- Prometheus' text ----------------------------------------------------------------- */
 
 static void test_exposition__labels_are_escaped(void **state)
@@ -307,6 +390,10 @@ int main(void)
 		cmocka_unit_test(test_figures__are_read_as_they_were_written),
 		cmocka_unit_test(test_figures__add_up_and_come_apart),
 		cmocka_unit_test(test_figures__what_is_none_is_refused),
+		cmocka_unit_test(test_shelf__hours_stand_by_their_day_and_days_by_their_month),
+		cmocka_unit_test(test_shelf__every_hour_and_day_is_found_again),
+		cmocka_unit_test(test_shelf__what_is_no_name_is_refused),
+		cmocka_unit_test(test_shelf__is_over_when_its_last_hour_was_kept_long_enough),
 		cmocka_unit_test(test_exposition__labels_are_escaped),
 	};
 

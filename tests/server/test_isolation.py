@@ -206,6 +206,25 @@ def what_is_the_others_looks_as_if_it_were_not_there_in_postgresql(home):
         the_other_ones(home, store)
 
 
+@case
+def figures_for_who_looks_after_the_server_name_nobody(home):
+    with sqlite(home) as store:
+        bob = add_key(home, store, 'bob-of-figures')
+        done = home.run('key', 'add', '-session', store, '-user', 'root-of-figures', '-rights', 'admin,read')
+        with Server(home, '-auth', 'keys', '-session', store) as server:
+            him, admin = Person(server, bob), Person(server, done.out.strip())
+            him.ids = ['bobs-session-of-figures']
+            equal(200, him.ask('POST', CHAT, body_of(SECRET), X_Convo_Session=him.ids[0]).status)
+            for method, path, rights in routes():
+                if rights != 'admin':
+                    continue
+                equal((path, 403), (path, him.ask(method, path, body_of(SECRET)).status))
+                reply = admin.ask(method, path, body_of('hello'))
+                equal((path, 200), (path, reply.status))
+                for word in (SECRET, 'of-figures', bob[:15], bob[15:], done.out.strip()[:15]):
+                    assert word not in reply.body.decode(), (path, word)
+
+
 # ---- names ---------------------------------------------------------------------------------
 
 PIECES = ['/', '%', '%2F', '%252F', '%00', '..', '.', ' ', '\u00e4', 'a\u0308', '\U0001f600', ':', '::', '*', '?', '\\',

@@ -1,8 +1,12 @@
 #!/usr/bin/env python3
-"""What happens in `convo serve`: GET /metrics, read by the official client's parser."""
+"""What happens in `convo serve`: GET /metrics, read by the official client's parser; figures that are kept."""
 
+import base64
+import hashlib
+import re
 import subprocess
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pypi
 
@@ -10,6 +14,7 @@ MISSING = pypi.need('prometheus-client==0.21.1', 'prometheus_client')
 
 from serving import CONVO, Server, parse_replies, request  # noqa: E402
 from harness import Skip, case, equal, main  # noqa: E402
+from stores import redis  # noqa: E402
 
 CHAT = '/v1/chat/completions'
 HI = {'model': 'echo', 'messages': [{'role': 'user', 'content': 'hi'}]}
@@ -162,6 +167,108 @@ def no_label_tells_of_users_sessions_or_keys(home):
         for word in ('alicia', 'boss', 'mysession', alice[:15], admin[:15], alice[15:]):
             assert word not in scrape.text, word
         equal({'401': 1, '403': 1, '200': 1}, counts(Scrape(server, Authorization=f'Bearer {admin}'), '/metrics', 'GET'))
+
+
+# ---- what is kept --------------------------------------------------------------------------
+
+ADMIN = 'sqlite:u.db'
+
+
+def usage(server, query='', **headers):
+    reply = server.ask('GET', f'/usage.json{query}', **headers)
+    equal(200, reply.status)
+    return reply.json
+
+
+def last(days):
+    now = int(time.time())
+    return f'?from={now - days * 86400}&to={now + 1}'
+
+
+def turns(report):
+    return sum(report['total']['turns'].values())
+
+
+def two_servers(home, store):
+    with Server(home, '-session', store, model='plain') as one:
+        with Server(home, '-session', store, model='plain') as other:
+            for i in range(6):
+                equal(200, one.chat('hi', session=f's{i % 3}', model='plain').status)
+                equal(200, other.chat('hi', session=f's{i % 4}', model='plain').status)
+            equal(404, other.chat('hi', model='absent').status)
+            with ThreadPoolExecutor(8) as pool:  # who writes again and again counts nothing twice
+                list(pool.map(lambda i: usage((one, other)[i % 2]), range(16)))
+            told = usage(one, last(2))
+            equal((12, 4, 24), (turns(told), told['total']['sessions'], told['total']['events']))
+            equal({'prompt': 132, 'completion': 84}, told['total']['models']['plain']['tokens'])
+            equal({'fine': 12, 'refused': 1, 'failed': 0}, told['total']['requests'])
+            assert told['total']['whole_ms']['p95'] >= told['total']['whole_ms']['p50'] > 0
+            equal(('hour', turns(told)), (told['step'], sum(p['turns']['complete'] for p in told['points'])))
+            equal(told['total'], usage(one, last(30))['total'])  # the same by the day
+            equal('day', usage(one, last(30))['step'])
+            equal(200, other.chat('hi', session='s9', model='plain').status)
+        # It has ended, and wrote its last then.
+        equal((13, 5), (turns(usage(one, last(2))), usage(one, last(2))['total']['sessions']))
+        one.process.kill()  # what it has written stays
+        one.process.wait()
+        with Server(home, '-session', store, model='plain') as again:
+            equal(13, turns(usage(again, last(2))))
+            equal(200, again.chat('hi', session='s0', model='plain').status)
+            told = usage(again, last(2))
+            equal((14, 5), (turns(told), told['total']['sessions']))
+
+
+@case
+def figures_of_two_servers_add_up_and_outlive_them_in_sqlite(home):
+    two_servers(home, 'sqlite:u.db')
+
+
+@case
+def figures_of_two_servers_add_up_and_outlive_them_in_redis(home):
+    with redis(home) as store:
+        two_servers(home, store)
+
+
+@case
+def times_that_are_none_are_refused(home):
+    with Server(home, '-session', 'sqlite') as server:
+        now = int(time.time())
+        for query in ('?from=x', '?to=', '?from=-5', '?from=1&to=1', f'?from={now}&to={now - 9}', '?from=0',
+                      f'?from={"9" * 30}', '?to=1.5', '?from=%2B1', f'?from={now}&to={now + 500 * 86400}'):
+            reply = server.ask('GET', f'/usage.json{query}')
+            equal((query, 400), (query, reply.status))
+        told = usage(server)
+        assert told["to"] - told["from"] in (24 * 3600, 25 * 3600), told
+
+
+@case
+def who_may_see_the_figures_is_told_by_the_key(home):
+    alice, admin = add_key(home, ADMIN, 'alicia', 'chat,read'), add_key(home, ADMIN, 'boss', 'admin')
+    with Server(home, '-auth', 'keys', '-session', ADMIN) as server:
+        equal(200, server.ask('POST', CHAT, HI, Authorization=f'Bearer {alice}', X_Convo_Session='mysession').status)
+        equal(401, server.ask('GET', '/usage.json').status)
+        equal(403, server.ask('GET', '/usage.json', Authorization=f'Bearer {alice}').status)
+        reply = server.ask('GET', '/usage.json', Authorization=f'Bearer {admin}')
+        equal((200, 1), (reply.status, reply.json['total']['sessions']))
+        for word in ('alicia', 'boss', 'mysession', alice[:15]):
+            assert word not in reply.body.decode(), word
+
+
+@case
+def the_page_may_run_its_own_script_alone(home):
+    with Server(home) as server:
+        reply = server.ask('GET', '/usage')
+        equal((200, 'text/html; charset=utf-8'), (reply.status, reply.headers['content-type']))
+        policy = reply.headers['content-security-policy']
+        assert "default-src 'none'" in policy and 'unsafe' not in policy, policy
+        for tag in (b'script', b'style'):
+            parts = re.findall(b'<' + tag + b'>(.*?)</' + tag + b'>', reply.body, re.S)
+            equal(1, len(parts))
+            digest = base64.b64encode(hashlib.sha256(parts[0]).digest()).decode()
+            assert f"{tag.decode()}-src 'sha256-{digest}'" in policy, policy
+        equal([b'http://www.w3.org/2000/svg'], re.findall(rb'https?://[^\'"\s]+', reply.body))
+        for word in (b' onclick=', b'innerHTML', b'document.write', b' style='):
+            assert word not in reply.body, word
 
 
 @case
