@@ -70,7 +70,7 @@ static int wrong_use(const struct flags *flags)
 {
 	const char *word = flags->args[0];
 
-	if (!strcmp(word, "serve") || !strcmp(word, "key"))
+	if (!strcmp(word, "serve") || !strcmp(word, "key") || !strcmp(word, "stats"))
 		term_error("%s comes first: convo %s [flags]", word, word);
 	else if (!strcmp(word, "true") || !strcmp(word, "false"))
 		term_error("what is '%s' for? A switch is written -x=%s", word, word);
@@ -129,7 +129,7 @@ int main(int argc, char **argv)
 	signals_ignore();
 	if (argc > 1 && !strcmp(argv[1], "serve"))
 		return serve_run(argv + 1);
-	if (argc > 1 && !strcmp(argv[1], "key"))
+	if (argc > 1 && (!strcmp(argv[1], "key") || !strcmp(argv[1], "stats")))
 		return serve_run(argv);
 	term_open();
 	rc = flags_parse(&flags, argc, argv);

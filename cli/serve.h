@@ -1,6 +1,6 @@
 /*
- * `convo serve` and `convo key` are a program of their own, convo-serve, so that the chat loads neither the HTTP
- * library nor that of hashes.
+ * `convo serve`, `convo key` and `convo stats` are a program of their own, convo-serve, so that the chat loads neither
+ * the HTTP library nor that of hashes.
  */
 #ifndef CLI_SERVE_H
 #define CLI_SERVE_H

@@ -34,7 +34,7 @@ _convo() {
 	*)
 		case $cur in
 		-*) words=$(convo ${serve:+"$serve"} -complete flags 2>/dev/null) dashes=${cur%%[!-]*} ;;
-		*) [[ -n $serve ]] || words='schema serve key' ;;
+		*) [[ -n $serve ]] || words='schema serve key stats' ;;
 		esac
 		;;
 	esac

@@ -32,6 +32,7 @@ complete -c convo -n '__fish_seen_subcommand_from schema' -a '(convo -complete s
 complete -c convo -n __fish_use_subcommand -a serve -d 'sessions for the clients of the API of OpenAI'
 complete -c convo -n __fish_use_subcommand -a key -d 'keys for the server: add, list, revoke'
 complete -c convo -n '__fish_seen_subcommand_from key' -a 'add list revoke'
+complete -c convo -n __fish_use_subcommand -a stats -d 'what the servers on a store counted'
 complete -c convo -n $serve -o listen -x -a '127.0.0.1:8080 systemd' -d 'where it listens'
 complete -c convo -n $serve -o auth -x -a 'keys jwt keys,jwt none' -d 'who may ask'
 complete -c convo -n $serve -o config -r -F -d 'models, and flags by their names, as JSON'

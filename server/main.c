@@ -25,6 +25,7 @@
 #include "notify.h"
 #include "open.h"
 #include "routes.h"
+#include "stats.h"
 
 /* How long answers may take to be stored once they were cancelled. */
 #define STORE_MS 10000
@@ -355,6 +356,8 @@ int main(int argc, char **argv)
 	setlocale(LC_CTYPE, "C.UTF-8");
 	if (argc > 1 && !strcmp(argv[1], "key"))
 		return key_run(argc - 1, argv + 1);
+	if (argc > 1 && !strcmp(argv[1], "stats"))
+		return stats_run(argc - 1, argv + 1);
 	rc = serve_flags_parse(&serve.flags, argc, argv);
 	if (rc == 0)
 		rc = serve_do(&serve);

@@ -1,10 +1,17 @@
 #!/usr/bin/env python3
-"""What happens in `convo serve`: GET /metrics, read by the official client's parser; figures that are kept."""
+"""What happens in `convo serve`: GET /metrics, read by the official client's parser; figures that are kept; `convo stats`."""
 
 import base64
+import contextlib
+import fcntl
 import hashlib
+import json
+import os
+import pty
 import re
+import struct
 import subprocess
+import termios
 import time
 from concurrent.futures import ThreadPoolExecutor
 
@@ -13,7 +20,7 @@ import pypi
 MISSING = pypi.need('prometheus-client==0.21.1', 'prometheus_client')
 
 from serving import CONVO, Server, parse_replies, request  # noqa: E402
-from harness import Skip, case, equal, main  # noqa: E402
+from harness import Skip, case, contains, equal, main  # noqa: E402
 from stores import redis  # noqa: E402
 
 CHAT = '/v1/chat/completions'
@@ -216,6 +223,9 @@ def two_servers(home, store):
             equal(200, again.chat('hi', session='s0', model='plain').status)
             told = usage(again, last(2))
             equal((14, 5), (turns(told), told['total']['sessions']))
+        done = home.run('stats', '-session', store, '-last', '48h', '-json')
+        equal((0, ''), (done.returncode, done.err))
+        equal(told['total'], json.loads(done.out)['total'])
 
 
 @case
@@ -269,6 +279,74 @@ def the_page_may_run_its_own_script_alone(home):
         equal([b'http://www.w3.org/2000/svg'], re.findall(rb'https?://[^\'"\s]+', reply.body))
         for word in (b' onclick=', b'innerHTML', b'document.write', b' style='):
             assert word not in reply.body, word
+
+
+# ---- in a terminal -------------------------------------------------------------------------
+
+
+def filled(home, model='plain'):
+    with Server(home, '-session', 'sqlite:u.db', model=model) as server:
+        for i in range(3):
+            equal(200, server.chat('hi', session=f's{i}', model=model).status)
+
+
+@case
+def stats_are_lines_with_plots(home):
+    filled(home, HOSTILE)
+    done = home.run('stats', '-session', 'sqlite:u.db')
+    equal((0, ''), (done.returncode, done.err))
+    lines = done.out.splitlines()
+    assert re.fullmatch(r'  turns +3  [ \u2581-\u2588]{24}', next(line for line in lines if ' turns ' in line)), done.out
+    assert re.search(r'^  tokens in +33 ', done.out, re.M), done.out
+    assert re.search(r'^  active sessions +3 ', done.out, re.M), done.out
+    assert HOSTILE in lines[-1], done.out
+    assert '\x1b' not in done.out
+    assert all(len(line) <= 80 for line in lines[1:]), done.out
+    month = home.run('stats', '-session', 'sqlite:u.db', '-last', '30d')
+    assert 'by the day' in month.out and re.search(r'^  turns +3 ', month.out, re.M), month.out
+
+
+@case
+def stats_fit_the_terminal_and_have_colours_there_alone(home):
+    filled(home, 'm' * 120)
+    for columns in (30, 60, 200):
+        shown = terminal(home, columns, 'stats', '-session', 'sqlite:u.db', '-last', '7d')
+        assert '\x1b[' in shown
+        plain = re.sub(r'\x1b\[[0-9;]*m', '', shown).replace('\r', '').splitlines()
+        assert any(' turns ' in line for line in plain), shown
+        wide = [line for line in plain[1:] if len(line) > max(columns, 52)]
+        equal([], wide)
+    assert '\x1b[' not in terminal(home, 80, 'stats', '-session', 'sqlite:u.db', NO_COLOR='1')
+
+
+def terminal(home, columns, *args, **env):
+    """What the program shows on a terminal so wide."""
+    lead, own = pty.openpty()
+    fcntl.ioctl(own, termios.TIOCSWINSZ, struct.pack('HHHH', 24, columns, 0, 0))
+    with subprocess.Popen([CONVO, *args], stdin=own, stdout=own, stderr=own, cwd=home.path,
+                          env={**home.env, **env}) as process:
+        os.close(own)
+        data = b''
+        with contextlib.suppress(OSError):  # at its end
+            while part := os.read(lead, 65536):
+                data += part
+        os.close(lead)
+        equal(0, process.wait(30))
+    return data.decode()
+
+
+@case
+def wrong_use_of_stats_is_told(home):
+    for args, part in ((('stats',), 'no longer than their store'), (('stats', 'x', '-session', 'sqlite:u.db'), 'unexpected'),
+                       (('stats', '-last', '401d', '-session', 'sqlite:u.db'), '-last'),
+                       (('stats', '-last', 'off', '-session', 'sqlite:u.db'), '-last'),
+                       (('stats', '-last', 'soon', '-session', 'sqlite:u.db'), '-last')):
+        done = home.run(*args)
+        equal((2, ''), (done.returncode, done.out))
+        contains(part, done.err)
+    equal(3, home.run('stats', '-session', 'postgres://u@127.0.0.1:1/d').returncode)
+    contains('usage: convo stats', home.run('stats', '-help').out)
+    equal(2, home.run('-model', 'echo', 'stats').returncode)
 
 
 @case

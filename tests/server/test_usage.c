@@ -9,6 +9,7 @@
 
 #include "metrics/report.h"
 #include "metrics/usage.h"
+#include "stats_show.h"
 
 /* What a server has, as far as figures go. */
 struct counting {
@@ -261,6 +262,59 @@ static void test_report__times_that_are_none_are_refused(void **state)
 	convo_store_close(store);
 }
 
+/* ---- as a person sees them ------------------------------------------------------------ */
+
+static void must_plot(const char *wanted, const uint64_t *values, size_t count, size_t columns)
+{
+	struct text out = {0};
+
+	must(text_adds(&out, "") && stats_plot(&out, values, count, columns));
+	must_equal_str(wanted, out.data);
+	text_clear(&out);
+}
+
+static void test_stats__plots_go_from_nothing_to_the_greatest(void **state)
+{
+	static const uint64_t values[] = {0, 1, 50, 100, 0, 800};
+	static const uint64_t huge[] = {UINT64_MAX, 1, 0};
+
+	(void)state;
+	must_plot(" \u2581\u2581\u2581 \u2588", values, 6, 80);
+	must_plot("\u2581\u2581\u2588", values, 6, 3);
+	must_plot("\u2581\u2588", values, 6, 2);
+	must_plot(" ", values, 1, 80);
+	must_plot("\u2588\u2581 ", huge, 3, 80);
+	must_plot("", values, 0, 10);
+}
+
+static void test_stats__numbers_are_short(void **state)
+{
+	static const struct {
+		uint64_t count;
+		const char *text;
+	} counts[] = {{0, "0"},         {999, "999"},         {1000, "1.0k"},
+		      {99949, "99.9k"}, {99951, "100k"},      {999499, "999k"},
+		      {999500, "1.0M"}, {1234567890, "1.2G"}, {UINT64_MAX, "18.4E"}};
+	static const struct {
+		int64_t us;
+		const char *text;
+	} times[] = {{0, "0 ms"},        {100, "0.1 ms"},     {9900, "9.9 ms"},
+		     {10000, "10 ms"},   {999499, "999 ms"},  {999500, "1.0 s"},
+		     {9940000, "9.9 s"}, {200000000, "200 s"}};
+	char out[8];
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < sizeof(counts) / sizeof(counts[0]); i++) {
+		stats_count(out, counts[i].count);
+		must_equal_str(counts[i].text, out);
+	}
+	for (i = 0; i < sizeof(times) / sizeof(times[0]); i++) {
+		stats_time(out, times[i].us);
+		must_equal_str(times[i].text, out);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -269,6 +323,8 @@ int main(void)
 		cmocka_unit_test(test_usage__old_shelves_are_emptied_and_young_ones_are_not),
 		cmocka_unit_test(test_report__what_is_no_figure_is_passed_over),
 		cmocka_unit_test(test_report__times_that_are_none_are_refused),
+		cmocka_unit_test(test_stats__plots_go_from_nothing_to_the_greatest),
+		cmocka_unit_test(test_stats__numbers_are_short),
 	};
 
 	return TEST_RUN(tests);
