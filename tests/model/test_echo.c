@@ -49,9 +49,11 @@ static struct convo_message message(const char *json)
 
 static void must_be_storable(const struct convo_answer *answer)
 {
-	struct cv_text json = {answer->message, answer->message_len};
+	struct cv_text json = {0};
 	struct convo_err err;
 
+	must(answer != NULL);
+	json = (struct cv_text){answer->message, answer->message_len};
 	must_equal(JSON_KIND_OBJECT, must_pass(cv_json_check(json, "message", &err)));
 	must_equal(answer->message_len, strlen(answer->message));
 	must_equal(answer->text_len, strlen(answer->text));
@@ -271,6 +273,7 @@ static void test_function__failing_late_keeps_what_came(void **state)
 
 	(void)state;
 	must_pass(ask_script(&answer, &script, NULL, &err));
+	must(answer != NULL);
 	must_equal(CONVO_FAILED, answer->status);
 	must_equal(CONVO_E_IO, answer->code);
 	must_equal_str("engine on fire", answer->error);
