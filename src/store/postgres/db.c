@@ -137,6 +137,12 @@ static int pg_rows(struct pg_db *db, struct pg_query *query, const PGresult *res
 	return rc;
 }
 
+static int pg_not_asked(const struct pg_db *db, enum pool_fate *fate, struct convo_err *err)
+{
+	*fate = POOL_LOST;
+	return cv_fail_maybe(err, CONVO_E_IO, "%s: it answers what was not asked", db->where);
+}
+
 /* Take one result of a statement. */
 static int pg_result(struct pg_db *db, struct pg_query *query, const PGresult *res,
 		     enum pool_fate *fate, struct convo_err *err)
@@ -154,9 +160,7 @@ static int pg_result(struct pg_db *db, struct pg_query *query, const PGresult *r
 	case PGRES_PIPELINE_ABORTED: /* one before was refused, and that is told */
 		return cv_fail(err, CONVO_E_IO, "%s: it did not try", db->where);
 	default:
-		*fate = POOL_LOST;
-		return cv_fail_maybe(err, CONVO_E_IO, "%s: it answers what was not asked",
-				     db->where);
+		return pg_not_asked(db, fate, err);
 	}
 }
 
@@ -226,6 +230,8 @@ static int pg_take_end(struct pg_db *db, const struct pg_until *until, int rc, e
 	}
 	one = res ? pg_result(db, &none, res, fate, rc ? NULL : err)
 		  : cv_pq_lost(db, fate, rc ? NULL : err);
+	if (one >= 0) /* rows in place of the end: whether it took effect nobody said */
+		one = pg_not_asked(db, fate, rc ? NULL : err);
 	pq.clear(res);
 	*fate = refused ? POOL_UNSENT : POOL_LOST; /* out of step */
 	return rc ? rc : one;
