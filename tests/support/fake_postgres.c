@@ -1,20 +1,16 @@
 /*
- * The fake PostgreSQL; see fake_postgres.h. A thread for each connection, which lives as long as its
- * client or until it is spoiled.
+ * The fake PostgreSQL; see fake_postgres.h. A connection lives as long as its client or until it is spoiled.
  */
 #include "fake_postgres.h"
 
-#include <arpa/inet.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <unistd.h>
 
+#include "crowd.h"
 #include "test.h"
 
 #define MAX_SAID 16
@@ -22,8 +18,7 @@
 #define MAX_MESSAGE (1 << 20)
 
 struct fake_postgres {
-	int listener, port;
-	pthread_t thread;
+	struct crowd *crowd;
 	pthread_mutex_t lock; /* guards the following */
 	struct {
 		const char *part;
@@ -34,8 +29,6 @@ struct fake_postgres {
 	enum fake_spoil how;
 	size_t at, passed;
 	bool armed, spoiled;
-	bool ending;
-	int client; /* -1: none */
 };
 
 /* A connection: the statements it has prepared, and what the next Execute is about. */
@@ -359,7 +352,6 @@ static bool client_answer(struct fake_client *client, struct cv_buf *out, const 
 {
 	struct fake_postgres *fake = client->fake;
 	struct cv_buf said = {0};
-	const struct timeval patience = {1, 0};
 	bool found = false, for_ever;
 
 	pthread_mutex_lock(&fake->lock);
@@ -376,10 +368,6 @@ static bool client_answer(struct fake_client *client, struct cv_buf *out, const 
 	else if (!found)
 		say_usual(&said, sql);
 	must_equal(0, cv_buf_add(out, said.data, said.len));
-	/* Who reads no more may have to cancel first, by a connection that is served after this one. */
-	if (for_ever)
-		must_equal(0, setsockopt(client->fd, SOL_SOCKET, SO_SNDTIMEO, &patience,
-					 sizeof(patience)));
 	while (for_ever && client_say(client, out)) {
 		cv_buf_reset(out);
 		must_equal(0, cv_buf_add(out, said.data, said.len));
@@ -508,6 +496,8 @@ static void client_serve(struct fake_client *client)
 		more = read_all(client->fd, body, len - 4);
 		if (more && !welcomed && len == 8) {
 			more = test_send(client->fd, "N", 1); /* no TLS here */
+		} else if (more && !welcomed && len == 16) {
+			more = false; /* a cancel, which is not answered */
 		} else if (more && !welcomed) {
 			welcomed = true;
 			more = client_welcome(client);
@@ -522,28 +512,11 @@ static void client_serve(struct fake_client *client)
 	}
 }
 
-static void *fake_thread(void *ctx)
+static void fake_serve(void *ctx, int fd)
 {
-	struct fake_postgres *fake = ctx;
+	struct fake_client client = {.fake = ctx, .fd = fd};
 
-	for (;;) {
-		struct fake_client client = {.fake = fake,
-					     .fd = accept(fake->listener, NULL, NULL)};
-
-		if (client.fd < 0)
-			return NULL;
-		setsockopt(client.fd, IPPROTO_TCP, TCP_NODELAY, &(int){1}, sizeof(int));
-		pthread_mutex_lock(&fake->lock);
-		fake->client = client.fd;
-		if (fake->ending)
-			shutdown(client.fd, SHUT_RDWR);
-		pthread_mutex_unlock(&fake->lock);
-		client_serve(&client);
-		pthread_mutex_lock(&fake->lock);
-		fake->client = -1;
-		pthread_mutex_unlock(&fake->lock);
-		close(client.fd);
-	}
+	client_serve(&client);
 }
 
 /* ---- the test's side ---------------------------------------------------------------------- */
@@ -554,22 +527,13 @@ struct fake_postgres *fake_postgres_start(void)
 
 	must(fake != NULL);
 	pthread_mutex_init(&fake->lock, NULL);
-	fake->client = -1;
-	fake->listener = test_listen(&fake->port);
-	must(pthread_create(&fake->thread, NULL, fake_thread, fake) == 0);
+	fake->crowd = crowd_start(fake_serve, fake);
 	return fake;
 }
 
 void fake_postgres_end(struct fake_postgres *fake)
 {
-	pthread_mutex_lock(&fake->lock);
-	fake->ending = true;
-	if (fake->client >= 0)
-		shutdown(fake->client, SHUT_RDWR);
-	pthread_mutex_unlock(&fake->lock);
-	shutdown(fake->listener, SHUT_RDWR);
-	pthread_join(fake->thread, NULL);
-	close(fake->listener);
+	crowd_end(fake->crowd);
 	fake_postgres_say(fake, NULL, NULL);
 	pthread_mutex_destroy(&fake->lock);
 	free(fake);
@@ -577,7 +541,7 @@ void fake_postgres_end(struct fake_postgres *fake)
 
 int fake_postgres_port(const struct fake_postgres *fake)
 {
-	return fake->port;
+	return crowd_port(fake->crowd);
 }
 
 void fake_postgres_say(struct fake_postgres *fake, const char *part, const struct cv_buf *bytes)

@@ -4,31 +4,19 @@
  */
 #include "fake_redis.h"
 
-#include <arpa/inet.h>
-#include <netinet/in.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <unistd.h>
 
+#include "crowd.h"
 #include "test.h"
 
 #define MAX_LINES 512
-#define MAX_CLIENTS 16384 /* in a fake's life */
-
-struct fake_client {
-	struct fake_redis *fake;
-	pthread_t thread;
-	int fd; /* -1: it has left */
-};
 
 struct fake_redis {
-	int listener, port;
-	pthread_t thread;
+	struct crowd *crowd;
 	pthread_mutex_t lock; /* guards the following */
-	struct fake_client client[MAX_CLIENTS];
-	size_t clients;
 	struct {
 		const char *command;
 		struct fake_reply reply;
@@ -74,42 +62,16 @@ static bool fake_send(int client, struct fake_reply reply)
 	return !reply.close;
 }
 
-static void *fake_serve(void *ctx)
+static void fake_serve(void *ctx, int client)
 {
-	struct fake_client *client = ctx;
-	struct fake_redis *fake = client->fake;
 	char request[65536];
-	int fd = client->fd;
 	ssize_t n;
 
-	while ((n = recv(fd, request, sizeof(request) - 1, 0)) > 0) {
+	while ((n = recv(client, request, sizeof(request) - 1, 0)) > 0) {
 		request[n] = '\0';
-		if (!fake_send(fd, fake_reply(fake, request)))
+		if (!fake_send(client, fake_reply(ctx, request)))
 			break;
 	}
-	pthread_mutex_lock(&fake->lock);
-	client->fd = -1;
-	close(fd);
-	pthread_mutex_unlock(&fake->lock);
-	return NULL;
-}
-
-static void *fake_thread(void *ctx)
-{
-	struct fake_redis *fake = ctx;
-	int fd;
-
-	while ((fd = accept(fake->listener, NULL, NULL)) >= 0) {
-		struct fake_client *client = &fake->client[fake->clients];
-
-		must(fake->clients < MAX_CLIENTS);
-		pthread_mutex_lock(&fake->lock);
-		*client = (struct fake_client){.fake = fake, .fd = fd};
-		must(pthread_create(&client->thread, NULL, fake_serve, client) == 0);
-		fake->clients++;
-		pthread_mutex_unlock(&fake->lock);
-	}
-	return NULL;
 }
 
 struct fake_redis *fake_redis_start(void)
@@ -118,8 +80,7 @@ struct fake_redis *fake_redis_start(void)
 
 	must(fake);
 	pthread_mutex_init(&fake->lock, NULL);
-	fake->listener = test_listen(&fake->port);
-	must(pthread_create(&fake->thread, NULL, fake_thread, fake) == 0);
+	fake->crowd = crowd_start(fake_serve, fake);
 	return fake;
 }
 
@@ -146,22 +107,12 @@ void fake_redis_forget(struct fake_redis *fake)
 
 int fake_redis_port(const struct fake_redis *fake)
 {
-	return fake->port;
+	return crowd_port(fake->crowd);
 }
 
 void fake_redis_end(struct fake_redis *fake)
 {
-	shutdown(fake->listener, SHUT_RDWR);
-	pthread_join(fake->thread, NULL);
-	pthread_mutex_lock(&fake->lock);
-	for (size_t i = 0; i < fake->clients; i++) {
-		if (fake->client[i].fd >= 0)
-			shutdown(fake->client[i].fd, SHUT_RDWR);
-	}
-	pthread_mutex_unlock(&fake->lock);
-	for (size_t i = 0; i < fake->clients; i++)
-		pthread_join(fake->client[i].thread, NULL);
-	close(fake->listener);
+	crowd_end(fake->crowd);
 	pthread_mutex_destroy(&fake->lock);
 	free(fake);
 }
