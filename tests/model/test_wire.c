@@ -273,7 +273,7 @@ static void ask(struct wire_run *run)
 	struct convo_model_options opts = {.base_url = fake_llm_base(run->server),
 					   .api_key = "sk-wire-secret",
 					   .max_answer = 64 << 10,
-					   .idle_timeout_ms = 5000};
+					   .idle_timeout_ms = 30000};
 	convo_model *model = NULL;
 	struct convo_err err;
 

@@ -500,21 +500,34 @@ static void *cancel_later(void *ctx)
 	return NULL;
 }
 
+/* A thread that cancels once the pieces were heard. */
+struct canceller {
+	convo_cancel *cancel;
+	pthread_t thread;
+};
+
+static void canceller_start(void *ctx)
+{
+	struct canceller *canceller = ctx;
+
+	must(pthread_create(&canceller->thread, NULL, cancel_later, canceller->cancel) == 0);
+}
+
 static void a_cancel_from_another_thread_keeps_what_came(void **state)
 {
 	struct fixture *f = *state;
-	convo_cancel *cancel = NULL;
+	struct canceller canceller = {0};
 	struct convo_err err;
-	pthread_t thread;
 
-	must_pass(convo_cancel_new(&cancel, &err));
+	must_pass(convo_cancel_new(&canceller.cancel, &err));
 	f->script.wait = true;
-	must(pthread_create(&thread, NULL, cancel_later, cancel) == 0);
-	must_pass(run_with(f, "one", NULL, cancel, &err));
-	pthread_join(thread, NULL);
+	f->script.meanwhile = canceller_start;
+	f->script.ctx = &canceller;
+	must_pass(run_with(f, "one", NULL, canceller.cancel, &err));
+	pthread_join(canceller.thread, NULL);
 	must_equal(CONVO_INTERRUPTED, f->turn->answer->status);
 	must_equal_str("u one|a~Hello", stored(f));
-	convo_cancel_free(cancel);
+	convo_cancel_free(canceller.cancel);
 }
 
 static convo_cancel *signal_cancel;
@@ -525,10 +538,17 @@ static void on_alarm(int number)
 	convo_cancel_request(signal_cancel);
 }
 
+static void alarm_set(void *ctx)
+{
+	const struct itimerval timer = {.it_value = {.tv_usec = 20000}};
+
+	(void)ctx;
+	must(setitimer(ITIMER_REAL, &timer, NULL) == 0);
+}
+
 static void a_cancel_from_a_signal_handler_keeps_what_came(void **state)
 {
 	const struct sigaction act = {.sa_handler = on_alarm};
-	const struct itimerval timer = {.it_value = {.tv_usec = 20000}};
 	struct fixture *f = *state;
 	struct sigaction before;
 	struct convo_err err;
@@ -536,7 +556,7 @@ static void a_cancel_from_a_signal_handler_keeps_what_came(void **state)
 	must_pass(convo_cancel_new(&signal_cancel, &err));
 	f->script.wait = true;
 	must(sigaction(SIGALRM, &act, &before) == 0);
-	must(setitimer(ITIMER_REAL, &timer, NULL) == 0);
+	f->script.meanwhile = alarm_set;
 	must_pass(run_with(f, "one", NULL, signal_cancel, &err));
 	sigaction(SIGALRM, &before, NULL);
 	must_equal_str("u one|a~Hello", stored(f));
