@@ -10,6 +10,7 @@
 #include <convo/event.h>
 #include <convo/lease.h>
 #include <convo/model.h>
+#include <convo/place.h>
 #include <convo/runner.h>
 #include <convo/session.h>
 #include <convo/store.h>

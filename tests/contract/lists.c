@@ -3,6 +3,8 @@
  */
 #include "contract.h"
 
+#include <convo/place.h>
+
 #include <stdatomic.h>
 #include <stdio.h>
 
@@ -471,6 +473,126 @@ static void S3_a_walk_survives_a_clock_set_back(struct fx *fx)
 	walk_clear(&walk);
 }
 
+/* A page by a cursor of its own, behind a place, as who keeps nothing between pages reads it. */
+static size_t walk_from(struct fx *fx, enum convo_list_what what, struct convo_place *place,
+			size_t n, struct walk *walk)
+{
+	convo_cursor *cursor = walk_begin(fx, what);
+	struct convo_err err;
+	size_t count;
+
+	if (place->position)
+		must_pass(convo_cursor_seek(cursor, place, &err));
+	count = walk_page(fx->store, cursor, n, walk);
+	if (count)
+		must_pass(convo_cursor_place(cursor, place, &err));
+	convo_cursor_free(cursor);
+	return count;
+}
+
+static void S3_a_list_can_be_read_place_by_place(struct fx *fx)
+{
+	static const size_t sizes[] = {1, 3, 7, 20};
+
+	walk_make(fx, 7);
+	for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
+		struct convo_place place = {0};
+		struct walk walk = {0};
+
+		while (walk_from(fx, CONVO_LIST_LIVE, &place, sizes[i], &walk) == sizes[i])
+			;
+		must_equal(7, walk.count);
+		for (size_t k = 0; k < 7; k++)
+			must_equal_str(test_text("s%zu", 6 - k), walk.name[k]);
+		walk_clear(&walk);
+	}
+}
+
+static void S3_the_trash_can_be_read_place_by_place(struct fx *fx)
+{
+	struct convo_place place = {0};
+	struct walk walk = {0};
+	struct convo_err err;
+
+	walk_make(fx, 5);
+	for (size_t i = 0; i < 5; i++) {
+		struct convo_key key = fx_key(fx, test_text("s%zu", i));
+
+		must_pass(convo_store_delete(fx->store, &key, NULL, &err));
+	}
+	while (walk_from(fx, CONVO_LIST_TRASH, &place, 2, &walk))
+		;
+	must_equal(5, walk.count);
+	for (size_t k = 0; k < 5; k++)
+		must_equal_str(test_text("s%zu", 4 - k), walk.name[k]);
+	walk_clear(&walk);
+}
+
+/* What stays where it is comes once; what passes the place may not come, and is at the front. */
+static void S3_a_place_holds_while_others_write(struct fx *fx)
+{
+	struct convo_key passes = fx_key(fx, "s0"), again = fx_key(fx, "s7");
+	struct convo_place place = {0};
+	struct walk walk = {0};
+
+	walk_make(fx, 8);
+	must_equal(3, walk_from(fx, CONVO_LIST_LIVE, &place, 3, &walk));
+	fx_say(fx->store, &passes, "x");
+	fx_say(fx->store, &again, "x");
+	while (walk_from(fx, CONVO_LIST_LIVE, &place, 3, &walk))
+		;
+	must_equal(7, walk.count);
+	for (size_t i = 1; i < 8; i++)
+		must_equal(1, walk_times(&walk, test_text("s%zu", i)));
+	walk_clear(&walk);
+	walk_must_be(fx, CONVO_LIST_LIVE, "s7 s0 s6 s5 s4 s3 s2 s1");
+}
+
+static void S3_a_cursor_that_was_sought_goes_to_the_end_once(struct fx *fx)
+{
+	convo_cursor *cursor = walk_begin(fx, CONVO_LIST_LIVE);
+	struct convo_place place = {0};
+	struct walk walk = {0};
+	struct convo_err err;
+
+	walk_make(fx, 9);
+	walk_from(fx, CONVO_LIST_LIVE, &place, 2, &walk);
+	walk_clear(&walk);
+	must_pass(convo_cursor_seek(cursor, &place, &err));
+	while (walk_page(fx->store, cursor, 3, &walk))
+		;
+	must_equal(7, walk.count);
+	must_equal_str("s6", walk.name[0]);
+	must_equal_str("s0", walk.name[6]);
+	must_fail_with(CONVO_E_INVALID, convo_cursor_seek(cursor, &place, &err));
+	must_fail_with(CONVO_E_INVALID, convo_cursor_place(cursor, &place, &err));
+	convo_cursor_free(cursor);
+	walk_clear(&walk);
+}
+
+/* Whoever keeps places gets them back from somebody. */
+static void S3_any_numbers_are_a_place(struct fx *fx)
+{
+	static const int64_t numbers[] = {INT64_MIN, -1, 0, 1, INT64_MAX};
+	const size_t n = sizeof(numbers) / sizeof(numbers[0]);
+	struct convo_err err;
+
+	walk_make(fx, 3);
+	for (size_t i = 0; i < n * n; i++) {
+		const struct convo_place place = {.position = numbers[i / n],
+						  .number = numbers[i % n]};
+		convo_cursor *cursor = walk_begin(fx, CONVO_LIST_LIVE);
+		struct walk walk = {0};
+
+		must_pass(convo_cursor_seek(cursor, &place, &err));
+		while (walk_page(fx->store, cursor, 2, &walk))
+			;
+		must_equal(place.position == INT64_MAX ? 3 : 0, walk.count);
+		convo_cursor_free(cursor);
+		walk_clear(&walk);
+	}
+}
+
 const struct contract_test contract_lists[] = {
 	CONTRACT_TEST(S3_an_empty_list_ends_at_once),
 	CONTRACT_TEST(S3_every_write_moves_a_session_to_the_front),
@@ -489,5 +611,10 @@ const struct contract_test contract_lists[] = {
 	CONTRACT_TEST(S3_walk_returns_every_session_once_while_others_write),
 	CONTRACT_TEST(S3_the_trash_is_walked_last_deleted_first),
 	CONTRACT_TEST(S3_a_walk_survives_a_clock_set_back),
+	CONTRACT_TEST(S3_a_list_can_be_read_place_by_place),
+	CONTRACT_TEST(S3_the_trash_can_be_read_place_by_place),
+	CONTRACT_TEST(S3_a_place_holds_while_others_write),
+	CONTRACT_TEST(S3_a_cursor_that_was_sought_goes_to_the_end_once),
+	CONTRACT_TEST(S3_any_numbers_are_a_place),
 	{0},
 };

@@ -16,10 +16,13 @@
  */
 #include <store/front/cursor.h>
 
+#include <convo/place.h>
+
 #include <stdlib.h>
 #include <string.h>
 
 #include <base/alloc.h>
+#include <base/check.h>
 #include <base/fail.h>
 #include <store/front/call.h>
 #include <store/front/prepare.h>
@@ -45,6 +48,7 @@ struct convo_cursor {
 	bool more_owners;
 
 	struct store_place place; /* what has been fetched ends here */
+	bool sought;              /* the walk began at a place: it does not look back */
 	size_t fetched;           /* pages until now */
 	enum {
 		CURSOR_WALKS,
@@ -253,7 +257,8 @@ static int cursor_fetch(convo_cursor *cursor, struct convo_store *store,
 	cursor->fetched++;
 	if (cursor->page.count)
 		cursor->place = cursor->page.entry[cursor->page.count - 1].place;
-	if (back || (cursor->page.count < n && (cursor->fetched == 1 || cursor->trash)))
+	if (back ||
+	    (cursor->page.count < n && (cursor->fetched == 1 || cursor->trash || cursor->sought)))
 		cursor->at = CURSOR_IS_OVER;
 	else if (cursor->page.count < n)
 		cursor->at = CURSOR_LOOKS_BACK;
@@ -342,4 +347,47 @@ const struct convo_meta *convo_cursor_meta(const convo_cursor *cursor, size_t i)
 const struct convo_key *convo_cursor_owner(const convo_cursor *cursor)
 {
 	return cursor && cursor->meta_count ? &cursor->owner : NULL;
+}
+
+/* ---- places ----------------------------------------------------------------------------- */
+
+static int cursor_check_one_user(const convo_cursor *cursor, struct convo_err *err)
+{
+	int rc = cv_check_given(cursor, "the cursor", err);
+
+	if (rc == 0 && !cursor->user)
+		rc = cv_fail(err, CONVO_E_INVALID, "a walk over several users has no places");
+	return rc;
+}
+
+int convo_cursor_place(const convo_cursor *cursor, struct convo_place *out, struct convo_err *err)
+{
+	const struct store_place *place;
+	int rc = cursor_check_one_user(cursor, err);
+
+	if (rc == 0)
+		rc = cv_check_given(out, "where the place goes", err);
+	if (rc < 0)
+		return rc;
+	if (!cursor->meta_count)
+		return cv_fail(err, CONVO_E_INVALID, "the walk has returned nothing");
+	place = &cursor->page.entry[cursor->picked[cursor->meta_count - 1]].place;
+	*out = (struct convo_place){.position = place->position, .number = place->number};
+	return 0;
+}
+
+int convo_cursor_seek(convo_cursor *cursor, const struct convo_place *place, struct convo_err *err)
+{
+	int rc = cursor_check_one_user(cursor, err);
+
+	if (rc == 0)
+		rc = cv_check_given(place, "the place", err);
+	if (rc < 0)
+		return rc;
+	if (cursor->fetched)
+		return cv_fail(err, CONVO_E_INVALID, "the walk has begun");
+	cursor->place.position = place->position;
+	cursor->place.number = place->number;
+	cursor->sought = true;
+	return 0;
 }

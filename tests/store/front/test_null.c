@@ -170,6 +170,7 @@ static void test_null__no_key_no_place_no_name(void **state)
 	convo_reader *reader = NULL;
 	convo_state *list = NULL;
 	const struct convo_event silent = {0}, *event = NULL;
+	struct convo_place place = {0};
 	char *json = NULL;
 	size_t count;
 
@@ -199,6 +200,8 @@ static void test_null__no_key_no_place_no_name(void **state)
 	REFUSED(convo_store_state_list(&list, store, NULL, CONVO_SCOPE_SESSION, NULL, E));
 	REFUSED(convo_cursor_new(NULL, "app", "user", CONVO_LIST_LIVE, E));
 	REFUSED(convo_cursor_new(&cursor, NULL, "user", CONVO_LIST_LIVE, E));
+	REFUSED(convo_cursor_place(NULL, &place, E));
+	REFUSED(convo_cursor_seek(NULL, &place, E));
 	REFUSED(convo_reader_new(NULL, &good, NULL, E));
 	REFUSED(convo_reader_new(&reader, NULL, NULL, E));
 	must(!session && !cursor && !reader && !list && !json && !event);
