@@ -825,6 +825,29 @@ static void A8_a_failure_leaves_the_callers_memory_alone(struct fx *fx)
 }
 
 /* Every function takes no err at all. */
+static void A8_of_several_events_the_text_names_the_one_at_fault(struct fx *fx)
+{
+	const char *id = fx_uuid();
+	/* The second is the first one again: the fault of the third is the caller's third. */
+	struct convo_event batch[] = {fx_event(id, "a"), fx_event(id, "a"), fx_event(NULL, "b")};
+	struct convo_key key = fx_key(fx, "s");
+	struct convo_err err;
+
+	fx_create(fx->store, &key);
+	batch[2].state = "{\"\":1}";
+	must_fail_with(CONVO_E_INVALID,
+		       convo_store_append(fx->store, &key, NULL, batch, 3, NULL, NULL, &err));
+	must(strstr(err.text, "events[2]: a state name ") == err.text);
+	batch[2].state = NULL;
+	batch[1].author = "";
+	must_fail_with(CONVO_E_INVALID,
+		       convo_store_append(fx->store, &key, NULL, batch, 3, NULL, NULL, &err));
+	must(strstr(err.text, "events[1]: the author ") == err.text);
+	must_fail_with(CONVO_E_INVALID,
+		       convo_store_append(fx->store, &key, NULL, &batch[1], 1, NULL, NULL, &err));
+	must(strstr(err.text, "the author ") == err.text);
+}
+
 static void A8_err_may_be_null(struct fx *fx)
 {
 	struct convo_key key = fx_key(fx, "s");
@@ -884,6 +907,7 @@ const struct contract_test contract_append[] = {
 	CONTRACT_TEST(A6_a_later_value_replaces_the_earlier),
 	CONTRACT_TEST(A6_deltas_of_many_sessions_lose_nothing),
 	CONTRACT_TEST(A8_a_failure_leaves_the_callers_memory_alone),
+	CONTRACT_TEST(A8_of_several_events_the_text_names_the_one_at_fault),
 	CONTRACT_TEST(A8_err_may_be_null),
 	{0},
 };

@@ -323,6 +323,27 @@ static int drop_repeated(struct prepared_append *out, size_t count, struct convo
 	return 0;
 }
 
+/* Of several events, say which one is wrong. @return rc */
+static int name_event(size_t i, size_t count, int rc, struct convo_err *err)
+{
+	char text[sizeof(err->text)];
+
+	if (!err || count == 1 || rc == CONVO_E_NOMEM)
+		return rc;
+	memcpy(text, err->text, sizeof(text));
+	return cv_fail(err, rc, "events[%zu]: %s", i, text);
+}
+
+/* Which of the caller's events was kept at this place. */
+static size_t first_at(const struct prepared_append *out, size_t place)
+{
+	size_t i = 0;
+
+	while (out->place[i] != place)
+		i++;
+	return i;
+}
+
 int cv_prepare_append(struct prepared_append *out, const struct convo_event *events, size_t count,
 		      struct convo_err *err)
 {
@@ -342,7 +363,7 @@ int cv_prepare_append(struct prepared_append *out, const struct convo_event *eve
 		rc = prepare_event(out, &out->events[i], &events[i], (struct cv_text){0}, &total,
 				   err);
 		if (rc < 0)
-			return rc;
+			return name_event(i, count, rc, err);
 	}
 	out->append.count = count;
 	if (count > 1) {
@@ -355,7 +376,7 @@ int cv_prepare_append(struct prepared_append *out, const struct convo_event *eve
 			continue;
 		rc = prepare_state(out, &out->events[i], i, err);
 		if (rc < 0)
-			return rc;
+			return name_event(count == 1 ? 0 : first_at(out, i), count, rc, err);
 	}
 	out->append.events = out->events;
 	out->append.changes = out->changes.change;
