@@ -28,6 +28,8 @@ struct http_stream {
 	bool detached; /* no handler runs beside it */
 	void (*on_gone)(void *ctx);
 	void *gone_ctx;
+	void (*on_taken)(void *ctx);
+	void *taken_ctx;
 	void (*left)(void *ctx);
 	void *left_ctx;
 };
@@ -82,6 +84,23 @@ static void stream_wake(http_stream *stream)
 	MHD_resume_connection(stream->connection);
 }
 
+/* Tell the writer, once, that nobody reads. */
+static void stream_tell_gone(http_stream *stream)
+{
+	if (stream->on_gone)
+		stream->on_gone(stream->gone_ctx);
+	stream->on_gone = stream->on_taken = NULL;
+}
+
+static void stream_tell_taken(http_stream *stream)
+{
+	void (*taken)(void *ctx) = stream->on_taken;
+
+	stream->on_taken = NULL;
+	if (taken)
+		taken(stream->taken_ctx);
+}
+
 static void stream_empty(http_stream *stream)
 {
 	free(stream->data);
@@ -108,8 +127,10 @@ static ssize_t stream_read(void *ctx, uint64_t pos, char *out, size_t max)
 		stream->from += n;
 		stream->len -= n;
 		stream->bytes += rc;
-		if (!stream->len)
+		if (!stream->len) {
 			stream_empty(stream);
+			stream_tell_taken(stream);
+		}
 	} else if (stream->ended) {
 		rc = MHD_CONTENT_READER_END_OF_STREAM;
 	} else {
@@ -161,23 +182,15 @@ struct MHD_Response *stream_response(http_stream *stream)
 	return response;
 }
 
-/* Tells the writer, once, that nobody reads. */
 static void stream_leave(http_stream *stream, bool closed)
 {
-	void (*on_gone)(void *ctx) = NULL;
-	bool first;
-
 	pthread_mutex_lock(&stream->lock);
-	first = !stream->gone && !stream->ended;
 	stream->gone = true;
 	stream_empty(stream);
-	if (first)
-		on_gone = stream->on_gone;
+	stream_tell_gone(stream);
 	stream_wake(stream);
 	stream->closed = stream->closed || closed;
 	pthread_mutex_unlock(&stream->lock);
-	if (on_gone)
-		on_gone(stream->gone_ctx);
 }
 
 int64_t stream_close(http_stream *stream)
@@ -201,17 +214,13 @@ void stream_detach(http_stream *stream)
 
 void stream_finish(http_stream *stream, bool any)
 {
-	void (*on_gone)(void *ctx) = NULL;
-
 	pthread_mutex_lock(&stream->lock);
 	if ((any || stream->detached) && !stream->ended) {
 		stream->ended = true;
-		on_gone = stream->on_gone;
+		stream_tell_gone(stream);
 		stream_wake(stream);
 	}
 	pthread_mutex_unlock(&stream->lock);
-	if (on_gone)
-		on_gone(stream->gone_ctx);
 }
 
 void stream_keep_alive(http_stream *stream, int64_t since_ms)
@@ -253,20 +262,38 @@ void http_stream_end(http_stream *stream)
 		return;
 	pthread_mutex_lock(&stream->lock);
 	stream->ended = true;
+	stream->on_gone = stream->on_taken = NULL;
 	stream_wake(stream);
 	pthread_mutex_unlock(&stream->lock);
 	stream_unref(stream);
 }
 
-void http_stream_on_gone(http_stream *stream, void (*gone)(void *ctx), void *ctx)
+size_t http_stream_waiting(http_stream *stream)
 {
-	bool now;
+	size_t len;
 
 	pthread_mutex_lock(&stream->lock);
-	now = stream->gone || stream->ended;
+	len = stream->len;
+	pthread_mutex_unlock(&stream->lock);
+	return len;
+}
+
+void http_stream_on_gone(http_stream *stream, void (*gone)(void *ctx), void *ctx)
+{
+	pthread_mutex_lock(&stream->lock);
 	stream->on_gone = gone;
 	stream->gone_ctx = ctx;
+	if (stream->gone || stream->ended)
+		stream_tell_gone(stream);
 	pthread_mutex_unlock(&stream->lock);
-	if (now)
-		gone(ctx);
+}
+
+void http_stream_on_taken(http_stream *stream, void (*taken)(void *ctx), void *ctx)
+{
+	pthread_mutex_lock(&stream->lock);
+	stream->on_taken = taken;
+	stream->taken_ctx = ctx;
+	if (!stream->len)
+		stream_tell_taken(stream);
+	pthread_mutex_unlock(&stream->lock);
 }

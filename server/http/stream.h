@@ -22,16 +22,26 @@ typedef struct http_stream http_stream;
  */
 bool http_stream_write(http_stream *stream, const char *bytes, size_t len);
 
-/** End it once all of it was sent, and let go of it. NULL is fine. */
+/** How many bytes wait for the reader. */
+size_t http_stream_waiting(http_stream *stream);
+
+/** End it once all of it was sent, and let go of it: nothing is called for it any more. NULL is fine. */
 void http_stream_end(http_stream *stream);
 
 /**
  * Be told once when nobody reads any more, or the server ends, in place of finding out by writing: for
  * streams that no handler waits beside. The writer has to end the stream all the same.
  *
- * @param gone called from a thread that must not be kept, perhaps before this returns; it may not end
- *             the stream itself
+ * @param gone called from a thread that must not be kept, perhaps before this returns, with the stream
+ *             locked: it may call nothing of a stream, nor wait for one who does
  */
 void http_stream_on_gone(http_stream *stream, void (*gone)(void *ctx), void *ctx);
+
+/**
+ * Be told once when the reader has taken all that was written, for who has more than should wait.
+ *
+ * @param taken as `gone` above
+ */
+void http_stream_on_taken(http_stream *stream, void (*taken)(void *ctx), void *ctx);
 
 #endif

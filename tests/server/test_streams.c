@@ -161,6 +161,25 @@ static void expect(int fd, const char *words)
 	}
 }
 
+/* The same behind megabytes of other things. */
+static void expect_at_last(int fd, const char *words)
+{
+	char bytes[4096 + 64] = "";
+	size_t kept_len = 0;
+	ssize_t n;
+
+	while (!strstr(bytes, words)) {
+		if (kept_len > 60) {
+			memmove(bytes, bytes + kept_len - 60, 60);
+			kept_len = 60;
+		}
+		n = read(fd, bytes + kept_len, 4096);
+		assert_true(n > 0);
+		kept_len += (size_t)n;
+		bytes[kept_len] = '\0';
+	}
+}
+
 static bool within(int64_t ms, bool (*holds)(size_t), size_t value)
 {
 	int64_t end = clock_ms() + ms;
@@ -266,6 +285,66 @@ static void test_a_drain_ends_streams_that_no_handler_runs_beside(void **state)
 	stop(&at);
 }
 
+static void count_taken(void *ctx)
+{
+	atomic_fetch_add((atomic_size_t *)ctx, 1);
+}
+
+static bool is_one(size_t counter)
+{
+	return atomic_load((atomic_size_t *)(uintptr_t)counter) == 1;
+}
+
+static void test_a_writer_is_told_once_that_all_was_taken(void **state)
+{
+	static char bytes[200 << 10];
+	atomic_size_t taken = 0, none = 0;
+	struct fixture at;
+	char dropped[8192];
+	bool told;
+	int fd;
+	size_t i;
+
+	(void)state;
+	start(&at, 1, 16);
+	fd = client(&at, "/follow/x");
+	assert_true(within(10000, are_kept, 1));
+	/* Nothing waits: it is told at once. */
+	http_stream_on_taken(kept.stream[0], count_taken, &taken);
+	assert_int_equal(atomic_load(&taken), 1);
+	memset(bytes, 'x', sizeof(bytes));
+	/* Until the system takes no more for a reader who sleeps. */
+	for (i = 0; i < 20; i++) {
+		nap();
+		if (http_stream_waiting(kept.stream[0]) >= sizeof(bytes) / 2)
+			continue;
+		assert_true(http_stream_write(kept.stream[0], bytes, sizeof(bytes) / 2));
+		i = 0;
+	}
+	atomic_store(&taken, 0);
+	http_stream_on_taken(kept.stream[0], count_taken, &taken);
+	for (i = 0; i < 20; i++) {
+		told = atomic_load(&taken) > 0;
+		assert_true(!told || !http_stream_waiting(kept.stream[0]));
+		nap();
+	}
+	while (!is_one((size_t)&taken))
+		assert_true(read(fd, dropped, sizeof(dropped)) > 0);
+	assert_int_equal(http_stream_waiting(kept.stream[0]), 0);
+	assert_true(http_stream_write(kept.stream[0], "data: more\n\n", 12));
+	expect_at_last(fd, "data: more\n\n");
+	assert_int_equal(atomic_load(&taken), 1);
+	/* After its end it tells nothing. */
+	http_stream_on_taken(kept.stream[0], count_taken, &none);
+	atomic_store(&none, 0);
+	http_stream_on_gone(kept.stream[0], count_taken, &none);
+	http_stream_end(kept.stream[0]);
+	kept.count = 0;
+	close(fd);
+	stop(&at);
+	assert_int_equal(atomic_load(&none), 0);
+}
+
 static void test_what_finds_no_room_in_the_queue_is_told_so(void **state)
 {
 	struct fixture at;
@@ -351,6 +430,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_idle_streams_need_no_thread_and_an_event_reaches_all),
 		cmocka_unit_test(test_a_drain_ends_streams_that_no_handler_runs_beside),
+		cmocka_unit_test(test_a_writer_is_told_once_that_all_was_taken),
 		cmocka_unit_test(test_what_finds_no_room_in_the_queue_is_told_so),
 		cmocka_unit_test(test_an_end_cancels_what_runs_and_what_waits),
 		cmocka_unit_test(test_a_handler_that_says_nothing_is_answered_for),
