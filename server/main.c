@@ -13,6 +13,7 @@
 #include <convo/version.h>
 
 #include "api/apis.h"
+#include "api/live.h"
 #include "app/app.h"
 #include "auth/auth.h"
 #include "check.h"
@@ -245,13 +246,22 @@ static int serve_settle(struct serve *serve)
 	return rc ? rc : serve_check_keys(serve);
 }
 
+static int serve_open_live(struct serve *serve)
+{
+	struct convo_err err;
+
+	return live_open(&serve->service.live, serve->service.store, &err) < 0
+		       ? serve_failed("", &err)
+		       : 0;
+}
+
 /* Opens all but the server itself. */
 static int serve_open(struct serve *serve)
 {
 	int (*const steps[])(struct serve *) = {serve_settle,       serve_listen,
 						serve_open_metrics, serve_open_store,
 						serve_open_auth,    serve_open_models,
-						serve_read_tls};
+						serve_open_live,    serve_read_tls};
 	size_t i;
 	int rc = 0;
 
@@ -310,6 +320,7 @@ static void serve_close(struct serve *serve)
 	usage_stop(serve->service.usage);
 	log_close(serve->log);
 	http_unlisten(&serve->listener);
+	live_close(serve->service.live);
 	models_free(serve->service.models);
 	convo_store_close(serve->service.store);
 	metrics_free(serve->service.metrics);

@@ -11,6 +11,7 @@
 #include "core/models.h"
 
 struct auth;    /* auth/auth.h */
+struct live;    /* api/live.h */
 struct metrics; /* metrics/metrics.h */
 struct usage;   /* metrics/usage.h */
 
@@ -18,6 +19,7 @@ struct service {
 	convo_store *store;
 	struct models *models;
 	struct auth *auth; /* whose limits answers count against */
+	struct live *live; /* of the native API */
 	struct metrics *metrics;
 	struct usage *usage;
 	atomic_bool draining; /* it shuts down: others should get the next requests */

@@ -295,6 +295,17 @@ const char *http_query(const struct http_request *request, const char *name)
 	return exchange_find(&exchange->head, exchange->head_len, exchange->head.len, name, false);
 }
 
+const char *http_query_name(const struct http_request *request, size_t i)
+{
+	const struct http_exchange *exchange = request->exchange;
+	size_t at = exchange->head_len;
+
+	/* A name and a value each. */
+	for (i *= 2; i && at < exchange->head.len; i--)
+		at += strlen(exchange->head.data + at) + 1;
+	return at < exchange->head.len ? exchange->head.data + at : NULL;
+}
+
 void http_add_header(struct http_request *request, const char *name, const char *value)
 {
 	const unsigned char *c;

@@ -73,6 +73,9 @@ size_t http_header_count(const struct http_request *request, const char *name);
 /** The value of a query's parameter, decoded, or NULL. "" for one without a value. */
 const char *http_query(const struct http_request *request, const char *name);
 
+/** The name of a query's i-th parameter, decoded, or NULL: there are no more. */
+const char *http_query_name(const struct http_request *request, size_t i);
+
 /** From now on, a reader who leaves the request's stream asks for request->cancel. */
 void http_cancel_when_gone(struct http_request *request);
 
