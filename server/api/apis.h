@@ -23,6 +23,9 @@ struct http_api native_api(struct service *service);
 /** GET /metrics, /usage, /usage.json: what happens, for who looks after the server. */
 struct http_api metrics_api(struct service *service);
 
+/** Google ADK's REST API: /list-apps, /apps/{app}/users/{user}/sessions, /run, /run_sse (adk.h). */
+struct http_api adk_api(struct service *service);
+
 /** Most of them. */
 #define APIS_MOST 16
 

@@ -74,6 +74,7 @@ def body_of(text, **more):
 
 
 NATIVE = '/convo/v1/'
+ADK = ('/apps/', '/run')
 
 
 def native_body(path, text):
@@ -91,13 +92,20 @@ def body_for(path, text, **more):
     return native_body(path, text) if path.startswith(NATIVE) and not more else body_of(text, **more)
 
 
-def fill(path, values):
-    """A route's path with these in place of its parameters."""
+def fill(path, values, user='bob'):
+    """A route's path with these in place of its parameters; app and user of ADK's are no ids to try."""
+    path = path.replace('{app}', 'convo').replace('{user}', user)
     return re.sub(r'\{[^}]*\}', lambda _: quote(next(values), safe=''), path)
 
 
 def params(path):
-    return path.count('{')
+    return len(re.findall(r'{(?!app}|user})', path))
+
+
+def run_of(user, session):
+    """What ADK's routes want in a body."""
+    return {'appName': 'convo', 'userId': user, 'sessionId': session,
+            'newMessage': {'role': 'user', 'parts': [{'text': SECRET if user == 'bob' else 'hello'}]}}
 
 
 def absent(name):
@@ -114,7 +122,7 @@ def said(reply, name):
     for shape in (json.dumps(name)[1:-1], json.dumps(name, ensure_ascii=False)[1:-1], name, quote(name, safe='')):
         text = text.replace(shape, 'NAME')
     text = re.sub(r'[0-9a-f]{8}-[0-9a-f-]{27}|(?<=_)[0-9A-Za-z-]{16,}', 'NEW', text)
-    text = re.sub(r'("\w*(?:created|_at|time\w*|_ms)": ?)[0-9.]+', r'\1TIME', text)
+    text = re.sub(r'("\w*(?:created|_at|[tT]ime\w*|_ms)": ?)[0-9.]+', r'\1TIME', text)
     where = {k: v for k, v in reply.headers.items()
              if k not in ('date', 'x-request-id', 'x-convo-session', 'content-length', 'etag', 'location')}
     return reply.status, text, where
@@ -130,7 +138,8 @@ def live(home, bob, table):
             if not rights or method not in ('GET', 'POST'):
                 continue
             for values in itertools.product(bob.ids[:12], repeat=params(path)) if params(path) else [()]:
-                bob.learn(bob.ask(method, fill(path, iter(values)), body_for(path, SECRET)))
+                more = run_of('bob', 'bobs third') if path.startswith(ADK) else {}
+                bob.learn(bob.ask(method, fill(path, iter(values)), body_for(path, SECRET, **more)))
     cursors = [bob.ask('GET', f'{NATIVE}sessions?limit={n}').json['cursor'] for n in (1, 2)]
     assert all(cursors), cursors
     bob.ids[-2:] = cursors
@@ -149,14 +158,14 @@ def look(bob, table):
     return seen
 
 
-def refuses_alike(alice, method, path, mine, none):
+def refuses_alike(alice, method, path, mine, none, owner='bob'):
     """The other one's id, and one that nobody has."""
-    body = body_for(path, 'hello')
+    body, stranger = body_for(path, 'hello'), 'nobody' if owner == 'bob' else owner
     count = params(path)
     most = MOST if count == 1 else 12
     for theirs, nobodys in zip(itertools.product(mine[:most], repeat=count), itertools.product(none[:most], repeat=count)):
-        one = said(alice.ask(method, fill(path, iter(theirs)), body), theirs[0])
-        two = said(alice.ask(method, fill(path, iter(nobodys)), body), nobodys[0])
+        one = said(alice.ask(method, fill(path, iter(theirs), owner), body), theirs[0])
+        two = said(alice.ask(method, fill(path, iter(nobodys), stranger), body), nobodys[0])
         equal((method, path, two), (method, path, one))
         assert SECRET not in one[1], one
 
@@ -170,6 +179,8 @@ def takes_alike(alice, method, path, theirs, nobodys):
                   lambda name: ({'conversation': {'id': name}}, {}, ''),
                   lambda name: ({'session': name, 'sessionId': name, 'session_id': name}, {}, ''),
                   lambda name: ({'id': name}, {}, ''),
+                  lambda name: (run_of('alice', name), {}, ''),
+                  lambda name: (run_of('bob', name), {}, ''),
                   lambda name: ({}, {}, f'?after={quote(name, safe="")}'),
                   lambda name: ({}, {}, f'?cursor={quote(name, safe="")}'),
                   lambda name: ({'user': 'bob', 'app': 'convo', 'appName': 'convo', 'userId': 'bob'},
@@ -205,11 +216,13 @@ def the_other_ones(home, store, ways=by_keys):
         for method, path, rights in table:
             if not rights:
                 continue
-            if params(path):
-                refuses_alike(alice, method, path, bob.ids, none)
-            else:
+            asker, own = (carol, 'carol') if method == 'GET' else (alice, 'alice')
+            for owner in (own, 'bob') if '{user}' in path else ('bob',):
+                if params(path):
+                    refuses_alike(asker, method, path, bob.ids, none, owner)
+                    continue
                 for theirs, nobodys in zip(bob.ids, none):
-                    takes_alike(carol if method == 'GET' else alice, method, path, theirs, nobodys)
+                    takes_alike(asker, method, fill(path, iter(()), owner), theirs, nobodys)
         equal(before, look(bob, table))
         for name in bob.ids[:2]:
             last = bob.ask('GET', f'{NATIVE}sessions/{quote(name, safe="")}').json['session']['last_seq']
