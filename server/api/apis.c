@@ -14,5 +14,6 @@ size_t apis_all(struct http_api out[APIS_MOST], struct service *service)
 	out[count++] = health_api(service);
 	out[count++] = metrics_api(service);
 	out[count++] = native_api(service);
+	out[count++] = page_api(service);
 	return count;
 }

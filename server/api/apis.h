@@ -20,6 +20,9 @@ struct http_api chat_api(struct service *service);
 /** /convo/v1: all that a store can do (docs/api.md). */
 struct http_api native_api(struct service *service);
 
+/** GET /: the page to chat. */
+struct http_api page_api(struct service *service);
+
 /** GET /metrics, /usage, /usage.json: what happens, for who looks after the server. */
 struct http_api metrics_api(struct service *service);
 

@@ -12,6 +12,7 @@
 
 #include "api/apis.h"
 #include "api/openai.h"
+#include "api/pages.h"
 #include "auth/auth.h"
 #include "metrics/report.h"
 #include "metrics/usage.h"
@@ -90,15 +91,8 @@ static void usage_report(void *ctx, struct http_request *request)
 
 static void usage_page(void *ctx, struct http_request *request)
 {
-	struct text body = {0};
-	bool ok = text_add(&body, (const char *)page_usage.bytes, page_usage.len);
-
 	(void)ctx;
-	if (ok) {
-		http_add_header(request, "Content-Security-Policy", page_usage.policy);
-		http_add_header(request, "Referrer-Policy", "no-referrer");
-	}
-	metrics_reply(request, "text/html; charset=utf-8", &body, ok);
+	page_reply(request, &page_usage);
 }
 
 static const struct http_route metrics_routes[] = {

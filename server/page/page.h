@@ -1,6 +1,6 @@
 /*
- * Pages: one file each, which is in the program as it stands (embed.py). They fetch what they show from the server that
- * they came from, and nothing from anywhere else.
+ * Pages: one file each, which is in the program as embed.py put it together, style and scripts inside. They fetch what
+ * they show from the server that they came from, and nothing from anywhere else.
  */
 #ifndef SERVER_PAGE_PAGE_H
 #define SERVER_PAGE_PAGE_H
@@ -13,6 +13,9 @@ struct page {
 	const char *
 		policy; /* for Content-Security-Policy: its own script and style alone, by their hashes */
 };
+
+/** The page to chat: it speaks the native API, /convo/v1, as any client does. */
+extern const struct page page_chat;
 
 /** Plots of what happened over hours and days. */
 extern const struct page page_usage;

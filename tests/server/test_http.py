@@ -1,8 +1,11 @@
 #!/usr/bin/env python3
 """`convo serve` from outside, by raw sockets: broken HTTP, limits, slow and leaving clients, drain."""
 
+import base64
+import hashlib
 import json
 import os
+import re
 import signal
 import socket
 import sqlite3
@@ -43,7 +46,8 @@ def unknown_paths_and_methods_are_refused_in_the_form_of_the_api(home):
         equal({'message', 'type', 'param', 'code'}, set(reply.json['error']))
         equal(405, server.ask('BREW', '/v1/models').status)
         equal(404, server.ask('GET', '/v1/models/').status)
-        equal(404, server.ask('GET', '/').status)
+        equal(404, server.ask('GET', '/nothing').status)
+        equal((405, 'GET, HEAD, OPTIONS'), (server.ask('POST', '/').status, server.ask('POST', '/').headers['allow']))
 
 
 @case
@@ -126,6 +130,28 @@ def pages_of_other_origins_may_not_ask(home):
         equal('authorization, content-type', reply.headers['access-control-allow-headers'])
         equal(403, server.ask('OPTIONS', CHAT, Origin='https://evil.example').status)
         assert 'access-control-allow-origin' not in server.ask('POST', CHAT, HI).headers
+
+
+@case
+def the_page_may_run_what_it_was_built_with_and_nothing_else(home):
+    with Server(home) as server:
+        reply = server.ask('GET', '/')
+        equal((200, 'text/html; charset=utf-8'), (reply.status, reply.headers['content-type']))
+        equal(('nosniff', 'no-referrer', 'DENY', 'no-store'),
+              tuple(reply.headers[name] for name in ('x-content-type-options', 'referrer-policy', 'x-frame-options',
+                                                     'cache-control')))
+        rules = dict(rule.split(' ', 1) for rule in reply.headers['content-security-policy'].split('; '))
+        for name in ('script', 'style'):
+            parts = re.findall(f'<{name}[^>]*>(.*?)</{name}>', reply.body.decode(), re.S)
+            equal(1, len(parts))
+            digest = base64.b64encode(hashlib.sha256(parts[0].encode()).digest()).decode()
+            equal(f"'sha256-{digest}'", rules[f'{name}-src'])
+        equal(("'none'", "'self'", "'self' data:", "'none'", "'none'"),
+              tuple(rules[name] for name in ('default-src', 'connect-src', 'img-src', 'frame-ancestors', 'form-action')))
+        head = reply.body.split(b'<style>')[0] + reply.body.split(b'</style>')[1].split(b'<script')[0]
+        equal([], re.findall(rb'\b(?:src|srcset|action|style|on\w+)=|https?://(?!www\.w3\.org/2000/svg)', head))
+        with_host = server.ask('GET', '/', Host='evil.example')
+        equal(421, with_host.status)
 
 
 @case
