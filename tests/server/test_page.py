@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""The page to chat in a real browser, on a real server with SQLite: by mouse, by keyboard, with hostile answers."""
+"""The pages in a real browser, on a real server with SQLite: by mouse, by keyboard, with hostile answers."""
 
 import atexit
 import contextlib
@@ -594,6 +594,22 @@ def a_key_is_asked_for_once_where_one_is_wanted(home):
         window.click('#leave')
         window.find('#gate-key')
         equal(False, window.run('return "convo.key" in sessionStorage'))
+
+
+@case
+def the_page_of_figures_draws_what_happened(home):
+    with opened(home) as (server, window):
+        say_and_wait(window, 'hello')
+        window.log()
+        window.open(f'http://{server.where}/usage')
+        window.wait_text('.plots', 'Errors')
+        contains('Turns\n1', window.text('.totals'))
+        drawn = window.run('return [...document.querySelectorAll(".plots svg")].map((svg) => [svg.viewBox.baseVal.width, '
+                           'svg.getBoundingClientRect().width, svg.querySelectorAll("rect.k0").length])')
+        equal(6, len(drawn))
+        equal([], [one for one in drawn if abs(one[0] - one[1]) > 1])  # each as wide as it was drawn for
+        equal(1, drawn[0][2])
+        equal([], window.log())
 
 
 if __name__ == '__main__':
