@@ -11,6 +11,8 @@
 extern "C" {
 #endif
 
+struct convo_turn; /* convo/runner.h */
+
 /* ---- asking --------------------------------------------------------------------------- */
 
 /** One message of a request: the JSON text of a chat message. Borrowed. */
@@ -76,7 +78,13 @@ struct convo_listener {
 	 * wait.
 	 */
 	int (*on_busy)(void *ctx, int64_t busy_ms);
-	const void *reserved[3]; /**< NULL; see version.h */
+	/**
+	 * Of a runner's turn alone: its question is stored and the model is about to be asked. The turn
+	 * tells its ids, its generation and where the question is (convo/runner.h); it lives for the call.
+	 * Called once; not for a turn that was run before.
+	 */
+	int (*on_begun)(void *ctx, const struct convo_turn *turn);
+	const void *reserved[2]; /**< NULL; see version.h */
 };
 
 /** What came back. Strings are NUL-terminated and belong to the answer. */

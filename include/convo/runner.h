@@ -108,7 +108,12 @@ struct convo_turn_options {
 	const char *params;
 	const char
 		*extra; /**< a JSON object, stored in the `extra` of the question's first event */
-	const void *reserved[7]; /**< NULL; see version.h */
+	/**
+	 * The question goes behind this seq, or nowhere (A3): CONVO_E_CONFLICT, and nothing stored, when the
+	 * session has moved on. 0: behind whatever is there. A turn that was begun before is not hindered.
+	 */
+	int64_t after_seq;
+	const void *reserved[6]; /**< NULL; see version.h */
 };
 
 /** What is said in a turn: a text of the user, or messages. Borrowed for the call. */

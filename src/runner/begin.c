@@ -140,7 +140,8 @@ static int run_create(struct run *run, struct convo_err *err)
 {
 	struct convo_create create = {.title = run->turn->said.title};
 	struct convo_created created;
-	int rc = run_check(run, err);
+	int rc = run->after_seq ? cv_fail(err, CONVO_E_CONFLICT, "there is no such session")
+				: run_check(run, err);
 
 	if (rc < 0)
 		return rc;
@@ -150,6 +151,20 @@ static int run_create(struct run *run, struct convo_err *err)
 	memcpy(run->turn->generation, created.generation, sizeof(created.generation));
 	run->turn->base.created = true;
 	return 0;
+}
+
+/* Whether it goes behind what is there. */
+static int run_check_end(struct run *run, struct convo_err *err)
+{
+	int64_t last = convo_session_meta(run->session)->last_seq;
+	int rc = last == run->after_seq ? 1 : known_question(run, err);
+
+	if (rc)
+		return rc < 0 ? rc : 0;
+	rc = cv_fail(err, CONVO_E_CONFLICT, "session '%s' has moved on", run->key.session);
+	if (err)
+		err->last_seq = last;
+	return rc;
 }
 
 /* The session as it is, or a new one. @return as cv_run_begin() */
@@ -177,6 +192,8 @@ static int run_open(struct run *run, struct convo_err *err)
 	if (rc == 0)
 		return cv_fail(err, CONVO_E_EXISTS, "session '%s' exists already",
 			       run->key.session);
+	if (rc >= 0 && run->after_seq)
+		rc = run_check_end(run, err);
 	return rc < 0 ? rc : run_check(run, err);
 }
 
@@ -190,7 +207,8 @@ static int run_store_question(struct run *run, struct convo_err *err)
 {
 	const struct question *said = &run->turn->said;
 	struct convo_expect expect = {.generation = run->turn->generation,
-				      .check_seq = said->outputs && !run->known};
+				      .check_seq =
+					      (said->outputs || run->after_seq) && !run->known};
 	int rc;
 
 	if (run->session)
@@ -288,6 +306,8 @@ static bool run_again(struct run *run, int rc, bool opened, const struct convo_e
 		return true;
 	}
 	if (rc == CONVO_E_EXISTS && !opened && run->fresh)
+		return false;
+	if (rc == CONVO_E_CONFLICT && !opened && run->after_seq)
 		return false;
 	if (err->maybe && !opened && !run->hurry)
 		return true;

@@ -25,6 +25,7 @@ struct run {
 	struct params params;   /* the question's own, over the runner's */
 	char *instruction;      /* likewise, as a system message */
 	bool fresh;             /* the session must not exist */
+	int64_t after_seq;      /* what it must end with; 0: anything */
 	struct convo_call call; /* of the store, before the model is asked */
 	bool hurry;             /* it was cancelled: each call is short, and made once */
 	const struct convo_listener *listener;

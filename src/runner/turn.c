@@ -43,6 +43,7 @@ static int run_differ(struct run *run, const struct convo_turn_options *options,
 	int rc = 0;
 
 	run->ask.model = options->model;
+	run->after_seq = options->after_seq;
 	if (options->params) {
 		rc = cv_params_merge(&run->params, &run->runner->params, options->params, err);
 		run->ask.params = &run->params;
@@ -136,6 +137,16 @@ static int run_ask(struct run *run, const struct convo_listener *listener, convo
 	return rc;
 }
 
+/* The question is stored: tell so, and ask. */
+static int run_go(struct run *run, convo_cancel *cancel, struct convo_err *err)
+{
+	const struct convo_listener *to = run->listener;
+
+	if (to && to->on_begun && to->on_begun(to->ctx, &run->turn->base))
+		return cv_fail(err, CONVO_E_CANCELED, "stopped before the model was asked");
+	return run_ask(run, to, cancel, err);
+}
+
 int convo_runner_run(struct convo_turn **out, convo_runner *runner,
 		     const struct convo_question *question, const struct convo_listener *listener,
 		     convo_cancel *cancel, struct convo_err *err)
@@ -156,7 +167,7 @@ int convo_runner_run(struct convo_turn **out, convo_runner *runner,
 	run.listener = listener;
 	rc = cv_run_begin(&run, cancel, &failure);
 	if (rc == 0)
-		rc = cv_run_end(&run, run_ask(&run, listener, cancel, &failure), &failure);
+		rc = cv_run_end(&run, run_go(&run, cancel, &failure), &failure);
 	else if (rc < 0 && rc != CONVO_E_CANCELED)
 		run.turn->base.failed = CONVO_TURN_STORE;
 	*out = &run.turn->base;

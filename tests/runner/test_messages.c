@@ -560,7 +560,7 @@ static void reserved_options_are_refused(void **state)
 	struct convo_turn_options options = {0};
 	struct convo_err err;
 
-	options.reserved[6] = f;
+	options.reserved[5] = f;
 	must_fail_with(CONVO_E_INVALID, run_text(f, "a", &options, &err));
 	must_equal(0, f->creates);
 }

@@ -415,6 +415,71 @@ static void A2_of_many_programs_one_asks(void **state)
 #endif
 }
 
+/* ---- where it goes, and that it has begun ------------------------------------------------- */
+
+static void A3_a_turn_goes_behind_the_seq_it_expects_or_nowhere(void **state)
+{
+	struct fixture *f = *state;
+	struct convo_turn_options options = {.turn = "two", .after_seq = 2};
+	const struct convo_question question = {
+		.user = "ann", .session = "s", .text = "more", .options = &options};
+	struct convo_turn *turn = NULL;
+	struct convo_err err;
+
+	must_fail_with(CONVO_E_CONFLICT,
+		       convo_runner_run(&turn, f->runner, &question, NULL, NULL, &err));
+	must_equal(CONVO_TURN_STORE, turn->failed);
+	convo_turn_free(turn);
+	must_pass(run(f, "one", "hi", &err));
+	for (int again = 0; again < 2; again++) {
+		must_pass(convo_runner_run(&turn, f->runner, &question, NULL, NULL, &err));
+		must_equal(3, turn->question_seq);
+		must_equal(again, turn->repeated);
+		convo_turn_free(turn);
+	}
+	options.turn = "three";
+	must_fail_with(CONVO_E_CONFLICT,
+		       convo_runner_run(&turn, f->runner, &question, NULL, NULL, &err));
+	must_equal(4, err.last_seq);
+	convo_turn_free(turn);
+	must_equal(4, stored(f));
+	must_equal(2, f->asked);
+}
+
+static int hear_begin(void *ctx, const struct convo_turn *turn)
+{
+	struct fixture *f = ctx;
+
+	must_equal(stored(f), turn->question_seq);
+	must(held_ms(f) > 0);
+	must_equal(36, strlen(turn->generation));
+	must_equal(0, f->asked);
+	return f->code;
+}
+
+static void a_listener_is_told_when_the_question_is_stored(void **state)
+{
+	struct fixture *f = *state;
+	const struct convo_listener listener = {.on_begun = hear_begin, .ctx = f};
+	const struct convo_turn_options options = {.turn = "one"};
+	const struct convo_question question = {
+		.user = "ann", .session = "s", .text = "hi", .options = &options};
+	struct convo_turn *turn = NULL;
+	struct convo_err err;
+
+	f->code = 1;
+	must_fail_with(CONVO_E_CANCELED,
+		       convo_runner_run(&turn, f->runner, &question, &listener, NULL, &err));
+	must_equal(2, turn->answer_seq);
+	must_equal(0, f->asked);
+	must_equal(0, held_ms(f));
+	convo_turn_free(turn);
+	/* What was stopped has its answer, and is not begun again. */
+	must_pass(run(f, "one", "hi", &err));
+	must_equal(CONVO_INTERRUPTED, f->turn->answer->status);
+	must_equal(0, f->asked);
+}
+
 int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -428,6 +493,8 @@ int main(void)
 		T(A2_outputs_of_tools_are_known_again),
 		T(A2_a_fresh_turn_is_known_again),
 		T(R5_what_a_program_that_is_gone_had_saved_is_given_back),
+		T(A3_a_turn_goes_behind_the_seq_it_expects_or_nowhere),
+		T(a_listener_is_told_when_the_question_is_stored),
 		T(A2_of_many_at_once_one_asks),
 	};
 
