@@ -240,7 +240,7 @@ bool http_stream_write(http_stream *stream, const char *bytes, size_t len)
 
 	pthread_mutex_lock(&stream->lock);
 	ok = !stream->ended && !stream->gone;
-	if (ok && stream->len + len > HTTP_STREAM_MAX) {
+	if (ok && stream->len > HTTP_STREAM_MAX) {
 		const char *words = stream->too_slow ? stream->too_slow : "";
 
 		ok = false;

@@ -9,14 +9,15 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-/** Most bytes that may wait for a reader. One who is further behind is told so, and closed. */
+/** A reader for whom more bytes wait than this when there is more to say is told so, and closed. */
 #define HTTP_STREAM_MAX ((size_t)256 << 10)
 
 /** Made by http_reply_stream(). Thread-safe: any thread may write, also after the handler has returned. */
 typedef struct http_stream http_stream;
 
 /**
- * Send bytes: whole events, "data: {}\n\n". Does not block.
+ * Send bytes: whole events, "data: {}\n\n". Does not block. However many they are, they are taken if those
+ * that wait already are not too many: what belongs together goes in one call.
  *
  * @return whether anybody reads on: false once the reader went away, was too slow, or the server ends
  */
