@@ -29,6 +29,12 @@ struct http_api metrics_api(struct service *service);
 /** Google ADK's REST API: /list-apps, /apps/{app}/users/{user}/sessions, /run, /run_sse (adk.h). */
 struct http_api adk_api(struct service *service);
 
+/** /v1/responses and what is below it. */
+struct http_api responses_api(struct service *service);
+
+/** /v1/conversations and what is below it. */
+struct http_api conversations_api(struct service *service);
+
 /** Most of them. */
 #define APIS_MOST 16
 

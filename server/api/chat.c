@@ -23,7 +23,8 @@ static void chat_tell(struct service *service, struct chat_reply *reply,
 {
 	struct convo_err err = {.code = answer->code};
 
-	auth_spend(service->auth, reply->request, answer);
+	if (!place->repeated)
+		auth_spend(service->auth, reply->request, answer);
 	if (answer->status == CONVO_COMPLETE) {
 		chat_reply_end(reply, answer, place);
 		return;
@@ -40,8 +41,8 @@ static void chat_pass_through(struct service *service, struct chat_reply *reply,
 {
 	const struct chat_ask *ask = reply->ask;
 	const struct convo_request question = {
-		.messages = ask->messages,
-		.count = ask->count,
+		.messages = ask->said.list,
+		.count = ask->said.count,
 		.whole = !ask->stream,
 		.params = ask->params.len ? ask->params.data : NULL,
 	};
@@ -64,14 +65,15 @@ static void chat_turn(struct service *service, struct chat_reply *reply, convo_r
 {
 	const struct chat_ask *ask = reply->ask;
 	const struct convo_turn_options options = {
+		.turn = *ask->once ? ask->once : NULL,
 		.instruction = ask->instruction,
 		.params = ask->params.len ? ask->params.data : NULL,
 	};
 	const struct convo_question question = {
 		.user = reply->request->who.user,
 		.session = ask->session,
-		.messages = ask->messages,
-		.count = ask->count,
+		.messages = ask->said.list,
+		.count = ask->said.count,
 		.whole = !ask->stream,
 		.options = &options,
 	};
@@ -92,6 +94,7 @@ static void chat_turn(struct service *service, struct chat_reply *reply, convo_r
 				&err);
 	} else {
 		place.seq = turn->answer_seq;
+		place.repeated = turn->repeated;
 		chat_tell(service, reply, turn->answer, &place);
 	}
 	convo_turn_free(turn);

@@ -12,46 +12,6 @@
 #include "api/openai.h"
 #include "http/route.h"
 
-static bool ask_nomem(struct http_request *request)
-{
-	const struct convo_err err = {.code = CONVO_E_NOMEM, .text = "out of memory"};
-
-	openai_fail(request, OPENAI_REQUEST, &err);
-	return false;
-}
-
-static bool ask_wrong(struct http_request *request, const char *param, const char *message)
-{
-	openai_wrong(request, param, message);
-	return false;
-}
-
-static bool ask_read_model(struct chat_ask *ask, const struct service *service,
-			   struct http_request *request)
-{
-	const char *name = json_string_at(ask->body, "model");
-	const struct http_refusal unknown = {
-		.status = 404,
-		.code = "model_not_found",
-		.message = "this server has no model of that name: GET /v1/models lists them",
-		.param = "model",
-	};
-
-	if (!name)
-		return ask_wrong(request, "model", "a model must be named");
-	ask->model = models_find(service->models, name);
-	if (!ask->model)
-		http_refuse(request, &unknown);
-	return ask->model != NULL;
-}
-
-/* A switch may be null or absent. */
-static bool ask_read_switch(bool *out, const json_t *value)
-{
-	*out = json_is_true(value);
-	return !value || json_is_boolean(value) || json_is_null(value);
-}
-
 /* A header holds ASCII alone: there the name is percent-encoded. */
 static bool ask_read_session(struct chat_ask *ask, struct http_request *request)
 {
@@ -62,9 +22,10 @@ static bool ask_read_session(struct chat_ask *ask, struct http_request *request)
 		return true;
 	ask->session = strdup(header ? header : member);
 	if (!ask->session)
-		return ask_nomem(request);
-	return !header || http_percent_decode(ask->session, false) ||
-	       ask_wrong(request, NULL, "X-Convo-Session is not percent-encoded text");
+		return openai_nomem(request);
+	if (header && !http_percent_decode(ask->session, false))
+		return openai_wrong(request, NULL, "X-Convo-Session is not percent-encoded text");
+	return openai_once(ask->once, request, ask->session);
 }
 
 static bool ask_read_options(struct chat_ask *ask, struct http_request *request)
@@ -72,17 +33,16 @@ static bool ask_read_options(struct chat_ask *ask, struct http_request *request)
 	const json_t *options = json_object_get(ask->body, "stream_options");
 	const json_t *n = json_object_get(ask->body, "n");
 
-	if (!ask_read_switch(&ask->stream, json_object_get(ask->body, "stream")))
-		return ask_wrong(request, "stream", "stream must be true or false");
-	if (!ask_read_switch(&ask->stream_usage, json_object_get(options, "include_usage")))
-		return ask_wrong(request, "stream_options.include_usage",
-				 "include_usage must be true or false");
+	if (!openai_switch(&ask->stream, json_object_get(ask->body, "stream")))
+		return openai_wrong(request, "stream", "stream must be true or false");
+	if (!openai_switch(&ask->stream_usage, json_object_get(options, "include_usage")))
+		return openai_wrong(request, "stream_options.include_usage",
+				    "include_usage must be true or false");
 	if (n && !json_is_null(n) && json_integer_value(n) != 1)
-		return ask_wrong(request, "n", "one answer is all there is: n must be 1");
+		return openai_wrong(request, "n", "one answer is all there is: n must be 1");
 	return ask_read_session(ask, request);
 }
 
-/* Writes the messages one after the other, and says where each ends. */
 static bool ask_write_messages(struct chat_ask *ask, const json_t *list,
 			       struct http_request *request)
 {
@@ -94,14 +54,11 @@ static bool ask_write_messages(struct chat_ask *ask, const json_t *list,
 	{
 		if (!json_string_at(message, "role")) {
 			snprintf(param, sizeof(param), "messages[%zu].role", i);
-			return ask_wrong(request, param, "each message is an object with a role");
+			return openai_wrong(request, param,
+					    "each message is an object with a role");
 		}
-		ask->messages[i].len = ask->texts.len;
-		if (!json_write(&ask->texts, message))
-			return ask_nomem(request);
-		ask->messages[i].len = ask->texts.len - ask->messages[i].len;
-		if (!text_add(&ask->texts, "", 1))
-			return ask_nomem(request);
+		if (!messages_add(&ask->said, message))
+			return openai_nomem(request);
 	}
 	return true;
 }
@@ -109,22 +66,13 @@ static bool ask_write_messages(struct chat_ask *ask, const json_t *list,
 static bool ask_read_messages(struct chat_ask *ask, struct http_request *request)
 {
 	const json_t *list = json_object_get(ask->body, "messages");
-	const char *at;
-	size_t i;
 
-	ask->count = json_array_size(list);
-	if (!ask->count)
-		return ask_wrong(request, "messages",
-				 "messages must be an array with one at least");
-	ask->messages = calloc(ask->count, sizeof(*ask->messages));
-	if (!ask->messages)
-		return ask_nomem(request);
-	/* Escapes can make them longer than they came. */
-	ask->texts.max = 6 * HTTP_BODY_MAX;
+	if (!json_array_size(list))
+		return openai_wrong(request, "messages",
+				    "messages must be an array with one at least");
 	if (!ask_write_messages(ask, list, request))
 		return false;
-	for (i = 0, at = ask->texts.data; i < ask->count; at += ask->messages[i++].len + 1)
-		ask->messages[i].json = at;
+	messages_close(&ask->said);
 	return true;
 }
 
@@ -141,7 +89,7 @@ static bool ask_read_instruction(struct chat_ask *ask, const json_t *list,
 
 	if (!ask_has_role(list, 0, "system") && !ask_has_role(list, 0, "developer"))
 		return true;
-	if (convo_message_text(&ask->instruction, ask->messages[0].json, ask->messages[0].len,
+	if (convo_message_text(&ask->instruction, ask->said.list[0].json, ask->said.list[0].len,
 			       &err) == 0)
 		return true;
 	openai_fail(request, OPENAI_REQUEST, &err);
@@ -155,15 +103,15 @@ static bool ask_read_instruction(struct chat_ask *ask, const json_t *list,
 static bool ask_keep_new(struct chat_ask *ask, struct http_request *request)
 {
 	const json_t *list = json_object_get(ask->body, "messages");
-	size_t spoke = ask->count, said = ask->count, kept = 0, i;
+	size_t spoke = ask->said.count, said = ask->said.count, kept = 0, i;
 
 	if (!ask_read_instruction(ask, list, request))
 		return false;
 	while (spoke && !ask_has_role(list, spoke - 1, "assistant"))
 		spoke--;
-	for (i = spoke; i < ask->count; i++) {
+	for (i = spoke; i < ask->said.count; i++) {
 		if (ask_has_role(list, i, "tool"))
-			ask->messages[kept++] = ask->messages[i];
+			ask->said.list[kept++] = ask->said.list[i];
 	}
 	while (said && !ask_has_role(list, said - 1, "user"))
 		said--;
@@ -171,12 +119,12 @@ static bool ask_keep_new(struct chat_ask *ask, struct http_request *request)
 		const char *text = json_string_at(json_array_get(list, said - 1), "content");
 
 		if (text && !*text)
-			return ask_wrong(request, "messages", "what is said is empty");
-		ask->messages[kept++] = ask->messages[said - 1];
+			return openai_wrong(request, "messages", "what is said is empty");
+		ask->said.list[kept++] = ask->said.list[said - 1];
 	}
-	ask->count = kept;
-	return kept || ask_wrong(request, "messages",
-				 "in a session the last message of role user is what is said");
+	ask->said.count = kept;
+	return kept || openai_wrong(request, "messages",
+				    "in a session the last message of role user is what is said");
 }
 
 /* What is not ours is the model's. */
@@ -192,9 +140,9 @@ static bool ask_read_params(struct chat_ask *ask, struct http_request *request)
 	for (i = 0; i < sizeof(ours) / sizeof(ours[0]); i++)
 		json_object_del(ask->body, ours[i]);
 	if (!models_add_params(ask->body, ask->model))
-		return ask_nomem(request);
+		return openai_nomem(request);
 	if (json_object_size(ask->body) && !json_write(&ask->params, ask->body))
-		return ask_nomem(request);
+		return openai_nomem(request);
 	return true;
 }
 
@@ -209,9 +157,9 @@ bool chat_ask_read(struct chat_ask *ask, const struct service *service,
 		return false;
 	}
 	if (!json_is_object(ask->body))
-		return ask_wrong(request, NULL, "the body must be a JSON object");
-	if (!ask_read_model(ask, service, request) || !ask_read_options(ask, request) ||
-	    !ask_read_messages(ask, request))
+		return openai_wrong(request, NULL, "the body must be a JSON object");
+	ask->model = openai_model(service, request, ask->body);
+	if (!ask->model || !ask_read_options(ask, request) || !ask_read_messages(ask, request))
 		return false;
 	return (!ask->session || ask_keep_new(ask, request)) && ask_read_params(ask, request);
 }
@@ -220,8 +168,7 @@ void chat_ask_clear(struct chat_ask *ask)
 {
 	json_decref(ask->body);
 	free(ask->session);
-	free(ask->messages);
-	text_clear(&ask->texts);
+	messages_clear(&ask->said);
 	text_clear(&ask->params);
 	convo_free(ask->instruction);
 }

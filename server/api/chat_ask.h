@@ -4,8 +4,7 @@
 #ifndef SERVER_API_CHAT_ASK_H
 #define SERVER_API_CHAT_ASK_H
 
-#include <convo/model.h>
-
+#include "api/messages.h"
 #include "core/json.h"
 #include "core/service.h"
 #include "http/request.h"
@@ -15,11 +14,11 @@ struct chat_ask {
 	json_t *body;
 	const struct model *model;
 	char *session; /* of the header or the metadata; NULL: nothing is kept */
+	char once
+		[CONVO_UUID_SIZE]; /* in a session: the turn of a request with an Idempotency-Key */
 	bool stream, stream_usage;
-	struct convo_message *messages; /* in a session those that are new */
-	size_t count;
-	struct text texts;  /* what the messages point into */
-	struct text params; /* members that are the model's, an object; empty: none */
+	struct messages said; /* in a session those that are new */
+	struct text params;   /* members that are the model's, an object; empty: none */
 	char *instruction; /* in a session: the system message that stands first; NULL: there is none */
 };
 

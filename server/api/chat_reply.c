@@ -135,6 +135,11 @@ static void reply_last_chunks(struct chat_reply *reply, const struct convo_answe
 	struct text out = {0};
 	bool ok;
 
+	/* Of a turn that was run before there were no pieces. */
+	if (!reply->stream && answer->text_len)
+		chat_reply_delta(reply, &(struct convo_delta){.kind = CONVO_DELTA_TEXT,
+							      .text = answer->text,
+							      .len = answer->text_len});
 	if (!reply_begin(reply))
 		return;
 	if (!reply->called)

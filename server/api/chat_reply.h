@@ -24,6 +24,7 @@ struct chat_reply {
 struct chat_place {
 	const char *session; /* NULL: nowhere */
 	int64_t seq;         /* 0: it is not */
+	bool repeated;       /* by an earlier request, of which this is a replay */
 };
 
 /** Send a piece of an answer. @return whether anybody reads on */

@@ -3,7 +3,10 @@
  */
 #include "api/openai.h"
 
-#include "core/json.h"
+#include <stdio.h>
+#include <string.h>
+
+#include <convo/runner.h>
 
 static const char *openai_type(int status)
 {
@@ -93,7 +96,7 @@ void openai_fail(struct http_request *request, enum openai_side side, const stru
 	http_refuse(request, &refusal);
 }
 
-void openai_wrong(struct http_request *request, const char *param, const char *message)
+bool openai_wrong(struct http_request *request, const char *param, const char *message)
 {
 	const struct http_refusal refusal = {
 		.status = 400,
@@ -103,4 +106,66 @@ void openai_wrong(struct http_request *request, const char *param, const char *m
 	};
 
 	http_refuse(request, &refusal);
+	return false;
+}
+
+bool openai_nomem(struct http_request *request)
+{
+	const struct convo_err err = {.code = CONVO_E_NOMEM, .text = "out of memory"};
+
+	openai_fail(request, OPENAI_REQUEST, &err);
+	return false;
+}
+
+bool openai_absent(struct http_request *request, const char *what)
+{
+	struct convo_err err = {.code = CONVO_E_NOTFOUND};
+
+	snprintf(err.text, sizeof(err.text), "there is no such %s", what);
+	openai_fail(request, OPENAI_REQUEST, &err);
+	return false;
+}
+
+bool openai_switch(bool *out, const json_t *value)
+{
+	*out = json_is_true(value);
+	return !value || json_is_boolean(value) || json_is_null(value);
+}
+
+const struct model *openai_model(const struct service *service, struct http_request *request,
+				 const json_t *body)
+{
+	const char *name = json_string_at(body, "model");
+	const struct model *model = name ? models_find(service->models, name) : NULL;
+	const struct http_refusal unknown = {
+		.status = 404,
+		.code = "model_not_found",
+		.message = "this server has no model of that name: GET /v1/models lists them",
+		.param = "model",
+	};
+
+	if (!name)
+		openai_wrong(request, "model", "a model must be named");
+	else if (!model)
+		http_refuse(request, &unknown);
+	return model;
+}
+
+/* Each part is made short by itself, so that no two lists of parts look alike. */
+bool openai_once(char out[CONVO_UUID_SIZE], struct http_request *request, const char *session)
+{
+	const char *header = http_header(request, "Idempotency-Key");
+	const char *parts[] = {header, session, request->who.key};
+	char all[3 * CONVO_UUID_SIZE];
+	size_t i;
+
+	*out = '\0';
+	if (!header)
+		return true;
+	if (!*header || strlen(header) > OPENAI_ONCE_MAX)
+		return openai_wrong(request, NULL, "Idempotency-Key has 1 to 255 bytes");
+	for (i = 0; i < sizeof(parts) / sizeof(parts[0]); i++)
+		convo_turn_event_id(all + i * (CONVO_UUID_SIZE - 1), parts[i], 0);
+	convo_turn_event_id(out, all, 0);
+	return true;
 }

@@ -32,7 +32,8 @@ def routes():
     """The server's own table: method, path, rights."""
     said = subprocess.run([CONVO, 'serve', '-routes'], capture_output=True, text=True, check=True, timeout=20).stdout
     found = [line.split('\t') for line in said.splitlines()]
-    assert ['POST', CHAT, 'chat'] in found, said
+    for path in (CHAT, '/v1/responses', '/v1/conversations'):
+        assert ['POST', path, 'chat'] in found, said
     return found
 
 
@@ -44,6 +45,8 @@ class Person:
 
     def ask(self, method, path, body=None, **headers):
         body = body if method in ('POST', 'PUT', 'PATCH') else None
+        if body and path.startswith('/v1/responses'):
+            body = {name: value for name, value in body.items() if name != 'text'}  # how an answer looks, there
         data = b''
         with self.server.connect() as sock:
             sock.sendall(request(method, path, body, close=True, Authorization=f'Bearer {self.key}', **headers))
@@ -121,7 +124,7 @@ def said(reply, name):
     text = reply.body.decode()
     for shape in (json.dumps(name)[1:-1], json.dumps(name, ensure_ascii=False)[1:-1], name, quote(name, safe='')):
         text = text.replace(shape, 'NAME')
-    text = re.sub(r'[0-9a-f]{8}-[0-9a-f-]{27}|(?<=_)[0-9A-Za-z-]{16,}', 'NEW', text)
+    text = re.sub(r'[0-9a-f]{8}-[0-9a-f-]{27}|(?<=[a-z]_)[0-9A-Za-z_-]{16,}', 'NEW', text)
     text = re.sub(r'("\w*(?:created|_at|[tT]ime\w*|_ms)": ?)[0-9.]+', r'\1TIME', text)
     where = {k: v for k, v in reply.headers.items()
              if k not in ('date', 'x-request-id', 'x-convo-session', 'content-length', 'etag', 'location')}

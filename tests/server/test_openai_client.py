@@ -1,22 +1,11 @@
 #!/usr/bin/env python3
 """The official `openai` package of Python against `convo serve`: what it sends is what clients send."""
 
-import pypi
-
-MISSING = pypi.need('openai==3.57.0', 'openai')
-if not MISSING:
-    import openai
-
-from serving import Server  # noqa: E402
-from harness import Skip, case, contains, equal, main  # noqa: E402
+from serving import Server
+from official import client_of, openai
+from harness import case, contains, equal, main
 
 STORES = ('inmemory', 'sqlite')
-
-
-def client_of(server, **more):
-    if MISSING:
-        raise Skip(f'no openai package: {MISSING}')
-    return openai.OpenAI(base_url=f'http://{server.where}/v1', api_key='any', timeout=20, **more)
 
 
 def user(text):
