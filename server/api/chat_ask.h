@@ -14,8 +14,8 @@ struct chat_ask {
 	json_t *body;
 	const struct model *model;
 	char *session; /* of the header or the metadata; NULL: nothing is kept */
-	char once
-		[CONVO_UUID_SIZE]; /* in a session: the turn of a request with an Idempotency-Key */
+	/** In a session: the turn of a request with an Idempotency-Key. */
+	char once[CONVO_UUID_SIZE];
 	bool stream, stream_usage;
 	struct messages said; /* in a session those that are new */
 	struct text params;   /* members that are the model's, an object; empty: none */

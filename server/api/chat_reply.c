@@ -22,6 +22,14 @@ static const char *reply_finish_reason(const struct convo_answer *answer)
 	return answer->finish_reason ? answer->finish_reason : "stop";
 }
 
+/* Clients take it for granted, also where an endpoint does not tell. */
+static const char *reply_usage(const struct convo_answer *answer)
+{
+	return answer->usage ? answer->usage
+			     : "{\"prompt_tokens\":0,\"completion_tokens\":0,"
+			       "\"total_tokens\":0}";
+}
+
 /* ---- chunks --------------------------------------------------------------------------- */
 
 static bool reply_begin(struct chat_reply *reply)
@@ -150,8 +158,7 @@ static void reply_last_chunks(struct chat_reply *reply, const struct convo_answe
 	     place_write(&out, place) && text_adds(&out, "}\n\n");
 	if (ok && reply->ask->stream_usage)
 		ok = chunk_begin(&out, reply) &&
-		     text_addf(&out, ",\"choices\":[],\"usage\":%s}\n\n",
-			       answer->usage ? answer->usage : "null");
+		     text_addf(&out, ",\"choices\":[],\"usage\":%s}\n\n", reply_usage(answer));
 	reply_write(reply, &out, ok && text_adds(&out, "data: [DONE]\n\n"));
 	http_stream_end(reply->stream);
 }
@@ -166,9 +173,7 @@ static bool reply_whole(struct text *out, struct chat_reply *reply,
 	       text_add(out, answer->message, answer->message_len) &&
 	       text_adds(out, ",\"logprobs\":null,\"finish_reason\":") &&
 	       json_quotes(out, reply_finish_reason(answer)) && text_adds(out, "}]") &&
-	       (!answer->usage ||
-		(text_adds(out, ",\"usage\":") && text_adds(out, answer->usage))) &&
-	       text_adds(out, "}");
+	       text_addf(out, ",\"usage\":%s}", reply_usage(answer));
 }
 
 void chat_reply_end(struct chat_reply *reply, const struct convo_answer *answer,

@@ -60,6 +60,11 @@ def wait_for(port, within=60):
 
 
 @contextlib.contextmanager
+def memory(_):
+    yield 'inmemory'
+
+
+@contextlib.contextmanager
 def sqlite(_):
     yield 'sqlite:i.db'
 
