@@ -72,7 +72,8 @@ class Handler(BaseHTTPRequestHandler):
             self.wfile.write(b'0\r\n\r\n')
             return
         if model == 'tool' and body['messages'][-1]['role'] != 'tool':
-            self.delta(tool_calls=[{'index': 0, 'id': 'c1', 'type': 'function',
+            calls = 1 + sum(message['role'] == 'tool' for message in body['messages'])
+            self.delta(tool_calls=[{'index': 0, 'id': f'c{calls}', 'type': 'function',
                                     'function': {'name': 'f', 'arguments': '{}'}}])
             self.delta(finish='tool_calls')
             self.chunk('[DONE]')

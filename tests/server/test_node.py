@@ -1,0 +1,38 @@
+#!/usr/bin/env python3
+"""The official `openai` package of Node against `convo serve`; the scenarios are in openai_node.mjs."""
+
+import subprocess
+from pathlib import Path
+
+import npm
+from serving import Server
+from stores import postgres, sqlite
+from harness import Skip, case, main
+
+SCRIPT = Path(__file__).resolve().parent / 'openai_node.mjs'
+
+
+def run_all(home, store):
+    modules, why = npm.need('openai@6.49.0')
+    if why:
+        raise Skip(f'no openai package of Node: {why}')
+    for model in ('echo', 'tool', 'slow'):
+        with Server(home, '-session', store, model=model) as server:
+            done = subprocess.run(['node', SCRIPT, modules, f'http://{server.where}/v1', model], text=True,
+                                  capture_output=True, timeout=120, check=False)
+            assert done.returncode == 0, done.stderr or done.stdout
+
+
+@case
+def in_sqlite(home):
+    with sqlite(home) as store:
+        run_all(home, store)
+
+
+@case
+def in_postgresql(home):
+    with postgres(home) as store:
+        run_all(home, store)
+
+
+main()
