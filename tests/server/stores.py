@@ -80,3 +80,24 @@ def redis(home):
             yield f'redis://127.0.0.1:{port}/0'
         finally:
             process.terminate()
+
+
+def redis_start(home, port):
+    """One that keeps what it has when it is killed, and is there. @return its process"""
+    process = subprocess.Popen(['redis-server', '--port', str(port), '--bind', '127.0.0.1', '--save', '',
+                                '--appendonly', 'yes', '--appendfsync', 'always', '--dir', str(home.path)],
+                               stdout=subprocess.DEVNULL)
+    end = time.monotonic() + 20
+    while redis_say(port, 'PING') != '+PONG\r\n':
+        assert time.monotonic() < end
+        time.sleep(0.02)
+    return process
+
+
+def redis_say(port, *words):
+    try:
+        with socket.create_connection(('127.0.0.1', port), 5) as sock:
+            sock.sendall((' '.join(words) + '\r\n').encode())
+            return sock.recv(65536).decode()
+    except ConnectionRefusedError:
+        return ''

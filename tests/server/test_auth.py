@@ -12,6 +12,7 @@ import time
 
 from serving import Server, parse_replies, request
 from harness import case, contains, equal, main
+from stores import free_port, redis_say, redis_start
 
 STORE = 'sqlite:k.db'
 HI = {'model': 'echo', 'messages': [{'role': 'user', 'content': 'hi'}]}
@@ -37,32 +38,6 @@ def keyed(home, *args, store=STORE, **more):
 
 def ask(server, key, method='GET', path='/v1/models', body=None, **more):
     return server.ask(method, path, body, **({'Authorization': f'Bearer {key}'} if key else {}), **more)
-
-
-def redis_start(home, port):
-    process = subprocess.Popen(['redis-server', '--port', str(port), '--bind', '127.0.0.1', '--save', '',
-                                '--appendonly', 'yes', '--appendfsync', 'always', '--dir', str(home.path)],
-                               stdout=subprocess.DEVNULL)
-    end = time.monotonic() + 20
-    while redis_say(port, 'PING') != '+PONG\r\n':
-        assert time.monotonic() < end
-        time.sleep(0.02)
-    return process
-
-
-def redis_say(port, *words):
-    try:
-        with socket.create_connection(('127.0.0.1', port), 5) as sock:
-            sock.sendall((' '.join(words) + '\r\n').encode())
-            return sock.recv(65536).decode()
-    except ConnectionRefusedError:
-        return ''
-
-
-def free_port():
-    with socket.socket() as sock:
-        sock.bind(('127.0.0.1', 0))
-        return sock.getsockname()[1]
 
 
 # ---- the command ---------------------------------------------------------------------------

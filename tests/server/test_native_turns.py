@@ -10,6 +10,7 @@ from urllib.parse import quote
 
 from serving import Server, request
 from harness import case, contains, equal, main
+from stores import free_port, redis_say, redis_start
 
 ECHO = 'I am echo, a stand-in and no language model. I was sent 1 message. The last one:\nuser: '
 
@@ -416,6 +417,59 @@ def R2_an_answer_goes_on_without_its_reader_and_can_be_followed(home):
                 meta = done(server.ask('GET', at('s', last=0)))['session']
                 if not meta['held_ms']:
                     break
+
+
+@contextlib.contextmanager
+def on_redis(home):
+    """Two servers on one Redis, which have users of their own there. @return both, and its process in a list"""
+    port = free_port()
+    redis = [redis_start(home, port)]
+    try:
+        equal('+OK\r\n', redis_say(port, 'ACL SETUSER other on >word ~* &* +@all'))
+        with Server(home, '-session', f'redis://127.0.0.1:{port}/0') as one, \
+                Server(home, '-session', f'redis://other:word@127.0.0.1:{port}/0') as two:
+            yield one, two, redis, port
+    finally:
+        redis[0].terminate()
+        redis[0].wait()
+
+
+@case
+def W3_a_follower_is_told_that_the_store_fails_and_misses_nothing(home):
+    with on_redis(home) as (one, two, _, port):
+        make(one, 's')
+        with follow(one, 's') as stream:
+            append(two, 's', 'before')
+            equal([1], numbers(stream, 1))
+            equal('+OK\r\n', redis_say(port, 'ACL SETUSER default -@scripting'))
+            append(two, 's', 'meanwhile')
+            contains('code', stream.until('error')[0]['error'])
+            append(two, 's', 'again')
+            stream.silent(3)  # that is said once, and tried again meanwhile
+            equal('+OK\r\n', redis_say(port, 'ACL SETUSER default +@all'))
+            equal([2, 3], numbers(stream, 2))
+            append(two, 's', 'after')
+            equal([4], numbers(stream, 1))
+
+
+@case
+def W3_a_store_that_was_away_costs_a_follower_nothing(home):
+    with on_redis(home) as (one, two, redis, port):
+        make(one, 's')
+        with follow(one, 's') as stream:
+            stream.until('session')
+            redis[0].send_signal(signal.SIGKILL)
+            redis[0].wait()
+            reply = one.ask('GET', at('s', 'follow'))
+            equal((503, True), (reply.status, 'retry-after' in reply.headers))
+            redis[0] = redis_start(home, port)
+            redis_say(port, 'ACL SETUSER other on >word ~* &* +@all')
+            end = time.monotonic() + 20
+            while two.ask('POST', at('s', 'events'), [{'message': {'role': 'user', 'content': 'x'}}]).status != 200:
+                assert time.monotonic() < end
+            append(two, 's', 'y')
+            last = done(two.ask('GET', at('s', last=0)))['session']['last_seq']
+            equal(list(range(1, last + 1)), numbers(stream, last))
 
 
 @case
