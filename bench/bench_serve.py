@@ -4,14 +4,16 @@
 Few callers on connections that are kept. Requests a second count the callers' own work as well, which is
 slow here; the CPU time of the server's process for each request does not. Then how soon it serves; what a
 server in between adds to the first byte of an endpoint, which is another `convo serve`; and the same turns
-asked of the API server of Google's ADK, with an agent that echoes, where the package can be had. Idle streams
-are measured by tests/server/test_streams.c (CONVO_TEST_STREAMS=10000).
+asked of the API server of Google's ADK, with an agent that echoes, where the package can be had; and what it is to
+be scraped meanwhile. Idle streams are measured by tests/server/test_streams.c (CONVO_TEST_STREAMS=10000).
 """
 
+import contextlib
 import json
 import os
 import re
 import socket
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -38,6 +40,8 @@ class Echo(BaseAgent):
 root_agent = Echo(name='convo')
 '''
 CALLERS = 2
+PAIRS = 11
+SCRAPES = 10  # a second; Prometheus asks every 15 s or so
 TICKS = os.sysconf('SC_CLK_TCK')
 
 
@@ -160,6 +164,7 @@ def costs(convo, count):
         'chat, stream': lambda _, i: chat(stream=True),
         'chat in a session, whole': lambda n, i: chat(X_Convo_Session=f's{n}-{i // 20}'),
         'chat in a session, stream': lambda n, i: chat(stream=True, X_Convo_Session=f't{n}-{i // 20}'),
+        '`/metrics`': lambda _, i: request('/metrics'),
     }
     print('| request | requests/s | CPU of the server | first byte | 99 % of them |\n| --- | --- | --- | --- | --- |')
     with Server(convo) as server:
@@ -169,14 +174,75 @@ def costs(convo, count):
             print(f'| {name} | {rate:,.0f} | {cpu:.0f} us | {median:.2f} ms | {late:.2f} ms |', flush=True)
 
 
+def run_and_wait(pid):
+    """Seconds that all its threads have run, and have waited for a processor that others had."""
+    sums = [0, 0]
+    for task in Path(f'/proc/{pid}/task').iterdir():
+        ran, waited, _ = (task / 'schedstat').read_text(encoding='ascii').split()
+        sums = [sums[0] + int(ran) / 1e9, sums[1] + int(waited) / 1e9]
+    return sums
+
+
 def starts(convo):
     """From the start of the process to its first reply."""
     times = []
     for _ in range(50):
         with Server(convo) as server, socket.create_connection(('127.0.0.1', server.port)) as sock:
             ask(sock, request('/healthz'))
-            times.append(time.perf_counter() - server.begin)
-    print('\nserves its first reply after {:.1f} ms, 99 % within {:.1f} ms'.format(*usual(times)), flush=True)
+            times.append((time.perf_counter() - server.begin, *run_and_wait(server.process.pid)))
+    took, ran, waited = zip(*times)
+    print('\nserves its first reply after {:.1f} ms, 99 % within {:.1f} ms'.format(*usual(took))
+          + f'; in that it runs {usual(ran)[0]:.1f} ms and waits for a processor {usual(waited)[0]:.1f} ms', flush=True)
+
+
+@contextlib.contextmanager
+def scraped(port):
+    """Ask for the metrics until the end of the block."""
+    done = threading.Event()
+
+    def scrape():
+        with socket.create_connection(('127.0.0.1', port)) as sock:
+            while not done.wait(1 / SCRAPES):
+                ask(sock, request('/metrics'))
+
+    thread = threading.Thread(target=scrape)
+    thread.start()
+    try:
+        yield
+    finally:
+        done.set()
+        thread.join()
+
+
+def in_turns(one, two):
+    """@return pairs of what they measure, of which every other begins with the second"""
+    pairs = []
+    for i in range(PAIRS):
+        results = {call: call() for call in ((one, two) if i % 2 else (two, one))}
+        pairs.append((results[one], results[two]))
+    return pairs
+
+
+def scraping(convo, count):
+    """Chats of a server that is scraped meanwhile, beside those of the same one that is not; what comes of comparing
+    it with itself tells how much of that is chance."""
+    with Server(convo) as server:
+        def alone():
+            return measure(server.port, server.process.pid, lambda _, i: chat(), count)
+
+        def again():
+            return alone()
+
+        def meanwhile():
+            with scraped(server.port):
+                return alone()
+
+        for name, other in (('not scraped either', again), (f'scraped {SCRAPES} times a second', meanwhile)):
+            pairs = in_turns(alone, other)
+            for what, place in (('requests/s', 0), ('CPU', 1)):
+                ratios = [two[place] / one[place] for one, two in pairs]
+                print(f'\n{name}, {what}: {statistics.median(ratios):.3f} times as much '
+                      f'({min(ratios):.3f} to {max(ratios):.3f})', flush=True)
 
 
 def models(home, **model):
@@ -238,6 +304,7 @@ def main():
     starts(sys.argv[1])
     between(sys.argv[1], count // 5)
     beside(sys.argv[1], count)
+    scraping(sys.argv[1], count)
 
 
 main()
