@@ -68,6 +68,7 @@ static void chat_turn(struct service *service, struct chat_reply *reply, convo_r
 		.turn = *ask->once ? ask->once : NULL,
 		.instruction = ask->instruction,
 		.params = ask->params.len ? ask->params.data : NULL,
+		.after_seq = ask->after_seq,
 	};
 	const struct convo_question question = {
 		.user = reply->request->who.user,

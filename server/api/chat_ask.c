@@ -9,8 +9,20 @@
 
 #include <convo/text.h>
 
+#include "api/chat_history.h"
 #include "api/openai.h"
 #include "http/route.h"
+
+/* Who says what is new: we do, or the client. */
+static bool ask_read_history(struct chat_ask *ask, struct http_request *request)
+{
+	const char *header = http_header(request, "X-Convo-History");
+
+	ask->history = header && !strcmp(header, "client");
+	if (!header || (ask->history && ask->session))
+		return true;
+	return openai_wrong(request, NULL, "X-Convo-History is \"client\", in a session");
+}
 
 /* A header holds ASCII alone: there the name is percent-encoded. */
 static bool ask_read_session(struct chat_ask *ask, struct http_request *request)
@@ -40,7 +52,7 @@ static bool ask_read_options(struct chat_ask *ask, struct http_request *request)
 				    "include_usage must be true or false");
 	if (n && !json_is_null(n) && json_integer_value(n) != 1)
 		return openai_wrong(request, "n", "one answer is all there is: n must be 1");
-	return ask_read_session(ask, request);
+	return ask_read_session(ask, request) && ask_read_history(ask, request);
 }
 
 static bool ask_write_messages(struct chat_ask *ask, const json_t *list,
@@ -100,13 +112,10 @@ static bool ask_read_instruction(struct chat_ask *ask, const json_t *list,
  * Clients send all of the conversation each time. New is the last message of role user, and what tools
  * have answered since the assistant spoke last; only these stay.
  */
-static bool ask_keep_new(struct chat_ask *ask, struct http_request *request)
+static bool ask_keep_last(struct chat_ask *ask, const json_t *list, struct http_request *request)
 {
-	const json_t *list = json_object_get(ask->body, "messages");
 	size_t spoke = ask->said.count, said = ask->said.count, kept = 0, i;
 
-	if (!ask_read_instruction(ask, list, request))
-		return false;
 	while (spoke && !ask_has_role(list, spoke - 1, "assistant"))
 		spoke--;
 	for (i = spoke; i < ask->said.count; i++) {
@@ -125,6 +134,31 @@ static bool ask_keep_new(struct chat_ask *ask, struct http_request *request)
 	ask->said.count = kept;
 	return kept || openai_wrong(request, "messages",
 				    "in a session the last message of role user is what is said");
+}
+
+/* All of it counts, as far as the store does not have it. */
+static bool ask_keep_history(struct chat_ask *ask, const json_t *list,
+			     const struct service *service, struct http_request *request)
+{
+	struct messages *said = &ask->said;
+
+	if (ask->instruction)
+		memmove(said->list, said->list + 1, --said->count * sizeof(*said->list));
+	if (!said->count || ask_has_role(list, json_array_size(list) - 1, "assistant"))
+		return openai_wrong(request, "messages",
+				    "the last message is what is said to the model");
+	return chat_history_keep_new(said, &ask->after_seq, ask->session, service, request);
+}
+
+static bool ask_keep_new(struct chat_ask *ask, const struct service *service,
+			 struct http_request *request)
+{
+	const json_t *list = json_object_get(ask->body, "messages");
+
+	if (!ask_read_instruction(ask, list, request))
+		return false;
+	return ask->history ? ask_keep_history(ask, list, service, request)
+			    : ask_keep_last(ask, list, request);
 }
 
 /* What is not ours is the model's. */
@@ -161,7 +195,8 @@ bool chat_ask_read(struct chat_ask *ask, const struct service *service,
 	ask->model = openai_model(service, request, ask->body);
 	if (!ask->model || !ask_read_options(ask, request) || !ask_read_messages(ask, request))
 		return false;
-	return (!ask->session || ask_keep_new(ask, request)) && ask_read_params(ask, request);
+	return (!ask->session || ask_keep_new(ask, service, request)) &&
+	       ask_read_params(ask, request);
 }
 
 void chat_ask_clear(struct chat_ask *ask)

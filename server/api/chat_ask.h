@@ -17,6 +17,8 @@ struct chat_ask {
 	/** In a session: the turn of a request with an Idempotency-Key. */
 	char once[CONVO_UUID_SIZE];
 	bool stream, stream_usage;
+	bool history;      /* in a session: what the store does not have is new */
+	int64_t after_seq; /* then: what the session ended with when that was looked at; 0: nothing */
 	struct messages said; /* in a session those that are new */
 	struct text params;   /* members that are the model's, an object; empty: none */
 	char *instruction; /* in a session: the system message that stands first; NULL: there is none */

@@ -1,6 +1,8 @@
 #!/usr/bin/env python3
 """The official `openai` package of Python against `convo serve`: what it sends is what clients send."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 from serving import Server
 from official import client_of, openai
 from stores import memory, postgres, sqlite
@@ -134,6 +136,70 @@ def tools_go_both_ways_in_a_session(home, store):
         equal('system user assistant tool at 0.25', answer.choices[0].message.content)
         asked += [{'role': 'assistant', 'content': answer.choices[0].message.content}, user('again')]
         equal('tool_calls', ask.create(messages=asked, **named).choices[0].finish_reason)
+
+
+def assistant(text):
+    return {'role': 'assistant', 'content': text}
+
+
+@on_each_store
+def of_a_clients_history_what_is_not_there_is_stored(home, store):
+    with Server(home, '-session', store) as server:
+        create = client_of(server, max_retries=0).chat.completions.create
+
+        def ask(messages, name='h'):
+            said = create(model='echo', messages=messages, extra_headers={
+                'X-Convo-Session': name, 'X-Convo-History': 'client'}).choices[0].message.content
+            return [*messages, assistant(said)], said
+        # A conversation that was begun elsewhere, its instruction not stored, and gone on with.
+        history, said = ask([{'role': 'system', 'content': 's'}, user('a'), assistant('yes'), user('b'), assistant('yes'),
+                             {'role': 'user', 'content': [{'type': 'text', 'text': 'c'}]}])
+        contains('6 messages', said)
+        history, said = ask([*history, user('d')])
+        contains('8 messages', said)
+        # Asked again it is said again; what was changed or cut by the client goes on behind what is there.
+        history = history[1:]
+        contains('9 messages', ask(history[:-1])[1])
+        history, said = ask([*history[:-1], assistant('cut'), user('e')])
+        contains('12 messages', said)
+        # Who has only the end of it, and who says the same words over and over.
+        contains('14 messages', ask([*history[-3:], user('f')])[1])
+        same = []
+        for number in (1, 3, 5, 7):
+            same, said = ask([*same, user('go on')], name='same')
+            contains(f'{number} message', said)
+        contains('9 messages', create(model='echo', messages=[user('other'), assistant('x'), user('y')],
+                                      extra_headers={'X-Convo-Session': 'same'}).choices[0].message.content)
+        # Others at the same time: nothing is stored twice or in between.
+        with ThreadPoolExecutor(8) as pool:
+            ends = list(pool.map(lambda i: server.ask(
+                'POST', '/v1/chat/completions', {'model': 'echo', 'messages': [*same, user(f'n{i}')]},
+                X_Convo_Session='same', X_Convo_History='client').status, range(16)))
+        assert set(ends) <= {200, 409} and 200 in ends, ends
+        contains(f'{11 + 2 * ends.count(200)} messages', ask([*same, user('last')], name='same')[1])
+        for more, param in (({'X-Convo-History': 'server', 'X-Convo-Session': 'h'}, None),
+                            ({'X-Convo-History': 'client'}, None)):
+            equal(param, refused(openai.BadRequestError, create, extra_headers=more).param)
+        for messages in ([assistant('x')], [user('x'), assistant('x')], [{'role': 'system', 'content': 's'}]):
+            equal('messages', refused(openai.BadRequestError, create, messages=messages, extra_headers={
+                'X-Convo-History': 'client', 'X-Convo-Session': 'h'}).param)
+
+
+@case
+def calls_in_a_clients_history_are_stored_once(home):
+    with Server(home, model='tool') as server:
+        create = client_of(server).chat.completions.create
+        asked = []
+        for number, want in ((1, 'user assistant tool at None'),
+                             (2, 'user assistant tool assistant user assistant tool at None')):
+            asked.append(user('x'))
+            for _ in range(2):
+                said = create(model='tool', messages=asked, extra_headers={
+                    'X-Convo-Session': 'h', 'X-Convo-History': 'client'}).choices[0].message
+                asked.append(said.model_dump(include={'role', 'content', 'tool_calls'}, exclude_none=True))
+                if said.tool_calls:
+                    asked.append({'role': 'tool', 'tool_call_id': f'c{number}', 'content': '42'})
+            equal(want, said.content)
 
 
 def refused(kind, call, **more):
