@@ -80,10 +80,10 @@ class Handler(BaseHTTPRequestHandler):
             return
         if model == 'think':
             self.delta(reasoning_content='let me see')
-        if model == 'slow':
-            for i in range(200):
+        if model in ('slow', 'steady'):
+            for i in range(200 if model == 'slow' else 10):
                 self.delta(content=f'word{i} ')
-                time.sleep(0.1)
+                time.sleep(0.1 if model == 'slow' else 0.03)
         else:
             for piece in text_of(model, body):
                 self.delta(content=piece)
