@@ -26,6 +26,7 @@ struct responding {
 	bool once;         /* the turn may have been run before */
 	int64_t after_seq; /* what the session must end with; 0: anything */
 	struct response_stored previous;
+	struct response_stored before; /* it itself, as an earlier run left it */
 };
 
 /* ---- where it goes -------------------------------------------------------------------- */
@@ -144,6 +145,19 @@ static bool place_find(struct responding *r)
 
 /* ---- the turn ------------------------------------------------------------------------- */
 
+/* It may have been begun before: what was asked then counts, also where it is only said again. */
+static int responding_recall(struct responding *r, struct convo_err *err)
+{
+	int rc;
+
+	response_stored_clear(&r->before);
+	r->reply.echo = r->ask->echo;
+	rc = response_load(&r->before, r->service, r->request, &r->token, err);
+	if (rc == 0)
+		r->reply.echo = r->before.echo;
+	return rc;
+}
+
 /* The question is stored: from here on the response can be found. */
 static int responding_begun(void *ctx, const struct convo_turn *turn)
 {
@@ -154,6 +168,8 @@ static int responding_begun(void *ctx, const struct convo_turn *turn)
 		return 1; /* the name has another life by now */
 	memcpy(r->token.generation, turn->generation, CONVO_UUID_SIZE);
 	token_write(r->reply.id, &r->token);
+	if (r->once)
+		responding_recall(r, NULL);
 	if (r->ask->background && !r->ask->stream)
 		response_reply_object(&r->reply, &running);
 	else
@@ -188,20 +204,15 @@ static void responding_fail(struct responding *r, const struct convo_turn *turn,
 	response_stored_clear(&stored);
 }
 
-/* It was run before: what was asked then counts, also where it is only said again. */
+/* It was run before: what is stored of it is told again. */
 static void responding_repeat(struct responding *r)
 {
-	struct response_stored stored = {0};
 	struct convo_err err;
 
-	if (response_load(&stored, r->service, r->request, &r->token, &err) == 0) {
-		r->reply.echo = stored.echo;
-		response_reply_end(&r->reply, &stored.end);
-	} else {
+	if (responding_recall(r, &err) < 0)
 		response_reply_fail(&r->reply, OPENAI_STORE, &err);
-	}
-	r->reply.echo = r->ask->echo;
-	response_stored_clear(&stored);
+	else
+		response_reply_end(&r->reply, &r->before.end);
 }
 
 static void responding_end(struct responding *r, const struct convo_turn *turn)
@@ -375,6 +386,7 @@ static void responses_create(void *ctx, struct http_request *request)
 out:
 	response_reply_clear(&r.reply);
 	response_stored_clear(&r.previous);
+	response_stored_clear(&r.before);
 	response_ask_clear(&ask);
 }
 

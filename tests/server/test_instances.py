@@ -63,6 +63,21 @@ def who_was_being_answered_finds_at_the_other_what_came(home):
         equal(kept.conversation, client.responses.retrieve(more.id).conversation)
 
 
+@case
+def what_was_only_asked_is_answered_as_it_was_asked(home):
+    with postgres(home) as store, Server(home, '-session', store, model='late') as other:
+        dying = Server(home, '-session', store, model='late')
+        ask = {'model': 'late', 'input': 'x', 'extra_headers': {'Idempotency-Key': 'one'}}
+        with client_of(dying, max_retries=0).responses.create(stream=True, metadata={'a': 'first'}, **ask) as stream:
+            begun = next(iter(stream)).response
+            kill(dying)
+        client = client_of(other, timeout=WITHIN, max_retries=0)
+        said = client.responses.create(metadata={'a': 'second'}, **ask)
+        equal((begun.id, begun.created_at, {'a': 'first'}, 'completed', 'Hello from late.'),
+              (said.id, said.created_at, said.metadata, said.status, said.output_text))
+        equal(said.to_dict(), client.responses.retrieve(said.id).to_dict())
+
+
 class Talker:
     """Says one thing after the other in a conversation, at the first server, and once that is gone at the other."""
 
