@@ -27,8 +27,8 @@ def lock_until(lock, end):
             time.sleep(0.5)
 
 
-def install(cache, package, within):
-    """All of it within so many seconds. @return why the package cannot be had, or None"""
+def fill(cache, within, *commands):
+    """By these commands, all within so many seconds, unless it was filled before. @return why it cannot be, or None"""
     end = time.monotonic() + within
     cache.mkdir(parents=True, exist_ok=True)
     with open(cache / '.lock', 'w', encoding='utf-8') as lock:
@@ -36,18 +36,23 @@ def install(cache, package, within):
             return f'another test installs it for {within} s'
         if (cache / 'ready').exists():
             return None
-        for command in ([sys.executable, '-m', 'venv', '--clear', str(cache / 'venv')],
-                        [str(cache / 'venv/bin/python'), '-m', 'pip', 'install', '-q', '--disable-pip-version-check',
-                         package]):
+        for command in commands:
+            name = ' '.join([Path(command[0]).name, *command[1:4]])
             try:
                 done = subprocess.run(command, capture_output=True, text=True, check=False,
                                       timeout=max(1, end - time.monotonic()))
             except subprocess.TimeoutExpired:
-                return f'{" ".join(command[1:4])}: not within {within} s'
+                return f'{name}: not within {within} s'
             if done.returncode:
-                return f'{" ".join(command[1:4])}: {(done.stderr or done.stdout).strip().splitlines()[-1:]}'
+                return f'{name}: {(done.stderr or done.stdout).strip().splitlines()[-1:]}'
         (cache / 'ready').touch()
     return None
+
+
+def install(cache, package, within):
+    """All of it within so many seconds. @return why the package cannot be had, or None"""
+    return fill(cache, within, [sys.executable, '-m', 'venv', '--clear', str(cache / 'venv')],
+                [str(cache / 'venv/bin/python'), '-m', 'pip', 'install', '-q', '--disable-pip-version-check', package])
 
 
 def is_there(module):
