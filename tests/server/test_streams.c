@@ -373,6 +373,7 @@ static void test_what_finds_no_room_in_the_queue_is_told_so(void **state)
 static void test_an_end_cancels_what_runs_and_what_waits(void **state)
 {
 	struct fixture at;
+	struct http_load load;
 	int fd[3];
 	size_t i;
 
@@ -381,8 +382,10 @@ static void test_an_end_cancels_what_runs_and_what_waits(void **state)
 	start(&at, 1, 8);
 	for (i = 0; i < 3; i++)
 		fd[i] = client(&at, "/wait");
-	while (http_server_wait(at.server, 0))
+	do { /* who has not been read by then finds nobody there */
 		nap();
+		http_server_look(&load, at.server);
+	} while (load.slow.busy < 1 || load.slow.waiting < 2);
 	http_server_drain(at.server);
 	http_server_cancel(at.server);
 	/* Each is answered: by its handler, or as one that came too late. */
