@@ -41,11 +41,19 @@ def postgres(home):
         [program('postgres'), '-D', data, '-p', str(port), '-k', '', '-c', 'fsync=off', '-c',
          'listen_addresses=127.0.0.1'], cwd=data, stderr=subprocess.DEVNULL, **account)
     try:
-        wait_for(port)
+        wait_until_ready(port)
         yield f'postgres://convo@127.0.0.1:{port}/postgres'
     finally:
         process.terminate()
         process.wait()
+
+
+def wait_until_ready(port, within=60):
+    """It takes connections before it can serve them."""
+    end = time.monotonic() + within
+    while subprocess.run([program('pg_isready'), '-q', '-h', '127.0.0.1', '-p', str(port)], check=False).returncode:
+        assert time.monotonic() < end, 'PostgreSQL does not start'
+        time.sleep(0.05)
 
 
 def wait_for(port, within=60):
