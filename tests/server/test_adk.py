@@ -11,6 +11,7 @@ import pypi
 MISSING = pypi.need('google-adk==2.13.0', 'google.adk', within=600)
 
 from serving import Server  # noqa: E402
+from stores import postgres, sqlite  # noqa: E402
 from harness import Skip, case, contains, equal, main  # noqa: E402
 
 ROOT = '/apps/convo/users/user/sessions'
@@ -283,8 +284,7 @@ def client_of(server):
     return AdkWebServerClient(base_url=f'http://{server.where}')
 
 
-@case
-def the_packages_client_has_a_conversation(home):
+def have_a_conversation(home, store):
     async def talk(client):
         from google.adk.cli.adk_web_server import RunAgentRequest
         from google.genai import types
@@ -315,8 +315,20 @@ def the_packages_client_has_a_conversation(home):
             except Exception as error:  # httpx is the package's
                 contains('404', str(error))
 
-    with Server(home) as server:
+    with Server(home, '-session', store) as server:
         asyncio.run(talk(client_of(server)))
+
+
+@case
+def the_packages_client_has_a_conversation_in_sqlite(home):
+    with sqlite(home) as store:
+        have_a_conversation(home, store)
+
+
+@case
+def the_packages_client_has_a_conversation_in_postgresql(home):
+    with postgres(home) as store:
+        have_a_conversation(home, store)
 
 
 main()

@@ -10,7 +10,7 @@ from urllib.parse import quote
 from browser import Browser, Driver, missing
 from serving import Server
 from harness import Skip, case, contains, equal, main
-from stores import free_port
+from stores import free_port, postgres
 
 STORE = 'sqlite:chats.db'
 SESSIONS = '/convo/v1/sessions'
@@ -31,14 +31,14 @@ def browser(**look):
         yield window
 
 
-def serving(home, *args, **more):
-    return Server(home, '-session', STORE, *args, **more)
+def serving(home, *args, store=STORE, **more):
+    return Server(home, '-session', store, *args, **more)
 
 
 @contextlib.contextmanager
-def opened(home, *args, model='echo', **look):
+def opened(home, *args, model='echo', store=STORE, **look):
     """A server, and a window that shows its page."""
-    with serving(home, *args, model=model) as server, browser(**look) as window:
+    with serving(home, *args, store=store, model=model) as server, browser(**look) as window:
         window.open(address(server))
         window.find('#input')
         yield server, window
@@ -120,9 +120,8 @@ def an_answer_streams_is_stopped_and_asked_again(home):
         window.wait_text('.message.assistant .problem', 'Stopped')
 
 
-@case
-def a_reload_in_mid_answer_goes_on_with_it(home):
-    with opened(home, model='slow') as (_, window):
+def reload_in_mid_answer(home, store):
+    with opened(home, model='slow', store=store) as (_, window):
         say(window, 'Count for me')
         window.wait_text(ANSWER, 'word5')
         window.reload()
@@ -133,6 +132,17 @@ def a_reload_in_mid_answer_goes_on_with_it(home):
         window.click('#stop')
         window.wait_text('.message.assistant .problem', 'Stopped')
         equal(1, len(window.texts(ANSWER)))
+
+
+@case
+def a_reload_in_mid_answer_goes_on_with_it(home):
+    reload_in_mid_answer(home, STORE)
+
+
+@case
+def a_reload_in_mid_answer_goes_on_with_it_in_postgresql(home):
+    with postgres(home) as store:
+        reload_in_mid_answer(home, store)
 
 
 @case
