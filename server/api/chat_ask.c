@@ -183,15 +183,9 @@ static bool ask_read_params(struct chat_ask *ask, struct http_request *request)
 bool chat_ask_read(struct chat_ask *ask, const struct service *service,
 		   struct http_request *request)
 {
-	struct convo_err err;
-
-	ask->body = json_read(request->body, request->body_len, &err);
-	if (!ask->body) {
-		openai_fail(request, OPENAI_REQUEST, &err);
+	ask->body = openai_body(request);
+	if (!ask->body)
 		return false;
-	}
-	if (!json_is_object(ask->body))
-		return openai_wrong(request, NULL, "the body must be a JSON object");
 	ask->model = openai_model(service, request, ask->body);
 	if (!ask->model || !ask_read_options(ask, request) || !ask_read_messages(ask, request))
 		return false;

@@ -161,17 +161,14 @@ bool conversation_append(const struct service *service, struct http_request *req
 
 void conversation_items_create(void *ctx, struct http_request *request)
 {
-	struct convo_err err = {0};
-	json_t *body = json_read(request->body, request->body_len, &err), *data = json_array();
+	json_t *body = openai_body(request), *data = json_array();
 	struct messages said = {0};
 	struct token token;
 	char once[CONVO_UUID_SIZE];
 
-	if (!body)
-		openai_fail(request, OPENAI_REQUEST, &err);
-	else if (json_is_string(json_object_get(body, "items")))
+	if (body && json_is_string(json_object_get(body, "items")))
 		openai_wrong(request, "items", "items are an array");
-	else if (items_read(&said, json_object_get(body, "items"), "items", request) &&
+	else if (body && items_read(&said, json_object_get(body, "items"), "items", request) &&
 		 openai_once(once, request, request->param[0]) &&
 		 conversation_find(&token, NULL, ctx, request, NULL) &&
 		 conversation_append(ctx, request, &token, &said, once, data))

@@ -47,18 +47,11 @@ static void conversation_reply(const struct service *service, struct http_reques
 /* The body as an object; one that is missing is empty. @return NULL: refused */
 static json_t *body_read(struct http_request *request)
 {
-	struct convo_err err;
-	json_t *body = request->body_len ? json_read(request->body, request->body_len, &err)
-					 : json_object();
+	json_t *body = request->body_len ? openai_body(request) : json_object();
 
-	if (!body)
-		openai_fail(request, OPENAI_REQUEST, &err);
-	else if (!json_is_object(body))
-		openai_wrong(request, NULL, "the body must be a JSON object");
-	if (json_is_object(body))
-		return body;
-	json_decref(body);
-	return NULL;
+	if (!body && !request->body_len)
+		openai_nomem(request);
+	return body;
 }
 
 /* The metadata of a body as a name of the state; "" when there is none. @return false: refused */

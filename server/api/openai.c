@@ -126,6 +126,21 @@ bool openai_absent(struct http_request *request, const char *what)
 	return false;
 }
 
+json_t *openai_body(struct http_request *request)
+{
+	struct convo_err err;
+	json_t *body = json_read(request->body, request->body_len, &err);
+
+	if (!body)
+		openai_fail(request, OPENAI_REQUEST, &err);
+	else if (!json_is_object(body))
+		openai_wrong(request, NULL, "the body must be a JSON object");
+	if (json_is_object(body))
+		return body;
+	json_decref(body);
+	return NULL;
+}
+
 bool openai_switch(bool *out, const json_t *value)
 {
 	*out = json_is_true(value);

@@ -29,6 +29,9 @@ bool openai_nomem(struct http_request *request);
 /** Reply that there is no such thing, of another one's likewise. @return false */
 bool openai_absent(struct http_request *request, const char *what);
 
+/** Read the body, an object. @return NULL when it was refused */
+json_t *openai_body(struct http_request *request);
+
 /** Read a switch, which may be null or absent. @return false: it is something else */
 bool openai_switch(bool *out, const json_t *value);
 

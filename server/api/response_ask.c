@@ -257,15 +257,9 @@ static bool ask_echo(struct response_ask *ask, struct http_request *request)
 bool response_ask_read(struct response_ask *ask, const struct service *service,
 		       struct http_request *request)
 {
-	struct convo_err err;
-
-	ask->body = json_read(request->body, request->body_len, &err);
-	if (!ask->body) {
-		openai_fail(request, OPENAI_REQUEST, &err);
+	ask->body = openai_body(request);
+	if (!ask->body)
 		return false;
-	}
-	if (!json_is_object(ask->body))
-		return openai_wrong(request, NULL, "the body must be a JSON object");
 	ask->model = openai_model(service, request, ask->body);
 	return ask->model && ask_read_options(ask, request) &&
 	       items_read(&ask->said, json_object_get(ask->body, "input"), "input", request) &&
