@@ -9,8 +9,8 @@ import subprocess
 
 import crates
 from serving import Server
-from stores import postgres, sqlite
-from harness import Skip, case, contains, equal, main
+from stores import in_sqlite_and_postgresql
+from harness import Skip, contains, equal, main
 
 PACKAGE = 'aichat@0.30.0'
 
@@ -87,16 +87,7 @@ def talk(home, store):
         equal('user assistant tool assistant user assistant tool at None', aichat('tool', '-S', 'y').strip())
 
 
-@case
-def in_sqlite(home):
-    with sqlite(home) as store:
-        talk(home, store)
-
-
-@case
-def in_postgresql(home):
-    with postgres(home) as store:
-        talk(home, store)
+in_sqlite_and_postgresql(talk)
 
 
 main()

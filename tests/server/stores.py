@@ -8,7 +8,7 @@ import subprocess
 import time
 from pathlib import Path
 
-from harness import Skip
+from harness import Skip, case
 
 
 def free_port():
@@ -109,3 +109,17 @@ def redis_say(port, *words):
             return sock.recv(65536).decode()
     except ConnectionRefusedError:
         return ''
+
+
+def in_sqlite_and_postgresql(run):
+    """Cases of those names, of run(home, store)."""
+    def in_sqlite(home):
+        with sqlite(home) as store:
+            run(home, store)
+
+    def in_postgresql(home):
+        with postgres(home) as store:
+            run(home, store)
+
+    case(in_sqlite)
+    case(in_postgresql)

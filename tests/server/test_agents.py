@@ -11,8 +11,8 @@ if not MISSING:
     import openai
 
 from serving import Server  # noqa: E402
-from stores import postgres, sqlite  # noqa: E402
-from harness import Skip, case, contains, equal, main  # noqa: E402
+from stores import in_sqlite_and_postgresql  # noqa: E402
+from harness import Skip, contains, equal, main  # noqa: E402
 
 scenarios = []
 
@@ -44,16 +44,7 @@ def run_all(home, store):
                 raise
 
 
-@case
-def in_sqlite(home):
-    with sqlite(home) as store:
-        run_all(home, store)
-
-
-@case
-def in_postgresql(home):
-    with postgres(home) as store:
-        run_all(home, store)
+in_sqlite_and_postgresql(run_all)
 
 
 def agent_of(client, model='echo', chat=False, **more):

@@ -5,8 +5,8 @@ import subprocess
 
 import pypi
 from serving import Server
-from stores import postgres, sqlite
-from harness import Skip, case, contains, equal, main
+from stores import in_sqlite_and_postgresql
+from harness import Skip, contains, equal, main
 
 PACKAGE = 'llm==0.36'
 
@@ -59,16 +59,7 @@ def talk(home, store):
                 '-m', name, '--functions', 'def f() -> str:\n    return "42"', 'x').strip())
 
 
-@case
-def in_sqlite(home):
-    with sqlite(home) as store:
-        talk(home, store)
-
-
-@case
-def in_postgresql(home):
-    with postgres(home) as store:
-        talk(home, store)
+in_sqlite_and_postgresql(talk)
 
 
 main()

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import npm
 from serving import Server
-from stores import postgres, sqlite
-from harness import Skip, case, main
+from stores import in_sqlite_and_postgresql
+from harness import Skip, main
 
 SCRIPT = Path(__file__).resolve().parent / 'openai_node.mjs'
 
@@ -23,16 +23,7 @@ def run_all(home, store):
             assert done.returncode == 0, done.stderr or done.stdout
 
 
-@case
-def in_sqlite(home):
-    with sqlite(home) as store:
-        run_all(home, store)
-
-
-@case
-def in_postgresql(home):
-    with postgres(home) as store:
-        run_all(home, store)
+in_sqlite_and_postgresql(run_all)
 
 
 main()

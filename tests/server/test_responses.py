@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from serving import Server
 from official import client_of, openai
-from stores import postgres, sqlite
+from stores import in_sqlite_and_postgresql, sqlite
 from harness import case, contains, equal, main
 
 scenarios = []
@@ -35,16 +35,7 @@ def in_memory(home):
     run_all(home, 'inmemory')
 
 
-@case
-def in_sqlite(home):
-    with sqlite(home) as store:
-        run_all(home, store)
-
-
-@case
-def in_postgresql(home):
-    with postgres(home) as store:
-        run_all(home, store)
+in_sqlite_and_postgresql(run_all)
 
 
 def refused(kind, call, **more):
